@@ -1,0 +1,1 @@
+//! Readers of data sets, transforms, the loader.

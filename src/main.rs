@@ -1,0 +1,2 @@
+//! The `zoo-tuning` program.
+fn main() {}

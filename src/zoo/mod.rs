@@ -1,0 +1,1 @@
+//! Readers of checkpoints, all memory-mapped.
