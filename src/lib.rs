@@ -4,8 +4,13 @@
 pub mod dataset;
 pub mod error;
 pub mod export;
+pub mod gradcheck;
+pub mod kernel;
+pub mod ops;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod tape;
+pub mod tensor;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -1,0 +1,154 @@
+//! The readable twins: every kernel once more, as its formula says.
+//!
+//! These loops are slow and meant to be read. They are the oracles of the tests:
+//! whatever the fast kernels do, it has to be this.
+
+use super::window::{Geometry, Window};
+use crate::tensor::Element;
+
+/// `c = a b` for `a` `[m, k]` and `b` `[k, n]`.
+pub fn gemm<T: Element>(a: &[T], b: &[T], m: usize, k: usize, n: usize, c: &mut [T]) {
+    for i in 0..m {
+        for j in 0..n {
+            c[i * n + j] = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
+        }
+    }
+}
+
+/// The convolution of `x` `[N, C, H, W]` with `weight` `[O, C / groups, kh, kw]`:
+///
+/// `y[n, o, i, j] = sum_{c, u, v} weight[o, c, u, v] x[n, c, i s - p + u d, j s - p + v d]`,
+/// where `c` runs over the channels of `o`'s group and `x` is zero outside of the image.
+pub fn conv2d<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
+    let Window { stride, padding, dilation, .. } = g.window;
+    let [kh, kw] = g.taps;
+    let pixel = |n: usize, c: usize, row: usize, column: usize| {
+        // Rows and columns are counted from the padded image's corner.
+        let row = row.checked_sub(padding[0]).filter(|&row| row < g.input[0]);
+        let column = column.checked_sub(padding[1]).filter(|&column| column < g.input[1]);
+        row.zip(column).map_or(T::zero(), |(row, column)| {
+            x[((n * g.channels + c) * g.input[0] + row) * g.input[1] + column]
+        })
+    };
+    let mut y = Vec::new();
+    for n in 0..g.batch {
+        for o in 0..g.outputs {
+            let first = o / g.outputs_per_group() * g.channels_per_group();
+            for i in 0..g.output[0] {
+                for j in 0..g.output[1] {
+                    let mut sum = T::zero();
+                    for c in 0..g.channels_per_group() {
+                        for u in 0..kh {
+                            for v in 0..kw {
+                                let w =
+                                    weight[((o * g.channels_per_group() + c) * kh + u) * kw + v];
+                                let (row, column) = (
+                                    i * stride[0] + u * dilation[0],
+                                    j * stride[1] + v * dilation[1],
+                                );
+                                sum += w * pixel(n, first + c, row, column);
+                            }
+                        }
+                    }
+                    y.push(sum);
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Channel alignment: `A[i, o] = sum_p transform[i, o, p] weight[i, p]`, for
+/// `weight` `[m, O, row]` and `transform` `[m, O, O]`.
+pub fn align<T: Element>(
+    weight: &[T],
+    transform: &[T],
+    sources: usize,
+    outputs: usize,
+    row: usize,
+) -> Vec<T> {
+    let mut aligned = vec![T::zero(); weight.len()];
+    for i in 0..sources {
+        for o in 0..outputs {
+            for p in 0..outputs {
+                let t = transform[(i * outputs + o) * outputs + p];
+                for r in 0..row {
+                    aligned[(i * outputs + o) * row + r] += t * weight[(i * outputs + p) * row + r];
+                }
+            }
+        }
+    }
+    aligned
+}
+
+/// The aggregated convolution, with the kernels that the fast one never stores:
+/// `K_n = sum_i gate[n, i] weight[i]`, then `y_n = conv(x_n, K_n)`.
+pub fn aggregated_conv2d<T: Element>(
+    g: &Geometry,
+    x: &[T],
+    weight: &[T],
+    gate: &[T],
+    sources: usize,
+) -> Vec<T> {
+    let len = weight.len() / sources;
+    let one_sample = Geometry { batch: 1, ..*g };
+    let mut y = Vec::new();
+    for n in 0..g.batch {
+        let kernel: Vec<T> = (0..len)
+            .map(|k| (0..sources).map(|i| gate[n * sources + i] * weight[i * len + k]).sum())
+            .collect();
+        let x = &x[n * g.sample_len()..][..g.sample_len()];
+        y.extend(conv2d(&one_sample, x, &kernel));
+    }
+    y
+}
+
+/// Batch normalisation of `x` `[N, C, L]` with the batch's own mean and variance:
+/// `y = (x - mean) / sqrt(variance + epsilon) weight + bias`.
+pub fn batch_norm<T: Element>(
+    x: &[T],
+    [batch, channels, len]: [usize; 3],
+    weight: &[T],
+    bias: &[T],
+    epsilon: T,
+) -> Vec<T> {
+    let mut y = vec![T::zero(); x.len()];
+    for c in 0..channels {
+        let places: Vec<usize> =
+            (0..batch).flat_map(|n| (0..len).map(move |l| (n * channels + c) * len + l)).collect();
+        let count = T::from_f64(places.len() as f64);
+        let mean = places.iter().map(|&at| x[at]).sum::<T>() / count;
+        let variance = places.iter().map(|&at| (x[at] - mean).powi(2)).sum::<T>() / count;
+        for at in places {
+            y[at] = (x[at] - mean) / (variance + epsilon).sqrt() * weight[c] + bias[c];
+        }
+    }
+    y
+}
+
+/// The largest value under each window of `x` `[N, C, H, W]`; padding never wins.
+pub fn max_pool2d<T: Element>(g: &Geometry, x: &[T]) -> Vec<T> {
+    let Window { stride, padding, dilation, .. } = g.window;
+    let mut y = Vec::new();
+    for channel in x.chunks(g.pixels()) {
+        for i in 0..g.output[0] {
+            for j in 0..g.output[1] {
+                let mut largest = T::neg_infinity();
+                for u in 0..g.taps[0] {
+                    for v in 0..g.taps[1] {
+                        let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
+                        let column = (j * stride[1] + v * dilation[1]).checked_sub(padding[1]);
+                        if let (Some(row), Some(column)) = (row, column)
+                            && row < g.input[0]
+                            && column < g.input[1]
+                        {
+                            largest = largest.max(channel[row * g.input[1] + column]);
+                        }
+                    }
+                }
+                y.push(largest);
+            }
+        }
+    }
+    y
+}

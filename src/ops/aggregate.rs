@@ -1,0 +1,52 @@
+//! `K = sum_i g[i] A[i]`: one kernel for a whole batch, in lite.
+
+use super::Gradients;
+use crate::gradcheck::{Case, Draw};
+use crate::kernel::aggregate as kernel;
+use crate::tape::{Backward, Tape, Var};
+use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
+
+/// The mean of `values` `[m, ...]` weighted by `gate` `[m]`, of the shape `[...]`.
+///
+/// # Errors
+/// If `gate` has not one value for each source.
+pub fn aggregate<T: Element>(tape: &mut Tape<T>, values: Var, gate: Var) -> Result<Var> {
+    let (a, g) = (tape.value(values)?.clone(), tape.value(gate)?.clone());
+    let [sources] = g.dims("aggregate", "gate", "[m]")?;
+    if a.shape().first() != Some(&sources) || a.is_empty() {
+        let expected = format!("[{sources}, ...], as the gate says");
+        return Err(Error::shape("aggregate", "values", expected, a.shape()));
+    }
+    let k = kernel::aggregate(g.as_slice(), a.as_slice());
+    let k = Tensor::owned(a.shape()[1..].to_vec(), k);
+    tape.record("aggregate", k, &[values, gate], Aggregate { values: a, gate: g })
+}
+
+struct Aggregate<T> {
+    values: Tensor<T>,
+    gate: Tensor<T>,
+}
+
+impl<T: Element> Backward<T> for Aggregate<T> {
+    /// `dA_i = g_i dK`, `dg_i = <dK, A_i>`.
+    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let (gate, values) = (self.gate.as_slice(), self.values.as_slice());
+        let wanted = [wanted[1], wanted[0]];
+        let [dgate, dvalues] = kernel::aggregate_gradients(gate, values, dy.as_slice(), wanted);
+        Ok(vec![
+            dvalues.map(|d| Tensor::owned(self.values.shape().to_vec(), d)),
+            dgate.map(|d| Tensor::owned(self.gate.shape().to_vec(), d)),
+        ])
+    }
+}
+
+pub(super) fn case(draw: &mut Draw) -> Case {
+    let [m, a, b] = [draw.size(1, 6), draw.size(1, 4), draw.size(1, 20)];
+    Case::new([draw.tensor(&[m, a, b]), draw.tensor(&[m])], |tape, v| aggregate(tape, v[0], v[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    crate::gradcheck::gradient_test!(super::case);
+}

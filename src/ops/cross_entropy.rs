@@ -1,0 +1,89 @@
+//! `y = mean_n -sum_k q[n, k] log softmax(x[n])[k]`, with the targets
+//! `q[n, k] = (1 - smoothing) [k = label_n] + smoothing / K` (Szegedy et al., 2016).
+
+use super::Gradients;
+use super::softmax::softmax_row;
+use crate::gradcheck::{Case, Draw};
+use crate::tape::{Backward, Tape, Var};
+use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
+
+/// The mean cross-entropy between the softmax of `logits` `[N, K]` and `labels`
+/// (one of `0..K` for each sample), with label smoothing in `0..=1`; of shape `[]`.
+///
+/// # Errors
+/// If there is not one label for each row, a label is out of range, the batch is empty,
+/// or `smoothing` is not between 0 and 1.
+pub fn cross_entropy<T: Element>(
+    tape: &mut Tape<T>,
+    logits: Var,
+    labels: &[usize],
+    smoothing: f64,
+) -> Result<Var> {
+    let value = tape.value(logits)?;
+    let [batch, classes] = value.dims("cross_entropy", "logits", "[N, K]")?;
+    if labels.len() != batch || value.is_empty() {
+        let expected = format!("[{}, K], a row for each label", labels.len().max(1));
+        return Err(Error::shape("cross_entropy", "logits", expected, value.shape()));
+    }
+    if let Some((n, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
+        return Err(Error::argument(
+            "cross_entropy",
+            format!(
+                "label {label} of sample {n} is out of range: there are {classes} classes, 0 to {}",
+                classes - 1
+            ),
+        ));
+    }
+    if !(0.0..=1.0).contains(&smoothing) {
+        let problem = format!("label smoothing should be between 0 and 1, but is {smoothing}");
+        return Err(Error::argument("cross_entropy", problem));
+    }
+    let (kept, spread) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / classes as f64));
+    let mut loss = T::zero();
+    for (row, &label) in value.as_slice().chunks(classes).zip(labels) {
+        let largest = row.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
+        let log_sum = largest + row.iter().map(|&v| (v - largest).exp()).sum::<T>().ln();
+        let all: T = row.iter().map(|&v| log_sum - v).sum();
+        loss += kept * (log_sum - row[label]) + spread * all;
+    }
+    let loss = Tensor::scalar(loss / T::from_f64(batch as f64));
+    let rule = CrossEntropy { logits: value.clone(), labels: labels.to_vec(), kept, spread };
+    tape.record("cross_entropy", loss, &[logits], rule)
+}
+
+struct CrossEntropy<T> {
+    logits: Tensor<T>,
+    labels: Vec<usize>,
+    kept: T,
+    spread: T,
+}
+
+impl<T: Element> Backward<T> for CrossEntropy<T> {
+    /// `dx[n] = (softmax(x[n]) - q[n]) dy / N`.
+    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        let [batch, classes] = self.logits.dims("cross_entropy", "logits", "[N, K]")?;
+        let scale = dy.item()? / T::from_f64(batch as f64);
+        let mut dx = self.logits.into_vec();
+        for (row, &label) in dx.chunks_mut(classes).zip(&self.labels) {
+            softmax_row(row);
+            row[label] -= self.kept;
+            row.iter_mut().for_each(|v| *v = (*v - self.spread) * scale);
+        }
+        Ok(vec![Some(Tensor::owned(vec![batch, classes], dx))])
+    }
+}
+
+pub(super) fn case(draw: &mut Draw) -> Case {
+    let [batch, classes] = [draw.size(1, 4), draw.size(1, 5)];
+    let labels: Vec<usize> = (0..batch).map(|_| draw.size(0, classes - 1)).collect();
+    let smoothing = if draw.flip() { 0.1 } else { 0.0 };
+    Case::new([draw.tensor(&[batch, classes])], move |tape, v| {
+        cross_entropy(tape, v[0], &labels, smoothing)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    crate::gradcheck::gradient_test!(super::case);
+}

@@ -1,0 +1,64 @@
+//! `y[n, c, i, j] = max_{u, v} x[n, c, i s - p + u d, j s - p + v d]`.
+
+use super::Gradients;
+use crate::gradcheck::{Case, Draw};
+use crate::kernel::{Geometry, Window, pool};
+use crate::tape::{Backward, Tape, Var};
+use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
+
+/// The largest value under each window of `size` over `x` `[N, C, H, W]`.
+///
+/// # Errors
+/// If the window does not fit the image, or padding is more than half of it, so that a
+/// window could see padding only.
+pub fn max_pool2d<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    size: [usize; 2],
+    window: Window,
+) -> Result<Var> {
+    let value = tape.value(x)?;
+    let shape = value.dims("max_pool2d", "input", "[N, C, H, W]")?;
+    if (0..2).any(|axis| window.padding[axis] > size[axis] / 2) {
+        return Err(Error::argument(
+            "max_pool2d",
+            format!("padding {:?} is more than half of the window {size:?}", window.padding),
+        ));
+    }
+    // A pooling reads one channel at a time, like a convolution in as many groups.
+    let window = Window { groups: shape[1].max(1), ..window };
+    let geometry = Geometry::new("max_pool2d", shape, [shape[1], 1, size[0], size[1]], window)?;
+    let (y, winners) = pool::max_pool(&geometry, value.as_slice());
+    let y = Tensor::owned(geometry.output_shape().to_vec(), y);
+    tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
+}
+
+struct MaxPool2d {
+    geometry: Geometry,
+    winners: Vec<u32>,
+}
+
+impl<T: Element> Backward<T> for MaxPool2d {
+    /// Each `dy` goes to the pixel that was the largest.
+    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        let dx = pool::max_pool_gradient(&self.geometry, &self.winners, dy.as_slice());
+        Ok(vec![Some(Tensor::owned(self.geometry.input_shape().to_vec(), dx))])
+    }
+}
+
+pub(super) fn case(draw: &mut Draw) -> Case {
+    let size = [draw.size(1, 3), draw.size(1, 3)];
+    let window = Window {
+        stride: [draw.size(1, 3), draw.size(1, 3)],
+        padding: size.map(|size| draw.size(0, size / 2)),
+        ..Window::default()
+    };
+    let shape = [draw.size(1, 2), draw.size(1, 3), draw.size(3, 7), draw.size(3, 7)];
+    Case::new([draw.distinct(&shape)], move |tape, v| max_pool2d(tape, v[0], size, window))
+}
+
+#[cfg(test)]
+mod tests {
+    crate::gradcheck::gradient_test!(super::case);
+}

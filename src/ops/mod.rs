@@ -1,0 +1,69 @@
+//! Differentiable operations, one per file: formula, forward, backward, gradient test.
+//!
+//! Each is a function that reads its inputs' values from the [`Tape`](crate::tape::Tape),
+//! lets a [`kernel`](crate::kernel) compute, and records the value together with a small
+//! struct, its backward rule, which holds what the forward pass saved. Saved tensors
+//! share their values with the tape, so saving costs nothing.
+
+mod add;
+mod aggregate;
+mod aggregated_conv2d;
+mod align;
+mod batch_mean;
+mod batch_norm;
+mod conv2d;
+mod cross_entropy;
+mod gate;
+mod global_mean_pool;
+mod linear;
+mod max_pool2d;
+mod mse;
+mod relu;
+mod reshape;
+mod sigmoid;
+mod softmax;
+
+pub use add::add;
+pub use aggregate::aggregate;
+pub use aggregated_conv2d::aggregated_conv2d;
+pub use align::align;
+pub use batch_mean::batch_mean;
+pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};
+pub use conv2d::conv2d;
+pub use cross_entropy::cross_entropy;
+pub use gate::{GateFunction, GateWeights, gate};
+pub use global_mean_pool::global_mean_pool;
+pub use linear::linear;
+pub use max_pool2d::max_pool2d;
+pub use mse::mse;
+pub use relu::relu;
+pub use reshape::reshape;
+pub use sigmoid::sigmoid;
+pub use softmax::softmax;
+
+use crate::gradcheck::DrawCase;
+
+/// What each operation's backward rule returns.
+type Gradients<T> = crate::Result<Vec<Option<crate::tensor::Tensor<T>>>>;
+
+/// Every operation by name, with a way to draw a case for its gradient check.
+pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
+    ("add", add::case),
+    ("aggregate", aggregate::case),
+    ("aggregated_conv2d", aggregated_conv2d::case),
+    ("align", align::case),
+    ("batch_mean", batch_mean::case),
+    ("batch_norm", batch_norm::case),
+    ("batch_norm_frozen", batch_norm::frozen_case),
+    ("conv2d", conv2d::case),
+    ("cross_entropy", cross_entropy::case),
+    ("gate", gate::case),
+    ("global_mean_pool", global_mean_pool::case),
+    ("linear", linear::case),
+    ("max_pool2d", max_pool2d::case),
+    ("mse", mse::case),
+    ("relu", relu::case),
+    ("reshape", reshape::case),
+    ("sigmoid", sigmoid::case),
+    ("softmax", softmax::case),
+];
