@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cli")]
 pub mod dataset;
+#[cfg(feature = "cli")]
+pub mod demo;
 pub mod error;
 pub mod export;
 pub mod gradcheck;
