@@ -5,8 +5,10 @@
 //! are used in place.
 
 mod element;
+mod state;
 
 pub use element::{Element, RawGemm};
+pub use state::State;
 
 use crate::zoo::TensorView;
 use crate::{Error, Result};
@@ -101,6 +103,49 @@ impl<T: Element> Tensor<T> {
             return Ok(Self { shape, storage: Storage::Mapped(view.clone()) });
         }
         Ok(Self::owned(shape, view.to_vec::<T>()?))
+    }
+
+    /// Tensors of one shape behind each other, `[m, ...]`.
+    ///
+    /// # Errors
+    /// If there is none, or their shapes differ.
+    pub fn stack(tensors: &[&Self]) -> Result<Self> {
+        let first = Self::alike("stack", tensors)?;
+        let mut values = Vec::with_capacity(tensors.len() * first.len());
+        tensors.iter().for_each(|tensor| values.extend_from_slice(tensor.as_slice()));
+        Ok(Self::owned([&[tensors.len()], first.shape()].concat(), values))
+    }
+
+    /// `sum_i shares[i] tensors[i]`, for tensors of one shape.
+    ///
+    /// # Errors
+    /// If there is none, their shapes differ, or there is not one share for each.
+    pub fn weighted_sum(tensors: &[&Self], shares: &[f64]) -> Result<Self> {
+        let first = Self::alike("weighted_sum", tensors)?;
+        if shares.len() != tensors.len() {
+            let problem = format!("{} shares for {} tensors", shares.len(), tensors.len());
+            return Err(Error::argument("weighted_sum", problem));
+        }
+        let mut sum = Self::zeros(first.shape());
+        let values = sum.as_mut_slice();
+        for (tensor, &share) in tensors.iter().zip(shares) {
+            let share = T::from_f64(share);
+            values.iter_mut().zip(tensor.as_slice()).for_each(|(sum, &v)| *sum += share * v);
+        }
+        Ok(sum)
+    }
+
+    fn alike<'a>(operation: &'static str, tensors: &[&'a Self]) -> Result<&'a Self> {
+        let Some((first, others)) = tensors.split_first() else {
+            return Err(Error::argument(operation, "no tensors"));
+        };
+        match others.iter().find(|other| other.shape() != first.shape()) {
+            None => Ok(first),
+            Some(other) => {
+                let expected = format!("{:?}, like the first", first.shape());
+                Err(Error::shape(operation, "another tensor", expected, other.shape()))
+            }
+        }
     }
 
     /// Whether the values lie in a mapped file.

@@ -1,0 +1,88 @@
+//! A lite network becomes a plain one.
+//!
+//! In lite, the gate at inference is its moving average: it depends on no input, so that
+//! `K = sum_i g[i] T_i W_i` can be computed once, for every layer.
+
+use crate::kernel::aggregate::{self, Stack};
+use crate::nn::{Blueprint, Conv, Form, Network, Parameters, Resnet};
+use crate::tensor::{Element, State, Tensor};
+use crate::{Error, Result};
+
+/// The plain network that computes what the lite network computes in evaluation, with
+/// torchvision's names and shapes.
+///
+/// # Errors
+/// If the network is not lite, if a layer gates each sample on its own, or if it was not
+/// trained yet, so that there is no average.
+pub fn collapse<T: Element>(network: &Resnet<T>) -> Result<Resnet<T>> {
+    let parameters = network.parameters();
+    let mut state = State::new("the collapsed network");
+    for id in parameters.ids() {
+        let name = parameters.name(id);
+        if !name.contains(".gate.") && !name.ends_with(".alignment") {
+            state.insert(name, parameters.value(id).clone());
+        }
+    }
+    for conv in network.convolutions() {
+        let (weight, bias) = collapsed(parameters, conv)?;
+        state.insert(parameters.name(conv.weight), weight);
+        if let (Some(id), Some(bias)) = (conv.bias, bias) {
+            state.insert(parameters.name(id), bias);
+        }
+    }
+    let architecture = network.architecture().clone();
+    Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)
+}
+
+/// The one kernel, and bias, of a convolution.
+fn collapsed<T: Element>(
+    parameters: &Parameters<T>,
+    conv: &Conv,
+) -> Result<(Tensor<T>, Option<Tensor<T>>)> {
+    let impossible = |reason: String, hint| Error::Impossible {
+        request: "collapse the network into a plain one",
+        reason,
+        hint,
+    };
+    let Some(mix) = &conv.mix else {
+        return Err(impossible(
+            "it is a plain network already".to_owned(),
+            "use the file as it is",
+        ));
+    };
+    let average = mix.gate.average.filter(|_| mix.lite).ok_or_else(|| {
+        impossible(
+            format!(
+                "{} gates every sample on its own, so that its kernel depends on the input",
+                conv.name()
+            ),
+            "train it in the lite form, which gates a batch as a whole",
+        )
+    })?;
+    let gate = average
+        .value(parameters.value(average.sum), parameters.value(average.weight))
+        .ok_or_else(|| {
+            impossible(
+                format!("the gate of {} has no moving average yet", conv.name()),
+                "train the network for one step at least",
+            )
+        })?;
+    let weight = parameters.value(conv.weight);
+    let [sources, outputs, c, kh, kw] =
+        weight.dims("collapse", parameters.name(conv.weight), "[m, O, C, kh, kw]")?;
+    let stack = Stack { sources, outputs, row: c * kh * kw };
+    let gate = gate.as_slice();
+    let kernel = match mix.alignment {
+        Some(alignment) => {
+            let transform = parameters.value(alignment).as_slice();
+            let aligned = aggregate::align(stack, weight.as_slice(), transform);
+            aggregate::aggregate(gate, &aligned)
+        }
+        None => aggregate::aggregate(gate, weight.as_slice()),
+    };
+    let kernel = Tensor::new(&[outputs, c, kh, kw], kernel)?;
+    let bias = conv.bias.map(|id| {
+        Tensor::new(&[outputs], aggregate::aggregate(gate, parameters.value(id).as_slice()))
+    });
+    Ok((kernel, bias.transpose()?))
+}

@@ -1,0 +1,119 @@
+//! What has to be known to build a network again: kept beside its tensors in a checkpoint.
+
+use super::{Aligned, Architecture, Builder, Form, Mixing, Resnet};
+use crate::ops::GateFunction;
+use crate::tensor::{Element, State};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// A network without its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blueprint {
+    /// Its sizes.
+    pub architecture: Architecture,
+    /// The form of its convolutions.
+    pub form: Form,
+    /// Sources of its zoo; 1 for a plain network.
+    pub sources: usize,
+}
+
+impl Blueprint {
+    /// A network with the values of `state`, which must hold just its tensors.
+    ///
+    /// # Errors
+    /// If a tensor is missing, one too many, or of another shape.
+    pub fn build<T: Element>(&self, state: &State<T>) -> Result<Resnet<T>> {
+        if self.form == Form::Plain {
+            // Straight from the source, so that mapped tensors stay where they are.
+            let source = std::slice::from_ref(state);
+            let builder = Builder::from_sources(source, Form::Plain, 0)?;
+            return Resnet::new(&self.architecture, builder.head(super::Head::Kept));
+        }
+        let builder = Builder::drawn(self.form.clone(), self.sources, 0);
+        let mut network = Resnet::new(&self.architecture, builder)?;
+        super::Network::parameters_mut(&mut network).load(state)?;
+        Ok(network)
+    }
+
+    /// As strings for the metadata of a checkpoint.
+    pub fn to_metadata(&self) -> BTreeMap<String, String> {
+        let Architecture { name, channels, classes, .. } = &self.architecture;
+        let mut pairs = vec![
+            ("architecture", (*name).to_owned()),
+            ("channels", channels.to_string()),
+            ("classes", classes.to_string()),
+            ("form", self.form.name().to_owned()),
+        ];
+        if let Some(mixing) = self.form.mixing() {
+            let stages = mixing.aligned.stages.iter().map(|&s| if s { '1' } else { '0' });
+            let function = match mixing.function {
+                GateFunction::Softmax => "softmax",
+                GateFunction::Sigmoid => "sigmoid",
+            };
+            pairs.extend([
+                ("sources", self.sources.to_string()),
+                ("gate", function.to_owned()),
+                ("aligned_stem", mixing.aligned.stem.to_string()),
+                ("aligned_stages", stages.collect()),
+                ("aligned_pointwise", mixing.aligned.pointwise.to_string()),
+                ("shortcuts_per_sample", mixing.shortcuts_per_sample.to_string()),
+            ]);
+        }
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// Reads what [`Blueprint::to_metadata`] wrote; `origin` is for messages.
+    ///
+    /// # Errors
+    /// If a key is missing or its value has no meaning.
+    pub fn from_metadata(origin: &str, metadata: &BTreeMap<String, String>) -> Result<Self> {
+        let text = |key: &str| {
+            let missing = || {
+                let problem = "is missing from the file's metadata; name the architecture with \
+                               --architecture, if the file is another program's";
+                Error::config(format!("{origin}: {key}"), problem)
+            };
+            metadata.get(key).map(String::as_str).ok_or_else(missing)
+        };
+        fn parsed<V: std::str::FromStr>(origin: &str, key: &str, value: &str) -> Result<V> {
+            value.parse().map_err(|_| {
+                Error::config(format!("{origin}: {key}"), format!("{value:?} has no meaning here"))
+            })
+        }
+        let number = |key: &str| -> Result<usize> { parsed(origin, key, text(key)?) };
+        let switch = |key: &str| -> Result<bool> { parsed(origin, key, text(key)?) };
+        let architecture =
+            Architecture::named(text("architecture")?, number("channels")?, number("classes")?)?;
+        let form = text("form")?;
+        if form == "plain" {
+            return Ok(Self { architecture, form: Form::Plain, sources: 1 });
+        }
+        let function = match text("gate")? {
+            "softmax" => GateFunction::Softmax,
+            "sigmoid" => GateFunction::Sigmoid,
+            other => {
+                let problem = format!("{other:?} should be softmax or sigmoid");
+                return Err(Error::config(format!("{origin}: gate"), problem));
+            }
+        };
+        let mixing = Mixing {
+            function,
+            aligned: Aligned {
+                stem: switch("aligned_stem")?,
+                stages: text("aligned_stages")?.chars().map(|c| c == '1').collect(),
+                pointwise: switch("aligned_pointwise")?,
+            },
+            prior: None,
+            shortcuts_per_sample: switch("shortcuts_per_sample")?,
+        };
+        let form = match form {
+            "zoo" => Form::Zoo(mixing),
+            "lite" => Form::Lite(mixing),
+            other => {
+                let problem = format!("{other:?} should be plain, zoo or lite");
+                return Err(Error::config(format!("{origin}: form"), problem));
+            }
+        };
+        Ok(Self { architecture, form, sources: number("sources")? })
+    }
+}

@@ -1,0 +1,379 @@
+//! Where a network's values come from, and in which form its convolutions are.
+
+use super::gate::GateAverage;
+use super::{BatchNorm, Conv, Gate, Id, Linear, Mix, Parameters, Role};
+use crate::kernel::Window;
+use crate::ops::GateFunction;
+use crate::tensor::{Element, State, Tensor};
+use crate::{Error, Result};
+
+/// The form of a network's convolutions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Form {
+    /// One kernel, as in any network. Of several sources it is the plain mean.
+    #[default]
+    Plain,
+    /// Zoo-Tuning: a kernel for each sample, aggregated from the sources.
+    Zoo(Mixing),
+    /// Lite Zoo-Tuning: a kernel for each batch; collapses into a plain network.
+    Lite(Mixing),
+}
+
+impl Form {
+    /// `plain`, `zoo` or `lite`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Zoo(_) => "zoo",
+            Self::Lite(_) => "lite",
+        }
+    }
+
+    /// How sources are mixed, if they are.
+    pub fn mixing(&self) -> Option<&Mixing> {
+        match self {
+            Self::Plain => None,
+            Self::Zoo(mixing) | Self::Lite(mixing) => Some(mixing),
+        }
+    }
+}
+
+/// How the sources of a zoo are mixed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mixing {
+    /// What makes weights of the gate's scores.
+    pub function: GateFunction,
+    /// Which kernels are aligned.
+    pub aligned: Aligned,
+    /// What the biases of all gates start with, one for each source; see [`crate::start`].
+    /// The last linear layer starts with zero weights then, so that every sample begins with
+    /// the same gate. `None` starts as the released code does: drawn weights, no bias.
+    pub prior: Option<Vec<f64>>,
+    /// In lite, gate the shortcuts' convolutions per sample nevertheless, as the authors'
+    /// released code does; such a network does not collapse.
+    pub shortcuts_per_sample: bool,
+}
+
+/// Which kernels are aligned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aligned {
+    /// The first convolution.
+    pub stem: bool,
+    /// Those of stage 1, 2, ...; stages beyond the list are not aligned.
+    pub stages: Vec<bool>,
+    /// Kernels of one tap too.
+    pub pointwise: bool,
+}
+
+impl Default for Aligned {
+    /// As the authors' released code: the stem, stages 3 and 4, never 1x1 kernels.
+    fn default() -> Self {
+        Self { stem: true, stages: vec![false, false, true, true], pointwise: false }
+    }
+}
+
+impl Aligned {
+    /// Nothing is aligned.
+    pub fn nowhere() -> Self {
+        Self { stem: false, stages: vec![], pointwise: false }
+    }
+
+    /// Every kernel of more than one tap is aligned, in up to eight stages.
+    pub fn everywhere() -> Self {
+        Self { stem: true, stages: vec![true; 8], pointwise: false }
+    }
+
+    fn applies(&self, place: Place, taps: usize) -> bool {
+        (taps > 1 || self.pointwise)
+            && match place {
+                Place::Stem => self.stem,
+                Place::Stage(stage) | Place::Shortcut(stage) => {
+                    self.stages.get(stage).copied().unwrap_or(false)
+                }
+            }
+    }
+}
+
+/// Where in a network a convolution stands; stages are counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The first convolution.
+    Stem,
+    /// On the main path of a stage.
+    Stage(usize),
+    /// On the shortcut that begins a stage.
+    Shortcut(usize),
+}
+
+/// What the classifier starts with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Head {
+    /// Weights from N(0, 0.01), no bias; what the sources hold is dropped.
+    #[default]
+    Fresh,
+    /// The source's own.
+    Kept,
+}
+
+/// What running statistics of batch norms start with, where several sources meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Statistics {
+    /// Mean 0, variance 1, as in the authors' released code.
+    #[default]
+    Reset,
+    /// The mean of the sources' statistics.
+    Mean,
+}
+
+/// Makes the parameters of a network, layer by layer.
+pub struct Builder<'a, T> {
+    parameters: Parameters<T>,
+    sources: &'a [State<T>],
+    /// Sources of a zoo that has no values yet.
+    drawn: usize,
+    form: Form,
+    head: Head,
+    statistics: Statistics,
+    rng: fastrand::Rng,
+}
+
+impl<'a, T: Element> Builder<'a, T> {
+    /// Of a plain network with drawn values.
+    pub fn fresh(seed: u64) -> Self {
+        Self {
+            parameters: Parameters::default(),
+            sources: &[],
+            drawn: 1,
+            form: Form::Plain,
+            head: Head::Fresh,
+            statistics: Statistics::Reset,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Of a network of that form with drawn values, as if from `count` sources: to be
+    /// measured, or to be loaded from a checkpoint.
+    pub fn drawn(form: Form, count: usize, seed: u64) -> Self {
+        Self { drawn: count.max(1), form, ..Self::fresh(seed) }
+    }
+
+    /// Of a network that starts from `sources`; `seed` draws what they do not hold.
+    ///
+    /// # Errors
+    /// If there is none, or a prior has not one value for each.
+    pub fn from_sources(sources: &'a [State<T>], form: Form, seed: u64) -> Result<Self> {
+        if sources.is_empty() {
+            return Err(Error::argument(
+                "Builder::from_sources",
+                "a zoo needs one source at least",
+            ));
+        }
+        let prior = form.mixing().and_then(|mixing| mixing.prior.as_ref());
+        if let Some(prior) = prior.filter(|prior| prior.len() != sources.len()) {
+            let problem = format!("a prior of {} for {} sources", prior.len(), sources.len());
+            return Err(Error::argument("Builder::from_sources", problem));
+        }
+        Ok(Self { sources, form, ..Self::fresh(seed) })
+    }
+
+    /// What the classifier starts with.
+    pub fn head(mut self, head: Head) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// What running statistics start with.
+    pub fn statistics(mut self, statistics: Statistics) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    /// How many sources there are.
+    pub fn source_count(&self) -> usize {
+        if self.sources.is_empty() { self.drawn } else { self.sources.len() }
+    }
+
+    /// The parameters made so far.
+    pub fn finish(self) -> Parameters<T> {
+        self.parameters
+    }
+
+    /// A convolution without bias from `shape` = `[O, C / groups, kh, kw]`; drawn values are
+    /// Kaiming normal by fan-out (He et al., 2015), as in torchvision's ResNet.
+    ///
+    /// # Errors
+    /// If a source has no tensor `name.weight` of this shape, or the name is taken.
+    pub fn conv(
+        &mut self,
+        name: &str,
+        shape: [usize; 4],
+        window: Window,
+        place: Place,
+    ) -> Result<Conv> {
+        let [outputs, inputs, kh, kw] = shape;
+        let deviation = (2.0 / (outputs * kh * kw) as f64).sqrt();
+        let key = format!("{name}.weight");
+        let mixing = self.form.mixing().cloned();
+        let weight = if mixing.is_some() {
+            self.stacked(&key, &shape, deviation)?
+        } else {
+            self.averaged(&key, &shape, None, |rng| Tensor::normal(&shape, deviation, rng))?
+        };
+        let weight = self.parameters.add(&key, Role::Backbone, weight)?;
+        let mut mix = None;
+        if let Some(mixing) = mixing {
+            let mut alignment = None;
+            if mixing.aligned.applies(place, kh * kw) {
+                let identity = identities(self.source_count(), outputs);
+                let key = format!("{name}.alignment");
+                alignment = Some(self.parameters.add(&key, Role::Alignment, identity)?);
+            }
+            let lite = matches!(self.form, Form::Lite(_))
+                && !(mixing.shortcuts_per_sample && matches!(place, Place::Shortcut(_)));
+            let gate = self.gate(name, inputs * window.groups, &mixing, lite)?;
+            mix = Some(Mix { alignment, gate, lite });
+        }
+        Ok(Conv { weight, bias: None, window, mix, name: name.to_owned() })
+    }
+
+    fn gate(&mut self, name: &str, channels: usize, mixing: &Mixing, lite: bool) -> Result<Gate> {
+        let (sources, hidden) = (self.source_count(), channels / 4 + 1);
+        let kaiming = |fan_out: usize| (2.0 / fan_out as f64).sqrt();
+        let reduce = Tensor::normal(&[hidden, channels], kaiming(hidden), &mut self.rng);
+        let (expand, bias) = match &mixing.prior {
+            Some(prior) => (
+                Tensor::zeros(&[sources, hidden]),
+                Tensor::new(&[sources], prior.iter().map(|&p| T::from_f64(p)).collect())?,
+            ),
+            None => (
+                Tensor::normal(&[sources, hidden], kaiming(sources), &mut self.rng),
+                Tensor::zeros(&[sources]),
+            ),
+        };
+        let mut add = |part: &str, role, value| {
+            self.parameters.add(&format!("{name}.gate.{part}"), role, value)
+        };
+        let average = if lite {
+            Some(GateAverage {
+                sum: add("average.sum", Role::Buffer, Tensor::zeros(&[sources]))?,
+                weight: add("average.weight", Role::Buffer, Tensor::scalar(T::zero()))?,
+            })
+        } else {
+            None
+        };
+        Ok(Gate {
+            reduce: add("reduce.weight", Role::Gate, reduce)?,
+            expand: add("expand.weight", Role::Gate, expand)?,
+            bias: add("expand.bias", Role::Gate, bias)?,
+            function: mixing.function,
+            average,
+            name: name.to_owned(),
+        })
+    }
+
+    /// A batch norm of the mean of the sources, weighted by the prior's shares if there is one.
+    ///
+    /// # Errors
+    /// If a source has no such tensors, or the name is taken.
+    pub fn batch_norm(&mut self, name: &str, channels: usize) -> Result<BatchNorm> {
+        let reset = self.statistics == Statistics::Reset && self.sources.len() > 1;
+        let prior = self.form.mixing().and_then(|mixing| mixing.prior.as_deref()).map(softmax);
+        let mut add = |part: &str, role, value: f64, known: bool| -> Result<Id> {
+            let key = format!("{name}.{part}");
+            let start = |_: &mut fastrand::Rng| Tensor::full(&[channels], T::from_f64(value));
+            let tensor = if known {
+                self.averaged(&key, &[channels], prior.as_deref(), start)?
+            } else {
+                start(&mut self.rng)
+            };
+            self.parameters.add(&key, role, tensor)
+        };
+        Ok(BatchNorm {
+            weight: add("weight", Role::Backbone, 1.0, true)?,
+            bias: add("bias", Role::Backbone, 0.0, true)?,
+            running_mean: add("running_mean", Role::Buffer, 0.0, !reset)?,
+            running_variance: add("running_var", Role::Buffer, 1.0, !reset)?,
+        })
+    }
+
+    /// A classifier of `features` into `classes`.
+    ///
+    /// # Errors
+    /// If it is to be kept and a source has no such tensors, or the name is taken.
+    pub fn linear(&mut self, name: &str, features: usize, classes: usize) -> Result<Linear> {
+        const DEVIATION: f64 = 0.01;
+        let (weight_key, bias_key) = (format!("{name}.weight"), format!("{name}.bias"));
+        let shape = [classes, features];
+        let (weight, bias) = match self.head {
+            Head::Fresh => {
+                (Tensor::normal(&shape, DEVIATION, &mut self.rng), Tensor::zeros(&[classes]))
+            }
+            Head::Kept => (
+                self.averaged(&weight_key, &shape, None, |r| Tensor::normal(&shape, DEVIATION, r))?,
+                self.averaged(&bias_key, &[classes], None, |_| Tensor::zeros(&[classes]))?,
+            ),
+        };
+        Ok(Linear {
+            weight: self.parameters.add(&weight_key, Role::Head, weight)?,
+            bias: Some(self.parameters.add(&bias_key, Role::Head, bias)?),
+        })
+    }
+
+    /// The kernels of all sources, `[m, ...]`.
+    fn stacked(&mut self, key: &str, shape: &[usize], deviation: f64) -> Result<Tensor<T>> {
+        if self.sources.is_empty() {
+            let shape = [&[self.drawn], shape].concat();
+            return Ok(Tensor::normal(&shape, deviation, &mut self.rng));
+        }
+        Tensor::stack(&self.of_each_source(key, shape)?)
+    }
+
+    /// The mean of the sources, the one source itself (in place), or `drawn`.
+    fn averaged(
+        &mut self,
+        key: &str,
+        shape: &[usize],
+        shares: Option<&[f64]>,
+        drawn: impl FnOnce(&mut fastrand::Rng) -> Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        if self.sources.is_empty() {
+            return Ok(drawn(&mut self.rng));
+        }
+        let tensors = self.of_each_source(key, shape)?;
+        if let [one] = tensors[..] {
+            return Ok(one.clone());
+        }
+        let equal = vec![1.0 / tensors.len() as f64; tensors.len()];
+        Tensor::weighted_sum(&tensors, shares.unwrap_or(&equal))
+    }
+
+    fn of_each_source(&self, key: &str, shape: &[usize]) -> Result<Vec<&'a Tensor<T>>> {
+        self.sources
+            .iter()
+            .map(|source| {
+                let tensor = source.get(key)?;
+                if tensor.shape() == shape {
+                    return Ok(tensor);
+                }
+                let tensor_name = format!("{key} of {}", source.origin);
+                Err(Error::shape("build", tensor_name, format!("{shape:?}"), tensor.shape()))
+            })
+            .collect()
+    }
+}
+
+/// `[m, O, O]`: the identity for each source.
+fn identities<T: Element>(sources: usize, outputs: usize) -> Tensor<T> {
+    let mut values = vec![T::zero(); sources * outputs * outputs];
+    for matrix in values.chunks_mut(outputs * outputs) {
+        matrix.iter_mut().step_by(outputs + 1).for_each(|v| *v = T::one());
+    }
+    Tensor::owned(vec![sources, outputs, outputs], values)
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let exponentials: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.into_iter().map(|e| e / sum).collect()
+}

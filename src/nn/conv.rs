@@ -1,0 +1,90 @@
+//! Convolution as a layer, in its three forms.
+
+use super::{Gate, Id, Pass};
+use crate::kernel::Window;
+use crate::tape::Var;
+use crate::tensor::Element;
+use crate::{Result, ops};
+
+/// A convolution: plain, or with kernels aggregated from a zoo.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// `[O, C / groups, kh, kw]`, or with a leading axis of m sources.
+    pub weight: Id,
+    /// `[O]`, or `[m, O]`.
+    pub bias: Option<Id>,
+    /// Stride, padding, dilation, groups.
+    pub window: Window,
+    /// How sources are mixed; `None` for a plain convolution.
+    pub mix: Option<Mix>,
+    pub(super) name: String,
+}
+
+/// How the kernels of several sources become one.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    /// Channel alignment `T`, `[m, O, O]`.
+    pub alignment: Option<Id>,
+    /// The gate.
+    pub gate: Gate,
+    /// One kernel for the whole batch, instead of one for each sample.
+    pub lite: bool,
+}
+
+impl Conv {
+    /// The layer's name, e.g. `layer1.0.conv1`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The output `[N, O, H', W']` for `x` `[N, C, H, W]`:
+    ///
+    /// - plain: `conv(x, W)`;
+    /// - zoo: `y_n = conv(x_n, sum_i g[n, i] T_i W_i)`;
+    /// - lite: `conv(x, sum_i g[i] T_i W_i)`, with the batch's mean gate.
+    ///
+    /// # Errors
+    /// If `x` does not fit the kernel.
+    pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let mut weight = pass.var(self.weight);
+        let mut bias = self.bias.map(|bias| pass.var(bias));
+        let Some(mix) = &self.mix else {
+            return self.plain(pass, x, weight, bias);
+        };
+        if let Some(alignment) = mix.alignment {
+            let alignment = pass.var(alignment);
+            weight = ops::align(pass.tape(), weight, alignment)?;
+        }
+        let kernels = pass.value(weight)?.len();
+        if mix.lite {
+            let gate = mix.gate.of_batch(pass, x)?;
+            weight = ops::aggregate(pass.tape(), weight, gate)?;
+            if let Some(all) = bias {
+                bias = Some(ops::aggregate(pass.tape(), all, gate)?);
+            }
+            return self.plain(pass, x, weight, bias);
+        }
+        let gate = mix.gate.per_sample(pass, x)?;
+        let y = ops::aggregated_conv2d(pass.tape(), x, weight, bias, gate, self.window)?;
+        let shape = pass.value(y)?.shape();
+        let (samples, positions) = (shape[0], shape[2] * shape[3]);
+        let sources = pass.parameter(self.weight).shape()[0];
+        pass.count_multiply_adds((samples * (kernels + positions * kernels / sources)) as u64);
+        Ok(y)
+    }
+
+    fn plain<T: Element>(
+        &self,
+        pass: &mut Pass<T>,
+        x: Var,
+        weight: Var,
+        bias: Option<Var>,
+    ) -> Result<Var> {
+        let y = ops::conv2d(pass.tape(), x, weight, bias, self.window)?;
+        let shape = pass.value(y)?.shape();
+        let positions = shape[0] * shape[2] * shape[3];
+        let count = positions * pass.value(weight)?.len();
+        pass.count_multiply_adds(count as u64);
+        Ok(y)
+    }
+}

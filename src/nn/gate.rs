@@ -1,0 +1,103 @@
+//! The gate of an aggregated layer, with the moving average that lite keeps of it.
+
+use super::{Id, Pass};
+use crate::ops::{GateFunction, GateWeights};
+use crate::tape::Var;
+use crate::tensor::{Element, Tensor};
+use crate::{Result, ops};
+
+/// How much of each source a layer takes, from its own input.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// `W1`, `[C / 4 + 1, C]`.
+    pub reduce: Id,
+    /// `W2`, `[m, C / 4 + 1]`.
+    pub expand: Id,
+    /// `b2`, `[m]`.
+    pub bias: Id,
+    /// Softmax or sigmoid.
+    pub function: GateFunction,
+    /// Only in lite.
+    pub average: Option<GateAverage>,
+    /// The layer's name, under which the gate is observed.
+    pub(super) name: String,
+}
+
+/// The exponential moving average of a gate's batch means.
+///
+/// After step t, `sum = (1 - a) sum + a g_t` and `weight = (1 - a) weight + a`, both from
+/// zero; the average is `sum / weight`, right from the first step on (bias correction as in
+/// Adam; Kingma and Ba, 2015).
+#[derive(Clone, Copy, Debug)]
+pub struct GateAverage {
+    /// `[m]`.
+    pub sum: Id,
+    /// `[]`.
+    pub weight: Id,
+}
+
+impl GateAverage {
+    /// Weight of the newest batch.
+    pub const MOMENTUM: f64 = 0.1;
+
+    /// The bias-corrected average `[m]`; `None` before the first step of training.
+    pub fn value<T: Element>(&self, sum: &Tensor<T>, weight: &Tensor<T>) -> Option<Tensor<T>> {
+        let weight = weight.as_slice().first().copied().filter(|&w| w > T::zero())?;
+        let values = sum.as_slice().iter().map(|&s| s / weight).collect();
+        Some(Tensor::owned(sum.shape().to_vec(), values))
+    }
+
+    fn update<T: Element>(&self, pass: &mut Pass<T>, gate: Var) -> Result<()> {
+        let (old, new) = (T::from_f64(1.0 - Self::MOMENTUM), T::from_f64(Self::MOMENTUM));
+        let (sum, weight) = (pass.parameter(self.sum), pass.parameter(self.weight));
+        let gate = pass.value(gate)?.as_slice();
+        let next = sum.as_slice().iter().zip(gate).map(|(&s, &g)| old * s + new * g).collect();
+        let next = Tensor::owned(sum.shape().to_vec(), next);
+        pass.update(self.sum, next);
+        pass.update(self.weight, Tensor::scalar(old * weight.item()? + new));
+        Ok(())
+    }
+}
+
+impl Gate {
+    /// The gate of each sample, `[N, m]`, for the layer's input `x` `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// If `x` has another number of channels.
+    pub fn per_sample<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let weights = GateWeights {
+            reduce: pass.var(self.reduce),
+            expand: pass.var(self.expand),
+            bias: pass.var(self.bias),
+        };
+        let gate = ops::gate(pass.tape(), x, weights, self.function)?;
+        let samples = pass.value(gate)?.shape()[0];
+        let linear = pass.parameter(self.reduce).len() + pass.parameter(self.expand).len();
+        pass.count_multiply_adds((samples * linear) as u64);
+        pass.observe(format!("{}.gate", self.name), gate);
+        Ok(gate)
+    }
+
+    /// The gate of the whole batch, `[m]`: the mean over its samples in training, the moving
+    /// average in evaluation (before any training there is none, and the batch's mean serves).
+    ///
+    /// # Errors
+    /// If `x` has another number of channels.
+    pub fn of_batch<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        if let (Some(average), false) = (self.average, pass.is_training()) {
+            let (sum, weight) = (pass.parameter(average.sum), pass.parameter(average.weight));
+            if let Some(value) = average.value(sum, weight) {
+                let row = value.clone().reshape(&[1, value.len()])?;
+                let row = pass.input(row);
+                pass.observe(format!("{}.gate", self.name), row);
+                return Ok(pass.input(value));
+            }
+        }
+        let gate = self.per_sample(pass, x)?;
+        let mean = ops::batch_mean(pass.tape(), gate)?;
+        if let (Some(average), true) = (self.average, pass.is_training()) {
+            average.update(pass, mean)?;
+        }
+        Ok(mean)
+    }
+}

@@ -1,0 +1,165 @@
+//! One forward pass over a batch.
+
+use super::{Id, Parameters, Role};
+use crate::Result;
+use crate::tape::{Tape, Var};
+use crate::tensor::{Element, Tensor};
+
+/// One forward pass: the tape, the parameters on it, and what layers leave behind.
+///
+/// ```
+/// # use zoo_tuning::{nn::*, ops, tensor::Tensor, Result};
+/// # fn main() -> Result<()> {
+/// let mut builder = Builder::<f32>::fresh(1);
+/// let layer = builder.linear("fc", 3, 2)?;
+/// let parameters = builder.finish();
+///
+/// let mut pass = Pass::train(&parameters);
+/// let x = pass.input(Tensor::full(&[4, 3], 1.0));
+/// let logits = layer.forward(&mut pass, x)?;
+/// let loss = ops::cross_entropy(pass.tape(), logits, &[0, 1, 1, 0], 0.0)?;
+/// let step = pass.backward(loss)?;
+/// assert_eq!(step.gradient(parameters.find("fc.weight")?).unwrap().shape(), [2, 3]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pass<'a, T> {
+    parameters: &'a Parameters<T>,
+    tape: Tape<T>,
+    on_tape: Vec<Option<Var>>,
+    training: bool,
+    updates: Vec<(Id, Tensor<T>)>,
+    observed: Vec<(String, Var)>,
+    multiply_adds: u64,
+}
+
+impl<'a, T: Element> Pass<'a, T> {
+    fn new(parameters: &'a Parameters<T>, training: bool) -> Self {
+        Self {
+            parameters,
+            tape: Tape::new(),
+            on_tape: vec![None; parameters.len()],
+            training,
+            updates: Vec::new(),
+            observed: Vec::new(),
+            multiply_adds: 0,
+        }
+    }
+
+    /// A pass for training: batch statistics, gradients for the parameters.
+    pub fn train(parameters: &'a Parameters<T>) -> Self {
+        Self::new(parameters, true)
+    }
+
+    /// A pass for evaluation: running statistics, no gradients.
+    pub fn evaluate(parameters: &'a Parameters<T>) -> Self {
+        Self::new(parameters, false)
+    }
+
+    /// Whether this pass is for training.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// The tape, for operations.
+    pub fn tape(&mut self) -> &mut Tape<T> {
+        &mut self.tape
+    }
+
+    /// The value behind a handle.
+    ///
+    /// # Errors
+    /// If the handle belongs to another pass.
+    pub fn value(&self, var: Var) -> Result<&Tensor<T>> {
+        self.tape.value(var)
+    }
+
+    /// Puts a batch on the tape.
+    pub fn input(&mut self, x: Tensor<T>) -> Var {
+        self.tape.constant(x)
+    }
+
+    /// A parameter or buffer on the tape.
+    pub fn var(&mut self, id: Id) -> Var {
+        let Self { parameters, tape, on_tape, training, .. } = self;
+        *on_tape[id.0].get_or_insert_with(|| {
+            let value = parameters.value(id).clone();
+            if *training && parameters.role(id) != Role::Buffer {
+                tape.parameter(value)
+            } else {
+                tape.constant(value)
+            }
+        })
+    }
+
+    /// The values of a parameter or buffer.
+    pub fn parameter(&self, id: Id) -> &'a Tensor<T> {
+        self.parameters.value(id)
+    }
+
+    /// Leaves a buffer's next value, for [`Step::update_buffers`].
+    pub fn update(&mut self, id: Id, value: Tensor<T>) {
+        self.updates.push((id, value));
+    }
+
+    /// Leaves an inner value by name: a gate, an activation.
+    pub fn observe(&mut self, name: impl Into<String>, var: Var) {
+        self.observed.push((name.into(), var));
+    }
+
+    /// What layers left by name, in the order of the layers.
+    pub fn observed(&self) -> impl Iterator<Item = (&str, Var)> {
+        self.observed.iter().map(|(name, var)| (name.as_str(), *var))
+    }
+
+    /// The gates `[N, m]` (of a lite layer in evaluation `[1, m]`), layer by layer.
+    pub fn gates(&self) -> impl Iterator<Item = (&str, Var)> {
+        self.observed().filter_map(|(name, var)| Some((name.strip_suffix(".gate")?, var)))
+    }
+
+    pub(super) fn count_multiply_adds(&mut self, count: u64) {
+        self.multiply_adds += count;
+    }
+
+    /// Multiply-adds of the convolutions, gates, aggregations and linear layers so far.
+    /// Alignment is not among them: at inference it can be done once for all.
+    pub fn multiply_adds(&self) -> u64 {
+        self.multiply_adds
+    }
+
+    /// Where a value stopped being finite first, as `layer (operation)`.
+    pub fn first_not_finite(&self) -> Option<String> {
+        self.tape.first_not_finite()
+    }
+
+    /// The gradients of the scalar `loss`, and what the layers want to keep.
+    ///
+    /// # Errors
+    /// As [`Tape::backward`].
+    pub fn backward(mut self, loss: Var) -> Result<Step<T>> {
+        let mut gradients = self.tape.backward(loss)?;
+        let gradients =
+            self.on_tape.iter().map(|var| var.and_then(|var| gradients.take(var))).collect();
+        Ok(Step { gradients, updates: self.updates })
+    }
+}
+
+/// What a training pass leaves: gradients for the optimizer, new values for the buffers.
+pub struct Step<T> {
+    gradients: Vec<Option<Tensor<T>>>,
+    updates: Vec<(Id, Tensor<T>)>,
+}
+
+impl<T: Element> Step<T> {
+    /// The gradient of a parameter, unless the loss does not depend on it.
+    pub fn gradient(&self, id: Id) -> Option<&Tensor<T>> {
+        self.gradients.get(id.0)?.as_ref()
+    }
+
+    /// Gives the buffers their new values.
+    pub fn update_buffers(&mut self, parameters: &mut Parameters<T>) {
+        for (id, value) in self.updates.drain(..) {
+            *parameters.value_mut(id) = value;
+        }
+    }
+}

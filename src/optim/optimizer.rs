@@ -1,0 +1,212 @@
+//! Stochastic gradient descent with momentum, and Adam.
+
+use crate::nn::{Id, Parameters, Role, Step};
+use crate::tensor::{Element, State, Tensor};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// How a gradient changes a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// `v = momentum v + g`, then `w -= lr v`, or with Nesterov's look ahead
+    /// `w -= lr (g + momentum v)` (Sutskever et al., 2013, in PyTorch's form).
+    Sgd {
+        /// Share of the velocity that is kept, 0 to 1.
+        momentum: f64,
+        /// Nesterov's form.
+        nesterov: bool,
+    },
+    /// Adam (Kingma and Ba, 2015), weight decay added to the gradient.
+    Adam {
+        /// Decay of the mean of gradients and of their squares.
+        betas: [f64; 2],
+        /// Added to the root of the second moment.
+        epsilon: f64,
+    },
+}
+
+impl Rule {
+    /// As in the paper: Nesterov momentum of 0.9.
+    pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: true };
+    /// As in PyTorch.
+    pub const ADAM: Self = Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 };
+}
+
+/// What is particular to one group of parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    /// The learning rate, as a multiple of the schedule's; 0 freezes the group.
+    pub rate: f64,
+    /// `g += decay w`.
+    pub decay: f64,
+}
+
+/// The settings of each group.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Groups {
+    /// Kernels and batch norms.
+    pub backbone: Group,
+    /// Channel alignment.
+    pub alignment: Group,
+    /// The gates.
+    pub gate: Group,
+    /// The classifier.
+    pub head: Group,
+}
+
+impl Groups {
+    /// The same weight decay everywhere.
+    pub fn uniform(decay: f64) -> Self {
+        let group = Group { rate: 1.0, decay };
+        Self { backbone: group, alignment: group, gate: group, head: group }
+    }
+
+    fn of(&self, role: Role) -> Group {
+        match role {
+            Role::Backbone => self.backbone,
+            Role::Alignment => self.alignment,
+            Role::Gate => self.gate,
+            Role::Head => self.head,
+            Role::Buffer => Group { rate: 0.0, decay: 0.0 },
+        }
+    }
+}
+
+/// Updates parameters by their gradients.
+pub struct Optimizer<T> {
+    rule: Rule,
+    groups: Groups,
+    /// By parameter: the velocity, or Adam's two moments.
+    moments: BTreeMap<usize, Vec<Tensor<T>>>,
+    steps: u64,
+}
+
+impl<T: Element> Optimizer<T> {
+    /// An optimizer that has not seen a gradient yet.
+    pub fn new(rule: Rule, groups: Groups) -> Self {
+        Self { rule, groups, moments: BTreeMap::new(), steps: 0 }
+    }
+
+    /// One step with learning rate `rate`, of all parameters that have a gradient; then
+    /// gives the buffers their new values.
+    pub fn step(&mut self, parameters: &mut Parameters<T>, mut step: Step<T>, rate: f64) {
+        self.steps += 1;
+        for id in parameters.ids() {
+            let group = self.groups.of(parameters.role(id));
+            if let Some(gradient) = step.gradient(id).filter(|_| group.rate > 0.0) {
+                self.update(id, parameters.value_mut(id), gradient, rate * group.rate, group.decay);
+            }
+        }
+        step.update_buffers(parameters);
+    }
+
+    fn update(&mut self, id: Id, w: &mut Tensor<T>, g: &Tensor<T>, rate: f64, decay: f64) {
+        let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
+        let moments =
+            self.moments.entry(id.index()).or_insert_with(|| vec![Tensor::zeros(w.shape()); count]);
+        let number = T::from_f64;
+        let decay = number(decay);
+        match self.rule {
+            Rule::Sgd { momentum, nesterov } => {
+                let (rate, momentum) = (number(rate), number(momentum));
+                let velocity = moments[0].as_mut_slice();
+                each(w.as_mut_slice(), g.as_slice(), [velocity], |w, g, [v]| {
+                    let g = g + decay * *w;
+                    *v = momentum * *v + g;
+                    *w -= rate * if nesterov { g + momentum * *v } else { *v };
+                });
+            }
+            Rule::Adam { betas, epsilon } => {
+                // The corrections of both moments' start at zero, folded into the rate.
+                let correction = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
+                let rate = number(rate / correction[0]);
+                let root = number(1.0 / correction[1].sqrt());
+                let epsilon = number(epsilon);
+                let [b1, b2] = betas.map(number);
+                let [a1, a2] = betas.map(|beta| number(1.0 - beta));
+                let (first, second) = moments.split_at_mut(1);
+                let moments = [first[0].as_mut_slice(), second[0].as_mut_slice()];
+                each(w.as_mut_slice(), g.as_slice(), moments, |w, g, [m, v]| {
+                    let g = g + decay * *w;
+                    *m = b1 * *m + a1 * g;
+                    *v = b2 * *v + a2 * g * g;
+                    *w -= rate * *m / (v.sqrt() * root + epsilon);
+                });
+            }
+        }
+    }
+
+    /// The moments, as `name.0`, `name.1`, and how many steps were made, as `steps`.
+    pub fn state(&self, parameters: &Parameters<T>) -> State<T> {
+        let mut state = State::new("the optimizer");
+        for (&index, moments) in &self.moments {
+            let name = parameters.name(Id::from_index(index));
+            for (i, moment) in moments.iter().enumerate() {
+                state.insert(format!("{name}.{i}"), moment.clone());
+            }
+        }
+        state
+    }
+
+    /// How many steps were made.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes up what [`Optimizer::state`] and [`Optimizer::steps`] gave.
+    ///
+    /// # Errors
+    /// If a moment belongs to no parameter or is of another shape.
+    pub fn load(&mut self, parameters: &Parameters<T>, state: &State<T>, steps: u64) -> Result<()> {
+        let mut moments: BTreeMap<usize, Vec<Tensor<T>>> = BTreeMap::new();
+        // Sorted by name, so that `.0` comes before `.1`.
+        for (key, tensor) in &state.tensors {
+            let name = key.rsplit_once('.').map_or(key.as_str(), |(name, _)| name);
+            let id = parameters.find(name)?;
+            if tensor.shape() != parameters.value(id).shape() {
+                let expected = format!("{:?}, like its parameter", parameters.value(id).shape());
+                return Err(Error::shape("resume", key, expected, tensor.shape()));
+            }
+            moments.entry(id.index()).or_default().push(tensor.clone());
+        }
+        let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
+        if let Some((&index, _)) = moments.iter().find(|(_, moments)| moments.len() != count) {
+            let name = parameters.name(Id::from_index(index));
+            let problem = format!("{name} should have {count} moments; was the rule changed?");
+            return Err(Error::argument("resume", problem));
+        }
+        (self.moments, self.steps) = (moments, steps);
+        Ok(())
+    }
+}
+
+/// Calls `f` with each weight, its gradient and its moments; each element stands alone, so
+/// threads change nothing.
+fn each<T: Element, const M: usize>(
+    w: &mut [T],
+    g: &[T],
+    moments: [&mut [T]; M],
+    f: impl Fn(&mut T, T, [&mut T; M]) + Sync,
+) {
+    const CHUNK: usize = 1 << 14;
+    let chunks = w.len().div_ceil(CHUNK);
+    let mut of_moments: Vec<Vec<&mut [T]>> = (0..chunks).map(|_| Vec::with_capacity(M)).collect();
+    for moment in moments {
+        for (chunks, part) in of_moments.iter_mut().zip(moment.chunks_mut(CHUNK)) {
+            chunks.push(part);
+        }
+    }
+    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(of_moments).for_each(
+        |((w, g), mut moments)| {
+            for (i, (w, &g)) in w.iter_mut().zip(g).enumerate() {
+                let mut of_element = moments.iter_mut().map(|moment| &mut moment[i]);
+                f(
+                    w,
+                    g,
+                    std::array::from_fn(|_| of_element.next().unwrap_or_else(|| unreachable!())),
+                );
+            }
+        },
+    );
+}

@@ -1,0 +1,16 @@
+//! What a zoo begins with on a target.
+//!
+//! Kernels of networks that were trained apart have their channels in different orders, so
+//! their mean knows less than each of them. Two starts mend it; both look only at the
+//! target's training samples, and both are ours, not the paper's:
+//!
+//! - [`matching`]: permutes the channels of each source to those of a reference, which
+//!   changes nothing that the source computes;
+//! - [`prior`]: scores the frozen sources and lets the gates begin near the best of them.
+
+mod assignment;
+pub mod matching;
+pub mod prior;
+
+pub use matching::matched;
+pub use prior::{gate_bias, leave_one_out_accuracy};

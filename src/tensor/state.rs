@@ -1,0 +1,45 @@
+//! Tensors by name.
+
+use super::{Element, Tensor};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Tensors by name, as a checkpoint holds them ("state dict"), and where they are from.
+#[derive(Clone, Debug, Default)]
+pub struct State<T> {
+    /// A file or a description, for messages.
+    pub origin: String,
+    /// The tensors, sorted by name.
+    pub tensors: BTreeMap<String, Tensor<T>>,
+}
+
+impl<T: Element> State<T> {
+    /// A state without tensors.
+    pub fn new(origin: impl Into<String>) -> Self {
+        Self { origin: origin.into(), tensors: BTreeMap::new() }
+    }
+
+    /// The tensor of that name; cloning it copies no values.
+    ///
+    /// # Errors
+    /// If there is none; the message suggests the nearest name.
+    pub fn get(&self, name: &str) -> Result<&Tensor<T>> {
+        self.tensors.get(name).ok_or_else(|| {
+            Error::missing(name, &self.origin, self.tensors.keys().map(String::as_str))
+        })
+    }
+
+    /// Puts a tensor in, in place of one of the same name.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor<T>) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    pub fn below(&self, prefix: &str) -> Self {
+        let stripped = |(name, tensor): (&String, &Tensor<T>)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        };
+        let tensors = self.tensors.iter().filter_map(stripped).collect();
+        Self { origin: self.origin.clone(), tensors }
+    }
+}

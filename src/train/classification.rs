@@ -1,0 +1,97 @@
+//! Image classification: one step of training, and evaluation.
+
+use crate::nn::{Network, Pass};
+use crate::ops;
+use crate::optim::Optimizer;
+use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
+
+/// A batch of labelled images.
+pub struct Batch<'a, T> {
+    /// `[N, C, H, W]`.
+    pub images: Tensor<T>,
+    /// One class for each image.
+    pub labels: &'a [usize],
+    /// Which samples these are, for messages.
+    pub indices: &'a [usize],
+}
+
+/// One step of training: forward, backward, update. Returns the loss.
+///
+/// # Errors
+/// If the loss is not finite: nothing is changed then, and the error names the layer whose
+/// output turned first.
+pub fn train_step<T: Element>(
+    network: &mut impl Network<T>,
+    optimizer: &mut Optimizer<T>,
+    batch: Batch<T>,
+    smoothing: f64,
+    rate: f64,
+) -> Result<f64> {
+    let mut pass = Pass::train(network.parameters());
+    let x = pass.input(batch.images);
+    let logits = network.forward(&mut pass, x)?;
+    pass.tape().enter("loss");
+    let loss = ops::cross_entropy(pass.tape(), logits, batch.labels, smoothing)?;
+    let value = pass.value(loss)?.item()?.widen();
+    if !value.is_finite() {
+        return Err(Error::NotFinite {
+            step: optimizer.steps() + 1,
+            batch: batch.indices.to_vec(),
+            layer: pass.first_not_finite().unwrap_or_else(|| "the loss".to_owned()),
+        });
+    }
+    let step = pass.backward(loss)?;
+    optimizer.step(network.parameters_mut(), step, rate);
+    Ok(value)
+}
+
+/// The logits `[N, classes]` of images `[N, C, H, W]` in evaluation, `batch` at a time.
+///
+/// # Errors
+/// If the images do not fit the network.
+pub fn logits<T: Element>(
+    network: &impl Network<T>,
+    images: &Tensor<T>,
+    batch: usize,
+) -> Result<Tensor<T>> {
+    let [count, c, h, w] = images.dims("logits", "images", "[N, C, H, W]")?;
+    let (mut values, mut classes) = (Vec::new(), 0);
+    for first in (0..count).step_by(batch.max(1)) {
+        let n = batch.max(1).min(count - first);
+        let len = c * h * w;
+        let part = images.as_slice()[first * len..][..n * len].to_vec();
+        let mut pass = Pass::evaluate(network.parameters());
+        let x = pass.input(Tensor::new(&[n, c, h, w], part)?);
+        let y = network.forward(&mut pass, x)?;
+        let y = pass.value(y)?;
+        [_, classes] = y.dims("logits", "logits", "[N, classes]")?;
+        values.extend_from_slice(y.as_slice());
+    }
+    Tensor::new(&[count, classes], values)
+}
+
+/// The class with the largest logit of each row of `[N, classes]`.
+///
+/// # Errors
+/// If `logits` is not of two dimensions.
+pub fn predictions<T: Element>(logits: &Tensor<T>) -> Result<Vec<usize>> {
+    let [_, classes] = logits.dims("predictions", "logits", "[N, classes]")?;
+    let largest =
+        |row: &[T]| (0..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    Ok(logits.as_slice().chunks(classes.max(1)).map(largest).collect())
+}
+
+/// The share of predictions that are right, 0 to 1.
+///
+/// # Errors
+/// If there is not one label for each row, or no row.
+pub fn accuracy<T: Element>(logits: &Tensor<T>, labels: &[usize]) -> Result<f64> {
+    let predicted = predictions(logits)?;
+    if predicted.len() != labels.len() || labels.is_empty() {
+        let expected = format!("[{}, classes], a row for each label", labels.len().max(1));
+        return Err(Error::shape("accuracy", "logits", expected, logits.shape()));
+    }
+    let right = predicted.iter().zip(labels).filter(|(p, l)| p == l).count();
+    Ok(right as f64 / labels.len() as f64)
+}

@@ -1,0 +1,3 @@
+//! Training: the loop, what it measures, what it keeps.
+
+pub mod classification;

@@ -1,0 +1,320 @@
+//! The method as a whole: what a zoo network computes, on networks of drawn values.
+
+use zoo_tuning::Error;
+use zoo_tuning::collapse::collapse;
+use zoo_tuning::nn::*;
+use zoo_tuning::ops::{self, GateFunction};
+use zoo_tuning::optim::{Groups, Optimizer, Rule};
+use zoo_tuning::start;
+use zoo_tuning::tensor::{State, Tensor};
+
+type Result = zoo_tuning::Result<()>;
+
+fn small() -> Architecture {
+    Architecture::named("resnet_small", 1, 10).unwrap()
+}
+
+/// A network with drawn values everywhere, so that nothing is 0 or 1 by its start.
+fn source(architecture: &Architecture, seed: u64) -> State<f64> {
+    let network = Resnet::<f64>::new(architecture, Builder::fresh(seed)).unwrap();
+    let mut state = network.parameters().state(format!("source {seed}"));
+    let mut rng = fastrand::Rng::with_seed(!seed);
+    for (name, tensor) in &mut state.tensors {
+        let drawn = Tensor::<f64>::normal(tensor.shape(), 0.3, &mut rng);
+        if name.ends_with("running_var") || name.contains("bn") && name.ends_with("weight") {
+            let positive = drawn.as_slice().iter().map(|v| 0.5 + v.abs()).collect();
+            *tensor = Tensor::new(drawn.shape(), positive).unwrap();
+        } else if !name.contains("conv") {
+            *tensor = drawn;
+        }
+    }
+    state
+}
+
+fn images(count: usize, architecture: &Architecture, size: usize) -> Tensor<f64> {
+    let shape = [count, architecture.channels, size, size];
+    Tensor::normal(&shape, 1.0, &mut fastrand::Rng::with_seed(4))
+}
+
+fn logits(network: &Resnet<f64>, x: &Tensor<f64>, training: bool) -> Tensor<f64> {
+    let parameters = network.parameters();
+    let mut pass = if training { Pass::train(parameters) } else { Pass::evaluate(parameters) };
+    let x = pass.input(x.clone());
+    let y = network.forward(&mut pass, x).unwrap();
+    pass.value(y).unwrap().clone()
+}
+
+fn relative_difference(a: &Tensor<f64>, b: &Tensor<f64>) -> f64 {
+    assert_eq!(a.shape(), b.shape());
+    let largest = a.as_slice().iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let pairs = a.as_slice().iter().zip(b.as_slice());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+}
+
+fn forms(mixing: Mixing) -> [Form; 2] {
+    [Form::Zoo(mixing.clone()), Form::Lite(mixing)]
+}
+
+#[test]
+fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
+    for name in Architecture::NAMES {
+        let architecture = Architecture::named(name, 2, 3)?;
+        let small = name == "resnet_small";
+        let one = source(&architecture, 1);
+        let x = images(2, &architecture, if small { 12 } else { 33 });
+        let copies = vec![one; if small { 4 } else { 2 }];
+        // Aligning the late stages of the large ones would only take time.
+        let aligned = Aligned { stages: vec![true, small, small], ..Aligned::everywhere() };
+        let plain = Builder::from_sources(&copies[..1], Form::Plain, 0)?.head(Head::Kept);
+        let plain = Resnet::new(&architecture, plain)?;
+        for form in forms(Mixing { aligned, ..Mixing::default() }) {
+            let zoo = Builder::from_sources(&copies, form, 7)?
+                .head(Head::Kept)
+                .statistics(Statistics::Mean);
+            let zoo = Resnet::new(&architecture, zoo)?;
+            for training in [false, true] {
+                let (expected, found) = (logits(&plain, &x, training), logits(&zoo, &x, training));
+                let difference = relative_difference(&expected, &found);
+                assert!(difference < 1e-5, "{name}, training {training}: {difference:e}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_mean_of_sources_starts_batch_norms_and_the_plain_average() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2)];
+    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::Plain, 0)?)?;
+    let parameters = network.parameters();
+    for name in ["layer2.0.conv1.weight", "layer1.0.bn2.bias"] {
+        let found = parameters.value(parameters.find(name)?);
+        for (at, v) in found.as_slice().iter().enumerate() {
+            let of = |i: usize| sources[i].tensors[name].as_slice()[at];
+            assert!((v - (of(0) + of(1)) / 2.0).abs() < 1e-12);
+        }
+    }
+    let variance = parameters.value(parameters.find("bn1.running_var")?);
+    assert!(variance.as_slice().iter().all(|&v| v == 1.0), "reset, as the release does");
+    let head = parameters.value(parameters.find("fc.weight")?);
+    assert!(head.as_slice().iter().all(|v| v.abs() < 0.06), "fresh, from N(0, 0.01)");
+    Ok(())
+}
+
+#[test]
+fn matching_changes_nothing_that_a_source_computes() -> Result {
+    for name in ["resnet_small", "resnet18", "resnet50"] {
+        let architecture = Architecture::named(name, 1, 5)?;
+        let size = if name == "resnet_small" { 10 } else { 33 };
+        let sources = [source(&architecture, 1), source(&architecture, 2)];
+        let x = images(3, &architecture, size);
+        let matched = start::matched(&architecture, &sources, 0, &x)?;
+        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
+        let before = logits(&blueprint.build(&sources[1])?, &x, false);
+        let after = logits(&blueprint.build(&matched[1])?, &x, false);
+        assert!(relative_difference(&before, &after) < 1e-6, "{name}");
+        let kernel = "layer2.0.conv1.weight";
+        assert_ne!(sources[1].tensors[kernel].as_slice(), matched[1].tensors[kernel].as_slice());
+    }
+    Ok(())
+}
+
+#[test]
+fn matching_undoes_a_permutation() -> Result {
+    let architecture = small();
+    let x = images(4, &architecture, 12);
+    // No channel may be dead, since of two that are always zero, matching cannot know which is
+    // which: the running statistics have to be those of the images.
+    let alive = |seed| -> zoo_tuning::Result<State<f64>> {
+        let state = source(&architecture, seed);
+        let blueprint =
+            Blueprint { architecture: architecture.clone(), form: Form::Plain, sources: 1 };
+        let mut network = blueprint.build(&state)?;
+        for _ in 0..40 {
+            let mut pass = Pass::train(network.parameters());
+            let input = pass.input(x.clone());
+            let y = network.forward(&mut pass, input)?;
+            let loss = ops::cross_entropy(pass.tape(), y, &[0; 4], 0.0)?;
+            pass.backward(loss)?.update_buffers(network.parameters_mut());
+        }
+        Ok(network.parameters().state(state.origin))
+    };
+    let first = alive(1)?;
+    // Matching `first` to another network permutes it; matching that to `first` restores it.
+    let other = alive(2)?;
+    let shuffled = start::matched(&architecture, &[other, first.clone()], 0, &x)?.remove(1);
+    let name = "layer3.0.conv1.weight";
+    assert_ne!(shuffled.tensors[name].as_slice(), first.tensors[name].as_slice());
+    let restored = start::matched(&architecture, &[first.clone(), shuffled], 0, &x)?.remove(1);
+    for (name, tensor) in &first.tensors {
+        assert!(restored.tensors[name].as_slice() == tensor.as_slice(), "{name}");
+    }
+    Ok(())
+}
+
+/// Some steps of training on drawn images and labels.
+fn train(network: &mut Resnet<f64>, steps: usize) -> zoo_tuning::Result<f64> {
+    let x = images(8, network.architecture(), 12);
+    let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+    let mut last = 0.0;
+    for _ in 0..steps {
+        let mut pass = Pass::train(network.parameters());
+        let input = pass.input(x.clone());
+        let y = network.forward(&mut pass, input)?;
+        let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3, 4, 5, 6, 7], 0.0)?;
+        last = pass.value(loss)?.item()?;
+        let step = pass.backward(loss)?;
+        optimizer.step(network.parameters_mut(), step, 0.01);
+    }
+    Ok(last)
+}
+
+#[test]
+fn a_trained_lite_network_collapses() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
+    for function in [GateFunction::Softmax, GateFunction::Sigmoid] {
+        let mixing = Mixing { function, aligned: Aligned::everywhere(), ..Mixing::default() };
+        let builder = Builder::from_sources(&sources, Form::Lite(mixing), 1)?;
+        let mut lite = Resnet::new(&small(), builder)?;
+        assert!(matches!(collapse(&lite), Err(Error::Impossible { .. })), "no average yet");
+        let first = train(&mut lite, 1)?;
+        assert!(train(&mut lite, 12)? < first, "it learns");
+        let plain = collapse(&lite)?;
+        let x = images(5, &small(), 12);
+        let difference = relative_difference(&logits(&lite, &x, false), &logits(&plain, &x, false));
+        assert!(difference < 1e-5, "{difference:e}");
+        let fresh = Resnet::<f64>::new(&small(), Builder::fresh(0))?;
+        let (found, expected) = (plain.parameters(), fresh.parameters());
+        let names = found.ids().map(|id| found.name(id));
+        assert!(names.eq(expected.ids().map(|id| expected.name(id))));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_collapse_says_why() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2)];
+    let refused = |form: Form| -> zoo_tuning::Result<String> {
+        let mut network = Resnet::new(&small(), Builder::from_sources(&sources, form, 1)?)?;
+        train(&mut network, 1)?;
+        match collapse(&network) {
+            Err(error @ Error::Impossible { .. }) => Ok(error.to_string()),
+            Err(error) => Err(error),
+            Ok(_) => panic!("it collapsed"),
+        }
+    };
+    assert!(refused(Form::Zoo(Mixing::default()))?.contains("every sample on its own"));
+    let released = Mixing { shortcuts_per_sample: true, ..Mixing::default() };
+    assert!(refused(Form::Lite(released))?.contains("downsample"));
+    assert!(refused(Form::Plain)?.contains("plain network already"));
+    Ok(())
+}
+
+#[test]
+fn the_gates_average_is_bias_corrected() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2)];
+    let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
+    let mut network = Resnet::new(&small(), builder)?;
+    let mut by_hand = (vec![0.0; 2], 0.0);
+    let x = images(8, &small(), 12);
+    let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(0.0));
+    for _ in 0..3 {
+        let mut pass = Pass::train(network.parameters());
+        let input = pass.input(x.clone());
+        let y = network.forward(&mut pass, input)?;
+        let gate = pass.gates().next().map(|(_, var)| var).unwrap();
+        let gate = pass.value(gate)?.as_slice().to_vec();
+        for (i, s) in by_hand.0.iter_mut().enumerate() {
+            let mean = gate.iter().skip(i).step_by(2).sum::<f64>() / 8.0;
+            *s = 0.9 * *s + 0.1 * mean;
+        }
+        by_hand.1 = 0.9 * by_hand.1 + 0.1;
+        let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3, 4, 5, 6, 7], 0.0)?;
+        let step = pass.backward(loss)?;
+        optimizer.step(network.parameters_mut(), step, 0.01);
+    }
+    let parameters = network.parameters();
+    let value = |name| parameters.find(name).map(|id| parameters.value(id).as_slice().to_vec());
+    let (sum, weight) = (value("conv1.gate.average.sum")?, value("conv1.gate.average.weight")?[0]);
+    assert!((weight - by_hand.1).abs() < 1e-12);
+    for (found, expected) in sum.iter().zip(&by_hand.0) {
+        assert!((found / weight - expected / by_hand.1).abs() < 1e-12, "{found} {expected}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_prior_starts_every_sample_near_the_best_source() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
+    let prior = Some(start::gate_bias(&[0.1, 0.2, 0.9], 2.5));
+    let mixing = Mixing { prior, ..Mixing::default() };
+    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::Zoo(mixing), 1)?)?;
+    let mut pass = Pass::evaluate(network.parameters());
+    let x = pass.input(images(4, &small(), 12));
+    network.forward(&mut pass, x)?;
+    let share = 2.5f64.exp() / (2.5f64.exp() + 2.0);
+    let mut layers = 0;
+    for (name, gate) in pass.gates() {
+        layers += 1;
+        for row in pass.value(gate)?.as_slice().chunks(3) {
+            assert!((row[2] - share).abs() < 1e-12, "{name}: {row:?}");
+        }
+    }
+    assert_eq!(layers, network.convolutions().count());
+    let wrong = Mixing { prior: Some(vec![1.0, 2.0]), ..Mixing::default() };
+    assert!(Builder::from_sources(&sources, Form::Zoo(wrong), 1).is_err());
+    Ok(())
+}
+
+#[test]
+fn alignment_applies_where_the_preset_says() -> Result {
+    let aligned = |name: &str| -> zoo_tuning::Result<Vec<String>> {
+        let builder = Builder::<f32>::drawn(Form::Zoo(Mixing::default()), 2, 1);
+        let network = Resnet::new(&Architecture::named(name, 3, 10)?, builder)?;
+        let with = network.convolutions().filter(|c| c.mix.as_ref().unwrap().alignment.is_some());
+        Ok(with.map(|conv| conv.name().to_owned()).collect())
+    };
+    let of_50 = aligned("resnet50")?;
+    // The stem, and the 3x3 kernels of the 6 + 3 blocks of stages 3 and 4.
+    assert_eq!(of_50.len(), 1 + 6 + 3);
+    assert!(of_50[1..].iter().all(|name| name.ends_with("conv2")), "{of_50:?}");
+    assert_eq!(aligned("resnet18")?.len(), 1 + 2 * 2 * 2);
+    Ok(())
+}
+
+#[test]
+fn a_blueprint_survives_a_checkpoints_metadata() -> Result {
+    let aligned = Aligned { stem: false, stages: vec![true, false, true], pointwise: true };
+    let mixing = Mixing { function: GateFunction::Sigmoid, aligned, ..Mixing::default() };
+    for form in [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing)] {
+        let sources = if form == Form::Plain { 1 } else { 4 };
+        let blueprint = Blueprint { architecture: small(), form, sources };
+        let mut metadata = blueprint.to_metadata();
+        assert_eq!(Blueprint::from_metadata("a", &metadata)?, blueprint);
+        metadata.insert("classes".to_owned(), "-3".to_owned());
+        assert!(Blueprint::from_metadata("a", &metadata).is_err());
+        metadata.remove("architecture");
+        let error = Blueprint::from_metadata("a.safetensors", &metadata).unwrap_err();
+        assert!(error.to_string().contains("a.safetensors: architecture"));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_source_of_another_shape_is_named() -> Result {
+    let sources = [source(&small(), 1), source(&Architecture::named("resnet_small", 3, 10)?, 2)];
+    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::default(), 1)?);
+    let message = network.err().unwrap().to_string();
+    assert!(message.contains("conv1.weight of source 2"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn the_sizes_of_the_standard_networks_are_torchvisions() -> Result {
+    let known = [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)];
+    for (name, parameters) in known {
+        let network = Resnet::<f32>::new(&Architecture::named(name, 3, 1000)?, Builder::fresh(1))?;
+        assert_eq!(network.parameters().trained(), parameters, "{name}");
+    }
+    Ok(())
+}
