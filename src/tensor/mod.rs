@@ -103,6 +103,50 @@ impl<T: Element> Tensor<T> {
         Ok(Self::owned(shape, view.to_vec::<T>()?))
     }
 
+    /// The tensors of several checkpoints under one: of `m` views of shape
+    /// `[...]`, the tensor of shape `[m, ...]`.
+    ///
+    /// No memory is used besides the result.
+    ///
+    /// # Errors
+    /// If there is no view, their shapes differ, or a type has no values of type `T`.
+    pub fn stacked(views: &[&TensorView]) -> Result<Self> {
+        let shape = shared_shape("Tensor::stacked", views)?;
+        let shape = [&[views.len()], shape].concat();
+        let Some(count) = product(&shape) else {
+            return Err(Error::argument(
+                "Tensor::stacked",
+                format!("the shape {shape:?} is too large"),
+            ));
+        };
+        let mut values = Vec::with_capacity(count);
+        for view in views {
+            view.append_to(&mut values)?;
+        }
+        Ok(Self::owned(shape, values))
+    }
+
+    /// The mean of the tensors of several checkpoints, of the shape they share.
+    ///
+    /// Kept as a running mean, `mean += (x - mean) / k` for the k-th: of sources
+    /// that are all the same it is exactly that source, which the sum divided by
+    /// `m` is not. One source at a time is in memory besides the result, and
+    /// that only if its values cannot be used in place.
+    ///
+    /// # Errors
+    /// If there is no view, their shapes differ, or a type has no values of type `T`.
+    pub fn mean_of(views: &[&TensorView]) -> Result<Self> {
+        let shape = shared_shape("Tensor::mean_of", views)?;
+        let mut mean = vec![T::zero(); shape.iter().product()];
+        for (k, view) in views.iter().enumerate() {
+            let count = T::from_f64((k + 1) as f64);
+            for (mean, &x) in mean.iter_mut().zip(Self::mapped(view)?.as_slice()) {
+                *mean += (x - *mean) / count;
+            }
+        }
+        Ok(Self::owned(shape.to_vec(), mean))
+    }
+
     /// Whether the values lie in a mapped file.
     pub fn is_mapped(&self) -> bool {
         matches!(self.storage, Storage::Mapped(_))
@@ -237,6 +281,22 @@ impl<T: Element> From<ArrayD<T>> for Tensor<T> {
     }
 }
 
+/// The shape of every one of `views`.
+fn shared_shape<'a>(operation: &'static str, views: &[&'a TensorView]) -> Result<&'a [usize]> {
+    let [first, others @ ..] = views else {
+        return Err(Error::argument(operation, "at least one tensor is needed"));
+    };
+    match others.iter().find(|view| view.shape() != first.shape()) {
+        None => Ok(first.shape()),
+        Some(other) => Err(Error::shape(
+            operation,
+            format!("{} of {}", other.name(), other.path().display()),
+            format!("{:?}, as in {}", first.shape(), first.path().display()),
+            other.shape(),
+        )),
+    }
+}
+
 /// The product of a shape, unless it overflows.
 fn product(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
@@ -245,6 +305,7 @@ fn product(shape: &[usize]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zoo::{Checkpoint, Dtype, fixture};
 
     #[test]
     fn a_clone_shares_until_it_is_written_to() {
@@ -280,5 +341,71 @@ mod tests {
         let variance = t.as_slice().iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2e4;
         // Standard errors: 0.014 for the mean, 0.04 for the variance.
         assert!(mean.abs() < 0.05 && (variance - 4.0).abs() < 0.15, "{mean} {variance}");
+    }
+
+    /// The tensor `w` of each of two sources, the second in half precision.
+    fn two_sources() -> [Checkpoint; 2] {
+        let single: Vec<u8> = [1.0f32, -2.0, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        // 3, 0.5 and 0 as bfloat16.
+        let half = [0x40, 0x40, 0x00, 0x3f, 0, 0];
+        [
+            fixture::checkpoint(&[("w", Dtype::F32, &[3, 1], &single)]),
+            fixture::checkpoint(&[("w", Dtype::Bf16, &[3, 1], &half)]),
+        ]
+    }
+
+    #[test]
+    fn sources_are_stacked_whatever_their_types() {
+        let sources = two_sources();
+        let views = sources.each_ref().map(|source| source.get("w").unwrap());
+        let stacked = Tensor::<f32>::stacked(&views).unwrap();
+        assert_eq!(stacked.shape(), [2, 3, 1]);
+        assert_eq!(stacked.as_slice(), [1.0, -2.0, 4.0, 3.0, 0.5, 0.0]);
+        assert_eq!(Tensor::<f64>::stacked(&views[1..]).unwrap().shape(), [1, 3, 1]);
+    }
+
+    #[test]
+    fn the_mean_of_sources_is_taken_value_by_value() {
+        let sources = two_sources();
+        let views = sources.each_ref().map(|source| source.get("w").unwrap());
+        let mean = Tensor::<f32>::mean_of(&views).unwrap();
+        assert_eq!(mean.shape(), [3, 1]);
+        assert_eq!(mean.as_slice(), [2.0, -0.75, 2.0]);
+    }
+
+    #[test]
+    fn the_mean_of_one_source_many_times_is_that_source() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        let values: Vec<f32> = (0..1000).map(|_| rng.f32() - 0.5).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let source = fixture::checkpoint(&[("w", Dtype::F32, &[1000], &bytes)]);
+        let view = source.get("w").unwrap();
+        for m in 1..10 {
+            assert_eq!(Tensor::<f32>::mean_of(&vec![view; m]).unwrap().as_slice(), values);
+        }
+    }
+
+    #[test]
+    fn sources_of_different_shapes_cannot_be_stacked_or_averaged() {
+        let [a, _] = two_sources();
+        let b = fixture::checkpoint(&[("w", Dtype::F32, &[1], &[0; 4])]);
+        let views = [a.get("w").unwrap(), b.get("w").unwrap()];
+        let error = Tensor::<f32>::stacked(&views).unwrap_err().to_string();
+        assert!(error.contains(&b.path().display().to_string()) && error.ends_with("[1]"));
+        assert!(Tensor::<f32>::mean_of(&views).is_err());
+        assert!(Tensor::<f32>::stacked(&[]).is_err());
+        assert!(Tensor::<f32>::mean_of(&[]).is_err());
+    }
+
+    #[test]
+    fn a_tensor_in_a_file_is_used_in_place_until_it_is_written_to() {
+        let bytes = [0, 0, 128, 63, 0, 0, 0, 64];
+        let source = fixture::checkpoint(&[("w", Dtype::F32, &[2], &bytes)]);
+        let view = source.get("w").unwrap();
+        let mut w = Tensor::<f32>::mapped(view).unwrap();
+        assert_eq!(w.is_mapped(), cfg!(target_endian = "little"));
+        w.as_mut_slice()[0] = 5.0;
+        assert_eq!(w.as_slice(), [5.0, 2.0]);
+        assert_eq!(view.to_vec::<f32>().unwrap(), [1.0, 2.0]);
     }
 }
