@@ -1,6 +1,7 @@
 //! Tensors by name.
 
 use super::{Element, Tensor};
+use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -17,6 +18,19 @@ impl<T: Element> State<T> {
     /// A state without tensors.
     pub fn new(origin: impl Into<String>) -> Self {
         Self { origin: origin.into(), tensors: BTreeMap::new() }
+    }
+
+    /// The tensors of a checkpoint, used in place where their type permits; those that are
+    /// not numbers of a network, such as PyTorch's counters `num_batches_tracked`, are left out.
+    ///
+    /// # Errors
+    /// If a tensor's type has no values of type `T`.
+    pub fn mapped(checkpoint: &Checkpoint) -> Result<Self> {
+        let mut state = Self::new(checkpoint.path().display().to_string());
+        for view in checkpoint.iter().filter(|v| !v.name().ends_with("num_batches_tracked")) {
+            state.insert(view.name(), Tensor::mapped(view)?);
+        }
+        Ok(state)
     }
 
     /// The tensor of that name; cloning it copies no values.

@@ -1,18 +1,231 @@
-//! Readers of checkpoints, all memory-mapped.
-#![allow(missing_docs)]
-pub trait Plain: Copy + 'static {}
-impl Plain for f32 {}
-impl Plain for f64 {}
-#[derive(Clone, Debug)]
-pub struct TensorView;
-impl TensorView {
-    pub fn shape(&self) -> &[usize] {
-        &[]
+//! The zoo: checkpoints of networks of one architecture, memory-mapped and
+//! checked against each other.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mapping` | a file in memory, and the types its bytes may be read as |
+//! | `dtype` | the types of number a file may hold |
+//! | `narrow` | floating-point numbers of 16 and 8 bits |
+//! | `view` | one named tensor where it lies in the file |
+//! | `safetensors` | the reader of that format; each further format is one more file |
+//! | `checkpoint` | all tensors of one file, whatever its format |
+//!
+//! ```no_run
+//! use zoo_tuning::{tensor::Tensor, zoo::Zoo};
+//! # fn main() -> zoo_tuning::Result<()> {
+//! // The heads belong to the tasks the sources come from, and may differ.
+//! let zoo = Zoo::open_except(&["imagenet.safetensors", "moco.safetensors"], &["fc."])?;
+//! let weight = Tensor::<f32>::stacked(&zoo.views("conv1.weight")?)?; // [m, O, C, k, k]
+//! # Ok(())
+//! # }
+//! ```
+
+mod checkpoint;
+mod dtype;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod mapping;
+mod narrow;
+pub(crate) mod safetensors;
+mod view;
+
+pub use checkpoint::Checkpoint;
+pub use dtype::Dtype;
+pub use mapping::{Mapping, Plain};
+pub use view::TensorView;
+
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Sources that fit each other: the same names, the same shapes. Their types of
+/// number may differ.
+#[derive(Debug)]
+pub struct Zoo {
+    /// Invariant: at least one.
+    sources: Vec<Checkpoint>,
+    except: Vec<String>,
+}
+
+impl Zoo {
+    /// Opens the files at `paths`, at least one, and checks them against the first.
+    ///
+    /// # Errors
+    /// If one cannot be read, or has a tensor that another has not, or has in
+    /// another shape.
+    pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self> {
+        Self::open_except(paths, &[])
     }
-    pub fn as_slice<T: Plain>(&self) -> Option<&[T]> {
-        None
+
+    /// As [`Self::open`], but tensors whose name begins with one of the prefixes
+    /// in `except` are not checked: the head, say, of sources trained on
+    /// different tasks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_except(paths: &[impl AsRef<Path>], except: &[&str]) -> Result<Self> {
+        let sources = paths.iter().map(Checkpoint::open).collect::<Result<_>>()?;
+        Self::from_checkpoints(sources, except)
     }
-    pub fn to_vec<T: Plain>(&self) -> crate::Result<Vec<T>> {
-        Ok(vec![])
+
+    /// A zoo of checkpoints that are open already; as [`Self::open_except`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_checkpoints(sources: Vec<Checkpoint>, except: &[&str]) -> Result<Self> {
+        let except = except.iter().map(|&prefix| prefix.to_owned()).collect();
+        let zoo = Self { sources, except };
+        let [first, others @ ..] = zoo.sources.as_slice() else {
+            return Err(Error::argument("Zoo::open", "a zoo needs at least one source"));
+        };
+        for other in others {
+            zoo.check(first, other)?;
+        }
+        Ok(zoo)
+    }
+
+    /// Checks that every tensor of each is in the other, and in the same shape.
+    fn check(&self, first: &Checkpoint, second: &Checkpoint) -> Result<()> {
+        let mismatch = |tensor: &TensorView, problem| Error::Mismatch {
+            first: first.path().to_path_buf(),
+            second: second.path().to_path_buf(),
+            tensor: tensor.name().to_owned(),
+            problem,
+        };
+        for expected in first.iter().filter(|tensor| self.checks(tensor.name())) {
+            match second.find(expected.name()) {
+                Some(found) if found.shape() == expected.shape() => {}
+                Some(found) => {
+                    let problem =
+                        format!("shape {:?} against {:?}", found.shape(), expected.shape());
+                    return Err(mismatch(expected, problem));
+                }
+                None => {
+                    let problem = format!("missing against shape {:?}", expected.shape());
+                    return Err(mismatch(expected, problem));
+                }
+            }
+        }
+        match second.iter().find(|t| self.checks(t.name()) && !first.contains(t.name())) {
+            Some(extra) => {
+                Err(mismatch(extra, format!("shape {:?} against missing", extra.shape())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the sources must agree about this tensor.
+    ///
+    /// Batch normalisation's count of batches is never checked: it belongs to the
+    /// training that is over, nothing here reads it, and PyTorch before 0.4.1 did
+    /// not write it.
+    fn checks(&self, name: &str) -> bool {
+        !name.ends_with("num_batches_tracked")
+            && !self.except.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// The number of sources, `m`, at least 1.
+    #[allow(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The sources, in the order they were given.
+    pub fn sources(&self) -> &[Checkpoint] {
+        &self.sources
+    }
+
+    /// The names of the tensors about which all sources agree, in the order of
+    /// the first file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources[0].names().filter(|name| self.checks(name))
+    }
+
+    /// The tensor of this name of every source. Their shapes are the same, unless
+    /// the name was excepted.
+    ///
+    /// # Errors
+    /// If a source has none; the most similar name is in the message.
+    pub fn views(&self, name: &str) -> Result<Vec<&TensorView>> {
+        self.sources.iter().map(|source| source.get(name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source with these tensors, of zeros.
+    fn source(dtype: Dtype, tensors: &[(&str, &[usize])]) -> Checkpoint {
+        let zeros = [0; 1024];
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|&(name, shape)| (name, dtype, shape, &zeros[..dtype.bytes_of(shape).unwrap()]))
+            .collect();
+        fixture::checkpoint(&tensors)
+    }
+
+    fn mismatch(a: &[(&str, &[usize])], b: &[(&str, &[usize])]) -> String {
+        let sources = vec![source(Dtype::F32, a), source(Dtype::F32, b)];
+        let files: Vec<_> = sources.iter().map(|s| s.path().display().to_string()).collect();
+        let message = Zoo::from_checkpoints(sources, &["fc."]).unwrap_err().to_string();
+        assert!(files.iter().all(|file| message.contains(file)), "{message}");
+        message
+    }
+
+    #[test]
+    fn sources_that_fit_form_a_zoo_whatever_their_order_and_types() {
+        let zoo = Zoo::from_checkpoints(
+            vec![
+                source(Dtype::F32, &[("a", &[2, 3]), ("b", &[])]),
+                source(Dtype::F16, &[("b", &[]), ("a", &[2, 3])]),
+            ],
+            &[],
+        )
+        .unwrap();
+        assert_eq!(zoo.len(), 2);
+        assert_eq!(zoo.sources().len(), 2);
+        assert_eq!(zoo.names().collect::<Vec<_>>(), ["a", "b"]);
+        let types: Vec<_> = zoo.views("a").unwrap().iter().map(|view| view.dtype()).collect();
+        assert_eq!(types, [Dtype::F32, Dtype::F16]);
+        assert!(zoo.views("c").is_err());
+    }
+
+    #[test]
+    fn a_tensor_of_another_shape_is_a_mismatch() {
+        let message = mismatch(&[("w", &[2, 3])], &[("w", &[3, 2])]);
+        assert!(message.contains("w of") && message.ends_with("shape [3, 2] against [2, 3]"));
+    }
+
+    #[test]
+    fn a_missing_tensor_is_a_mismatch() {
+        let message = mismatch(&[("v", &[1]), ("w", &[2])], &[("v", &[1])]);
+        assert!(message.contains("w of") && message.ends_with("missing against shape [2]"));
+    }
+
+    #[test]
+    fn an_extra_tensor_is_a_mismatch() {
+        let message = mismatch(&[("v", &[1])], &[("v", &[1]), ("w", &[2])]);
+        assert!(message.contains("w of") && message.ends_with("shape [2] against missing"));
+    }
+
+    #[test]
+    fn excepted_tensors_and_counts_of_batches_may_differ() {
+        let zoo = Zoo::from_checkpoints(
+            vec![
+                source(Dtype::F32, &[("w", &[2]), ("fc.weight", &[10, 2]), ("fc.bias", &[10])]),
+                source(Dtype::F32, &[("fc.weight", &[5, 2]), ("w", &[2])]),
+                source(Dtype::F32, &[("w", &[2]), ("bn.num_batches_tracked", &[])]),
+            ],
+            &["fc."],
+        )
+        .unwrap();
+        assert_eq!(zoo.names().collect::<Vec<_>>(), ["w"]);
+        assert!(zoo.views("fc.weight").is_err());
+    }
+
+    #[test]
+    fn a_zoo_of_nothing_is_an_error() {
+        assert!(Zoo::open(&[""; 0]).is_err());
+        assert!(Zoo::open(&["/nowhere/a.safetensors"]).is_err());
     }
 }

@@ -1,0 +1,179 @@
+//! A checkpoint: one file of named tensors, whatever its format.
+
+use super::mapping::Mapping;
+use super::safetensors;
+use super::view::TensorView;
+use crate::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The named tensors of one file.
+///
+/// To open it reads no values, only the names, types and shapes: several
+/// gigabytes are open at once.
+#[derive(Debug)]
+pub struct Checkpoint {
+    mapping: Arc<Mapping>,
+    metadata: BTreeMap<String, String>,
+    /// In the order of the file.
+    tensors: Vec<TensorView>,
+    /// Where in `tensors` a name is.
+    index: HashMap<String, usize>,
+}
+
+impl Checkpoint {
+    /// Opens the file at `path`; its format is told by its first bytes.
+    ///
+    /// # Errors
+    /// If it cannot be opened, its format is not one of those that are read, or
+    /// it is not a valid file of its format.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let mapping = Arc::new(Mapping::open(path)?);
+        let (metadata, tensors) = match Format::of(mapping.bytes()) {
+            Format::Safetensors => safetensors::read(&mapping)?,
+            Format::Pickle => {
+                return Err(Error::format(
+                    mapping.path(),
+                    "this is a PyTorch pickle, which is not read yet; convert it in Python: \
+                     safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
+                     \"NAME.safetensors\")",
+                ));
+            }
+        };
+        let index = tensors.iter().enumerate().map(|(i, t)| (t.name().to_owned(), i)).collect();
+        Ok(Self { mapping, metadata, tensors, index })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.mapping.path()
+    }
+
+    /// Texts that the file holds beside its tensors.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there are no tensors.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The tensors, in the order of the file.
+    pub fn iter(&self) -> std::slice::Iter<'_, TensorView> {
+        self.tensors.iter()
+    }
+
+    /// The names of the tensors, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(TensorView::name)
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// If there is none; the most similar name is in the message.
+    pub fn get(&self, name: &str) -> Result<&TensorView> {
+        self.find(name)
+            .ok_or_else(|| Error::missing(name, self.path().display().to_string(), self.names()))
+    }
+
+    /// The tensor of this name, if there is one.
+    pub(super) fn find(&self, name: &str) -> Option<&TensorView> {
+        self.index.get(name).map(|&i| &self.tensors[i])
+    }
+}
+
+impl<'a> IntoIterator for &'a Checkpoint {
+    type Item = &'a TensorView;
+    type IntoIter = std::slice::Iter<'a, TensorView>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The formats that are told apart.
+enum Format {
+    Safetensors,
+    Pickle,
+}
+
+impl Format {
+    /// Told by the first bytes. Two bytes are not enough: `PK` and the first two
+    /// of a pickle are also lengths of a safetensors header, such as 640. But
+    /// those lengths are below 2^32, and then the header begins: neither of the
+    /// others has four zeros and a brace there.
+    fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
+            // A zip archive (PyTorch since 1.6), and a bare pickle of protocol 2 to 5.
+            [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Self::Pickle,
+            _ => Self::Safetensors,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dtype::Dtype;
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn tensors_are_found_by_name() {
+        let checkpoint = fixture::checkpoint(&[
+            ("layer1.weight", Dtype::F32, &[2], &[0, 0, 128, 63, 0, 0, 0, 64]),
+            ("layer1.steps", Dtype::I64, &[], &[7, 0, 0, 0, 0, 0, 0, 0]),
+        ]);
+        assert_eq!(checkpoint.len(), 2);
+        assert!(!checkpoint.is_empty());
+        assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["layer1.weight", "layer1.steps"]);
+        assert_eq!(checkpoint.into_iter().count(), 2);
+        assert!(checkpoint.contains("layer1.steps") && !checkpoint.contains("layer1"));
+        let view = checkpoint.get("layer1.weight").unwrap();
+        assert_eq!(view.to_vec::<f64>().unwrap(), [1.0, 2.0]);
+        assert_eq!(checkpoint.get("layer1.steps").unwrap().to_vec::<f32>().unwrap(), [7.0]);
+    }
+
+    #[test]
+    fn a_missing_tensor_is_an_error_that_names_the_nearest() {
+        let checkpoint = fixture::checkpoint(&[("fc.weight", Dtype::U8, &[0], &[])]);
+        let error = checkpoint.get("fc.weigth").unwrap_err().to_string();
+        assert!(error.contains(&checkpoint.path().display().to_string()), "{error}");
+        assert!(error.ends_with("the most similar one is fc.weight"), "{error}");
+    }
+
+    #[test]
+    fn pytorch_pickles_are_an_error_that_says_how_to_convert() {
+        // The first bytes of torch.save's two formats and of pickle.dump.
+        for bytes in [
+            &b"PK\x03\x04\x00\x00\x08\x08\x00\x00"[..],
+            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+            b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94",
+            b"\x80\x02}q\x00.",
+        ] {
+            let error = Checkpoint::open(fixture::file(bytes)).unwrap_err().to_string();
+            assert!(error.contains("safetensors.torch.save_file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_whose_length_looks_like_a_pickle_is_read() {
+        // 640 is 80 02 in hexadecimal, lower byte first.
+        let header = format!("{:640}", "{}");
+        let bytes = [&640u64.to_le_bytes(), header.as_bytes()].concat();
+        assert!(Checkpoint::open(fixture::file(&bytes)).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! Files in memory without reading them: the one `unsafe` of memory-mapping.
+//!
+//! A zoo of several checkpoints is several gigabytes. Mapped, it is open at once,
+//! only the pages that are used are ever read, and processes that use the same
+//! files share them.
+//!
+//! What is **not** defended against: another process that changes a file while
+//! it is mapped. If it shrinks the file, the next access to the part that is gone
+//! ends this process with `SIGBUS`; if it writes into the file, the values
+//! change under the reader. Replacing a file by renaming another over it, as
+//! [`crate::export`] does, is harmless: the mapping keeps the old one.
+
+use super::dtype::Dtype;
+use crate::{Error, Result};
+use memmap2::Mmap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A regular file, mapped read-only.
+#[derive(Debug)]
+pub struct Mapping {
+    path: PathBuf,
+    bytes: Mmap,
+}
+
+impl Mapping {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is not a regular file, or is empty.
+    #[allow(unsafe_code)]
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        // Before opening: to open a named pipe is to wait for whoever writes to it.
+        let length = regular_length(path, &fs::metadata(path).map_err(Error::io("open", path))?)?;
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        // Once more, now of what is open, in case that the path was given to another file.
+        let opened = file.metadata().map_err(Error::io("open", path))?;
+        if regular_length(path, &opened)? != length {
+            return Err(Error::format(path, "the file changes while it is opened"));
+        }
+        // SAFETY: the mapping is read-only and private to `Mapping`, which lends
+        // it out only for as long as it lives. That nobody else writes to the
+        // file or shrinks it meanwhile cannot be enforced on a Unix system; it is
+        // asked of the user in the documentation of this module. Every type that
+        // the bytes are ever read as is `Plain`, so that whatever they change to
+        // is still a value.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+        Ok(Self { path: path.to_path_buf(), bytes })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The length of a file that can be mapped.
+fn regular_length(path: &Path, metadata: &fs::Metadata) -> Result<u64> {
+    if metadata.is_dir() {
+        return Err(Error::format(path, "expected a file, found a folder"));
+    }
+    if !metadata.is_file() {
+        return Err(Error::format(
+            path,
+            "expected a regular file, found a pipe, socket or device, which cannot be mapped",
+        ));
+    }
+    match metadata.len() {
+        0 => Err(Error::format(path, "the file is empty")),
+        length => Ok(length),
+    }
+}
+
+/// Numbers for which every pattern of bits is a value, so that a file's bytes
+/// can be used as they lie there.
+///
+/// No other crate can implement it: [`in_place`] relies on it.
+pub trait Plain: sealed::Sealed + Copy + 'static {
+    /// The type that a file calls this one.
+    const DTYPE: Dtype;
+
+    /// The nearest value to `value`; bit for bit the same if this is `f32`.
+    fn of_f32(value: f32) -> Self;
+
+    /// The nearest value to `value`; bit for bit the same if this is `f64`.
+    fn of_f64(value: f64) -> Self;
+
+    /// The bytes of this value in a file.
+    fn little_endian(self) -> impl AsRef<[u8]>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+impl Plain for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+
+    fn of_f32(value: f32) -> Self {
+        value
+    }
+
+    fn of_f64(value: f64) -> Self {
+        value as Self
+    }
+
+    fn little_endian(self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+}
+
+impl Plain for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+
+    fn of_f32(value: f32) -> Self {
+        Self::from(value)
+    }
+
+    fn of_f64(value: f64) -> Self {
+        value
+    }
+
+    fn little_endian(self) -> impl AsRef<[u8]> {
+        self.to_le_bytes()
+    }
+}
+
+/// The bytes of a file as the values they are, if they are aligned, whole, and
+/// in this machine's order of bytes.
+#[allow(unsafe_code)]
+pub(super) fn in_place<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+    let start = bytes.as_ptr().cast::<T>();
+    let whole = bytes.len().is_multiple_of(size_of::<T>());
+    if cfg!(target_endian = "big") || !whole || !start.is_aligned() {
+        return None;
+    }
+    // SAFETY: `start` is aligned, and not null, as it comes from a slice; the
+    // values end where the bytes end and are borrowed for as long. `T` is
+    // `Plain`, which only this module implements: any bytes are a value of it.
+    Some(unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<T>()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        Mapping::open(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_a_regular_file_with_something_in_it_is_mapped() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(folder.path()).contains("found a folder"));
+        assert!(refusal(&folder.path().join("absent")).contains("cannot open"));
+        let empty = folder.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        assert!(refusal(&empty).contains("is empty"));
+        let full = folder.path().join("full");
+        fs::write(&full, "abc").unwrap();
+        assert_eq!(Mapping::open(&full).unwrap().bytes(), b"abc");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_refused_without_waiting_for_its_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(refusal(&pipe).contains("found a pipe"));
+        assert!(refusal(Path::new("/dev/null")).contains("device"));
+    }
+
+    #[test]
+    fn a_file_may_be_replaced_while_it_is_mapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        fs::write(&old, "old").unwrap();
+        fs::write(&new, "n").unwrap();
+        let mapping = Mapping::open(&old).unwrap();
+        fs::rename(&new, &old).unwrap();
+        assert_eq!(mapping.bytes(), b"old");
+    }
+
+    #[test]
+    fn bytes_are_used_in_place_only_where_they_are_aligned_and_whole() {
+        let values = [1.0f64, -2.0, f64::NAN];
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let mut room = vec![0u8; bytes.len() + 16];
+        let aligned = room.as_ptr().align_offset(8);
+        room[aligned..aligned + bytes.len()].copy_from_slice(&bytes);
+        let bytes = &room[aligned..aligned + bytes.len()];
+        let little = cfg!(target_endian = "little");
+        assert_eq!(in_place::<f64>(bytes).is_some_and(|v| v[1] == -2.0), little);
+        assert_eq!(in_place::<f32>(bytes).is_some_and(|v| v.len() == 6), little);
+        assert!(in_place::<f64>(&bytes[..23]).is_none());
+        assert!(in_place::<f64>(&bytes[1..17]).is_none());
+        assert!(in_place::<f64>(&bytes[4..20]).is_none());
+        assert_eq!(in_place::<f32>(&bytes[4..20]).is_some(), little);
+    }
+}
