@@ -11,7 +11,11 @@
 mod bytes;
 mod condition;
 pub mod digits;
+mod folder;
+mod idx;
 mod image;
+mod loader;
+pub mod mnist;
 mod randomness;
 mod resize;
 mod samples;
@@ -19,7 +23,9 @@ mod split;
 mod transform;
 
 pub use condition::Condition;
+pub use folder::{Channels, Folder};
 pub use image::Image;
+pub use loader::{Batch, Loader};
 pub use randomness::sample_rng;
 pub use samples::Samples;
 pub use split::{few_shot, train_validation_test};
@@ -32,16 +38,18 @@ use crate::Result;
 /// Labelled images, by index.
 ///
 /// Indices run from 0 to [`len`](Self::len); a data set is never empty.
+#[expect(clippy::len_without_is_empty, reason = "no data set is empty")]
 pub trait Dataset: Sync {
-    /// The number of samples.
-    #[allow(clippy::len_without_is_empty)]
-    fn len(&self) -> usize;
-
     /// The names of the classes; labels count through them.
     fn classes(&self) -> &[String];
 
     /// The labels of all samples, each smaller than the number of classes.
     fn labels(&self) -> &[usize];
+
+    /// The number of samples.
+    fn len(&self) -> usize {
+        self.labels().len()
+    }
 
     /// The image `index`, values 0 to 1.
     ///

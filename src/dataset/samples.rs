@@ -130,10 +130,6 @@ impl Samples {
 }
 
 impl Dataset for Samples {
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
     fn classes(&self) -> &[String] {
         &self.classes
     }
