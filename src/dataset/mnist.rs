@@ -2,8 +2,9 @@
 //!
 //! A digit of MNIST fills a 20x20 box at most, but its centre of mass was put into the middle
 //! of 28x28 pixels. The digits of UCI fill their frame. So that the two look alike, the frame
-//! is cut to the 20x20 pixels around the middle of the ink's bounding box before it is resized;
-//! that loses no ink.
+//! is cut to the 20x20 pixels around the middle of the ink's bounding box before it is resized.
+//! That loses no ink; the 20x20 pixels in the middle of the frame would lose some of three
+//! digits in four.
 
 use super::samples::wrong_label;
 use super::{Image, Samples, idx};

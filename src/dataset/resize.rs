@@ -90,6 +90,21 @@ mod tests {
     }
 
     #[test]
+    fn values_are_those_of_pillow() {
+        // a = numpy.array([[(r*7 + c*c*3 + 5) % 11 / 10 for c in range(7)] for r in range(5)], "f")
+        // PIL.Image.fromarray(a, mode="F").resize((width, height), PIL.Image.BILINEAR)
+        let image =
+            Image::from_fn([1, 5, 7], |_, r, c| ((r * 7 + c * c * 3 + 5) % 11) as f32 / 10.0);
+        let wide = resize(&image, 3, 10);
+        assert_near(&wide.values()[..4], &[0.328_571_4, 0.493_571_5, 0.578_571_4, 0.438_571_4]);
+        let sum = |image: &Image| image.values().iter().sum::<f32>();
+        assert!((sum(&wide) - 15.563_333).abs() < 1e-4);
+        let high = resize(&image, 9, 4);
+        assert_near(&high.values()[..4], &[0.633_333_3, 0.752, 0.808, 0.328_571_4]);
+        assert!((sum(&high) - 18.710_815).abs() < 1e-4);
+    }
+
+    #[test]
     fn the_same_size_and_a_flat_image_stay() {
         let image = row(&[0.1, 0.9, 0.4]);
         assert_eq!(resize(&image, 1, 3), image);
