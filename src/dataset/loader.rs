@@ -1,0 +1,353 @@
+//! From samples to batches.
+//!
+//! A loader has no state that matters: a batch follows from its step alone, so that a run
+//! goes on from any step as if it had never stopped, whatever the number of threads.
+
+use super::randomness::order_rng;
+use super::{Dataset, Image, Transform, apply_all, sample_rng};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What one step works on.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The images, `[N, C, H, W]`.
+    pub images: Tensor<f32>,
+    /// Their `N` labels.
+    pub labels: Vec<usize>,
+    /// Their `N` indices in the data set.
+    pub indices: Vec<usize>,
+}
+
+/// Batches of a data set, by the number of the step.
+///
+/// Step `s` belongs to epoch `s / batches_per_epoch`. Every epoch has its own order, drawn
+/// from the seed and the epoch; every sample has its own random transforms in every epoch.
+pub struct Loader<'a> {
+    dataset: &'a dyn Dataset,
+    indices: Vec<usize>,
+    transforms: Vec<Transform>,
+    batch_size: usize,
+    seed: u64,
+    shuffled: bool,
+    drop_last: bool,
+    /// The order of the epoch that was asked for last: drawing it anew is slow only.
+    order: Mutex<Option<(u64, Arc<[usize]>)>>,
+}
+
+impl<'a> Loader<'a> {
+    /// All samples of `dataset` in shuffled batches of `batch_size`.
+    ///
+    /// The last batch of an epoch is smaller if it must be. If it would hold a single sample,
+    /// over which batch normalisation has no variance, it is left out; in another epoch that
+    /// sample has another place.
+    ///
+    /// # Errors
+    /// If `batch_size` is 0.
+    pub fn new(dataset: &'a dyn Dataset, batch_size: usize, seed: u64) -> Result<Self> {
+        if batch_size == 0 {
+            return Err(Error::argument("Loader::new", "a batch should hold at least one sample"));
+        }
+        Ok(Self {
+            dataset,
+            indices: (0..dataset.len()).collect(),
+            transforms: vec![],
+            batch_size,
+            seed,
+            shuffled: true,
+            drop_last: false,
+            order: Mutex::new(None),
+        })
+    }
+
+    /// Only the samples `indices`.
+    ///
+    /// # Errors
+    /// If there are none, or one is not in the data set.
+    pub fn subset(mut self, indices: &[usize]) -> Result<Self> {
+        let len = self.dataset.len();
+        if indices.is_empty() {
+            return Err(Error::argument("Loader::subset", "there are no indices"));
+        }
+        if let Some(index) = indices.iter().find(|&&index| index >= len) {
+            let problem = format!("there is no sample {index} in a data set of {len}");
+            return Err(Error::argument("Loader::subset", problem));
+        }
+        self.indices = indices.to_vec();
+        self.order = Mutex::new(None);
+        Ok(self)
+    }
+
+    /// Transforms each image by `transforms`, in their order.
+    pub fn transformed(mut self, transforms: Vec<Transform>) -> Self {
+        self.transforms = transforms;
+        self
+    }
+
+    /// Keeps the samples in their order, and every last one of them: for evaluation.
+    pub fn in_order(mut self) -> Self {
+        self.shuffled = false;
+        self
+    }
+
+    /// Leaves out the last batch of an epoch whenever it is smaller than the others.
+    pub fn drop_last(mut self) -> Self {
+        self.drop_last = true;
+        self
+    }
+
+    /// The number of samples.
+    pub fn samples(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// The number of batches of an epoch; 0 only after [`drop_last`](Self::drop_last), if one
+    /// batch is more than all samples.
+    pub fn batches_per_epoch(&self) -> usize {
+        let (full, left) = (self.samples() / self.batch_size, self.samples() % self.batch_size);
+        let left_out = self.drop_last || (self.shuffled && left == 1 && full > 0);
+        full + usize::from(left > 0 && !left_out)
+    }
+
+    /// The epoch, counted from 0, that a step belongs to, and the place of its batch there.
+    ///
+    /// # Errors
+    /// If an epoch has no batch.
+    pub fn position(&self, step: u64) -> Result<(u64, usize)> {
+        let batches = self.batches_per_epoch() as u64;
+        if batches == 0 {
+            return Err(Error::argument(
+                "Loader",
+                format!("{} samples do not fill one batch of {}", self.samples(), self.batch_size),
+            ));
+        }
+        Ok((step / batches, (step % batches) as usize))
+    }
+
+    /// The batch of a step, counted from 0.
+    ///
+    /// The samples are read and transformed in parallel; the result does not depend on how.
+    ///
+    /// # Errors
+    /// If a sample cannot be read or transformed, images differ in shape, or an epoch has no
+    /// batch.
+    pub fn batch(&self, step: u64) -> Result<Batch> {
+        let (epoch, place) = self.position(step)?;
+        let order = self.order(epoch);
+        let start = place * self.batch_size;
+        let indices = order[start..(start + self.batch_size).min(order.len())].to_vec();
+        // Every result is waited for, so that the first error is the same on each run.
+        let images: Vec<Result<Image>> =
+            indices.par_iter().map(|&index| self.sample(epoch, index)).collect();
+        let images = images.into_iter().collect::<Result<Vec<_>>>()?;
+        let labels = indices.iter().map(|&index| self.dataset.labels()[index]).collect();
+        Ok(Batch { images: Image::stack(&images)?, labels, indices })
+    }
+
+    /// Gives `work` the batches of `steps`, while a thread already makes the next `ahead`.
+    ///
+    /// That is worth it where reading a batch takes long beside working on it, as with
+    /// photographs; the batches are those of [`batch`](Self::batch).
+    ///
+    /// # Errors
+    /// The first error of a batch or of `work`; nothing follows it.
+    pub fn for_each(
+        &self,
+        steps: Range<u64>,
+        ahead: usize,
+        mut work: impl FnMut(u64, Batch) -> Result<()>,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(ahead);
+            scope.spawn(move || {
+                for step in steps {
+                    // Nobody receives any longer once `work` has failed.
+                    if sender.send((step, self.batch(step))).is_err() {
+                        break;
+                    }
+                }
+            });
+            receiver.into_iter().try_for_each(|(step, batch)| work(step, batch?))
+        })
+    }
+
+    /// The samples of an epoch in its order.
+    fn order(&self, epoch: u64) -> Arc<[usize]> {
+        let mut cached = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some((of, order)) if *of == epoch || !self.shuffled => Arc::clone(order),
+            _ => {
+                let mut indices = self.indices.clone();
+                if self.shuffled {
+                    order_rng(self.seed, epoch).shuffle(&mut indices);
+                }
+                let order: Arc<[usize]> = indices.into();
+                *cached = Some((epoch, Arc::clone(&order)));
+                order
+            }
+        }
+    }
+
+    /// A transformed sample as it is in an epoch.
+    fn sample(&self, epoch: u64, index: usize) -> Result<Image> {
+        let image = self.dataset.image(index)?;
+        apply_all(&self.transforms, image, &mut sample_rng(self.seed, epoch, index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Condition, Samples};
+
+    /// Images of 2x2 that hold their index.
+    fn toy(count: usize) -> Samples {
+        let images = (0..count).map(|i| Image::from_fn([1, 2, 2], |_, _, _| i as f32));
+        let labels = (0..count).map(|i| i % 2).collect();
+        Samples::new("toy", images.collect(), labels, vec!["a".into(), "b".into()]).unwrap()
+    }
+
+    fn sizes(loader: &Loader<'_>) -> Vec<usize> {
+        (0..loader.batches_per_epoch() as u64)
+            .map(|step| loader.batch(step).unwrap().indices.len())
+            .collect()
+    }
+
+    #[test]
+    fn an_epoch_holds_every_sample_once_and_each_has_its_order() {
+        let toy = toy(10);
+        let loader = Loader::new(&toy, 4, 1).unwrap();
+        assert_eq!(sizes(&loader), [4, 4, 2]);
+        let epoch = |number: u64| -> Vec<usize> {
+            (3 * number..3 * number + 3).flat_map(|s| loader.batch(s).unwrap().indices).collect()
+        };
+        let (first, second) = (epoch(0), epoch(1));
+        assert_ne!(first, second);
+        for mut order in [first, second] {
+            order.sort_unstable();
+            assert!(order.into_iter().eq(0..10));
+        }
+    }
+
+    #[test]
+    fn images_and_labels_are_those_of_the_indices() {
+        let toy = toy(6);
+        let batch = Loader::new(&toy, 3, 1).unwrap().batch(1).unwrap();
+        assert_eq!(batch.images.shape(), [3, 1, 2, 2]);
+        for (at, &index) in batch.indices.iter().enumerate() {
+            assert_eq!(batch.images.as_slice()[4 * at..4 * at + 4], [index as f32; 4]);
+            assert_eq!(batch.labels[at], index % 2);
+        }
+    }
+
+    #[test]
+    fn a_single_last_sample_is_left_out_of_training_only() {
+        let toy = toy(9);
+        let loader = || Loader::new(&toy, 4, 1).unwrap();
+        assert_eq!(sizes(&loader()), [4, 4]);
+        assert_eq!(sizes(&loader().in_order()), [4, 4, 1]);
+        assert_eq!(sizes(&Loader::new(&toy, 1, 1).unwrap()), [1; 9]);
+        assert_eq!(sizes(&Loader::new(&toy, 5, 1).unwrap()), [5, 4]);
+        assert_eq!(sizes(&Loader::new(&toy, 5, 1).unwrap().drop_last()), [5]);
+        // There would be nothing else.
+        assert_eq!(sizes(&loader().subset(&[3]).unwrap()), [1]);
+    }
+
+    #[test]
+    fn in_order_is_the_order_of_the_subset() {
+        let toy = toy(9);
+        let loader = Loader::new(&toy, 2, 1).unwrap().subset(&[7, 2, 4]).unwrap().in_order();
+        assert_eq!(loader.batch(0).unwrap().indices, [7, 2]);
+        assert_eq!(loader.batch(3).unwrap().indices, [4]);
+        assert_eq!(loader.position(3).unwrap(), (1, 1));
+    }
+
+    /// The bits of all images of some steps, on so many threads.
+    fn bits(threads: usize, steps: &[u64]) -> Vec<u32> {
+        let toy = toy(23);
+        let transforms = vec![
+            Transform::RandomShift(1),
+            Transform::RandomFlip,
+            Transform::Condition(Condition::Noisy),
+        ];
+        let loader = Loader::new(&toy, 5, 9).unwrap().transformed(transforms);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let batches = pool.install(|| steps.iter().map(|s| loader.batch(*s).unwrap()).collect());
+        let batches: Vec<Batch> = batches;
+        batches.iter().flat_map(|b| b.images.as_slice().iter().map(|v| v.to_bits())).collect()
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let steps: Vec<u64> = (0..12).collect();
+        assert_eq!(bits(1, &steps), bits(4, &steps));
+    }
+
+    #[test]
+    fn a_run_goes_on_from_any_step() {
+        let whole = bits(2, &[6, 7, 8, 9, 10]);
+        let resumed = bits(2, &[8, 9, 10]);
+        assert!(whole.ends_with(&resumed));
+    }
+
+    #[test]
+    fn random_transforms_differ_between_epochs() {
+        let toy = toy(5);
+        let transforms = vec![Transform::Condition(Condition::Noisy)];
+        let loader = Loader::new(&toy, 5, 9).unwrap().transformed(transforms).in_order();
+        assert_ne!(
+            loader.batch(0).unwrap().images.as_slice(),
+            loader.batch(1).unwrap().images.as_slice()
+        );
+    }
+
+    #[test]
+    fn batches_made_ahead_are_the_same() {
+        let toy = toy(23);
+        let loader = Loader::new(&toy, 5, 9).unwrap();
+        for ahead in [0, 2, 100] {
+            let mut next = 3;
+            loader
+                .for_each(3..12, ahead, |step, batch| {
+                    assert_eq!(step, next);
+                    assert_eq!(batch.indices, loader.batch(step).unwrap().indices);
+                    next += 1;
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(next, 12);
+        }
+    }
+
+    #[test]
+    fn working_stops_at_the_first_error() {
+        let toy = toy(8);
+        let loader = Loader::new(&toy, 4, 9).unwrap();
+        let mut seen = 0;
+        let result = loader.for_each(0..u64::MAX, 2, |step, _| {
+            seen += 1;
+            if step == 2 { Err(Error::Interrupted { saved: None }) } else { Ok(()) }
+        });
+        assert!(matches!(result, Err(Error::Interrupted { .. })));
+        assert_eq!(seen, 3);
+        let crop = vec![Transform::CentreCrop(3)];
+        let loader = Loader::new(&toy, 4, 9).unwrap().transformed(crop);
+        assert!(loader.for_each(0..2, 1, |_, _| Ok(())).is_err());
+    }
+
+    #[test]
+    fn what_gives_no_batch_is_an_error() {
+        let toy = toy(3);
+        assert!(Loader::new(&toy, 0, 1).is_err());
+        assert!(Loader::new(&toy, 2, 1).unwrap().subset(&[]).is_err());
+        assert!(Loader::new(&toy, 2, 1).unwrap().subset(&[3]).is_err());
+        assert_eq!(
+            Loader::new(&toy, 4, 1).unwrap().drop_last().batch(0).unwrap_err().to_string(),
+            "Loader: 3 samples do not fill one batch of 4"
+        );
+    }
+}

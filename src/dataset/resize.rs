@@ -1,0 +1,114 @@
+//! Resizing with a triangle filter, one axis after the other.
+//!
+//! With `s = from / to`, output pixel `i` looks at `c = (i + 1/2) s`. Input pixel `j`, whose
+//! middle is `j + 1/2`, weighs `max(0, 1 - |j + 1/2 - c| / max(s, 1))`; the weights of an
+//! output pixel are scaled to the sum 1. Enlarging, that is bilinear interpolation.
+
+use super::image::Image;
+
+/// The image at `height` x `width`, neither of them 0.
+pub(super) fn resize(image: &Image, height: usize, width: usize) -> Image {
+    let [channels, rows, columns] = image.shape();
+    let across = taps(columns, width);
+    let wide = Image::from_fn([channels, rows, width], |c, row, column| {
+        across[column].sum(|j| image.at(c, row, j))
+    });
+    let down = taps(rows, height);
+    Image::from_fn([channels, height, width], |c, row, column| {
+        down[row].sum(|j| wide.at(c, j, column))
+    })
+}
+
+/// The input pixels that an output pixel is made of: `weights` from `start` on.
+struct Taps {
+    start: usize,
+    weights: Vec<f32>,
+}
+
+impl Taps {
+    fn sum(&self, value: impl Fn(usize) -> f32) -> f32 {
+        self.weights.iter().enumerate().map(|(k, weight)| weight * value(self.start + k)).sum()
+    }
+}
+
+/// The taps of each of `to` output pixels on `from` input pixels.
+fn taps(from: usize, to: usize) -> Vec<Taps> {
+    let scale = from as f64 / to as f64;
+    let reach = scale.max(1.0);
+    (0..to)
+        .map(|i| {
+            let centre = (i as f64 + 0.5) * scale;
+            let start = (centre - reach + 0.5).max(0.0) as usize;
+            let end = ((centre + reach + 0.5) as usize).min(from);
+            let weights: Vec<f64> = (start..end)
+                .map(|j| (1.0 - (j as f64 + 0.5 - centre).abs() / reach).max(0.0))
+                .collect();
+            let sum: f64 = weights.iter().sum();
+            Taps { start, weights: weights.iter().map(|weight| (weight / sum) as f32).collect() }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[f32]) -> Image {
+        Image::new([1, 1, values.len()], values.to_vec()).unwrap()
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} instead of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn doubling_mixes_three_to_one() {
+        // The middles of the new pixels lie a quarter pixel from the old ones'.
+        let resized = resize(&row(&[0.0, 1.0]), 1, 4);
+        assert_near(resized.values(), &[0.0, 0.25, 0.75, 1.0]);
+    }
+
+    #[test]
+    fn halving_weighs_three_three_one_at_the_edge() {
+        // Distances 1/2, 1/2, 3/2 over a reach of 2: weights 3/4, 3/4, 1/4.
+        let resized = resize(&row(&[7.0, 0.0, 0.0, 0.0]), 1, 2);
+        assert_near(resized.values(), &[3.0, 0.0]);
+        let resized = resize(&row(&[0.0, 0.0, 7.0, 0.0]), 1, 2);
+        assert_near(resized.values(), &[1.0, 3.0]);
+    }
+
+    #[test]
+    fn both_axes_are_resized_alike() {
+        let image = Image::from_fn([2, 3, 5], |c, y, x| (c + y * 7 + x * x) as f32 / 100.0);
+        let turned = resize(&image, 7, 4).rotated();
+        let other = resize(&image.rotated(), 4, 7);
+        assert_eq!(turned.shape(), other.shape());
+        assert_near(turned.values(), other.values());
+    }
+
+    #[test]
+    fn values_are_those_of_pillow() {
+        // a = numpy.array([[(r*7 + c*c*3 + 5) % 11 / 10 for c in range(7)] for r in range(5)], "f")
+        // PIL.Image.fromarray(a, mode="F").resize((width, height), PIL.Image.BILINEAR)
+        let image =
+            Image::from_fn([1, 5, 7], |_, r, c| ((r * 7 + c * c * 3 + 5) % 11) as f32 / 10.0);
+        let wide = resize(&image, 3, 10);
+        assert_near(&wide.values()[..4], &[0.328_571_4, 0.493_571_5, 0.578_571_4, 0.438_571_4]);
+        let sum = |image: &Image| image.values().iter().sum::<f32>();
+        assert!((sum(&wide) - 15.563_333).abs() < 1e-4);
+        let high = resize(&image, 9, 4);
+        assert_near(&high.values()[..4], &[0.633_333_3, 0.752, 0.808, 0.328_571_4]);
+        assert!((sum(&high) - 18.710_815).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_same_size_and_a_flat_image_stay() {
+        let image = row(&[0.1, 0.9, 0.4]);
+        assert_eq!(resize(&image, 1, 3), image);
+        let flat = Image::from_fn([1, 20, 20], |_, _, _| 0.5);
+        assert_near(resize(&flat, 16, 3).values(), &[0.5; 48]);
+    }
+}

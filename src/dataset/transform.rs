@@ -1,0 +1,236 @@
+//! What happens to an image between the data set and the batch.
+
+use super::{Condition, Image};
+use crate::{Error, Result};
+
+/// Mean of the ImageNet training images: red, green, blue, 0 to 1.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of the ImageNet training images: red, green, blue, 0 to 1.
+pub const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// One step from an image `[C, H, W]` to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transform {
+    /// Shows the image in a condition; see [`Condition`].
+    Condition(Condition),
+    /// Resizes to height x width, whatever the proportions were.
+    Resize(usize, usize),
+    /// Resizes so that the shorter side has this many pixels, keeping the proportions.
+    ResizeShorter(usize),
+    /// Takes the square of this many pixels in the middle.
+    CentreCrop(usize),
+    /// Takes a random part and resizes it to a square of this many pixels.
+    ///
+    /// The part has 8 to 100 % of the area and proportions from 3:4 to 4:3 ("Going deeper
+    /// with convolutions", 2014); if ten draws do not fit, it is the largest one in the
+    /// middle that has such proportions.
+    RandomResizedCrop(usize),
+    /// Moves by up to this many pixels, down or up and right or left; the edge repeats.
+    RandomShift(usize),
+    /// Mirrors every other image, at random.
+    RandomFlip,
+    /// Subtracts the mean and divides by the deviation of each channel.
+    Normalise {
+        /// Of each channel.
+        mean: Vec<f32>,
+        /// Of each channel; none is 0.
+        deviation: Vec<f32>,
+    },
+}
+
+impl Transform {
+    /// Normalises by mean and deviation of ImageNet, as its networks expect it.
+    pub fn imagenet_normalise() -> Self {
+        Self::Normalise { mean: IMAGENET_MEAN.into(), deviation: IMAGENET_DEVIATION.into() }
+    }
+
+    /// The transformed image; what is random is drawn from `rng`.
+    ///
+    /// # Errors
+    /// If the image is too small for a crop, a size is 0, or there are not as many means and
+    /// deviations as channels.
+    pub fn apply(&self, image: Image, rng: &mut fastrand::Rng) -> Result<Image> {
+        match self {
+            Self::Condition(condition) => Ok(condition.apply(&image, rng)),
+            Self::Resize(height, width) => image.resized(*height, *width),
+            Self::ResizeShorter(size) => {
+                let [_, height, width] = image.shape();
+                let scaled = |side: usize| side.saturating_mul(*size) / height.min(width);
+                image.resized(scaled(height), scaled(width))
+            }
+            Self::CentreCrop(size) => image.centre_cropped(*size, *size),
+            Self::RandomResizedCrop(size) => random_part(&image, rng)?.resized(*size, *size),
+            Self::RandomShift(most) => {
+                let most = isize::try_from(*most).unwrap_or(isize::MAX);
+                let (down, right) = (rng.isize(-most..=most), rng.isize(-most..=most));
+                Ok(image.shifted(down, right))
+            }
+            Self::RandomFlip => Ok(if rng.bool() { image.flipped() } else { image }),
+            Self::Normalise { mean, deviation } => normalised(image, mean, deviation),
+        }
+    }
+}
+
+/// The image after all `transforms`, in their order.
+///
+/// # Errors
+/// The first error of a transform.
+pub fn apply_all(transforms: &[Transform], image: Image, rng: &mut fastrand::Rng) -> Result<Image> {
+    transforms.iter().try_fold(image, |image, transform| transform.apply(image, rng))
+}
+
+/// Training as in the release of Zoo-Tuning: 256x256, a random part at 224x224, flip,
+/// normalise.
+pub fn training_preset() -> Vec<Transform> {
+    vec![
+        Transform::Resize(256, 256),
+        Transform::RandomResizedCrop(224),
+        Transform::RandomFlip,
+        Transform::imagenet_normalise(),
+    ]
+}
+
+/// The four corners and the middle of an image as squares of `size` pixels, then the same
+/// mirrored.
+///
+/// The order is that of torchvision: top left, top right, bottom left, bottom right, middle.
+///
+/// # Errors
+/// If the image is smaller than `size`.
+pub fn ten_crops(image: &Image, size: usize) -> Result<Vec<Image>> {
+    let five = |image: &Image| -> Result<Vec<Image>> {
+        let [_, height, width] = image.shape();
+        let (bottom, right) = (height.saturating_sub(size), width.saturating_sub(size));
+        let mut crops = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+            .into_iter()
+            .map(|(top, left)| image.cropped(top, left, size, size))
+            .collect::<Result<Vec<_>>>()?;
+        crops.push(image.centre_cropped(size, size)?);
+        Ok(crops)
+    };
+    Ok([five(image)?, five(&image.flipped())?].concat())
+}
+
+/// The part that [`Transform::RandomResizedCrop`] takes.
+fn random_part(image: &Image, rng: &mut fastrand::Rng) -> Result<Image> {
+    let [_, height, width] = image.shape();
+    let uniform = |rng: &mut fastrand::Rng, low: f64, high: f64| low + (high - low) * rng.f64();
+    for _ in 0..10 {
+        let area = (height * width) as f64 * uniform(rng, 0.08, 1.0);
+        let ratio = uniform(rng, (0.75f64).ln(), (4.0f64 / 3.0).ln()).exp();
+        let part_width = (area * ratio).sqrt().round() as usize;
+        let part_height = (area / ratio).sqrt().round() as usize;
+        if (1..=width).contains(&part_width) && (1..=height).contains(&part_height) {
+            let top = rng.usize(0..=height - part_height);
+            let left = rng.usize(0..=width - part_width);
+            return image.cropped(top, left, part_height, part_width);
+        }
+    }
+    let limit =
+        |side: usize, other: usize| ((other as f64 * 4.0 / 3.0).round() as usize).clamp(1, side);
+    image.centre_cropped(limit(height, width), limit(width, height))
+}
+
+fn normalised(mut image: Image, mean: &[f32], deviation: &[f32]) -> Result<Image> {
+    let [channels, _, _] = image.shape();
+    if mean.len() != channels || deviation.len() != channels || deviation.contains(&0.0) {
+        return Err(Error::argument(
+            "normalise",
+            format!(
+                "an image of {channels} channels needs as many means and deviations other than \
+                 0, not {mean:?} and {deviation:?}"
+            ),
+        ));
+    }
+    for (plane, (mean, deviation)) in image.planes_mut().zip(mean.iter().zip(deviation)) {
+        plane.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+    }
+    Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(height: usize, width: usize) -> Image {
+        Image::from_fn([1, height, width], |_, row, column| (row * width + column) as f32)
+    }
+
+    fn shape_after(transform: Transform, image: Image) -> [usize; 3] {
+        transform.apply(image, &mut fastrand::Rng::with_seed(1)).unwrap().shape()
+    }
+
+    #[test]
+    fn sizes_come_out_as_asked() {
+        assert_eq!(shape_after(Transform::Resize(4, 7), counting(9, 9)), [1, 4, 7]);
+        assert_eq!(shape_after(Transform::ResizeShorter(4), counting(20, 10)), [1, 8, 4]);
+        assert_eq!(shape_after(Transform::CentreCrop(3), counting(9, 5)), [1, 3, 3]);
+        assert_eq!(shape_after(Transform::RandomResizedCrop(6), counting(9, 5)), [1, 6, 6]);
+        assert_eq!(shape_after(Transform::RandomResizedCrop(2), counting(1, 90)), [1, 2, 2]);
+        let preset = training_preset();
+        let image = Image::from_fn([3, 30, 40], |_, _, _| 0.5);
+        let image = apply_all(&preset, image, &mut fastrand::Rng::with_seed(1)).unwrap();
+        assert_eq!(image.shape(), [3, 224, 224]);
+        assert!((image.values()[0] - (0.5 - 0.485) / 0.229).abs() < 1e-5);
+    }
+
+    #[test]
+    fn random_parts_keep_their_area_and_proportions() {
+        let image = counting(60, 60);
+        let mut rng = fastrand::Rng::with_seed(3);
+        for _ in 0..200 {
+            let [_, height, width] = random_part(&image, &mut rng).unwrap().shape();
+            let ratio = width as f64 / height as f64;
+            let share = (height * width) as f64 / 3600.0;
+            // Rounding to whole pixels moves either by up to 3 % at the smallest size.
+            assert!((0.72..1.38).contains(&ratio), "{height}x{width}");
+            assert!((0.077..=1.0).contains(&share), "{height}x{width}");
+        }
+    }
+
+    #[test]
+    fn shifts_reach_their_limit_and_no_further() {
+        let image = counting(5, 5);
+        let mut rng = fastrand::Rng::with_seed(3);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..300 {
+            let shifted = Transform::RandomShift(1).apply(image.clone(), &mut rng).unwrap();
+            seen.insert(shifted.at(0, 2, 2) as usize);
+        }
+        assert!(seen.into_iter().eq([6, 7, 8, 11, 12, 13, 16, 17, 18]));
+    }
+
+    #[test]
+    fn half_of_the_images_are_flipped() {
+        let image = counting(1, 2);
+        let mut rng = fastrand::Rng::with_seed(3);
+        let flipped = (0..1000)
+            .filter(|_| Transform::RandomFlip.apply(image.clone(), &mut rng).unwrap() != image)
+            .count();
+        // Three standard deviations of the binomial distribution are 47.
+        assert!((453..547).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn normalising_is_by_channel() {
+        let image = Image::from_fn([2, 1, 1], |c, _, _| c as f32);
+        let normalise = |mean: &[f32], deviation: &[f32]| {
+            let transform =
+                Transform::Normalise { mean: mean.to_vec(), deviation: deviation.to_vec() };
+            transform.apply(image.clone(), &mut fastrand::Rng::with_seed(1))
+        };
+        assert_eq!(normalise(&[0.5, 0.5], &[0.5, 0.25]).unwrap().values(), [-1.0, 2.0]);
+        assert!(normalise(&[0.5], &[0.5]).is_err());
+        assert!(normalise(&[0.5, 0.5], &[0.5, 0.0]).is_err());
+    }
+
+    #[test]
+    fn ten_crops_are_corners_middle_and_their_mirror_images() {
+        let image = counting(4, 6);
+        let crops = ten_crops(&image, 2).unwrap();
+        let first: Vec<f32> = crops.iter().map(|crop| crop.values()[0]).collect();
+        assert_eq!(first, [0.0, 4.0, 12.0, 16.0, 8.0, 5.0, 1.0, 17.0, 13.0, 9.0]);
+        assert!(ten_crops(&image, 5).is_err());
+    }
+}
