@@ -119,7 +119,11 @@ impl<T: Element> Tensor<T> {
                 format!("the shape {shape:?} is too large"),
             ));
         };
-        let mut values = Vec::with_capacity(count);
+        let mut values = Vec::new();
+        // At once: to grow is to hold two copies for a moment.
+        values
+            .try_reserve_exact(count)
+            .map_err(|error| Error::argument("Tensor::stacked", format!("{shape:?}: {error}")))?;
         for view in views {
             view.append_to(&mut values)?;
         }
@@ -137,8 +141,8 @@ impl<T: Element> Tensor<T> {
     /// If there is no view, their shapes differ, or a type has no values of type `T`.
     pub fn mean_of(views: &[&TensorView]) -> Result<Self> {
         let shape = shared_shape("Tensor::mean_of", views)?;
-        let mut mean = vec![T::zero(); shape.iter().product()];
-        for (k, view) in views.iter().enumerate() {
+        let mut mean = views[0].to_vec()?;
+        for (k, view) in views.iter().enumerate().skip(1) {
             let count = T::from_f64((k + 1) as f64);
             for (mean, &x) in mean.iter_mut().zip(Self::mapped(view)?.as_slice()) {
                 *mean += (x - *mean) / count;
