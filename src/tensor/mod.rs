@@ -116,7 +116,7 @@ impl<T: Element> Tensor<T> {
         Ok(Self::owned([&[tensors.len()], first.shape()].concat(), values))
     }
 
-    /// `sum_i shares[i] tensors[i]`, for tensors of one shape.
+    /// `sum_i shares[i] tensors[i]`, for tensors of one shape; with shares `1 / m`, their mean.
     ///
     /// # Errors
     /// If there is none, their shapes differ, or there is not one share for each.

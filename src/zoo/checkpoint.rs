@@ -176,4 +176,19 @@ mod tests {
         let bytes = [&640u64.to_le_bytes(), header.as_bytes()].concat();
         assert!(Checkpoint::open(fixture::file(&bytes)).unwrap().is_empty());
     }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_file_of_gigabytes_is_open_at_once() {
+        // Sparse: the disk holds only the header, and no value is read.
+        let length = 8usize << 30;
+        let header =
+            format!(r#"{{"w":{{"dtype":"U8","shape":[{length}],"data_offsets":[0,{length}]}}}}"#);
+        let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+        let path = fixture::file(&bytes);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len((bytes.len() + length) as u64).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        assert_eq!(checkpoint.get("w").unwrap().bytes()[length - 1], 0);
+    }
 }

@@ -80,7 +80,7 @@ fn regular_length(path: &Path, metadata: &fs::Metadata) -> Result<u64> {
 /// Numbers for which every pattern of bits is a value, so that a file's bytes
 /// can be used as they lie there.
 ///
-/// No other crate can implement it: [`in_place`] relies on it.
+/// No other crate can implement it: that reading in place is sound relies on it.
 pub trait Plain: sealed::Sealed + Copy + 'static {
     /// The type that a file calls this one.
     const DTYPE: Dtype;

@@ -11,11 +11,14 @@
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //!
 //! ```no_run
-//! use zoo_tuning::{tensor::Tensor, zoo::Zoo};
+//! use zoo_tuning::{tensor::State, zoo::Zoo};
 //! # fn main() -> zoo_tuning::Result<()> {
 //! // The heads belong to the tasks the sources come from, and may differ.
 //! let zoo = Zoo::open_except(&["imagenet.safetensors", "moco.safetensors"], &["fc."])?;
-//! let weight = Tensor::<f32>::stacked(&zoo.views("conv1.weight")?)?; // [m, O, C, k, k]
+//! for source in zoo.sources() {
+//!     let state = State::<f32>::mapped(source)?; // nothing is read yet
+//!     println!("{}: {:?}", state.origin, state.get("conv1.weight")?.shape());
+//! }
 //! # Ok(())
 //! # }
 //! ```

@@ -90,6 +90,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::unusual_byte_groupings, reason = "sign, exponent and fraction")]
     fn f8_has_the_values_of_the_paper() {
         // Table 1: largest, smallest normal and smallest subnormal values.
         assert_eq!(f8_e5m2(0b0_11110_11), 57_344.0);

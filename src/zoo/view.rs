@@ -101,9 +101,9 @@ impl TensorView {
     ///
     /// # Errors
     /// If the type is complex, or of 8 bits or less and not one of `F8_E5M2` and
-    /// `F8_E4M3`.
+    /// `F8_E4M3`; or if there is not the memory.
     pub fn to_vec<T: Plain>(&self) -> Result<Vec<T>> {
-        let mut values = Vec::with_capacity(self.len());
+        let mut values = Vec::new();
         self.append_to(&mut values)?;
         Ok(values)
     }
@@ -113,6 +113,10 @@ impl TensorView {
     /// # Errors
     /// As [`Self::to_vec`]; nothing is appended then.
     pub fn append_to<T: Plain>(&self, values: &mut Vec<T>) -> Result<()> {
+        // A sparse file of a few bytes may hold more values than there is memory.
+        values
+            .try_reserve_exact(self.len())
+            .map_err(|error| self.problem(format!("{} values: {error}", self.len())))?;
         if let Some(slice) = self.as_slice() {
             values.extend_from_slice(slice);
             return Ok(());
