@@ -34,9 +34,10 @@ impl Heatmap<'_> {
         let caption = escape(self.caption);
         let mut html = format!(
             "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\
-             <table class=\"heat {}\"><caption class=\"unseen\">{caption}</caption>\n\
+             <table class=\"heat {}\" style=\"--columns:{}\"><caption class=\"unseen\">{caption}</caption>\n\
              <thead><tr><th scope=\"col\">layer</th>",
-            self.hue
+            self.hue,
+            self.columns.len().max(1)
         );
         for (at, column) in self.columns.iter().enumerate() {
             let _ = write!(html, "<th scope=\"col\">{}</th>", source_label(at, column));
@@ -103,8 +104,9 @@ pub(super) fn source_key(at: usize) -> String {
 }
 
 /// The attributes of a cell: how far its shade goes from none to full, and the class that says
-/// which colour of text can be read on it: `low` and `high` shades want the opposite in light and
-/// dark, the middle wants black in both.
+/// which colour of text can be read on it. `low` and `high` shades want opposite colours in light
+/// and dark, the middle wants black in both. The limits are where black and white have the same
+/// contrast on the style sheet's colours, 0.545 in dark and 0.675 in light.
 fn shade(value: f64, top: f64) -> String {
     let part = value / top;
     if !part.is_finite() {
@@ -112,8 +114,8 @@ fn shade(value: f64, top: f64) -> String {
     }
     let part = part.clamp(0.0, 1.0);
     let class = match part {
-        p if p < 0.5 => "low",
-        p if p < 0.62 => "middle",
+        p if p < 0.545 => "low",
+        p if p < 0.675 => "middle",
         _ => "high",
     };
     format!(" class=\"{class}\" style=\"--part:{part:.3}\"")

@@ -114,9 +114,9 @@ pub(super) fn samples(outcome: &Outcome) -> Result<Option<Section>> {
     for sample in &outcome.samples {
         let right = sample.label == sample.predicted;
         let verdict = if right {
-            format!("<strong>{}</strong>, and taken for it", sample.label)
+            format!("<strong>Class {}</strong>, recognised", sample.label)
         } else {
-            format!("<strong>{}, but taken for {}</strong>", sample.label, sample.predicted)
+            format!("<strong>Class {}, taken for {}</strong>", sample.label, sample.predicted)
         };
         let mut keys = String::new();
         for at in 0..columns.len() {
@@ -243,6 +243,6 @@ mod tests {
         assert!(!samples(&outcome).unwrap().unwrap().body.contains("class=\"wrong\""));
         outcome.samples[0].predicted += 1;
         let body = samples(&outcome).unwrap().unwrap().body;
-        assert!(body.contains("<li class=\"wrong\">") && body.contains("but taken for 1"));
+        assert!(body.contains("<li class=\"wrong\">") && body.contains("Class 0, taken for 1"));
     }
 }

@@ -176,17 +176,20 @@ pub(super) fn rows(
     };
     let axis = padded(extent, 0.04);
     let (width, pitch, left, right) = match layout {
-        Layout::Beside => (880.0, 30.0, 170.0, 130.0),
-        Layout::Above => (400.0, 42.0, 8.0, 14.0),
+        Layout::Beside => {
+            let longest = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
+            (880.0, 32.0, (7.8 * longest as f64 + 16.0).clamp(110.0, 320.0), 120.0)
+        }
+        Layout::Above => (400.0, 48.0, 8.0, 14.0),
     };
-    let size = (width, pitch * rows.len().max(1) as f64 + 34.0);
+    let size = (width, pitch * rows.len().max(1) as f64 + 26.0);
     picture(size, title, |sheet| {
         let mut builder = ChartBuilder::on(&sheet.area);
         builder
             .margin_top(px(4.0))
             .margin_left(px(left))
             .margin_right(px(right))
-            .x_label_area_size(px(28.0));
+            .x_label_area_size(px(22.0));
         let mut chart = builder.build_cartesian_2d(axis, 0.0..rows.len().max(1) as f64)?;
         chart
             .configure_mesh()
@@ -197,6 +200,7 @@ pub(super) fn rows(
             .bold_line_style(Ink::GRID.rgb().stroke_width(px(1.0)))
             .light_line_style(TRANSPARENT)
             .axis_style(Ink::GRID.rgb().stroke_width(px(1.0)))
+            .set_all_tick_mark_size(px(4.0))
             .label_style(style(Ink::MUTED, TEXT, HPos::Center, false))
             .draw()?;
         let place = |x: f64, row: f64| {
@@ -207,11 +211,15 @@ pub(super) fn rows(
             sheet.dashes(ink, place(at, 0.0), place(at, rows.len() as f64))?;
         }
         for (at, row) in rows.iter().enumerate() {
-            let line = at as f64 + if layout == Layout::Beside { 0.5 } else { 0.72 };
+            let line = at as f64 + if layout == Layout::Beside { 0.42 } else { 0.62 };
             let (_, middle) = place(0.0, line);
             let text_at = match layout {
                 Layout::Beside => middle,
-                Layout::Above => middle - 17.0,
+                Layout::Above => {
+                    // Lines of the grid would run through the text.
+                    sheet.cover((0.0, middle - 28.0), (width, middle - 9.0))?;
+                    middle - 18.0
+                }
             };
             let size = if layout == Layout::Beside { 13.5 } else { 12.5 };
             sheet.text(
@@ -224,12 +232,9 @@ pub(super) fn rows(
                 (width, text_at),
                 &row.text,
             )?;
-            if layout == Layout::Above && at > 0 {
-                let (_, top) = place(0.0, at as f64);
-                sheet.line(Ink::GRID, 0.5, &[(0.0, top), (width, top)])?;
-            }
             for each in row.each.iter().copied().filter(|x| usable(*x)) {
-                sheet.faint_dot(row.ink, place(each, line))?;
+                let (x, y) = place(each, line);
+                sheet.faint_dot(row.ink, (x, y + 9.0))?;
             }
             if !usable(row.value) {
                 continue;
@@ -268,10 +273,16 @@ pub(super) fn lines(
         builder
             .margin_top(px(8.0))
             .margin_right(px(12.0))
-            .x_label_area_size(px(24.0))
+            .x_label_area_size(px(22.0))
             .y_label_area_size(px(if small { 30.0 } else { 44.0 }));
         let mut chart = builder.build_cartesian_2d(0.0..x_end, y)?;
-        mesh(&mut chart, if small { (3, 3) } else { (6, 6) }, |x| format!("{x:.0}"), labels)?;
+        mesh(
+            &mut chart,
+            if small { (3, 3) } else { (6, 6) },
+            |x| format!("{x:.0}"),
+            labels,
+            small,
+        )?;
         for line in lines {
             for faint in &line.faint {
                 let style = line.ink.rgb().mix(0.28).stroke_width(px(1.0));
@@ -300,37 +311,55 @@ pub(super) fn scatter(
     let spots: Vec<&Spot> =
         spots.iter().filter(|spot| usable(spot.y) && usable(spot.x) && spot.x > 0.0).collect();
     let x = extent(spots.iter().map(|spot| spot.x.log10()));
-    // Names stand at the right of their points.
-    let x = x.start - 0.06 * (x.end - x.start).max(0.3)..x.end + 0.4 * (x.end - x.start).max(0.3);
+    // Names stand at the right of their points; and half a decade holds a tick at least.
+    let span = x.end - x.start;
+    let x = x.start - 0.08 * span.max(0.3)..x.end + (0.4 * span).max(0.5 - span).max(0.1);
     let y = padded(extent(spots.iter().map(|spot| spot.y)), 0.08);
     let size = (400.0, 330.0);
+    let width = |spot: &Spot| 6.4 * spot.label.chars().count() as f64;
     picture(size, title, |sheet| {
         let mut builder = ChartBuilder::on(&sheet.area);
         builder
             .margin_top(px(8.0))
             .margin_right(px(8.0))
-            .x_label_area_size(px(24.0))
+            .x_label_area_size(px(22.0))
             .y_label_area_size(px(44.0));
-        let x_range = 10f64.powf(x.start)..10f64.powf(x.end);
-        let mut chart = builder.build_cartesian_2d(x_range.log_scale(), y)?;
-        mesh(&mut chart, (5, 6), x_labels, y_labels)?;
-        let place = |spot: &Spot| {
-            let (x, y) = chart.plotting_area().map_coordinate(&(spot.x, spot.y));
+        let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
+        mesh(&mut chart, (0, 6), x_labels, y_labels, false)?;
+        let place = |x: f64, y: f64| {
+            let (x, y) = chart.plotting_area().map_coordinate(&(x, y));
             (f64::from(x) / FINE, f64::from(y) / FINE)
         };
-        let mut places: Vec<(&Spot, (f64, f64))> = spots.iter().map(|s| (*s, place(s))).collect();
+        for tick in log_ticks(&x) {
+            let (bottom, top) = (place(tick.log10(), y.start), place(tick.log10(), y.end));
+            sheet.line(Ink::GRID, 0.8, &[(bottom.0, bottom.1 + 4.0), top])?;
+            let style = style(Ink::MUTED, TEXT, HPos::Center, false);
+            sheet.text(style, (bottom.0, bottom.1 + 13.0), &x_labels(tick))?;
+        }
+        let mut places: Vec<(&Spot, (f64, f64))> =
+            spots.iter().map(|spot| (*spot, place(spot.x.log10(), spot.y))).collect();
         places.sort_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
-        // Points that stand above each other share a column of names.
-        for column in places.chunk_by(|(_, a), (_, b)| b.0 - a.0 < 12.0) {
+        // Points share a column of names if their names would meet.
+        for column in places.chunk_by(|(spot, a), (_, b)| b.0 - a.0 < 24.0 + width(spot)) {
             let mut column = column.to_vec();
             column.sort_by(|(_, a), (_, b)| a.1.total_cmp(&b.1));
             let heights: Vec<f64> = column.iter().map(|(_, at)| at.1).collect();
-            let names = spread(&heights, 14.0, 10.0..size.1 - 34.0);
-            let x = column.iter().map(|(_, at)| at.0).fold(0.0, f64::max) + 22.0;
-            for ((spot, at), height) in column.iter().zip(names) {
-                sheet.line(Ink::GRID, 1.0, &[*at, (x - 3.0, height)])?;
-                let style = style(Ink::STRONG, 11.5, HPos::Left, spot.strong);
-                sheet.text(style, (x, height), &spot.label)?;
+            let names = spread(&heights, 14.0, 12.0..size.1 - 36.0);
+            let xs = || column.iter().map(|(_, at)| at.0);
+            let widest = column.iter().map(|(spot, _)| width(spot)).fold(0.0, f64::max);
+            let right = xs().fold(0.0, f64::max) + 22.0;
+            let (x, side, gap) = if right + widest < size.0 {
+                (right, HPos::Left, -3.0)
+            } else {
+                (xs().fold(size.0, f64::min) - 22.0, HPos::Right, 3.0)
+            };
+            for ((spot, at), height) in column.iter().zip(&names) {
+                sheet.line(Ink::GRID, 1.0, &[*at, (x + gap, *height)])?;
+                sheet.text(
+                    style(Ink::STRONG, 11.5, side, spot.strong),
+                    (x, *height),
+                    &spot.label,
+                )?;
             }
             for (spot, at) in column {
                 sheet.mark(spot.mark, spot.ink, at, 5.0)?;
@@ -338,6 +367,22 @@ pub(super) fn scatter(
         }
         Ok(())
     })
+}
+
+/// The numbers 1, 2 and 5 times powers of ten whose logarithms lie in `range`; if these are more
+/// than six, the powers alone, as many of them as have room.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    let powers = range.start.floor() as i32..=range.end.ceil() as i32;
+    let within = |factors: &[f64], every: usize| -> Vec<f64> {
+        powers
+            .clone()
+            .step_by(every)
+            .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
+            .filter(|tick| range.contains(&tick.log10()))
+            .collect()
+    };
+    let fine = within(&[1.0, 2.0, 5.0], 1);
+    if fine.len() <= 6 { fine } else { within(&[1.0], (fine.len() / 18).max(1)) }
 }
 
 /// What may go wrong while drawing into a string: nothing in practice.
@@ -369,8 +414,12 @@ impl Sheet<'_> {
         Ok(())
     }
 
+    fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
+        self.area.draw(&Rectangle::new([fine(from), fine(to)], Ink::PANEL.rgb().filled()))
+    }
+
     fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
-        self.area.draw(&Circle::new(fine(at), px(3.2), ink.rgb().mix(0.38).filled()))
+        self.area.draw(&Circle::new(fine(at), px(2.5), ink.rgb().mix(0.6).filled()))
     }
 
     fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
@@ -458,10 +507,13 @@ fn mesh<'a, X>(
     count: (usize, usize),
     x_labels: impl Fn(f64) -> String,
     y_labels: Labels,
+    small: bool,
 ) -> Drawn
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
+    // Small pictures are shown smaller still on phones.
+    let size = if small { 1.15 * TEXT } else { TEXT };
     chart
         .configure_mesh()
         .x_labels(count.0)
@@ -471,8 +523,9 @@ where
         .bold_line_style(Ink::GRID.rgb().stroke_width(px(0.8)))
         .light_line_style(TRANSPARENT)
         .axis_style(Ink::GRID.rgb().stroke_width(px(0.8)))
-        .x_label_style(style(Ink::MUTED, TEXT, HPos::Center, false))
-        .y_label_style(style(Ink::MUTED, TEXT, HPos::Right, false))
+        .set_all_tick_mark_size(px(4.0))
+        .x_label_style(style(Ink::MUTED, size, HPos::Center, false))
+        .y_label_style(style(Ink::MUTED, size, HPos::Right, false))
         .draw()
 }
 
@@ -656,6 +709,14 @@ mod tests {
         assert_eq!(spread(&[99.0, 100.0], 10.0, 0.0..100.0), [90.0, 100.0]);
         // Without room for all, the first keep theirs.
         assert_eq!(spread(&[5.0; 3], 10.0, 0.0..10.0), [0.0, 10.0, 20.0]);
+    }
+
+    #[test]
+    fn logarithmic_axes_have_a_few_ticks() {
+        assert_eq!(log_ticks(&(6.1..6.6)), [2e6]);
+        assert_eq!(log_ticks(&(5.9..7.1)), [1e6, 2e6, 5e6, 1e7]);
+        assert_eq!(log_ticks(&(-0.5..3.5)), [1.0, 10.0, 100.0, 1000.0]);
+        assert!(log_ticks(&(-11.0..11.0)).len() <= 9);
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn rivals(outcome: &Outcome) -> Vec<Rival> {
     };
     for (name, kind) in [
         ("training from scratch", MethodKind::Scratch),
-        ("the sources' plain average", MethodKind::Average),
+        ("the sources’ plain average", MethodKind::Average),
         ("the mean of the single sources", MethodKind::Single),
         ("the best single source, known with hindsight only", MethodKind::Hindsight),
         ("the ensemble", MethodKind::Ensemble),
@@ -409,7 +409,7 @@ mod tests {
         let lede = lede(&outcome);
         assert!(lede.contains("<strong>25.0</strong> points more than training from scratch;"));
         assert!(
-            lede.contains("<strong>25.0</strong> points less than the sources' plain average,")
+            lede.contains("<strong>25.0</strong> points less than the sources’ plain average,")
         );
         assert!(lede.contains("the ensemble, which costs 3.4 times as much to run."));
         assert!(lede.contains("Four pretrained networks"));
