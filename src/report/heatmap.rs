@@ -44,7 +44,7 @@ impl Heatmap<'_> {
         }
         html.push_str("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
-            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(row.name));
+            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", path(row.name));
             for at in 0..self.columns.len() {
                 let value = row.values.get(at).copied().unwrap_or(f64::NAN);
                 let _ = write!(html, "<td{}>{}", shade(value, self.top), decimal(value, 2));
@@ -91,6 +91,11 @@ pub(super) fn strip(values: &[Vec<f64>], columns: usize, layers: &[String], labe
     }
     html.push_str("</div>");
     html
+}
+
+/// A dotted name that may be broken after its dots.
+pub(super) fn path(name: &str) -> String {
+    escape(name).replace('.', ".<wbr>")
 }
 
 /// A source's name with its number on its colour, as it stands at columns and in legends.

@@ -42,7 +42,7 @@ pub(super) fn sources(outcome: &Outcome) -> Option<Section> {
             body,
             "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">{}\
              <small>{}</small><small><code>{}</code></small></th>\
-             <td role=\"cell\" data-label=\"Score, %\">{score}</td>\
+             <td role=\"cell\" class=\"main\" data-label=\"Score, %\">{score}</td>\
              <td role=\"cell\" data-label=\"Size\">{}</td></tr>",
             heatmap::source_label(at, &source.name),
             escape(&source.trained_on),

@@ -178,7 +178,7 @@ pub(super) fn rows(
     let (width, pitch, left, right) = match layout {
         Layout::Beside => {
             let longest = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
-            (880.0, 32.0, (7.8 * longest as f64 + 16.0).clamp(110.0, 320.0), 120.0)
+            (880.0, 32.0, (7.8 * longest as f64 + 16.0).clamp(110.0, 320.0), 150.0)
         }
         Layout::Above => (400.0, 48.0, 8.0, 14.0),
     };

@@ -48,11 +48,11 @@ fn rivals(outcome: &Outcome) -> Vec<Rival> {
 }
 
 /// The result in a few words, from the intervals of the differences.
-pub(super) fn headline(outcome: &Outcome) -> &'static str {
+pub(super) fn headline(outcome: &Outcome) -> String {
     let rivals = rivals(outcome);
     let verdict = |kind| rivals.iter().find(|r| r.kind == kind).map(|r| r.difference.verdict());
     use Verdict::{Ahead, Behind, Unclear};
-    match (verdict(MethodKind::Hindsight), verdict(MethodKind::Single)) {
+    let words = match (verdict(MethodKind::Hindsight), verdict(MethodKind::Single)) {
         (Some(Ahead), _) => "Zoo-Tuning beats even the best single source",
         (_, Some(Behind)) => "Zoo-Tuning loses to tuning a single source",
         (Some(Behind), Some(Ahead)) => "Zoo-Tuning beats the typical source, but not the best",
@@ -60,7 +60,11 @@ pub(super) fn headline(outcome: &Outcome) -> &'static str {
         (Some(Unclear), _) => "Zoo-Tuning and the best single source: no clear winner",
         (Some(Behind), None) => "Zoo-Tuning stays behind the best single source",
         (None, Some(Ahead)) => "Zoo-Tuning beats the typical source",
-        (None, None) => "One network from a zoo of networks",
+        (None, None) => return "One network from a zoo of networks".to_owned(),
+    };
+    match rivals.iter().all(|rival| rival.difference.interval.is_some()) {
+        true => words.to_owned(),
+        false => format!("{words}, in one run"),
     }
 }
 
@@ -85,13 +89,13 @@ pub(super) fn lede(outcome: &Outcome) -> String {
     };
     let _ = write!(
         html,
-        " Over {}, Zoo-Tuning got <strong>{} %</strong> of {} unseen images right{}",
+        " Over {}, Zoo-Tuning got <strong>{}&nbsp;%</strong> of {} unseen images right{}",
         format::plural(zoo.runs.len(), "seed", "seeds"),
         percent(zoo.mean),
         format::thousands(settings.test_samples),
         match zoo.interval.filter(|i| i.is_finite()) {
             Some(interval) => format!(
-                " (95 % interval {} to {})",
+                " (95&nbsp;% interval {} to {})",
                 percent(zoo.mean - interval),
                 percent(zoo.mean + interval)
             ),
@@ -130,14 +134,7 @@ fn clauses(outcome: &Outcome, zoo: &Method) -> Vec<String> {
         (!items.is_empty()).then(|| format::list(&items))
     };
     let open: Vec<String> = of(Verdict::Unclear)
-        .map(|rival| {
-            let margin = match rival.difference.interval {
-                Some(interval) => format!(" ± {}", percent(interval)),
-                None => String::new(),
-            };
-            let mean = format::points(rival.difference.mean);
-            format!("{} ({mean}{margin}{})", rival.name, cost(rival))
-        })
+        .map(|rival| format!("{}: {}{}", rival.name, with_interval(&rival.difference), cost(rival)))
         .collect();
     let open =
         (!open.is_empty()).then(|| format!("not clearly different from {}", format::list(&open)));
@@ -147,6 +144,25 @@ fn clauses(outcome: &Outcome, zoo: &Method) -> Vec<String> {
         .collect()
 }
 
+/// Values that a mean was taken of; none if that is the only one.
+fn several(values: Vec<f64>) -> Vec<f64> {
+    if values.len() > 1 { values } else { Vec::new() }
+}
+
+/// A difference in points: `+1.4 (+0.1 to +2.7)`.
+fn with_interval(difference: &Difference) -> String {
+    let mean = format::points(difference.mean);
+    match difference.interval {
+        Some(interval) => format!(
+            "{mean} ({} to {})",
+            format::points(difference.mean - interval),
+            format::points(difference.mean + interval)
+        ),
+        None => mean,
+    }
+}
+
+/// `text` with a number at its start as a word with a capital.
 fn capital(text: &str) -> String {
     const WORDS: [&str; 9] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
     match text.split_once(' ') {
@@ -217,12 +233,17 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
         .map(|method| Row {
             label: method.name.clone(),
             text: match method.interval.filter(|i| i.is_finite()) {
-                Some(interval) => format!("{} ± {}", percent(method.mean), percent(interval)),
+                Some(interval) => format!(
+                    "{} ({}–{})",
+                    percent(method.mean),
+                    percent(method.mean - interval),
+                    percent(method.mean + interval)
+                ),
                 None => percent(method.mean),
             },
             value: method.mean,
             interval: method.interval,
-            each: method.runs.iter().map(|run| run.accuracy).collect(),
+            each: several(method.runs.iter().map(|run| run.accuracy).collect()),
             ink: Ink::kind(method.kind),
             mark: Mark::kind(method.kind),
             strong: method.kind == MethodKind::Zoo,
@@ -236,10 +257,13 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
         let svg = plot::rows(&rows, layout, ceiling, plot::percent_label, title)?;
         let _ = writeln!(html, "<div class=\"{class}\">{svg}</div>");
     }
-    html.push_str(
-        "<figcaption>Test accuracy. Mark: mean over the seeds; bar: 95 % interval of the mean \
-         (Student’s t); faint dots: the seeds one by one. ",
-    );
+    html.push_str("<figcaption>Test accuracy");
+    html.push_str(if outcome.methods.iter().any(|method| method.runs.len() > 1) {
+        ". Mark: mean over the seeds; bar: 95&nbsp;% interval of the mean (Student’s t), also in brackets; \
+         small dots: the seeds one by one. "
+    } else {
+        " of a single run; how much luck is in it only more seeds can tell. "
+    });
     if ceiling.is_some() {
         html.push_str(
             "The diamond and the dashed line are the ensemble, which runs every source: the level to \
@@ -248,8 +272,8 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
     }
     if first(outcome, MethodKind::Hindsight).is_some() {
         html.push_str(
-            "A ring marks the best single source, which only the test itself reveals, and the \
-             collapsed network, which is the lite one again. ",
+            "Rings mark what is no method of its own: the best single source, which only the test \
+             itself reveals, and the collapsed network, which is the lite one again.",
         );
     }
     html.push_str("</figcaption>\n</figure>\n");
@@ -272,15 +296,10 @@ fn differences(outcome: &Outcome) -> Result<String> {
                 _ => "against the ensemble",
             }
             .to_owned(),
-            text: match rival.difference.interval {
-                Some(interval) => {
-                    format!("{} ± {}", format::points(rival.difference.mean), percent(interval))
-                }
-                None => format::points(rival.difference.mean),
-            },
+            text: with_interval(&rival.difference),
             value: rival.difference.mean,
             interval: rival.difference.interval,
-            each: rival.difference.each.clone(),
+            each: several(rival.difference.each.clone()),
             ink: Ink::kind(rival.kind),
             mark: Mark::kind(rival.kind),
             strong: false,
@@ -289,11 +308,15 @@ fn differences(outcome: &Outcome) -> Result<String> {
     let title = "Zoo-Tuning less each rival, in percentage points, with 95 % intervals";
     let zero = Some((0.0, Ink::STRONG));
     let svg = plot::rows(&rows, Layout::Above, zero, plot::points_label, title)?;
+    let open = if rivals.iter().any(|rival| rival.difference.interval.is_some()) {
+        "; a bar (95&nbsp;% interval, also in brackets) that crosses the line leaves it open"
+    } else {
+        ""
+    };
     Ok(format!(
         "<figure class=\"panel\">\n<h3>Zoo-Tuning against the others</h3>\n<figcaption>Difference of \
          accuracy in percentage points, taken within each seed, so that luck that all methods share \
-         cancels. Right of the dashed line Zoo-Tuning is better; a bar that crosses the line leaves \
-         it open.</figcaption>\n{svg}</figure>\n"
+         cancels. Right of the dashed line Zoo-Tuning is better{open}.</figcaption>\n{svg}</figure>\n"
     ))
 }
 
@@ -330,7 +353,7 @@ pub(super) fn table(outcome: &Outcome) -> Option<Section> {
     }
     let best = outcome.methods.iter().map(|m| m.mean).fold(f64::NEG_INFINITY, f64::max);
     let mut body = String::from(
-        "<p>Accuracy is the mean over the seeds ± their standard deviation, with the 95 % interval of \
+        "<p>Accuracy is the mean over the seeds ± their standard deviation, with the 95&nbsp;% interval of \
          the mean below it. Parameters, multiply-adds (for one image) and size are what inference \
          needs; training is the mean time of a run, summed where several networks were trained.</p>\n\
          <table class=\"data\" role=\"table\">\n<caption class=\"unseen\">All methods</caption>\n\
@@ -380,7 +403,8 @@ pub(super) fn table(outcome: &Outcome) -> Option<Section> {
             format::bytes(method.bytes),
         ];
         for (head, cell) in heads.iter().zip(cells) {
-            let _ = write!(body, "<td role=\"cell\" data-label=\"{head}\">{cell}</td>");
+            let class = if *head == heads[0] { " class=\"main\"" } else { "" };
+            let _ = write!(body, "<td role=\"cell\"{class} data-label=\"{head}\">{cell}</td>");
         }
         body.push_str("</tr>\n");
     }

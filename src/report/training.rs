@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Section;
-use super::format::escape;
 use super::heatmap;
 use super::plot::{self, Ink, Line};
 use crate::Result;
@@ -128,7 +127,7 @@ pub(super) fn averages(outcome: &Outcome) -> Result<Option<Section>> {
         let _ = writeln!(
             body,
             "<figure class=\"panel\"><h3>{}</h3>\n{svg}</figure>",
-            escape(&layer.layer)
+            heatmap::path(&layer.layer)
         );
     }
     body.push_str("</div>\n");

@@ -1,5 +1,6 @@
 // Opens a report in a real browser and fails on anything that a reader would trip over:
 //
+//     npm ci --ignore-scripts --no-audit --no-fund
 //     node check.mjs REPORT.html [FOLDER FOR SCREENSHOTS]
 //
 // The browser is $CHROMIUM, or Debian's. Every check runs in light and dark, wide and narrow.
