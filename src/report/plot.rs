@@ -1,0 +1,732 @@
+//! Plots as SVG that takes its colours and its type from the page.
+//!
+//! plotters draws; what it writes as fixed colours are the codes of [`Ink`], each of which is
+//! then replaced by a CSS variable, so that one picture serves light and dark. plotters places
+//! everything on whole units, so pictures are drawn [`FINE`] times larger than they are shown.
+
+use std::fmt::Display;
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::format::{self, escape};
+use crate::demo::MethodKind;
+use crate::{Error, Result};
+
+/// Units of the drawing for one pixel of the page.
+const FINE: f64 = 10.0;
+/// plotters takes the height of a line and writes this fraction of it as `font-size`.
+const LINE: f64 = 1.24;
+/// Height of text, in pixels.
+const TEXT: f64 = 12.0;
+/// Values beyond this are as good as infinite: axes would lose all precision.
+const HUGE: f64 = 1e12;
+
+/// A colour that the page decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ink(u8);
+
+impl Ink {
+    const VARIABLES: [&str; 20] = [
+        "ink",
+        "muted",
+        "grid",
+        "panel",
+        "scratch",
+        "single",
+        "hindsight",
+        "ensemble",
+        "average",
+        "zoo",
+        "lite",
+        "collapsed",
+        "s1",
+        "s2",
+        "s3",
+        "s4",
+        "s5",
+        "s6",
+        "s7",
+        "s8",
+    ];
+    /// Text that matters, and lines that mark a value.
+    pub(super) const STRONG: Self = Self(0);
+    /// Text at axes.
+    const MUTED: Self = Self(1);
+    /// Lines to read values by.
+    const GRID: Self = Self(2);
+    /// What is under the plot.
+    const PANEL: Self = Self(3);
+
+    /// The colour of a kind of methods.
+    pub(super) fn kind(kind: MethodKind) -> Self {
+        Self(match kind {
+            MethodKind::Scratch => 4,
+            MethodKind::Single => 5,
+            MethodKind::Hindsight => 6,
+            MethodKind::Ensemble => 7,
+            MethodKind::Average => 8,
+            MethodKind::Zoo => 9,
+            MethodKind::Lite => 10,
+            MethodKind::Collapsed => 11,
+        })
+    }
+
+    /// The colour of the source at this place of the zoo.
+    pub(super) fn source(at: usize) -> Self {
+        Self(12 + (at % 8) as u8)
+    }
+
+    /// How the page's style sheet calls the colour.
+    pub(super) fn variable(self) -> &'static str {
+        Self::VARIABLES[self.0 as usize]
+    }
+
+    fn rgb(self) -> RGBColor {
+        RGBColor(0, 250, self.0)
+    }
+}
+
+/// How a value is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// A method like any other.
+    Disc,
+    /// Known with hindsight only, or the same network again.
+    Ring,
+    /// A method that costs a multiple.
+    Diamond,
+}
+
+impl Mark {
+    /// The mark of a kind of methods.
+    pub(super) fn kind(kind: MethodKind) -> Self {
+        match kind {
+            MethodKind::Ensemble => Self::Diamond,
+            MethodKind::Hindsight | MethodKind::Collapsed => Self::Ring,
+            _ => Self::Disc,
+        }
+    }
+}
+
+/// One value with its uncertainty, in a row of its own.
+pub(super) struct Row {
+    pub(super) label: String,
+    /// The value as text, for the end of the row.
+    pub(super) text: String,
+    pub(super) value: f64,
+    /// Half width of the bar.
+    pub(super) interval: Option<f64>,
+    /// Shown faintly: what the value is the mean of.
+    pub(super) each: Vec<f64>,
+    pub(super) ink: Ink,
+    pub(super) mark: Mark,
+    /// Whether the label is set in bold.
+    pub(super) strong: bool,
+}
+
+/// Where the labels of rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Beside the rows: for wide pages.
+    Beside,
+    /// Above each row: for narrow ones.
+    Above,
+}
+
+/// One line of a plot, with fainter ones that it summarises.
+pub(super) struct Line {
+    pub(super) ink: Ink,
+    pub(super) main: Vec<(f64, f64)>,
+    pub(super) faint: Vec<Vec<(f64, f64)>>,
+}
+
+/// A point with a name.
+pub(super) struct Spot {
+    pub(super) label: String,
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) ink: Ink,
+    pub(super) mark: Mark,
+    pub(super) strong: bool,
+}
+
+/// How numbers at an axis are written.
+pub(super) type Labels = fn(f64) -> String;
+
+/// Rows of values over one axis, with a dashed line at `marker`; the value that it marks.
+pub(super) fn rows(
+    rows: &[Row],
+    layout: Layout,
+    marker: Option<(f64, Ink)>,
+    labels: Labels,
+    title: &str,
+) -> Result<String> {
+    let extent = extent(rows.iter().flat_map(|row| {
+        let margin = row.interval.filter(|i| i.is_finite()).unwrap_or(0.0);
+        [row.value - margin, row.value + margin].into_iter().chain(row.each.iter().copied())
+    }));
+    let extent = match marker {
+        Some((at, _)) if usable(at) => extent.start.min(at)..extent.end.max(at),
+        _ => extent,
+    };
+    let axis = padded(extent, 0.04);
+    let (width, pitch, left, right) = match layout {
+        Layout::Beside => {
+            let longest = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
+            (880.0, 32.0, (7.8 * longest as f64 + 16.0).clamp(110.0, 320.0), 150.0)
+        }
+        Layout::Above => (400.0, 48.0, 8.0, 14.0),
+    };
+    let size = (width, pitch * rows.len().max(1) as f64 + 26.0);
+    picture(size, title, |sheet| {
+        let mut builder = ChartBuilder::on(&sheet.area);
+        builder
+            .margin_top(px(4.0))
+            .margin_left(px(left))
+            .margin_right(px(right))
+            .x_label_area_size(px(22.0));
+        let mut chart = builder.build_cartesian_2d(axis, 0.0..rows.len().max(1) as f64)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .x_labels(if layout == Layout::Beside { 8 } else { 5 })
+            .x_label_formatter(&|x| labels(*x))
+            .bold_line_style(Ink::GRID.rgb().stroke_width(px(1.0)))
+            .light_line_style(TRANSPARENT)
+            .axis_style(Ink::GRID.rgb().stroke_width(px(1.0)))
+            .set_all_tick_mark_size(px(4.0))
+            .label_style(style(Ink::MUTED, TEXT, HPos::Center, false))
+            .draw()?;
+        let place = |x: f64, row: f64| {
+            let (x, y) = chart.plotting_area().map_coordinate(&(x, rows.len() as f64 - row));
+            (f64::from(x) / FINE, f64::from(y) / FINE)
+        };
+        if let Some((at, ink)) = marker.filter(|(at, _)| usable(*at)) {
+            sheet.dashes(ink, place(at, 0.0), place(at, rows.len() as f64))?;
+        }
+        for (at, row) in rows.iter().enumerate() {
+            let line = at as f64 + if layout == Layout::Beside { 0.42 } else { 0.62 };
+            let (_, middle) = place(0.0, line);
+            let text_at = match layout {
+                Layout::Beside => middle,
+                Layout::Above => {
+                    // Lines of the grid would run through the text.
+                    sheet.cover((0.0, middle - 28.0), (width, middle - 9.0))?;
+                    middle - 18.0
+                }
+            };
+            let size = if layout == Layout::Beside { 13.5 } else { 12.5 };
+            sheet.text(
+                style(Ink::STRONG, size, HPos::Left, row.strong),
+                (0.0, text_at),
+                &row.label,
+            )?;
+            sheet.text(
+                style(Ink::STRONG, size, HPos::Right, row.strong),
+                (width, text_at),
+                &row.text,
+            )?;
+            for each in row.each.iter().copied().filter(|x| usable(*x)) {
+                let (x, y) = place(each, line);
+                sheet.faint_dot(row.ink, (x, y + 9.0))?;
+            }
+            if !usable(row.value) {
+                continue;
+            }
+            if let Some(interval) = row.interval.filter(|i| usable(*i)) {
+                let ends = [row.value - interval, row.value + interval].map(|x| place(x, line));
+                sheet.line(row.ink, 2.0, &ends)?;
+                for (x, y) in ends {
+                    sheet.line(row.ink, 2.0, &[(x, y - 4.0), (x, y + 4.0)])?;
+                }
+            }
+            sheet.mark(row.mark, row.ink, place(row.value, line), 5.5)?;
+        }
+        Ok(())
+    })
+}
+
+/// Lines over a common x axis, from zero.
+pub(super) fn lines(
+    lines: &[Line],
+    size: (f64, f64),
+    y_range: Option<Range<f64>>,
+    labels: Labels,
+    title: &str,
+) -> Result<String> {
+    let points =
+        || lines.iter().flat_map(|line| line.faint.iter().chain([&line.main])).flatten().copied();
+    let x_end = extent(points().map(|(x, _)| x)).end.max(1.0);
+    let y = match y_range {
+        Some(range) => range,
+        None => padded(extent(points().map(|(_, y)| y)), 0.05),
+    };
+    let small = size.0 < 300.0;
+    picture(size, title, |sheet| {
+        let mut builder = ChartBuilder::on(&sheet.area);
+        builder
+            .margin_top(px(8.0))
+            .margin_right(px(12.0))
+            .x_label_area_size(px(22.0))
+            .y_label_area_size(px(if small { 30.0 } else { 44.0 }));
+        let mut chart = builder.build_cartesian_2d(0.0..x_end, y)?;
+        mesh(
+            &mut chart,
+            if small { (3, 3) } else { (6, 6) },
+            |x| format!("{x:.0}"),
+            labels,
+            small,
+        )?;
+        for line in lines {
+            for faint in &line.faint {
+                let style = line.ink.rgb().mix(0.28).stroke_width(px(1.0));
+                for part in parts(faint) {
+                    chart.draw_series(LineSeries::new(part, style))?;
+                }
+            }
+        }
+        for line in lines {
+            let style = line.ink.rgb().stroke_width(px(if small { 1.6 } else { 2.2 }));
+            for part in parts(&line.main) {
+                chart.draw_series(LineSeries::new(part, style))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Points with names; the x axis is logarithmic.
+pub(super) fn scatter(
+    spots: &[Spot],
+    x_labels: fn(f64) -> String,
+    y_labels: Labels,
+    title: &str,
+) -> Result<String> {
+    let spots: Vec<&Spot> =
+        spots.iter().filter(|spot| usable(spot.y) && usable(spot.x) && spot.x > 0.0).collect();
+    let x = extent(spots.iter().map(|spot| spot.x.log10()));
+    // Names stand at the right of their points; and half a decade holds a tick at least.
+    let span = x.end - x.start;
+    let x = x.start - 0.08 * span.max(0.3)..x.end + (0.4 * span).max(0.5 - span).max(0.1);
+    let y = padded(extent(spots.iter().map(|spot| spot.y)), 0.08);
+    let size = (400.0, 330.0);
+    let width = |spot: &Spot| 6.4 * spot.label.chars().count() as f64;
+    picture(size, title, |sheet| {
+        let mut builder = ChartBuilder::on(&sheet.area);
+        builder
+            .margin_top(px(8.0))
+            .margin_right(px(8.0))
+            .x_label_area_size(px(22.0))
+            .y_label_area_size(px(44.0));
+        let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
+        mesh(&mut chart, (0, 6), x_labels, y_labels, false)?;
+        let place = |x: f64, y: f64| {
+            let (x, y) = chart.plotting_area().map_coordinate(&(x, y));
+            (f64::from(x) / FINE, f64::from(y) / FINE)
+        };
+        for tick in log_ticks(&x) {
+            let (bottom, top) = (place(tick.log10(), y.start), place(tick.log10(), y.end));
+            sheet.line(Ink::GRID, 0.8, &[(bottom.0, bottom.1 + 4.0), top])?;
+            let style = style(Ink::MUTED, TEXT, HPos::Center, false);
+            sheet.text(style, (bottom.0, bottom.1 + 13.0), &x_labels(tick))?;
+        }
+        let mut places: Vec<(&Spot, (f64, f64))> =
+            spots.iter().map(|spot| (*spot, place(spot.x.log10(), spot.y))).collect();
+        places.sort_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
+        // Points share a column of names if their names would meet.
+        for column in places.chunk_by(|(spot, a), (_, b)| b.0 - a.0 < 24.0 + width(spot)) {
+            let mut column = column.to_vec();
+            column.sort_by(|(_, a), (_, b)| a.1.total_cmp(&b.1));
+            let heights: Vec<f64> = column.iter().map(|(_, at)| at.1).collect();
+            let names = spread(&heights, 14.0, 12.0..size.1 - 36.0);
+            let xs = || column.iter().map(|(_, at)| at.0);
+            let widest = column.iter().map(|(spot, _)| width(spot)).fold(0.0, f64::max);
+            let right = xs().fold(0.0, f64::max) + 22.0;
+            let (x, side, gap) = if right + widest < size.0 {
+                (right, HPos::Left, -3.0)
+            } else {
+                (xs().fold(size.0, f64::min) - 22.0, HPos::Right, 3.0)
+            };
+            for ((spot, at), height) in column.iter().zip(&names) {
+                sheet.line(Ink::GRID, 1.0, &[*at, (x + gap, *height)])?;
+                sheet.text(
+                    style(Ink::STRONG, 11.5, side, spot.strong),
+                    (x, *height),
+                    &spot.label,
+                )?;
+            }
+            for (spot, at) in column {
+                sheet.mark(spot.mark, spot.ink, at, 5.0)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The numbers 1, 2 and 5 times powers of ten whose logarithms lie in `range`; if these are more
+/// than six, the powers alone, as many of them as have room.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    let powers = range.start.floor() as i32..=range.end.ceil() as i32;
+    let within = |factors: &[f64], every: usize| -> Vec<f64> {
+        powers
+            .clone()
+            .step_by(every)
+            .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
+            .filter(|tick| range.contains(&tick.log10()))
+            .collect()
+    };
+    let fine = within(&[1.0, 2.0, 5.0], 1);
+    if fine.len() <= 6 { fine } else { within(&[1.0], (fine.len() / 18).max(1)) }
+}
+
+/// What may go wrong while drawing into a string: nothing in practice.
+type Drawn<T = ()> = std::result::Result<
+    T,
+    DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>,
+>;
+
+/// A drawing area with a few strokes in pixels of the page.
+struct Sheet<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+}
+
+impl Sheet<'_> {
+    fn line(&self, ink: Ink, width: f64, points: &[(f64, f64)]) -> Drawn {
+        let points: Vec<_> = points.iter().map(|p| fine(*p)).collect();
+        self.area.draw(&PathElement::new(points, ink.rgb().stroke_width(px(width))))
+    }
+
+    fn dashes(&self, ink: Ink, from: (f64, f64), to: (f64, f64)) -> Drawn {
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let at = |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1));
+        let mut done = 0.0;
+        while done < length {
+            let end = (done + 4.0).min(length);
+            self.line(ink, 1.2, &[at(done / length), at(end / length)])?;
+            done += 8.0;
+        }
+        Ok(())
+    }
+
+    fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
+        self.area.draw(&Rectangle::new([fine(from), fine(to)], Ink::PANEL.rgb().filled()))
+    }
+
+    fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
+        self.area.draw(&Circle::new(fine(at), px(2.5), ink.rgb().mix(0.6).filled()))
+    }
+
+    fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
+        let disc = |radius: f64, ink: Ink| {
+            self.area.draw(&Circle::new(fine(at), px(radius), ink.rgb().filled()))
+        };
+        let diamond = |radius: f64, ink: Ink| {
+            let (x, y) = at;
+            let corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)];
+            self.area.draw(&Polygon::new(corners.map(fine), ink.rgb().filled()))
+        };
+        // A rim of the ground keeps marks apart that lie on each other.
+        match mark {
+            Mark::Disc => {
+                disc(radius + 1.2, Ink::PANEL)?;
+                disc(radius, ink)
+            }
+            Mark::Ring => {
+                disc(radius + 1.2, Ink::PANEL)?;
+                disc(radius, ink)?;
+                disc(radius - 2.2, Ink::PANEL)
+            }
+            Mark::Diamond => {
+                diamond(radius + 3.2, Ink::PANEL)?;
+                diamond(radius + 1.6, ink)?;
+                diamond(radius - 1.6, Ink::PANEL)
+            }
+        }
+    }
+
+    fn text(&self, style: TextStyle<'static>, at: (f64, f64), text: &str) -> Drawn {
+        self.area.draw(&Text::new(text, fine(at), style))
+    }
+}
+
+/// Draws and takes the colours out.
+fn picture(
+    (width, height): (f64, f64),
+    title: &str,
+    draw: impl FnOnce(&Sheet<'_>) -> Drawn,
+) -> Result<String> {
+    let mut svg = String::new();
+    {
+        let backend = SVGBackend::with_string(&mut svg, (px(width), px(height)));
+        let sheet = Sheet { area: backend.into_drawing_area() };
+        draw(&sheet).and_then(|()| sheet.area.present()).map_err(|error| Error::Impossible {
+            request: "draw a plot",
+            reason: error.to_string(),
+            hint: "use --json for the numbers alone",
+        })?;
+    }
+    let body = svg.split_once('>').map_or("", |(_, body)| body);
+    Ok(format!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\" style=\"--width:{width}px\">{}",
+        px(width),
+        px(height),
+        escape(title),
+        recolour(body)
+    ))
+}
+
+/// Replaces the codes of inks by the page's variables.
+fn recolour(svg: &str) -> String {
+    let mut parts = svg.split("\"#00FA");
+    let mut text = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let variable = part
+            .split_once('"')
+            .and_then(|(code, rest)| {
+                let variable = Ink::VARIABLES.get(usize::from_str_radix(code, 16).ok()?)?;
+                Some((variable, rest))
+            })
+            .map(|(variable, rest)| format!("\"var(--{variable})\"{rest}"));
+        text.push_str(&variable.unwrap_or_else(|| format!("\"#00FA{part}")));
+    }
+    // Nothing is lost where everything is opaque.
+    text.replace(" opacity=\"1\"", "").replace(" font-family=\"sans-serif\"", "")
+}
+
+type Cartesian<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>;
+
+/// The usual grid with labels at both axes.
+fn mesh<'a, X>(
+    chart: &mut Cartesian<'a, X>,
+    count: (usize, usize),
+    x_labels: impl Fn(f64) -> String,
+    y_labels: Labels,
+    small: bool,
+) -> Drawn
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    // Small pictures are shown smaller still on phones.
+    let size = if small { 1.15 * TEXT } else { TEXT };
+    chart
+        .configure_mesh()
+        .x_labels(count.0)
+        .y_labels(count.1)
+        .x_label_formatter(&|x| x_labels(*x))
+        .y_label_formatter(&|y| y_labels(*y))
+        .bold_line_style(Ink::GRID.rgb().stroke_width(px(0.8)))
+        .light_line_style(TRANSPARENT)
+        .axis_style(Ink::GRID.rgb().stroke_width(px(0.8)))
+        .set_all_tick_mark_size(px(4.0))
+        .x_label_style(style(Ink::MUTED, size, HPos::Center, false))
+        .y_label_style(style(Ink::MUTED, size, HPos::Right, false))
+        .draw()
+}
+
+fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
+    let weight = if strong { FontStyle::Bold } else { FontStyle::Normal };
+    ("sans-serif", size * LINE * FINE, weight)
+        .into_font()
+        .color(&ink.rgb())
+        .pos(Pos::new(anchor, VPos::Center))
+}
+
+fn px(pixels: f64) -> u32 {
+    (pixels * FINE).round().max(0.0) as u32
+}
+
+fn fine((x, y): (f64, f64)) -> (i32, i32) {
+    ((x * FINE).round() as i32, (y * FINE).round() as i32)
+}
+
+fn usable(value: f64) -> bool {
+    value.is_finite() && value.abs() < HUGE
+}
+
+/// The runs of points between those that cannot be drawn.
+fn parts(points: &[(f64, f64)]) -> impl Iterator<Item = Vec<(f64, f64)>> {
+    points
+        .split(|(x, y)| !usable(*x) || !usable(*y))
+        .filter(|part| !part.is_empty())
+        .map(<[_]>::to_vec)
+}
+
+/// From the least to the greatest of the usable values; 0 to 1 if there is none.
+fn extent(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let range = values
+        .filter(|value| usable(*value))
+        .fold(f64::INFINITY..f64::NEG_INFINITY, |r, v| r.start.min(v)..r.end.max(v));
+    if range.start <= range.end { range } else { 0.0..1.0 }
+}
+
+/// `range` with a margin of `part` of its extent at both ends, and with some extent.
+fn padded(range: Range<f64>, part: f64) -> Range<f64> {
+    let least = 1e-3 * range.end.abs().max(1.0);
+    let margin = if range.end - range.start < least {
+        10.0 * least
+    } else {
+        part * (range.end - range.start)
+    };
+    range.start - margin..range.end + margin
+}
+
+/// Moves sorted `places` apart to at least `gap`, within `range` where it has room.
+fn spread(places: &[f64], gap: f64, range: Range<f64>) -> Vec<f64> {
+    // Clusters of neighbours that touch, each with its first place and the sum of wishes.
+    let mut clusters: Vec<(f64, f64, usize)> = Vec::new();
+    for &place in places {
+        let (mut sum, mut members) = (place, 1);
+        loop {
+            let length = gap * (members - 1) as f64;
+            let start =
+                (sum / members as f64 - length / 2.0).min(range.end - length).max(range.start);
+            match clusters.last() {
+                Some(&(first, before, n)) if first + gap * n as f64 > start => {
+                    clusters.pop();
+                    sum += before;
+                    members += n;
+                }
+                _ => {
+                    clusters.push((start, sum, members));
+                    break;
+                }
+            }
+        }
+    }
+    clusters
+        .iter()
+        .flat_map(|&(start, _, n)| (0..n).map(move |at| start + gap * at as f64))
+        .collect()
+}
+
+/// A number at an axis of shares.
+pub(super) fn percent_label(share: f64) -> String {
+    let percent = 100.0 * share;
+    let decimals = if (percent - percent.round()).abs() < 1e-6 { 0 } else { 1 };
+    format!("{} %", format::decimal(percent, decimals))
+}
+
+/// A number at an axis of differences of shares.
+pub(super) fn points_label(share: f64) -> String {
+    let text = format::decimal(100.0 * share, 1);
+    let text = text.strip_suffix(".0").unwrap_or(&text).to_owned();
+    if share > 0.0 && text != "0" { format!("+{text}") } else { text }
+}
+
+/// A number at any other axis.
+pub(super) fn plain_label(value: impl Into<f64> + Display) -> String {
+    let text = format::decimal(value.into(), 2);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A count at an axis.
+pub(super) fn count_label(value: f64) -> String {
+    let text = format::count(value.clamp(0.0, 1e18).round() as u64);
+    text.replace(".00 ", " ").replace(".0 ", " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(value: f64, interval: Option<f64>, each: Vec<f64>) -> Row {
+        Row {
+            label: "a <b> & \"c\"".into(),
+            text: "1".into(),
+            value,
+            interval,
+            each,
+            ink: Ink::kind(MethodKind::Zoo),
+            mark: Mark::Disc,
+            strong: true,
+        }
+    }
+
+    #[test]
+    fn no_colour_of_plotters_is_left() {
+        let svg = rows(
+            &[row(0.5, Some(0.1), vec![0.4, 0.6])],
+            Layout::Beside,
+            Some((0.55, Ink::STRONG)),
+            percent_label,
+            "title",
+        )
+        .unwrap();
+        assert!(!svg.contains("\"#"), "{svg}");
+        assert!(svg.contains("var(--zoo)") && svg.contains("var(--grid)"));
+        assert!(svg.contains("a &lt;b&gt; &amp; &quot;c&quot;"));
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn values_that_are_none_are_left_out() {
+        let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN];
+        for value in strange {
+            for layout in [Layout::Beside, Layout::Above] {
+                let row = row(value, Some(value), strange.to_vec());
+                let svg = rows(&[row], layout, Some((value, Ink::STRONG)), percent_label, "");
+                assert!(!svg.unwrap().contains("NaN"));
+            }
+            let line = Line {
+                ink: Ink::source(0),
+                main: vec![(0.0, 1.0), (1.0, value), (2.0, 1.0)],
+                faint: vec![vec![(value, 1.0)]],
+            };
+            lines(&[line], (400.0, 200.0), None, plain_label, "").unwrap();
+            let spot = Spot {
+                label: "x".into(),
+                x: value,
+                y: value,
+                ink: Ink::STRONG,
+                mark: Mark::Ring,
+                strong: false,
+            };
+            scatter(&[spot], count_label, percent_label, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn empty_plots_are_drawn() {
+        rows(&[], Layout::Above, None, percent_label, "").unwrap();
+        lines(&[], (200.0, 100.0), None, plain_label, "").unwrap();
+        scatter(&[], count_label, percent_label, "").unwrap();
+    }
+
+    #[test]
+    fn names_are_spread_around_where_they_want_to_be() {
+        assert_eq!(spread(&[10.0, 50.0], 10.0, 0.0..100.0), [10.0, 50.0]);
+        assert_eq!(spread(&[50.0, 50.0], 10.0, 0.0..100.0), [45.0, 55.0]);
+        assert_eq!(spread(&[0.0, 1.0, 50.0], 10.0, 0.0..100.0), [0.0, 10.0, 50.0]);
+        assert_eq!(spread(&[99.0, 100.0], 10.0, 0.0..100.0), [90.0, 100.0]);
+        // Without room for all, the first keep theirs.
+        assert_eq!(spread(&[5.0; 3], 10.0, 0.0..10.0), [0.0, 10.0, 20.0]);
+    }
+
+    #[test]
+    fn logarithmic_axes_have_a_few_ticks() {
+        assert_eq!(log_ticks(&(6.1..6.6)), [2e6]);
+        assert_eq!(log_ticks(&(5.9..7.1)), [1e6, 2e6, 5e6, 1e7]);
+        assert_eq!(log_ticks(&(-0.5..3.5)), [1.0, 10.0, 100.0, 1000.0]);
+        assert!(log_ticks(&(-11.0..11.0)).len() <= 9);
+    }
+
+    #[test]
+    fn labels_have_no_needless_digits() {
+        assert_eq!(percent_label(0.85), "85 %");
+        assert_eq!(percent_label(0.855), "85.5 %");
+        assert_eq!(points_label(0.02), "+2");
+        assert_eq!(points_label(-0.025), "−2.5");
+        assert_eq!(plain_label(0.50), "0.5");
+        assert_eq!(plain_label(100.0), "100");
+        assert_eq!(count_label(2e6), "2 M");
+    }
+}
