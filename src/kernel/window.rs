@@ -18,7 +18,7 @@
 //!
 //! Only a *tile* of columns exists at a time, small enough to stay in cache.
 
-use crate::tensor::Element;
+use crate::tensor::{Element, product};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -125,7 +125,7 @@ impl Geometry {
             window,
         };
         let sizes = [batch, outputs, output[0], output[1]];
-        sizes.iter().try_fold(1usize, |p, &s| p.checked_mul(s)).ok_or_else(|| {
+        product(&sizes).ok_or_else(|| {
             Error::argument(
                 operation,
                 format!("an output of {sizes:?} overflows the address space"),
@@ -191,7 +191,8 @@ impl Geometry {
 
     /// Multiply-adds of the forward pass.
     pub fn multiply_adds(&self) -> u64 {
-        (self.batch * self.outputs * self.positions()) as u64 * self.row_len() as u64
+        let outputs = (self.batch * self.outputs * self.positions()) as u64;
+        outputs.saturating_mul(self.row_len() as u64)
     }
 
     /// Output columns `v` for which tap column `tap` reads inside of the image.
