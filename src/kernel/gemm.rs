@@ -117,11 +117,12 @@ pub fn par_gemm<T: Element>(a: Matrix<T>, b: Matrix<T>, c: &mut [T]) {
     const WORTH_A_TASK: usize = 1 << 19;
     let (rows, columns) = (a.rows, b.columns);
     assert_eq!(c.len(), rows * columns, "sizes do not fit");
-    if c.is_empty() {
+    if c.is_empty() || a.columns == 0 {
+        c.fill(T::zero());
         return;
     }
     // A multiple of every micro-kernel's height, so that no block has a ragged edge but the last.
-    let block = WORTH_A_TASK.div_ceil(columns * a.columns.max(1)).next_multiple_of(48);
+    let block = WORTH_A_TASK.div_ceil(columns * a.columns).next_multiple_of(48);
     let block = block.max(rows.div_ceil(16).next_multiple_of(48));
     c.par_chunks_mut(block * columns).enumerate().for_each(|(i, c)| {
         let height = c.len() / columns;
@@ -167,6 +168,14 @@ mod tests {
         let left = Matrix::strided(&a, 2, 2, 3);
         gemm(Matrix::new(&a, 2, 3).t(), left, 1.0, MatrixMut::strided(&mut c, 3, 2, 3));
         assert_eq!(c, [27.0, 32.0, 10.0, 32.0, 39.0, 10.0, 37.0, 46.0]);
+    }
+
+    /// The sum over nothing is zero, also where several blocks of rows would be made.
+    #[test]
+    fn an_empty_inner_axis_gives_zeros() {
+        let mut c = vec![f32::NAN; 100 << 15];
+        par_gemm(Matrix::new(&[], 0, 100).t(), Matrix::new(&[], 0, 1 << 15), &mut c);
+        assert!(c.iter().all(|&c| c == 0.0));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn max_pool<T: Element>(geometry: &Geometry, x: &[T]) -> (Vec<T>, Vec<u32>) 
 fn largest<T: Element>(g: &Geometry, x: &[T], position: usize) -> (T, u32) {
     let Window { stride, padding, dilation, .. } = g.window;
     let origin = [position / g.output[1] * stride[0], position % g.output[1] * stride[1]];
-    let mut best = (T::neg_infinity(), 0);
+    let mut best = None;
     for u in 0..g.taps[0] {
         let row = (origin[0] + u * dilation[0]).wrapping_sub(padding[0]);
         for v in 0..g.taps[1] {
@@ -36,13 +36,15 @@ fn largest<T: Element>(g: &Geometry, x: &[T], position: usize) -> (T, u32) {
             if row < g.input[0] && column < g.input[1] {
                 let pixel = row * g.input[1] + column;
                 // NaN wins over everything, so that it is not hidden.
-                if x[pixel] > best.0 || x[pixel].is_nan() {
-                    best = (x[pixel], pixel as u32);
+                let wins = |(largest, _)| x[pixel] > largest || x[pixel].is_nan();
+                if best.is_none_or(wins) {
+                    best = Some((x[pixel], pixel as u32));
                 }
             }
         }
     }
-    best
+    // The operation has made sure that no window sees padding only.
+    best.unwrap_or((T::neg_infinity(), 0))
 }
 
 /// Gives each `dy` to the pixel that won: `dx` `[N, C, H, W]`.
@@ -95,5 +97,8 @@ mod tests {
         let (y, winners) = max_pool(&g, &[1.0f32, 2.0, 2.0, 2.0]);
         assert_eq!((y[0], winners[0]), (2.0, 1));
         assert_eq!(max_pool_gradient(&g, &winners, &[5.0]), [0.0, 5.0, 0.0, 0.0]);
+        // Also where all are minus infinity, the winner lies within its own window.
+        let g = Geometry::new("test", [1, 1, 2, 4], [1, 1, 2, 2], window).unwrap();
+        assert_eq!(max_pool(&g, &[f32::NEG_INFINITY; 8]).1, [0, 2]);
     }
 }

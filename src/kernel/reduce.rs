@@ -56,7 +56,13 @@ pub fn sum_of<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
             lanes[lane] += f(a[lane], b[lane]);
         }
     }
-    lanes.into_iter().sum::<T>() + tail
+    // Halved until one is left: four dependent additions rather than sixteen.
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0] + tail
 }
 
 /// The sum of all values.

@@ -43,9 +43,14 @@ pub fn cross_entropy<T: Element>(
     let mut loss = T::zero();
     for (row, &label) in value.as_slice().chunks(classes).zip(labels) {
         let largest = row.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
-        let log_sum = largest + row.iter().map(|&v| (v - largest).exp()).sum::<T>().ln();
-        let all: T = row.iter().map(|&v| log_sum - v).sum();
-        loss += kept * (log_sum - row[label]) + spread * all;
+        let log_sum = row.iter().map(|&v| (v - largest).exp()).sum::<T>().ln();
+        // Differences to the largest first: they are small where the scores are large.
+        let surprise = |v: T| log_sum - (v - largest);
+        loss += kept * surprise(row[label]);
+        // An excluded class (minus infinity) is no fault while nothing is spread to it.
+        if spread > T::zero() {
+            loss += spread * row.iter().map(|&v| surprise(v)).sum::<T>();
+        }
     }
     let loss = Tensor::scalar(loss / T::from_f64(batch as f64));
     let rule = CrossEntropy { logits: value.clone(), labels: labels.to_vec(), kept, spread };
@@ -85,5 +90,30 @@ pub(super) fn case(draw: &mut Draw) -> Case {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     crate::gradcheck::gradient_test!(super::case);
+
+    fn loss(logits: Vec<f32>, smoothing: f64) -> f32 {
+        let mut tape = Tape::new();
+        let logits = tape.constant(Tensor::new(&[1, 3], logits).unwrap());
+        let loss = cross_entropy(&mut tape, logits, &[1], smoothing).unwrap();
+        tape.value(loss).unwrap().item().unwrap()
+    }
+
+    /// The softmax does not change when a number is added to all scores.
+    #[test]
+    fn large_scores_lose_no_digits() {
+        for smoothing in [0.0, 0.1] {
+            let expected = loss(vec![1.0, 0.5, -2.0], smoothing);
+            assert_eq!(loss(vec![16385.0, 16384.5, 16382.0], smoothing), expected);
+        }
+    }
+
+    #[test]
+    fn an_excluded_class_is_no_fault() {
+        let of_two = (1.0 + (-1.0f32).exp()).ln();
+        let found = loss(vec![0.0, 1.0, f32::NEG_INFINITY], 0.0);
+        assert!((found - of_two).abs() < 1e-6, "{found}");
+    }
 }

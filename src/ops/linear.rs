@@ -5,7 +5,7 @@ use crate::gradcheck::{Case, Draw};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, product};
 use crate::{Error, Result};
 
 /// The linear map of `x` `[N, D]` by `weight` `[K, D]` and `bias` `[K]`, of shape `[N, K]`.
@@ -24,7 +24,11 @@ pub fn linear<T: Element>(
     if features != columns {
         return Err(Error::shape("linear", "input", format!("[N, {columns}]"), xv.shape()));
     }
-    let mut y = vec![T::zero(); batch * outputs];
+    let count = product(&[batch, outputs]).ok_or_else(|| {
+        let problem = format!("an output of [{batch}, {outputs}] exceeds the address space");
+        Error::argument("linear", problem)
+    })?;
+    let mut y = vec![T::zero(); count];
     let weights = Matrix::new(w.as_slice(), outputs, features);
     par_gemm(Matrix::new(xv.as_slice(), batch, features), weights.t(), &mut y);
     let mut inputs = vec![x, weight];

@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// The largest value under each window of `size` over `x` `[N, C, H, W]`.
 ///
 /// # Errors
-/// If the window does not fit the image, or padding is more than half of it, so that a
-/// window could see padding only.
+/// If the window does not fit the image, or padding is more than half of it or dilation
+/// more than the image, so that a window could see padding only.
 pub fn max_pool2d<T: Element>(
     tape: &mut Tape<T>,
     x: Var,
@@ -20,15 +20,28 @@ pub fn max_pool2d<T: Element>(
 ) -> Result<Var> {
     let value = tape.value(x)?;
     let shape = value.dims("max_pool2d", "input", "[N, C, H, W]")?;
-    if (0..2).any(|axis| window.padding[axis] > size[axis] / 2) {
-        return Err(Error::argument(
-            "max_pool2d",
-            format!("padding {:?} is more than half of the window {size:?}", window.padding),
-        ));
+    if size.contains(&0) {
+        return Err(Error::argument("max_pool2d", format!("the window {size:?} is empty")));
+    }
+    for (axis, &pixels) in shape[2..].iter().enumerate() {
+        let (padding, dilation) = (window.padding[axis], window.dilation[axis]);
+        if padding > size[axis] / 2 || (padding > 0 && dilation > pixels) {
+            return Err(Error::argument(
+                "max_pool2d",
+                format!(
+                    "with padding {padding} and dilation {dilation}, a window of {} over {pixels} \
+                     pixels could see padding only",
+                    size[axis]
+                ),
+            ));
+        }
     }
     // A pooling reads one channel at a time, like a convolution in as many groups.
     let window = Window { groups: shape[1].max(1), ..window };
     let geometry = Geometry::new("max_pool2d", shape, [shape[1], 1, size[0], size[1]], window)?;
+    if u32::try_from(geometry.pixels()).is_err() {
+        return Err(Error::shape("max_pool2d", "input", "of fewer than 2^32 pixels", &shape));
+    }
     let (y, winners) = pool::max_pool(&geometry, value.as_slice());
     let y = Tensor::owned(geometry.output_shape().to_vec(), y);
     tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
@@ -60,5 +73,20 @@ pub(super) fn case(draw: &mut Draw) -> Case {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     crate::gradcheck::gradient_test!(super::case);
+
+    #[test]
+    fn a_window_that_sees_padding_only_is_an_error() {
+        let mut tape = Tape::new();
+        let x = tape.constant(Tensor::<f32>::zeros(&[1, 1, 2, 1]));
+        // The taps would read the columns -1 and 1 of an image that has only column 0.
+        let window = Window { padding: [0, 1], dilation: [1, 2], ..Window::default() };
+        assert!(max_pool2d(&mut tape, x, [1, 2], window).is_err());
+        let window = Window { padding: [1, 0], ..Window::default() };
+        assert!(max_pool2d(&mut tape, x, [1, 1], window).is_err());
+        assert!(max_pool2d(&mut tape, x, [2, 1], window).is_ok());
+        assert!(max_pool2d(&mut tape, x, [0, 1], Window::default()).is_err());
+    }
 }

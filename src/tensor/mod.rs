@@ -56,24 +56,36 @@ impl<T: Element> Tensor<T> {
     }
 
     /// A tensor filled with `value`.
+    ///
+    /// # Panics
+    /// If the shape exceeds the address space, like a vector of that capacity.
     pub fn full(shape: &[usize], value: T) -> Self {
-        Self::owned(shape.to_vec(), vec![value; shape.iter().product()])
+        Self::owned(shape.to_vec(), vec![value; capacity(shape)])
     }
 
     /// A tensor of zeros.
+    ///
+    /// # Panics
+    /// Like [`Tensor::full`].
     pub fn zeros(shape: &[usize]) -> Self {
         Self::full(shape, T::zero())
     }
 
     /// A tensor whose values `f` makes one after the other, in row-major order.
+    ///
+    /// # Panics
+    /// Like [`Tensor::full`].
     pub fn from_fn(shape: &[usize], f: impl FnMut() -> T) -> Self {
-        let count = shape.iter().product();
-        Self::owned(shape.to_vec(), std::iter::repeat_with(f).take(count).collect())
+        let values = std::iter::repeat_with(f).take(capacity(shape)).collect();
+        Self::owned(shape.to_vec(), values)
     }
 
     /// Values drawn from the normal distribution with mean 0.
     ///
     /// By the polar form of Box and Muller (Marsaglia and Bray, 1964).
+    ///
+    /// # Panics
+    /// Like [`Tensor::full`].
     pub fn normal(shape: &[usize], deviation: f64, rng: &mut fastrand::Rng) -> Self {
         let mut spare = None;
         Self::from_fn(shape, || {
@@ -98,11 +110,12 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// If its type has no values of type `T`.
     pub fn mapped(view: &TensorView) -> Result<Self> {
-        let shape = view.shape().to_vec();
-        if view.as_slice::<T>().is_some() {
-            return Ok(Self { shape, storage: Storage::Mapped(view.clone()) });
+        let shape = view.shape();
+        if product(shape).is_some() && view.as_slice::<T>().is_some() {
+            let storage = Storage::Mapped(view.clone());
+            return Ok(Self { shape: shape.to_vec(), storage });
         }
-        Ok(Self::owned(shape, view.to_vec::<T>()?))
+        Self::new(shape, view.to_vec::<T>()?)
     }
 
     /// Tensors of one shape behind each other, `[m, ...]`.
@@ -211,7 +224,7 @@ impl<T: Element> Tensor<T> {
             return Err(Error::shape(
                 "reshape",
                 "input",
-                format!("{shape:?} in another order ({:?} values)", product(shape)),
+                format!("as many values as {shape:?}"),
                 &self.shape,
             ));
         }
@@ -282,9 +295,20 @@ impl<T: Element> From<ArrayD<T>> for Tensor<T> {
     }
 }
 
-/// The product of a shape, unless it overflows.
-fn product(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
+/// The number of values of a shape, unless they exceed the address space.
+///
+/// Empty axes are left out of that question: where it is answered, the product of any
+/// of the sizes can be computed without a check.
+pub(crate) fn product(shape: &[usize]) -> Option<usize> {
+    const MOST: usize = isize::MAX as usize / size_of::<f64>();
+    let mut sizes = shape.iter().filter(|&&size| size > 0);
+    let product = sizes.try_fold(1usize, |product, &size| product.checked_mul(size))?;
+    (product <= MOST).then_some(if shape.contains(&0) { 0 } else { product })
+}
+
+/// The number of values to allocate.
+fn capacity(shape: &[usize]) -> usize {
+    product(shape).unwrap_or_else(|| panic!("the shape {shape:?} exceeds the address space"))
 }
 
 #[cfg(test)]
@@ -306,6 +330,15 @@ mod tests {
         assert!(Tensor::new(&[2, 2], vec![1.0f32; 3]).is_err());
         assert!(Tensor::new(&[usize::MAX, 2], vec![1.0f32; 3]).is_err());
         assert!(Tensor::<f32>::zeros(&[2, 2]).reshape(&[3]).is_err());
+    }
+
+    #[test]
+    fn an_empty_tensor_has_sizes_that_can_be_multiplied() {
+        let sizes = [0, usize::MAX, 2];
+        assert!(Tensor::<f32>::new(&sizes, vec![]).is_err());
+        assert!(Tensor::<f32>::zeros(&[0, 3]).reshape(&sizes).is_err());
+        let empty = Tensor::<f32>::zeros(&[3, 0, 1 << 40]);
+        assert_eq!((empty.len(), empty.view().len()), (0, 0));
     }
 
     #[test]

@@ -1,0 +1,183 @@
+//! Every operation against PyTorch.
+//!
+//! The numbers come from `tests/golden/make.py`, which was run once; nothing here needs
+//! PyTorch. Outputs and gradients are compared in `f32` and in `f64`, relative to the
+//! largest value of the tensor in question.
+
+use serde_json::Value;
+use zoo_tuning::kernel::Window;
+use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
+use zoo_tuning::tape::{Tape, Var};
+use zoo_tuning::tensor::{Element, Tensor};
+use zoo_tuning::{Error, Result};
+
+/// One element of a fixture file.
+struct Case {
+    value: Value,
+}
+
+impl Case {
+    /// The cases of `tests/golden/{operation}.json`.
+    fn of(operation: &str) -> Vec<Self> {
+        let path = format!("{}/tests/golden/{operation}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
+        assert!(!cases.is_empty(), "{path} holds no case");
+        cases.into_iter().map(|value| Self { value }).collect()
+    }
+
+    fn tensors(&self, key: &str) -> Vec<Tensor<f64>> {
+        self.value[key].as_array().unwrap().iter().map(tensor).collect()
+    }
+
+    fn sizes(&self, key: &str) -> Vec<usize> {
+        let sizes = self.value["attributes"][key].as_array().unwrap();
+        sizes.iter().map(|v| v.as_u64().unwrap() as usize).collect()
+    }
+
+    fn pair(&self, key: &str) -> [usize; 2] {
+        self.sizes(key).try_into().unwrap()
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.value["attributes"][key].as_f64().unwrap()
+    }
+
+    /// The window of a convolution, or of a pooling, which has no groups.
+    fn window(&self) -> Window {
+        Window {
+            stride: self.pair("stride"),
+            padding: self.pair("padding"),
+            dilation: self.pair("dilation"),
+            groups: self.value["attributes"]["groups"].as_u64().unwrap_or(1) as usize,
+        }
+    }
+}
+
+fn tensor(value: &Value) -> Tensor<f64> {
+    let shape = value["shape"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize);
+    let values = value["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
+    Tensor::new(&shape.collect::<Vec<_>>(), values.collect()).unwrap()
+}
+
+/// What the fixtures' nine digits permit, and single precision's rounding.
+fn tolerance<T: Element>() -> f64 {
+    if size_of::<T>() == 4 { 1e-5 } else { 1e-8 }
+}
+
+fn assert_close<T: Element>(found: &Tensor<T>, expected: &Tensor<f64>, what: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let largest = expected.as_slice().iter().fold(0.0f64, |a, b| a.max(b.abs()));
+    for (at, (found, expected)) in found.as_slice().iter().zip(expected.as_slice()).enumerate() {
+        let error = (found.widen() - expected).abs();
+        // A comparison that a NaN fails.
+        let close = error <= tolerance::<T>() * largest;
+        assert!(close, "{what}[{at}] is {found:?}, PyTorch has {expected}");
+    }
+}
+
+/// Runs `operation` on the inputs of one case and compares everything that comes out.
+fn check<T: Element>(
+    name: &str,
+    case: &Case,
+    operation: impl Fn(&mut Tape<T>, &[Var]) -> Result<Var>,
+) {
+    let mut tape = Tape::new();
+    let inputs: Vec<Var> =
+        case.tensors("inputs").iter().map(|x| tape.parameter(x.cast::<T>())).collect();
+    let y = operation(&mut tape, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_close(tape.value(y).unwrap(), &tensor(&case.value["output"]), name);
+    let dy = tensor(&case.value["dy"]).cast::<T>();
+    let mut gradients = tape.backward_from(y, dy).unwrap();
+    for (i, (input, expected)) in inputs.into_iter().zip(case.tensors("gradients")).enumerate() {
+        let gradient = gradients.take(input).unwrap();
+        assert_close(&gradient, &expected, &format!("{name}, gradient of input {i}, "));
+    }
+}
+
+/// A test that checks every case of a file, in both precisions. The operation is written
+/// once, as if it were a closure of `(tape, inputs, case)`.
+macro_rules! golden {
+    ($name:ident, |$tape:ident, $v:ident, $case:ident| $operation:expr) => {
+        #[test]
+        fn $name() {
+            fn check_all<T: Element>() {
+                for (number, case) in Case::of(stringify!($name)).iter().enumerate() {
+                    let name = format!("{} {number}", stringify!($name));
+                    let $case = case;
+                    check::<T>(&name, case, |$tape, $v| $operation);
+                }
+            }
+            check_all::<f32>();
+            check_all::<f64>();
+        }
+    };
+}
+
+golden!(add, |tape, v, _case| ops::add(tape, v[0], v[1]));
+golden!(aggregate, |tape, v, _case| ops::aggregate(tape, v[0], v[1]));
+golden!(aggregated_conv2d, |tape, v, case| {
+    ops::aggregated_conv2d(tape, v[0], v[1], v.get(3).copied(), v[2], case.window())
+});
+golden!(align, |tape, v, _case| ops::align(tape, v[0], v[1]));
+golden!(batch_mean, |tape, v, _case| ops::batch_mean(tape, v[0]));
+golden!(batch_norm, |tape, v, case| {
+    let epsilon = case.number("epsilon");
+    let (y, moments) = ops::batch_norm(tape, v[0], v[1], v[2], epsilon)?;
+    check_running_statistics(&moments, &case.value["running"]);
+    Ok(y)
+});
+golden!(batch_norm_frozen, |tape, v, case| {
+    let [mean, variance] = ["mean", "variance"].map(|key| tensor(&case.value["running"][key]));
+    let (mean, variance) = (mean.cast(), variance.cast());
+    let epsilon = case.number("epsilon");
+    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon)
+});
+golden!(conv2d, |tape, v, case| {
+    ops::conv2d(tape, v[0], v[1], v.get(2).copied(), case.window())
+});
+golden!(cross_entropy, |tape, v, case| {
+    ops::cross_entropy(tape, v[0], &case.sizes("labels"), case.number("smoothing"))
+});
+golden!(gate, |tape, v, case| {
+    let function = match case.value["attributes"]["function"].as_str() {
+        Some("softmax") => GateFunction::Softmax,
+        Some("sigmoid") => GateFunction::Sigmoid,
+        other => return Err(Error::argument("gate", format!("no such function: {other:?}"))),
+    };
+    ops::gate(tape, v[0], GateWeights { reduce: v[1], expand: v[2], bias: v[3] }, function)
+});
+golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
+golden!(linear, |tape, v, _case| ops::linear(tape, v[0], v[1], v.get(2).copied()));
+golden!(max_pool2d, |tape, v, case| {
+    ops::max_pool2d(tape, v[0], case.pair("size"), case.window())
+});
+golden!(mse, |tape, v, _case| ops::mse(tape, v[0], v[1]));
+golden!(relu, |tape, v, _case| ops::relu(tape, v[0]));
+golden!(reshape, |tape, v, case| ops::reshape(tape, v[0], &case.sizes("shape")));
+golden!(sigmoid, |tape, v, _case| ops::sigmoid(tape, v[0]));
+golden!(softmax, |tape, v, _case| ops::softmax(tape, v[0]));
+
+/// The moments of a batch, mixed into running statistics as PyTorch does it: the running
+/// variance takes the unbiased variance.
+fn check_running_statistics<T: Element>(moments: &Moments<T>, running: &Value) {
+    let momentum = running["momentum"].as_f64().unwrap();
+    let count = moments.count as f64;
+    for (key, batch, factor) in
+        [("mean", &moments.mean, 1.0), ("variance", &moments.variance, count / (count - 1.0))]
+    {
+        let before = tensor(&running[format!("{key}_before").as_str()]);
+        let mixed = before.as_slice().iter().zip(batch).map(|(before, batch)| {
+            T::from_f64((1.0 - momentum) * before + momentum * factor * batch.widen())
+        });
+        let after = Tensor::new(before.shape(), mixed.collect()).unwrap();
+        assert_close(&after, &tensor(&running[format!("{key}_after").as_str()]), key);
+    }
+}
+
+#[test]
+fn every_operation_has_golden_values() {
+    for (name, _) in ops::GRADIENT_CASES {
+        assert!(!Case::of(name).is_empty(), "{name}");
+    }
+}

@@ -1,0 +1,247 @@
+"""Golden values of every operation, computed by PyTorch on the CPU.
+
+    python -m venv .venv
+    .venv/bin/pip install torch numpy
+    .venv/bin/python tests/golden/make.py
+
+Writes one file for each operation beside this script (made with PyTorch 2.15.0).
+A file is a list of cases: `inputs` in the order in which the operation takes them
+(an optional bias last), `attributes`, the `output`, a seed gradient `dy`, and
+`gradients` of sum(dy * output) with respect to each input. Everything is computed in
+double precision; results are written with nine digits. The inputs are multiples of
+1/256, so that they are the same numbers in single precision.
+"""
+
+import json
+import pathlib
+
+import torch
+import torch.nn.functional as F
+
+HERE = pathlib.Path(__file__).resolve().parent
+torch.manual_seed(0)
+torch.use_deterministic_algorithms(True)
+
+
+def draw(*shape):
+    """Normal values, rounded to multiples of 1/256."""
+    return torch.round(torch.randn(shape, dtype=torch.float64) * 256) / 256
+
+
+def distinct(*shape):
+    """Values that differ from each other and from zero, for operations with a kink."""
+    count = int(torch.tensor(shape).prod())
+    values = torch.randperm(count).double() - count // 2
+    return (values / 16 + 1 / 32).reshape(shape)
+
+
+def exact(t):
+    return {"shape": list(t.shape), "values": t.flatten().tolist()}
+
+
+def rounded(t):
+    return {"shape": list(t.shape), "values": [float(f"{v:.9g}") for v in t.flatten().tolist()]}
+
+
+def case(function, inputs, /, **attributes):
+    """One case of `function(*inputs, **attributes)`."""
+    leaves = [x.clone().requires_grad_() for x in inputs]
+    y = function(*leaves, **attributes)
+    dy = draw(*y.shape)
+    gradients = torch.autograd.grad(y, leaves, dy)
+    return {
+        "attributes": attributes,
+        "inputs": [exact(x) for x in inputs],
+        "output": rounded(y.detach()),
+        "dy": exact(dy),
+        "gradients": [rounded(g) for g in gradients],
+    }
+
+
+WINDOWS = [
+    dict(stride=[1, 1], padding=[1, 1], dilation=[1, 1], groups=1),
+    dict(stride=[2, 2], padding=[1, 1], dilation=[1, 1], groups=1),
+    dict(stride=[1, 2], padding=[2, 0], dilation=[2, 1], groups=1),
+    dict(stride=[2, 1], padding=[0, 2], dilation=[1, 2], groups=2),
+    dict(stride=[1, 1], padding=[2, 2], dilation=[2, 2], groups=4),
+]
+
+
+def conv2d(x, weight, bias=None, **window):
+    return F.conv2d(x, weight, bias, **window)
+
+
+def conv2d_cases():
+    for i, window in enumerate(WINDOWS):
+        inputs = [draw(2, 4, 6, 5), draw(4, 4 // window["groups"], 3, 3)]
+        yield case(conv2d, inputs + [draw(4)] * (i % 2), **window)
+    # A pointwise kernel, the 7x7 stem, and a kernel that is not square.
+    window = dict(stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1)
+    yield case(conv2d, [draw(3, 5, 4, 3), draw(2, 5, 1, 1), draw(2)], **window)
+    window = dict(stride=[2, 2], padding=[3, 3], dilation=[1, 1], groups=1)
+    yield case(conv2d, [draw(1, 3, 9, 8), draw(2, 3, 7, 7)], **window)
+    window = dict(stride=[1, 1], padding=[0, 1], dilation=[1, 1], groups=1)
+    yield case(conv2d, [draw(2, 2, 4, 4), draw(3, 2, 1, 3), draw(3)], **window)
+
+
+def align(weight, transform):
+    """Each source's kernel through a 1x1 convolution over its output channels."""
+    m, o, c, kh, kw = weight.shape
+    images = weight.reshape(1, m * o, c * kh, kw)
+    return F.conv2d(images, transform.reshape(m * o, o, 1, 1), groups=m).reshape(weight.shape)
+
+
+def align_cases():
+    yield case(align, [draw(3, 4, 2, 3, 3), draw(3, 4, 4)])
+    yield case(align, [draw(1, 2, 3, 1, 1), draw(1, 2, 2)])
+    yield case(align, [draw(2, 3, 2, 1, 2), torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)])
+
+
+def gate(x, reduce, expand, bias, function):
+    hidden = F.relu(F.linear(F.adaptive_avg_pool2d(x, 1).flatten(1), reduce))
+    scores = F.linear(hidden, expand, bias)
+    return F.softmax(scores, dim=1) if function == "softmax" else torch.sigmoid(scores)
+
+
+def gate_cases():
+    for function in ["softmax", "sigmoid"]:
+        inputs = [draw(3, 9, 4, 3), draw(3, 9), draw(5, 3), draw(5)]
+        yield case(gate, inputs, function=function)
+
+
+def aggregated_conv2d(x, weight, gate, bias=None, *, stride, padding, dilation, groups):
+    """As in the authors' released code: the batch becomes groups of one convolution."""
+    n, c, h, w = x.shape
+    m, o, per_group, kh, kw = weight.shape
+    kernels = torch.mm(gate, weight.reshape(m, -1)).reshape(n * o, per_group, kh, kw)
+    biases = None if bias is None else torch.mm(gate, bias).reshape(-1)
+    window = dict(stride=stride, padding=padding, dilation=dilation, groups=groups * n)
+    y = F.conv2d(x.reshape(1, n * c, h, w), kernels, biases, **window)
+    return y.reshape(n, o, *y.shape[2:])
+
+
+def aggregated_conv2d_cases():
+    for i, window in enumerate(WINDOWS):
+        weight = draw(3, 4, 4 // window["groups"], 3, 3)
+        inputs = [draw(3, 4, 5, 5), weight, draw(3, 3)]
+        yield case(aggregated_conv2d, inputs + [draw(3, 4)] * (i % 2), **window)
+    window = dict(stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1)
+    inputs = [draw(2, 3, 4, 4), draw(2, 2, 3, 1, 1), draw(2, 2), draw(2, 2)]
+    yield case(aggregated_conv2d, inputs, **window)
+
+
+def aggregate_cases():
+    def aggregate(values, gate):
+        return torch.einsum("i,i...->...", gate, values)
+
+    yield case(aggregate, [draw(4, 3, 2, 3, 3), draw(4)])
+    yield case(aggregate, [draw(1, 5), draw(1)])
+
+
+def batch_mean_cases():
+    yield case(lambda x: x.mean(dim=0), [draw(5, 4)])
+    yield case(lambda x: x.mean(dim=0), [draw(1, 3)])
+
+
+def batch_norm_cases():
+    # The epsilon of PyTorch, and one that matters.
+    for shape, epsilon in [((3, 4, 3, 2), 1e-5), ((5, 3), 0.5)]:
+        mean, variance = draw(shape[1]), draw(shape[1]).abs() + 0.5
+        inputs = [draw(*shape), draw(shape[1]), draw(shape[1])]
+
+        def batch_norm(x, weight, bias, epsilon):
+            # Copies: the running statistics are changed in place.
+            statistics = [mean.clone(), variance.clone()]
+            return F.batch_norm(x, *statistics, weight, bias, True, 0.1, epsilon)
+
+        result = case(batch_norm, inputs, epsilon=epsilon)
+        after = [mean.clone(), variance.clone()]
+        F.batch_norm(inputs[0], *after, inputs[1], inputs[2], True, 0.1, epsilon)
+        # The running variance takes the unbiased variance of the batch.
+        result["running"] = {
+            "momentum": 0.1,
+            "mean_before": exact(mean),
+            "variance_before": exact(variance),
+            "mean_after": rounded(after[0]),
+            "variance_after": rounded(after[1]),
+        }
+        yield result
+
+
+def batch_norm_frozen_cases():
+    for shape, epsilon in [((2, 4, 3, 2), 1e-5), ((3, 2), 0.5)]:
+        mean, variance = draw(shape[1]), draw(shape[1]).abs() + 0.5
+
+        def batch_norm(x, weight, bias, epsilon):
+            return F.batch_norm(x, mean, variance, weight, bias, False, 0.1, epsilon)
+
+        result = case(batch_norm, [draw(*shape), draw(shape[1]), draw(shape[1])], epsilon=epsilon)
+        result["running"] = {"mean": exact(mean), "variance": exact(variance)}
+        yield result
+
+
+def max_pool2d_cases():
+    for size, stride, padding, dilation in [
+        ([3, 3], [2, 2], [1, 1], [1, 1]),
+        ([2, 2], [2, 2], [0, 0], [1, 1]),
+        ([2, 3], [1, 2], [1, 0], [2, 1]),
+    ]:
+        def max_pool2d(x, size, **window):
+            return F.max_pool2d(x, size, **window)
+
+        window = dict(stride=stride, padding=padding, dilation=dilation)
+        yield case(max_pool2d, [distinct(2, 3, 6, 7)], size=size, **window)
+    # Many equal values: the first of a window receives the gradient.
+    x = torch.randint(0, 3, (2, 2, 6, 6)).double()
+    window = dict(stride=[2, 2], padding=[1, 1], dilation=[1, 1])
+    yield case(max_pool2d, [x], size=[3, 3], **window)
+
+
+def linear_cases():
+    yield case(F.linear, [draw(3, 5), draw(4, 5), draw(4)])
+    yield case(F.linear, [draw(2, 3), draw(1, 3)])
+
+
+def cross_entropy_cases():
+    def cross_entropy(logits, labels, smoothing):
+        return F.cross_entropy(logits, torch.tensor(labels), label_smoothing=smoothing)
+
+    for smoothing in [0.0, 0.1, 1.0]:
+        yield case(cross_entropy, [draw(4, 5)], labels=[0, 4, 2, 2], smoothing=smoothing)
+    # Scores so large that a naive exponential overflows.
+    yield case(cross_entropy, [draw(2, 3) + 1024], labels=[1, 0], smoothing=0.1)
+
+
+OPERATIONS = {
+    "add": lambda: [case(torch.add, [draw(2, 3, 4), draw(2, 3, 4)])],
+    "aggregate": aggregate_cases,
+    "aggregated_conv2d": aggregated_conv2d_cases,
+    "align": align_cases,
+    "batch_mean": batch_mean_cases,
+    "batch_norm": batch_norm_cases,
+    "batch_norm_frozen": batch_norm_frozen_cases,
+    "conv2d": conv2d_cases,
+    "cross_entropy": cross_entropy_cases,
+    "gate": gate_cases,
+    "global_mean_pool": lambda: [case(lambda x: x.mean(dim=(2, 3)), [draw(2, 3, 4, 5)])],
+    "linear": linear_cases,
+    "max_pool2d": max_pool2d_cases,
+    "mse": lambda: [case(F.mse_loss, [draw(3, 4), draw(3, 4)])],
+    # Zero included: its gradient is 0.
+    "relu": lambda: [case(F.relu, [torch.cat([draw(23), torch.zeros(1).double()]).reshape(4, 6)])],
+    "reshape": lambda: [case(torch.reshape, [draw(2, 3, 4)], shape=[4, 6])],
+    # From far below to far above what exp takes in single precision.
+    "sigmoid": lambda: [
+        case(torch.sigmoid, [draw(3, 4)]),
+        case(torch.sigmoid, [torch.tensor([-120.0, -20.0, 0.0, 20.0, 120.0]).double()]),
+    ],
+    "softmax": lambda: [
+        case(lambda x: F.softmax(x, dim=1), [draw(3, 4)]),
+        # So large that a naive exponential overflows.
+        case(lambda x: F.softmax(x, dim=1), [draw(2, 3) + 1024]),
+    ],
+}
+
+for name, cases in OPERATIONS.items():
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases())
+    (HERE / f"{name}.json").write_text(f"[\n{lines}\n]\n")

@@ -1,0 +1,110 @@
+//! The same bits, whatever the number of threads.
+//!
+//! Every operation runs forward and backward in pools of 1, 2 and 7 threads, at sizes
+//! that are cut into several tasks.
+
+use zoo_tuning::kernel::Window;
+use zoo_tuning::ops::{self, GateFunction, GateWeights};
+use zoo_tuning::tape::{Tape, Var};
+use zoo_tuning::tensor::Tensor;
+use zoo_tuning::{Error, Result};
+
+type Operation = fn(&mut Tape<f32>, &[Var]) -> Result<Var>;
+
+const SAME: Window = Window { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
+const HALVE: Window = Window { stride: [2, 2], ..SAME };
+const GROUPS: Window = Window { groups: 4, ..SAME };
+const POINT: Window = Window { padding: [0, 0], ..SAME };
+
+/// Operations with the shapes of their inputs.
+const CASES: &[(&str, &[&[usize]], Operation)] = &[
+    ("add", &[&[5, 40_001], &[5, 40_001]], |t, v| ops::add(t, v[0], v[1])),
+    ("add", &[&[5, 40_001]], |t, v| {
+        // A value used three times: its gradients are summed in the order of the tape.
+        let twice = ops::add(t, v[0], v[0])?;
+        ops::add(t, twice, v[0])
+    }),
+    ("aggregate", &[&[4, 300, 257], &[4]], |t, v| ops::aggregate(t, v[0], v[1])),
+    ("aggregated_conv2d", &[&[9, 16, 16, 16], &[4, 16, 16, 3, 3], &[9, 4]], |t, v| {
+        ops::aggregated_conv2d(t, v[0], v[1], None, v[2], SAME)
+    }),
+    ("aggregated_conv2d", &[&[33, 64, 4, 4], &[3, 48, 64, 3, 3], &[33, 3], &[3, 48]], |t, v| {
+        ops::aggregated_conv2d(t, v[0], v[1], Some(v[3]), v[2], HALVE)
+    }),
+    ("aggregated_conv2d", &[&[5, 32, 7, 6], &[3, 16, 8, 3, 3], &[5, 3]], |t, v| {
+        ops::aggregated_conv2d(t, v[0], v[1], None, v[2], GROUPS)
+    }),
+    ("align", &[&[4, 64, 64, 3, 3], &[4, 64, 64]], |t, v| ops::align(t, v[0], v[1])),
+    ("batch_mean", &[&[100, 70]], |t, v| ops::batch_mean(t, v[0])),
+    ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5).map(|(y, _)| y)
+    }),
+    ("batch_norm_frozen", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
+        let statistics = [Tensor::full(&[40], 0.1), Tensor::full(&[40], 1.3)];
+        ops::batch_norm_frozen(t, v[0], [v[1], v[2]], &statistics[0], &statistics[1], 1e-5)
+    }),
+    ("conv2d", &[&[9, 16, 16, 16], &[16, 16, 3, 3], &[16]], |t, v| {
+        ops::conv2d(t, v[0], v[1], Some(v[2]), SAME)
+    }),
+    ("conv2d", &[&[33, 64, 4, 4], &[48, 64, 3, 3]], |t, v| ops::conv2d(t, v[0], v[1], None, HALVE)),
+    ("conv2d", &[&[5, 32, 7, 6], &[16, 8, 3, 3]], |t, v| ops::conv2d(t, v[0], v[1], None, GROUPS)),
+    ("conv2d", &[&[3, 100, 30, 31], &[70, 100, 1, 1]], |t, v| {
+        ops::conv2d(t, v[0], v[1], None, POINT)
+    }),
+    ("conv2d", &[&[2, 3, 64, 60], &[8, 3, 7, 7]], |t, v| {
+        ops::conv2d(t, v[0], v[1], None, Window::square(2, 3))
+    }),
+    ("cross_entropy", &[&[50, 100]], |t, v| {
+        let labels: Vec<usize> = (0..50).map(|n| n * 7 % 100).collect();
+        ops::cross_entropy(t, v[0], &labels, 0.1)
+    }),
+    ("gate", &[&[20, 40, 9, 9], &[11, 40], &[5, 11], &[5]], |t, v| {
+        let weights = GateWeights { reduce: v[1], expand: v[2], bias: v[3] };
+        ops::gate(t, v[0], weights, GateFunction::Softmax)
+    }),
+    ("global_mean_pool", &[&[20, 40, 9, 9]], |t, v| ops::global_mean_pool(t, v[0])),
+    ("linear", &[&[300, 200], &[150, 200], &[150]], |t, v| ops::linear(t, v[0], v[1], Some(v[2]))),
+    ("max_pool2d", &[&[6, 12, 30, 30]], |t, v| ops::max_pool2d(t, v[0], [3, 3], HALVE)),
+    ("mse", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::mse(t, v[0], v[1])),
+    ("relu", &[&[3, 50_001]], |t, v| ops::relu(t, v[0])),
+    ("reshape", &[&[3, 400]], |t, v| ops::reshape(t, v[0], &[1200])),
+    ("sigmoid", &[&[3, 50_001]], |t, v| ops::sigmoid(t, v[0])),
+    ("softmax", &[&[300, 200]], |t, v| ops::softmax(t, v[0])),
+];
+
+/// The bits of the output and of all gradients.
+fn bits(shapes: &[&[usize]], operation: Operation) -> Result<Vec<Vec<u32>>> {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let mut tape = Tape::new();
+    let inputs: Vec<Var> =
+        shapes.iter().map(|shape| tape.parameter(Tensor::normal(shape, 1.0, &mut rng))).collect();
+    let y = operation(&mut tape, &inputs)?;
+    let mut found = vec![tape.value(y)?.clone()];
+    let dy = Tensor::normal(found[0].shape(), 1.0, &mut rng);
+    let mut gradients = tape.backward_from(y, dy)?;
+    for input in inputs {
+        let missing = || Error::argument("threads", "an input received no gradient");
+        found.push(gradients.take(input).ok_or_else(missing)?);
+    }
+    Ok(found.iter().map(|t| t.as_slice().iter().map(|v| v.to_bits()).collect()).collect())
+}
+
+#[test]
+fn results_are_bit_identical_for_any_number_of_threads() {
+    let pools = [1, 2, 7]
+        .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    for (name, shapes, operation) in CASES {
+        let run = |pool: &rayon::ThreadPool| pool.install(|| bits(shapes, *operation)).unwrap();
+        let [one, two, seven] = [0, 1, 2].map(|i| run(&pools[i]));
+        // Twice in the same pool: tasks are stolen in another order each time.
+        let again = run(&pools[2]);
+        assert!(one == two && one == seven && one == again, "{name} {shapes:?}");
+    }
+}
+
+#[test]
+fn every_operation_is_run() {
+    for (name, _) in ops::GRADIENT_CASES {
+        assert!(CASES.iter().any(|(case, ..)| case == name), "{name}");
+    }
+}
