@@ -256,10 +256,9 @@ impl<T: Element> From<ArrayD<T>> for Tensor<T> {
 /// of the sizes can be computed without a check.
 pub(crate) fn product(shape: &[usize]) -> Option<usize> {
     const MOST: usize = isize::MAX as usize / size_of::<f64>();
-    let sizes = shape.iter().filter(|&&size| size > 0);
-    let product = sizes.fold(Some(1usize), |product, &size| product?.checked_mul(size));
-    let product = product.filter(|&product| product <= MOST)?;
-    Some(if shape.contains(&0) { 0 } else { product })
+    let mut sizes = shape.iter().filter(|&&size| size > 0);
+    let product = sizes.try_fold(1usize, |product, &size| product.checked_mul(size))?;
+    (product <= MOST).then_some(if shape.contains(&0) { 0 } else { product })
 }
 
 /// The number of values to allocate.
