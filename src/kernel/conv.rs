@@ -196,7 +196,7 @@ pub(super) fn input_gradient_samples<T: Element>(
             let gathered = Matrix::new(gathered, outputs, wide);
             gemm(w, gathered, T::zero(), MatrixMut::new(columns, row, wide));
             for (s, dx) in dx.chunks_mut(g.sample_len()).enumerate() {
-                fold(g, &columns[s * positions..], wide, channels.clone(), 0..positions, dx);
+                fold(g, &mut columns[s * positions..], wide, channels.clone(), 0..positions, dx);
             }
             continue;
         }
