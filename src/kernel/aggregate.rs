@@ -9,7 +9,7 @@ use super::conv::{
     ChannelBlock, add_bias, channel_blocks, forward_samples, grow, input_gradient_samples,
     kernel_gradient_block,
 };
-use super::gemm::{Matrix, MatrixMut, gemm, par_gemm};
+use super::gemm::{Matrix, par_gemm};
 use super::reduce;
 use super::window::Geometry;
 use crate::tensor::Element;
@@ -190,20 +190,20 @@ impl<T: Element> PerSample<'_, T> {
     /// The gradients of `weight` `[m, O, C / groups, kh, kw]` and, from the kernels
     /// alone, of `gate` `[N, m]`.
     ///
-    /// A task takes a block of input channels. There it makes the kernel gradients of
-    /// a few samples, `D` `[S, len]`, and spends them in two products that read every
-    /// source once: `dA += g^T D` and `dg += D A^T`.
+    /// A task takes a block of input channels. There it makes the kernel gradient `D` of
+    /// one sample after the other and spends it while it is in the cache: for each source,
+    /// `dg_i = <D, A_i>` and `dA_i += g_i D`.
     pub fn kernel_gradients(&self, dy: &[T]) -> (Vec<T>, Vec<T>) {
-        /// Values of `D`: what a task works on stays in the second-level cache.
-        const SCRATCH: usize = 1 << 18;
+        /// Values of all samples' kernel gradients that are worth a task.
+        const WORTH_A_TASK: usize = 1 << 18;
         let (g, m) = (self.geometry, self.sources);
         let mut dweight = vec![T::zero(); self.weight.len()];
         let mut dgate = vec![T::zero(); self.gate.len()];
-        let count = (self.kernel_len() * g.batch / SCRATCH).clamp(4, 64);
+        let count = (self.kernel_len() * g.batch / WORTH_A_TASK).clamp(4, 64);
         let blocks = channel_blocks(g, count);
         let parts: Vec<(Vec<T>, Vec<T>)> = blocks
             .par_iter()
-            .map_init(Vec::new, |columns, block| self.block_gradients(dy, block, SCRATCH, columns))
+            .map_init(Vec::new, |columns, block| self.block_gradients(dy, block, columns))
             .collect();
         for (block, (dweight_block, dgate_block)) in blocks.iter().zip(parts) {
             let len = dweight_block.len() / m;
@@ -223,7 +223,6 @@ impl<T: Element> PerSample<'_, T> {
         &self,
         dy: &[T],
         block: &ChannelBlock,
-        scratch: usize,
         columns: &mut Vec<T>,
     ) -> (Vec<T>, Vec<T>) {
         let (g, m) = (self.geometry, self.sources);
@@ -231,20 +230,15 @@ impl<T: Element> PerSample<'_, T> {
         let weight = self.weight_block(block, len);
         let mut dweight = vec![T::zero(); m * len];
         let mut dgate = vec![T::zero(); g.batch * m];
-        let samples = (scratch / len).clamp(1, g.batch);
-        let mut d = vec![T::zero(); samples * len];
-        for first in (0..g.batch).step_by(samples) {
-            let count = samples.min(g.batch - first);
-            let d = &mut d[..count * len];
+        let mut d = vec![T::zero(); len];
+        for (n, dgate) in dgate.chunks_mut(m).enumerate() {
             d.fill(T::zero());
-            for (n, d) in (first..).zip(d.chunks_mut(len)) {
-                kernel_gradient_block(g, self.x, dy, block, n..n + 1, d, columns);
+            kernel_gradient_block(g, self.x, dy, block, n..n + 1, &mut d, columns);
+            for (i, (dgate, &gate)) in dgate.iter_mut().zip(self.gate_of(n)).enumerate() {
+                let source = i * len..(i + 1) * len;
+                *dgate = reduce::dot(&d, &weight[source.clone()]);
+                reduce::add_scaled(&mut dweight[source], gate, &d);
             }
-            let d = Matrix::new(d, count, len);
-            let gate = Matrix::new(&self.gate[first * m..], count, m);
-            gemm(gate.t(), d, T::one(), MatrixMut::new(&mut dweight, m, len));
-            let dgate = MatrixMut::new(&mut dgate[first * m..], count, m);
-            gemm(d, Matrix::new(&weight, m, len).t(), T::zero(), dgate);
         }
         (dweight, dgate)
     }
@@ -304,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Sizes that need several blocks of channels and several groups of samples:
+    /// Sizes that need several blocks of channels:
     /// `<y, dy> = <A, dA>`, and the same again sample by sample for the gate.
     #[test]
     fn gradients_of_a_large_layer_are_adjoint_to_its_forward_pass() {
