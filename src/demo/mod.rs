@@ -7,6 +7,8 @@
 
 mod outcome;
 mod task;
+mod tuning;
 
 pub use outcome::*;
 pub use task::{CONDITIONS, SIDE, Split, Target, normalise};
+pub use tuning::{Recipe, Tuned, scores, tune};

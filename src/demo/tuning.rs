@@ -1,0 +1,122 @@
+//! One network, tuned to the few labelled target samples.
+
+use super::{Point, Split};
+use crate::Result;
+use crate::dataset::{Loader, Transform};
+use crate::nn::{Architecture, Builder, Network, Pass, Resnet};
+use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
+use crate::tensor::{State, Tensor};
+use crate::train::classification::{self, Batch};
+use std::time::{Duration, Instant};
+
+/// How every network of the demo is tuned, whatever it starts from.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Steps of the optimizer.
+    pub steps: usize,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// The highest learning rate.
+    pub rate: f64,
+    /// Parameter groups.
+    pub groups: Groups,
+    /// Points of the learning curve.
+    pub points: usize,
+}
+
+/// A tuned network and how it came about.
+pub struct Tuned {
+    /// The network.
+    pub network: Resnet<f32>,
+    /// Its course.
+    pub curve: Vec<Point>,
+    /// At each point of the course: the layer, and the moving average of its gate (lite).
+    pub averages: Vec<(usize, Vec<(String, Vec<f64>)>)>,
+    /// Time that the steps took, without the measurements in between.
+    pub time: Duration,
+}
+
+/// Tunes the network that `builder` makes. `watch` is called after each step.
+///
+/// # Errors
+/// If the network does not fit the samples, the loss is no longer finite, or `watch` says so.
+pub fn tune(
+    architecture: &Architecture,
+    builder: Builder<f32>,
+    split: &Split,
+    recipe: &Recipe,
+    seed: u64,
+    watch: &dyn Fn() -> Result<()>,
+) -> Result<Tuned> {
+    /// Test samples that the learning curve looks at.
+    const WATCHED: usize = 300;
+    let mut network = Resnet::new(architecture, builder)?;
+    let mut optimizer = Optimizer::new(Rule::SGD, recipe.groups);
+    let schedule = Schedule { warmup: recipe.steps / 20, decay: Decay::Cosine };
+    let loader =
+        Loader::new(&split.train, recipe.batch, seed)?.transformed(vec![Transform::RandomShift(1)]);
+    let (images, labels, _) = &split.test;
+    let watched = labels.len().min(WATCHED);
+    let len = images.len() / labels.len().max(1);
+    let shape = [&[watched], &images.shape()[1..]].concat();
+    let few = Tensor::new(&shape, images.as_slice()[..watched * len].to_vec())?;
+
+    let (mut curve, mut averages, mut time) = (Vec::new(), Vec::new(), Duration::ZERO);
+    let (mut loss, mut since) = (0.0, 0);
+    for step in 0..recipe.steps {
+        let begun = Instant::now();
+        let batch = loader.batch(step as u64)?;
+        let rate = recipe.rate * schedule.factor(step, recipe.steps);
+        let batch = Batch { images: batch.images, labels: &batch.labels, indices: &batch.indices };
+        loss += classification::train_step(&mut network, &mut optimizer, batch, 0.0, rate)?;
+        since += 1;
+        time += begun.elapsed();
+        watch()?;
+        let done = step + 1;
+        let reached = |step: usize| step * recipe.points / recipe.steps;
+        if reached(done) > reached(step) {
+            let logits = classification::logits(&network, &few, 100)?;
+            let accuracy = classification::accuracy(&logits, &labels[..watched])?;
+            curve.push(Point { step: done, loss: loss / f64::from(since), accuracy });
+            averages.push((done, gate_averages(&network)));
+            (loss, since) = (0.0, 0);
+        }
+    }
+    Ok(Tuned { network, curve, averages, time })
+}
+
+/// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
+fn gate_averages(network: &Resnet<f32>) -> Vec<(String, Vec<f64>)> {
+    let parameters = network.parameters();
+    let of_layer = |conv: &crate::nn::Conv| {
+        let average = conv.mix.as_ref()?.gate.average?;
+        let value =
+            average.value(parameters.value(average.sum), parameters.value(average.weight))?;
+        let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
+        Some((conv.name().to_owned(), value))
+    };
+    network.convolutions().filter_map(of_layer).collect()
+}
+
+/// How well each source, frozen, separates the classes of the samples: see
+/// [`crate::start::prior`].
+///
+/// # Errors
+/// If a source is not of that architecture.
+pub fn scores(
+    architecture: &Architecture,
+    sources: &[State<f32>],
+    split: &Split,
+) -> Result<Vec<f64>> {
+    let everything: Vec<usize> = (0..split.train.images().len()).collect();
+    let (images, labels) = split.train.batch(&everything)?;
+    let score = |source: &State<f32>| {
+        let builder = Builder::from_sources(std::slice::from_ref(source), Default::default(), 0)?;
+        let network = Resnet::new(architecture, builder)?;
+        let mut pass = Pass::evaluate(network.parameters());
+        let x = pass.input(images.clone());
+        let features = network.features(&mut pass, x)?;
+        crate::start::leave_one_out_accuracy(pass.value(features)?, &labels)
+    };
+    sources.iter().map(score).collect()
+}
