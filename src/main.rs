@@ -1,2 +1,7 @@
 //! The `zoo-tuning` program.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

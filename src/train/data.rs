@@ -1,0 +1,223 @@
+//! Finding out what kind of data lies at a path, and showing it to a network.
+
+use super::Input;
+use crate::dataset::{Channels, Dataset, Folder, Image, Loader, Samples, Transform, digits, mnist};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// What data is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Of a folder of MNIST, the pair of files that begins with `train`.
+    Training,
+    /// Of a folder of MNIST, the pair of files that begins with `t10k`.
+    Testing,
+}
+
+/// The kinds of data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A CSV file of UCI's digits.
+    Digits(PathBuf),
+    /// A folder of images for each class.
+    Folder(PathBuf),
+    /// MNIST: images and labels.
+    Idx(PathBuf, PathBuf),
+    /// A folder with `0.json` to `9.json`.
+    Json(PathBuf),
+}
+
+const KINDS: &str = "a folder with a folder of PNG or JPEG images for each class, the digits of \
+                     UCI as .csv or .csv.gz, or MNIST as IDX files or as 0.json to 9.json";
+
+/// Labelled images, as a network is to see them.
+pub struct Data {
+    dataset: Box<dyn Dataset>,
+    input: Input,
+    /// Height and width that the images in memory have; `None` for those in files.
+    side: Option<usize>,
+}
+
+impl Data {
+    /// Opens whatever is at `path`.
+    ///
+    /// # Errors
+    /// If it is no data set of a known kind, or cannot be read.
+    pub fn open(path: impl AsRef<Path>, purpose: Purpose, input: &Input) -> Result<Self> {
+        input.check("")?;
+        // In memory, images are no larger than there is anything to see.
+        const LARGEST_IN_MEMORY: usize = 64;
+        let side = input.resize.min(LARGEST_IN_MEMORY);
+        let samples = match kind(path.as_ref(), purpose)? {
+            Kind::Digits(path) => digits::read(path, side)?,
+            Kind::Idx(images, labels) => mnist::read_idx(images, labels, side)?,
+            Kind::Json(folder) => mnist::read_json(folder, side)?,
+            Kind::Folder(folder) => {
+                let channels = if input.channels == 1 { Channels::Grey } else { Channels::Rgb };
+                let dataset = Box::new(Folder::open(folder, channels)?);
+                return Ok(Self { dataset, input: input.clone(), side: None });
+            }
+        };
+        let dataset: Box<dyn Dataset> = match input.channels {
+            1 => Box::new(samples),
+            channels => Box::new(Coloured { samples, channels }),
+        };
+        Ok(Self { dataset, input: input.clone(), side: Some(side) })
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        self.dataset.classes()
+    }
+
+    /// The labels of all images.
+    pub fn labels(&self) -> &[usize] {
+        self.dataset.labels()
+    }
+
+    /// The images `indices`, or all, in their order, as in evaluation.
+    ///
+    /// # Errors
+    /// If there are no indices or `batch` is 0.
+    pub fn in_order(&self, indices: Option<&[usize]>, batch: usize) -> Result<Loader<'_>> {
+        let mut transforms = self.input.transforms();
+        if self.side == Some(self.input.resize) {
+            transforms.remove(0);
+        }
+        let loader = self.loader(indices, batch, 0)?;
+        Ok(loader.transformed(transforms).in_order())
+    }
+
+    /// The images `indices`, or all, shuffled and changed at random.
+    ///
+    /// # Errors
+    /// If there are no indices or `batch` is 0.
+    pub fn shuffled(
+        &self,
+        indices: Option<&[usize]>,
+        batch: usize,
+        seed: u64,
+        augmentation: Augmentation,
+    ) -> Result<Loader<'_>> {
+        let Input { resize, size, .. } = self.input;
+        let mut transforms = self.input.transforms();
+        match augmentation {
+            Augmentation::None => {}
+            Augmentation::Shift => {
+                transforms.insert(transforms.len() - 1, Transform::RandomShift((size / 16).max(1)));
+            }
+            Augmentation::Crop => {
+                transforms = vec![
+                    Transform::Resize(resize, resize),
+                    Transform::RandomResizedCrop(size),
+                    Transform::RandomFlip,
+                    self.input.normalise(),
+                ];
+            }
+        }
+        if self.side == Some(resize) {
+            transforms.remove(0);
+        }
+        Ok(self.loader(indices, batch, seed)?.transformed(transforms))
+    }
+
+    fn loader(&self, indices: Option<&[usize]>, batch: usize, seed: u64) -> Result<Loader<'_>> {
+        // More than all would only be a larger number.
+        let loader =
+            Loader::new(&*self.dataset, batch.min(self.dataset.len()).max(batch.min(1)), seed)?;
+        match indices {
+            Some(indices) => loader.subset(indices),
+            None => Ok(loader),
+        }
+    }
+}
+
+/// How images are changed at random in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Augmentation {
+    /// Not at all.
+    #[default]
+    None,
+    /// Moved by up to a sixteenth of their size.
+    Shift,
+    /// A random part, mirrored or not, as in the release of Zoo-Tuning.
+    Crop,
+}
+
+/// Grey images with their channel repeated.
+struct Coloured {
+    samples: Samples,
+    channels: usize,
+}
+
+impl Dataset for Coloured {
+    fn classes(&self) -> &[String] {
+        self.samples.classes()
+    }
+
+    fn labels(&self) -> &[usize] {
+        self.samples.labels()
+    }
+
+    fn image(&self, index: usize) -> Result<Image> {
+        let image = self.samples.image(index)?;
+        let [_, height, width] = image.shape();
+        Image::new([self.channels, height, width], image.values().repeat(self.channels))
+    }
+}
+
+/// What kind of data is at `path`.
+fn kind(path: &Path, purpose: Purpose) -> Result<Kind> {
+    let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if metadata.is_file() {
+        if name.contains("images-idx3") || name.contains("images.idx3") {
+            return with_labels(path).map(|labels| Kind::Idx(path.to_path_buf(), labels));
+        }
+        if name.ends_with(".csv") || name.ends_with(".csv.gz") {
+            return Ok(Kind::Digits(path.to_path_buf()));
+        }
+        let problem = format!("expected {KINDS}; found a file of another name");
+        return Err(Error::data(path, "", problem));
+    }
+    if path.join("0.json").is_file() {
+        return Ok(Kind::Json(path.to_path_buf()));
+    }
+    let (mut images, mut folders) = (vec![], 0);
+    for entry in std::fs::read_dir(path).map_err(Error::io("read", path))? {
+        let entry = entry.map_err(Error::io("read", path))?.path();
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if name.contains("images-idx3") || name.contains("images.idx3") {
+            images.push(entry);
+        } else if entry.is_dir() && !name.starts_with('.') {
+            folders += 1;
+        }
+    }
+    images.sort();
+    let preferred = if purpose == Purpose::Training { "train" } else { "t10k" };
+    let is_preferred = |path: &&PathBuf| {
+        path.file_name().unwrap_or_default().to_string_lossy().starts_with(preferred)
+    };
+    match (&images[..], folders) {
+        ([], 0) => {
+            Err(Error::data(path, "", format!("expected {KINDS}; found a folder without them")))
+        }
+        ([], _) => Ok(Kind::Folder(path.to_path_buf())),
+        (images, _) => {
+            let chosen = images.iter().find(is_preferred).unwrap_or(&images[0]);
+            with_labels(chosen).map(|labels| Kind::Idx(chosen.clone(), labels))
+        }
+    }
+}
+
+/// The file of labels beside a file of images, packed or not.
+fn with_labels(images: &Path) -> Result<PathBuf> {
+    let name = images.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.replace("images", "labels").replace("idx3", "idx1");
+    let bare = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
+    let candidates = [name, bare.clone(), format!("{bare}.gz")];
+    let mut candidates = candidates.iter().map(|name| images.with_file_name(name));
+    candidates.find(|path| path.is_file()).ok_or_else(|| {
+        Error::data(images, "", format!("expected the labels beside it, as {bare} or {bare}.gz"))
+    })
+}

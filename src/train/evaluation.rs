@@ -1,0 +1,110 @@
+//! How good a network is on a data set.
+
+use super::classification::predictions;
+use crate::dataset::Loader;
+use crate::nn::{Network, Pass};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// What was measured on labelled images.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Number of images.
+    pub samples: usize,
+    /// The share of images whose class has the largest output, 0 to 1.
+    pub accuracy: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// The same for each class.
+    pub classes: Vec<ClassEvaluation>,
+}
+
+/// What was measured on the images of one class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassEvaluation {
+    /// The class.
+    pub name: String,
+    /// Its images.
+    pub samples: usize,
+    /// The share of them that was told right, 0 to 1; `None` if there are none.
+    pub accuracy: Option<f64>,
+}
+
+/// Evaluates a network on every image of `loader`, which should be in order. `numbers` is the
+/// network's class for each of the data's; `names` are the network's classes.
+///
+/// # Errors
+/// If an image cannot be read or does not fit, or a class is not one of the network's.
+pub fn evaluate(
+    network: &impl Network<f32>,
+    loader: &Loader,
+    numbers: &[usize],
+    names: &[String],
+) -> Result<Evaluation> {
+    let mut counts = vec![(0usize, 0usize); names.len()];
+    let mut loss = 0.0;
+    for step in 0..loader.batches_per_epoch() as u64 {
+        let batch = loader.batch(step)?;
+        let mut pass = Pass::evaluate(network.parameters());
+        let x = pass.input(batch.images);
+        let y = network.forward(&mut pass, x)?;
+        let logits = pass.value(y)?;
+        let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
+        let rows = logits.as_slice().chunks(classes.max(1));
+        for ((row, predicted), label) in rows.zip(predictions(logits)?).zip(batch.labels) {
+            let label = numbers.get(label).copied().filter(|&n| n < classes && n < counts.len());
+            let label = label
+                .ok_or_else(|| Error::argument("evaluate", "a label is no class of the network"))?;
+            counts[label].0 += 1;
+            counts[label].1 += usize::from(predicted == label);
+            loss -= log_probability(row, label);
+        }
+    }
+    let share = |(samples, right): (usize, usize)| right as f64 / samples as f64;
+    let total = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    if total.0 == 0 {
+        return Err(Error::argument("evaluate", "there are no images"));
+    }
+    let classes = names
+        .iter()
+        .zip(counts)
+        .map(|(name, count)| ClassEvaluation {
+            name: name.clone(),
+            samples: count.0,
+            accuracy: (count.0 > 0).then(|| share(count)),
+        })
+        .collect();
+    let samples = total.0;
+    Ok(Evaluation { samples, accuracy: share(total), loss: loss / samples as f64, classes })
+}
+
+/// The probabilities of the classes of each row of logits `[N, classes]`.
+///
+/// # Errors
+/// If `logits` is not of two dimensions.
+pub fn probabilities(logits: &Tensor<f32>) -> Result<Vec<Vec<f64>>> {
+    let [_, classes] = logits.dims("probabilities", "logits", "[N, classes]")?;
+    let of_row = |row: &[f32]| (0..row.len()).map(|k| log_probability(row, k).exp()).collect();
+    Ok(logits.as_slice().chunks(classes.max(1)).map(of_row).collect())
+}
+
+/// `z_label - log sum_k exp z_k`, without overflow.
+fn log_probability(row: &[f32], label: usize) -> f64 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let above = |&z: &f32| f64::from(z) - f64::from(largest);
+    above(&row[label]) - row.iter().map(|z| above(z).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_do_not_overflow() {
+        let logits = Tensor::new(&[2, 2], vec![1e38, 0.0, 0.0, 3f32.ln()]).unwrap();
+        let p = probabilities(&logits).unwrap();
+        assert_eq!(p[0], [1.0, 0.0]);
+        assert!((p[1][0] - 0.25).abs() < 1e-7 && (p[1][1] - 0.75).abs() < 1e-7);
+    }
+}

@@ -1,0 +1,181 @@
+//! What a network expects its images to be.
+
+use crate::dataset::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform};
+use crate::nn::{Architecture, Stem};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// The images that a network was trained on, so that it is shown the same later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// Height and width that images are resized to.
+    pub resize: usize,
+    /// Height and width of the middle part that the network sees; `resize` for all of it.
+    pub size: usize,
+    /// Subtracted from values 0 to 1, for each channel.
+    pub mean: Vec<f32>,
+    /// Divided by then, for each channel.
+    pub deviation: Vec<f32>,
+}
+
+impl Input {
+    /// The largest height and width.
+    pub const LARGEST: usize = 4096;
+
+    /// What a network of that architecture usually expects: 224x224 out of 256x256 with
+    /// ImageNet's normalisation; small ones 16x16. Grey images are normalised to -1 to 1.
+    pub fn usual(architecture: &Architecture) -> Self {
+        let (resize, size) = match architecture.stem {
+            Stem::Imagenet => (256, 224),
+            Stem::Small => (16, 16),
+        };
+        let channels = architecture.channels;
+        let (mean, deviation) = if channels == 3 {
+            (IMAGENET_MEAN.to_vec(), IMAGENET_DEVIATION.to_vec())
+        } else {
+            (vec![0.5; channels.min(3)], vec![0.5; channels.min(3)])
+        };
+        Self { channels, resize, size, mean, deviation }
+    }
+
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// If one cannot be used; `origin` goes into the message.
+    pub fn check(&self, origin: &str) -> Result<()> {
+        let refuse = |key: &str, problem: String| {
+            let key = if origin.is_empty() { key.to_owned() } else { format!("{origin}: {key}") };
+            Err(Error::config(key, problem))
+        };
+        let Self { channels, resize, size, mean, deviation } = self;
+        if ![1, 3].contains(channels) {
+            return refuse("channels", format!("images have 1 or 3 channels, not {channels}"));
+        }
+        if !(1..=Self::LARGEST).contains(resize) || !(1..=*resize).contains(size) {
+            let largest = Self::LARGEST;
+            let problem = format!(
+                "{size} out of {resize} pixels; images have 1 to {largest}, and a part is no larger"
+            );
+            return refuse("size", problem);
+        }
+        for (key, values) in [("mean", mean), ("deviation", deviation)] {
+            let usable = |v: &f32| v.is_finite() && (key == "mean" || *v > 0.0);
+            if values.len() != *channels || !values.iter().all(usable) {
+                let positive = if key == "mean" { "" } else { " above 0" };
+                let problem = format!(
+                    "{values:?} should be a number{positive} for each of {channels} channels"
+                );
+                return refuse(key, problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// From an image of any size to what the network sees.
+    pub fn transforms(&self) -> Vec<Transform> {
+        let mut transforms = vec![Transform::Resize(self.resize, self.resize)];
+        if self.size != self.resize {
+            transforms.push(Transform::CentreCrop(self.size));
+        }
+        transforms.push(self.normalise());
+        transforms
+    }
+
+    /// The last of the transforms.
+    pub fn normalise(&self) -> Transform {
+        Transform::Normalise { mean: self.mean.clone(), deviation: self.deviation.clone() }
+    }
+
+    /// As strings for the metadata of a checkpoint.
+    pub fn to_metadata(&self) -> BTreeMap<String, String> {
+        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+        [
+            ("input_size", self.size.to_string()),
+            ("input_resize", self.resize.to_string()),
+            ("input_mean", list(&self.mean)),
+            ("input_deviation", list(&self.deviation)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Reads what [`Input::to_metadata`] wrote; what is missing is as [`Input::usual`].
+    ///
+    /// # Errors
+    /// If a value has no meaning.
+    pub fn from_metadata(
+        origin: &str,
+        metadata: &BTreeMap<String, String>,
+        architecture: &Architecture,
+    ) -> Result<Self> {
+        fn parsed<V: std::str::FromStr>(origin: &str, key: &str, text: &str) -> Result<V> {
+            text.trim().parse().map_err(|_| {
+                Error::config(format!("{origin}: {key}"), format!("{text:?} has no meaning here"))
+            })
+        }
+        let mut input = Self::usual(architecture);
+        if let Some(text) = metadata.get("input_size") {
+            input.size = parsed(origin, "input_size", text)?;
+            input.resize = input.size;
+        }
+        if let Some(text) = metadata.get("input_resize") {
+            input.resize = parsed(origin, "input_resize", text)?;
+        }
+        for (key, values) in
+            [("input_mean", &mut input.mean), ("input_deviation", &mut input.deviation)]
+        {
+            let Some(text) = metadata.get(key) else { continue };
+            *values = text.split(',').map(|v| parsed(origin, key, v)).collect::<Result<_>>()?;
+            // One number stands for all channels.
+            if let ([value], 3) = (&values[..], input.channels) {
+                *values = vec![*value; 3];
+            }
+        }
+        input.check(origin)?;
+        Ok(input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(channels: usize, pairs: &[(&str, &str)]) -> Result<Input> {
+        let metadata = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let architecture = Architecture::named("resnet_small", channels, 10)?;
+        Input::from_metadata("a", &metadata, &architecture)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let input = read(3, &[("input_size", "24"), ("input_resize", "32"), ("input_mean", "0.1")]);
+        let input = input.unwrap();
+        assert_eq!((input.size, input.resize, &input.mean[..]), (24, 32, &[0.1; 3][..]));
+        assert_eq!(input.deviation, IMAGENET_DEVIATION);
+        let architecture = Architecture::named("resnet_small", 3, 10).unwrap();
+        let again = Input::from_metadata("a", &input.to_metadata(), &architecture).unwrap();
+        assert_eq!(again, input);
+    }
+
+    #[test]
+    fn values_without_meaning_are_errors() {
+        for pair in [
+            ("input_size", "0"),
+            ("input_size", "-1"),
+            ("input_size", "99999999999999999999"),
+            ("input_resize", "5"),
+            ("input_resize", "1000000"),
+            ("input_mean", "NaN"),
+            ("input_mean", "0,0"),
+            ("input_mean", ""),
+            ("input_deviation", "0"),
+            ("input_deviation", "inf"),
+        ] {
+            let error = read(1, &[pair]).unwrap_err().to_string();
+            assert!(error.starts_with("a: "), "{error}");
+        }
+        assert!(read(2, &[]).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! A network in a file, with all that is needed to use it.
+
+use super::{Input, checkpoint};
+use crate::collapse::collapse;
+use crate::export::write_safetensors;
+use crate::nn::{Architecture, Blueprint, Form, Network, Resnet};
+use crate::tensor::State;
+use crate::zoo::Checkpoint;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The metadata's key of the classes' names, a JSON list.
+const CLASS_NAMES: &str = "class_names";
+
+/// A network, what it expects its images to be, and what its outputs mean.
+pub struct Model {
+    /// The network's form and sizes.
+    pub blueprint: Blueprint,
+    /// The network.
+    pub network: Resnet<f32>,
+    /// Its images.
+    pub input: Input,
+    /// The names of its classes; empty if they are not known.
+    pub classes: Vec<String>,
+    /// Further texts of its file.
+    pub notes: BTreeMap<String, String>,
+    /// Where it is from, for messages.
+    pub origin: String,
+}
+
+impl Model {
+    /// Opens a file that [`Model::write`] or a run wrote; a checkpoint of a run too, whose
+    /// optimizer is passed over. A plain network of another program is opened as the
+    /// architecture of the given name.
+    ///
+    /// # Errors
+    /// If the file cannot be read, does not say what network it is, or holds another.
+    pub fn open(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path)?;
+        let (state, metadata) = checkpoint::network_part(&checkpoint)?;
+        let origin = checkpoint.path().display().to_string();
+        let blueprint = match architecture {
+            Some(name) => Blueprint {
+                architecture: Architecture::of(name, &state)?,
+                form: Form::Plain,
+                sources: 1,
+            },
+            None => Blueprint::from_metadata(&origin, &metadata)?,
+        };
+        Self::new(blueprint, &state, metadata, origin)
+    }
+
+    /// The network of `blueprint` with the values of `state` and the texts of `metadata`.
+    pub(super) fn new(
+        blueprint: Blueprint,
+        state: &State<f32>,
+        mut metadata: BTreeMap<String, String>,
+        origin: String,
+    ) -> Result<Self> {
+        let network = blueprint.build(state)?;
+        let architecture = &blueprint.architecture;
+        let input = Input::from_metadata(&origin, &metadata, architecture)?;
+        let mut classes = Vec::new();
+        if let Some(text) = metadata.remove(CLASS_NAMES) {
+            classes = serde_json::from_str::<Vec<String>>(&text)
+                .ok()
+                .filter(|names| names.len() == architecture.classes)
+                .ok_or_else(|| {
+                    let problem =
+                        format!("should be a JSON list of {} names", architecture.classes);
+                    Error::config(format!("{origin}: {CLASS_NAMES}"), problem)
+                })?;
+        }
+        // What is not kept as text is written anew, or belongs to another form.
+        let mixing = Form::Zoo(crate::nn::Mixing::default());
+        let any = Blueprint { architecture: architecture.clone(), form: mixing, sources: 1 };
+        let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
+        known.for_each(|key| drop(metadata.remove(&key)));
+        Ok(Self { blueprint, network, input, classes, notes: metadata, origin })
+    }
+
+    /// The metadata of the model's file.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let mut metadata = self.notes.clone();
+        metadata.extend(self.blueprint.to_metadata());
+        metadata.extend(self.input.to_metadata());
+        if !self.classes.is_empty() {
+            let names = serde_json::Value::from(self.classes.clone());
+            metadata.insert(CLASS_NAMES.to_owned(), names.to_string());
+        }
+        metadata
+    }
+
+    /// Writes the model to the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let state = self.network.parameters().state("the network");
+        let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));
+        write_safetensors(path, tensors, &self.metadata())
+    }
+
+    /// The plain network that computes what this lite one computes; see [`collapse`].
+    ///
+    /// # Errors
+    /// As [`collapse`].
+    pub fn collapsed(&self) -> Result<Self> {
+        let network = collapse(&self.network)?;
+        let architecture = self.blueprint.architecture.clone();
+        Ok(Self {
+            blueprint: Blueprint { architecture, form: Form::Plain, sources: 1 },
+            network,
+            input: self.input.clone(),
+            classes: self.classes.clone(),
+            notes: self.notes.clone(),
+            origin: self.origin.clone(),
+        })
+    }
+
+    /// For each class of a data set, the class of the network: by their names, or in their
+    /// order if the network's have no names.
+    ///
+    /// # Errors
+    /// If the network does not know a class.
+    pub fn class_numbers(&self, of_data: &[String]) -> Result<Vec<usize>> {
+        let refuse = |problem| Err(Error::config("data", problem));
+        if self.classes.is_empty() {
+            let known = self.blueprint.architecture.classes;
+            if known != of_data.len() {
+                let found = of_data.len();
+                return refuse(format!("{found} classes, but {} knows {known}", self.origin));
+            }
+            return Ok((0..known).collect());
+        }
+        let number = |name: &String| self.classes.iter().position(|known| known == name);
+        let numbers: Option<Vec<usize>> = of_data.iter().map(number).collect();
+        match (numbers, of_data.iter().find(|name| number(name).is_none())) {
+            (Some(numbers), _) => Ok(numbers),
+            (None, name) => {
+                let name = name.map_or("", String::as_str);
+                refuse(format!(
+                    "{} does not know the class {name:?}; it knows {}",
+                    self.origin,
+                    shortened(&self.classes)
+                ))
+            }
+        }
+    }
+
+    /// The name of a class, or its number.
+    pub fn class_name(&self, class: usize) -> String {
+        self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+}
+
+/// The first few of many names.
+fn shortened(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let mut text = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > MOST {
+        text += &format!(" and {} more", names.len() - MOST);
+    }
+    text
+}
