@@ -9,6 +9,8 @@ mod eval;
 mod gradcheck;
 mod inspect;
 mod output;
+mod progress;
+mod train;
 
 use clap::{Parser, Subcommand};
 use output::Output;
@@ -39,6 +41,7 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 
 #[derive(Subcommand)]
 enum Command {
+    Train(Box<train::Arguments>),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Collapse(collapse::Arguments),
@@ -49,15 +52,24 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let mut output = Output::new(&global);
-    let result = output::use_threads(global.threads).and_then(|()| match command {
-        Command::Inspect(arguments) => inspect::run(arguments, &mut output),
-        Command::Eval(arguments) => eval::run(arguments, &mut output),
-        Command::Collapse(arguments) => collapse::run(arguments, &mut output),
-        Command::Gradcheck(arguments) => gradcheck::run(arguments, &mut output),
-    });
+    let result = run(command, &global, &mut output);
     match result.and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => output.report(stop),
+    }
+}
+
+fn run(command: Command, global: &output::Global, output: &mut Output) -> output::Result {
+    if !matches!(command, Command::Train(_)) {
+        // A run's configuration may give their number too.
+        output::use_threads(global.threads)?;
+    }
+    match command {
+        Command::Train(arguments) => train::run(*arguments, global.threads, output),
+        Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Collapse(arguments) => collapse::run(arguments, output),
+        Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
     }
 }
 
