@@ -3,12 +3,14 @@
 //! Each subcommand is one file with a struct of its arguments and a `run`; to add one, add
 //! its file here and a variant to [`Command`].
 
+mod bench;
 mod collapse;
 mod data;
 mod eval;
 mod gradcheck;
 mod inspect;
 mod output;
+mod predict;
 mod progress;
 mod train;
 
@@ -33,8 +35,12 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   zoo-tuning inspect data/zoo/*.safetensors      do these files form a zoo?
+  zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --out run
+  zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
+  zoo-tuning collapse run/model.safetensors plain.safetensors
+  zoo-tuning predict plain.safetensors image.png
   zoo-tuning gradcheck                           every operation's gradient, checked
-  zoo-tuning help eval                           all options of a command, with examples
+  zoo-tuning help train                          all options of a command, with examples
 
 Results go to the standard output, messages to the standard error output. The exit code is 0 if
 all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
@@ -42,10 +48,12 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
-    Inspect(inspect::Arguments),
     Eval(eval::Arguments),
+    Predict(predict::Arguments),
     Collapse(collapse::Arguments),
+    Inspect(inspect::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Parses the arguments, runs the command, reports its error.
@@ -67,9 +75,11 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
     match command {
         Command::Train(arguments) => train::run(*arguments, global.threads, output),
         Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Predict(arguments) => predict::run(arguments, output),
         Command::Collapse(arguments) => collapse::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
+        Command::Bench(arguments) => bench::run(arguments, output),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `beginning` | from the sources to the network before its first step |
 //! | `classification` | one step of training, logits, accuracy |
 //! | `evaluation` | accuracy and loss on a data set |
+//! | `prediction` | what a network sees in single images |
 //! | `checkpoint` | the file that a run goes on from |
 //! | `record` | what a run writes down while it goes |
 //! | `data` | finding out what data lies at a path, and showing it to a network |
@@ -21,6 +22,7 @@ mod data;
 mod evaluation;
 mod input;
 mod model;
+mod prediction;
 mod record;
 mod run;
 
@@ -29,5 +31,6 @@ pub use data::{Augmentation, Data, Purpose};
 pub use evaluation::{ClassEvaluation, Evaluation, evaluate, probabilities};
 pub use input::Input;
 pub use model::Model;
+pub use prediction::Prediction;
 pub use record::{Meter, Metrics};
 pub use run::{Event, Observer, Run, Summary};

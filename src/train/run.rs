@@ -224,7 +224,11 @@ impl Run {
         let parts = self.parts(&data)?;
         self.loader(&data, &parts)?;
         self.resolve(&sources, &input)?;
-        let text = self.config.to_toml()?;
+        let text = format!(
+            "# Written by zoo-tuning {}. The same run again: train --config THIS --out FOLDER\n\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.config.to_toml()?
+        );
         write_atomically(self.folder.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
         let record = self.record(0)?;
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
