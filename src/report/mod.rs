@@ -12,6 +12,7 @@ mod plot;
 mod results;
 #[cfg(test)]
 mod sample;
+mod sheet;
 mod training;
 
 use std::fmt::Write;
