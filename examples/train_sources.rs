@@ -2,12 +2,13 @@
 //!
 //!     cargo run --release --example train_sources -- MNIST_FOLDER OUT_FOLDER
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use zoo_tuning::dataset::{Dataset, Loader, Transform, mnist};
-use zoo_tuning::demo::{CONDITIONS, SIDE, normalise};
-use zoo_tuning::export::write_safetensors;
-use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Network, Resnet};
+use zoo_tuning::demo::{self, CONDITIONS, SIDE, normalise};
+use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Resnet};
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
+use zoo_tuning::train::Model;
 use zoo_tuning::train::classification::{self, Batch};
 
 const EPOCHS: usize = 6;
@@ -48,16 +49,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (images, labels) = tested.batch(&(0..tested.len()).collect::<Vec<_>>())?;
         let logits = classification::logits(&network, &images, 100)?;
         let accuracy = classification::accuracy(&logits, &labels)?;
-        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
-        let mut metadata = blueprint.to_metadata();
-        metadata.insert("trained_on".into(), format!("MNIST at {SIDE}x{SIDE}, {condition}"));
-        metadata.insert("accuracy".into(), format!("{accuracy:.4}"));
-        metadata.insert("input_mean".into(), "0.5".into());
-        metadata.insert("input_deviation".into(), "0.5".into());
         let path = Path::new(out).join(format!("{condition}.safetensors"));
-        let state = network.parameters().state("the network");
-        let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));
-        write_safetensors(&path, tensors, &metadata)?;
+        let model = Model {
+            blueprint: Blueprint { architecture, form: Form::Plain, sources: 1 },
+            network,
+            input: demo::input(),
+            classes: raw.classes().to_vec(),
+            notes: BTreeMap::from([
+                ("trained_on".into(), format!("9 000 MNIST digits at {SIDE}x{SIDE}, {condition}")),
+                ("test_accuracy".into(), format!("{accuracy:.4}")),
+            ]),
+            origin: path.display().to_string(),
+        };
+        model.write(&path)?;
         println!("{}: {:.2} % of {} test images", path.display(), 100.0 * accuracy, test.len());
     }
     Ok(())

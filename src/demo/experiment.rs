@@ -3,15 +3,15 @@
 use super::observe::{alignment, gates, samples};
 use super::statistics::summary;
 use super::{
-    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Recipe, Run, SIDE, Settings, Source, Split,
-    Target, Tuned, scores, tune,
+    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Recipe, Run, Settings, Source, Split,
+    Target, Tuned, input, scores, tune,
 };
 use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start;
 use crate::tensor::{State, Tensor};
 use crate::train::classification::{accuracy, logits, predictions};
-use crate::train::{Input, Model, probabilities};
+use crate::train::{Model, probabilities};
 use crate::zoo::Zoo;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -287,13 +287,7 @@ impl Experiment {
         let model = Model {
             blueprint: Blueprint { architecture: self.architecture.clone(), form, sources },
             network: tuned.network,
-            input: Input {
-                channels: 1,
-                resize: SIDE,
-                size: SIDE,
-                mean: vec![0.5],
-                deviation: vec![0.5],
-            },
+            input: input(),
             classes: self.classes.clone(),
             notes: BTreeMap::new(),
             origin: path.display().to_string(),

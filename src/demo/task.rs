@@ -2,6 +2,7 @@
 
 use crate::dataset::{Condition, Dataset, Samples, Transform, digits, few_shot, sample_rng};
 use crate::tensor::Tensor;
+use crate::train::Input;
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -12,9 +13,14 @@ pub const SIDE: usize = 16;
 pub const CONDITIONS: [Condition; 4] =
     [Condition::AsIs, Condition::Rotated, Condition::Inverted, Condition::Edges];
 
-/// What all networks here see: grey values of 0 to 1 become -1 to 1.
+/// What all networks here see: one channel of grey values, -1 to 1.
+pub fn input() -> Input {
+    Input { channels: 1, resize: SIDE, size: SIDE, mean: vec![0.5], deviation: vec![0.5] }
+}
+
+/// Makes grey values of 0 to 1 what [`input`] says.
 pub fn normalise() -> Transform {
-    Transform::Normalise { mean: vec![0.5], deviation: vec![0.5] }
+    input().normalise()
 }
 
 /// The UCI digits, every image in one of the [`CONDITIONS`].
