@@ -29,6 +29,20 @@ impl Blueprint {
             let builder = Builder::from_sources(source, Form::Plain, 0)?;
             return Resnet::new(&self.architecture, builder.head(super::Head::Kept));
         }
+        // A file's texts may ask for any size: its tensors must bear them out first.
+        let Architecture { channels, classes, .. } = self.architecture;
+        for (name, axis, size) in [
+            ("conv1.weight", 0, self.sources),
+            ("conv1.weight", 2, channels),
+            ("fc.weight", 0, classes),
+        ] {
+            let shape = state.get(name)?.shape();
+            if shape.get(axis) != Some(&size) {
+                let expected = format!("with {size} along axis {axis}");
+                let name = format!("{name} of {}", state.origin);
+                return Err(Error::shape("build", name, expected, shape));
+            }
+        }
         let builder = Builder::drawn(self.form.clone(), self.sources, 0);
         let mut network = Resnet::new(&self.architecture, builder)?;
         super::Network::parameters_mut(&mut network).load(state)?;
