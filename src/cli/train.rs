@@ -279,7 +279,8 @@ mod tests {
         // One is an option of every command, the other names several keys.
         keys.retain(|key| key != "threads");
         flags.retain(|flag| flag != "preset");
-        (keys.sort(), flags.sort());
+        keys.sort();
+        flags.sort();
         assert_eq!(flags, keys);
     }
 }
