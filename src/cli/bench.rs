@@ -192,8 +192,8 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
         let mut rng = fastrand::Rng::with_seed(0);
         let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
         let forward = || {
-            // In training, as the yardstick: lite takes the batch's mean gate.
-            let mut pass = Pass::train(&layer.parameters);
+            // Lite has no average yet, and takes the batch's mean gate as in training.
+            let mut pass = Pass::evaluate(&layer.parameters);
             let x = pass.input(x.clone());
             let y = layer.conv.forward(&mut pass, x)?;
             pass.value(y).cloned()
@@ -232,6 +232,7 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     let (name, seconds) = match what {
         What::Infer => {
+            give_averages(network.parameters_mut(), m);
             let seconds = median(1, runs.into(), || {
                 let mut pass = Pass::evaluate(network.parameters());
                 let x = pass.input(images.clone());
@@ -259,6 +260,19 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
         "images_per_s": rounded(f64::from(batch) / seconds, 2),
         "peak_mib": peak_mib(),
     }))
+}
+
+/// The gates' averages as after training, so that lite takes them.
+fn give_averages(parameters: &mut Parameters<f32>, m: u16) {
+    for id in parameters.ids() {
+        let name = parameters.name(id);
+        let value = match () {
+            () if name.ends_with(".gate.average.sum") => 1.0 / f32::from(m),
+            () if name.ends_with(".gate.average.weight") => 1.0,
+            () => continue,
+        };
+        parameters.value_mut(id).as_mut_slice().fill(value);
+    }
 }
 
 /// The median of `runs` times in seconds, after some runs that do not count.

@@ -118,6 +118,9 @@ fn file(checkpoint: &Checkpoint) -> Result<File> {
     })
 }
 
+/// Characters of a text that are shown.
+const LONGEST: usize = 100;
+
 fn show(file: &File, brief: bool, output: &mut Output) -> Result {
     let size = format!(
         "{} tensors, {} numbers, {}",
@@ -128,17 +131,17 @@ fn show(file: &File, brief: bool, output: &mut Output) -> Result {
     output.line(format!("{}: {size}", output.bold(&file.file)))?;
     for (key, text) in &file.metadata {
         // A text may be of any length, and hold anything.
-        let mut text: String = text.escape_debug().take(100).collect();
-        if text.chars().count() == 100 {
-            text += "...";
+        let mut shown: String = output::printable(text).chars().take(LONGEST).collect();
+        if text.chars().count() > LONGEST {
+            shown += "...";
         }
-        output.line(format!("  {} = {text}", key.escape_debug()))?;
+        output.line(format!("  {} = {shown}", output::printable(key)))?;
     }
     if !brief {
         let mut rows = vec![["  tensor", "type", "shape", "bytes"].map(str::to_owned).to_vec()];
         rows.extend(file.tensors.iter().map(|tensor| {
             vec![
-                format!("  {}", tensor.name.escape_debug()),
+                format!("  {}", output::printable(&tensor.name)),
                 tensor.dtype.to_owned(),
                 format!("{:?}", tensor.shape),
                 output::count(tensor.bytes),

@@ -179,6 +179,15 @@ pub fn message(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", text.as_ref());
 }
 
+/// A text from a file without what would steer a terminal.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        let escaped = c.is_control().then(|| c.escape_default());
+        escaped.into_iter().flatten().chain((!c.is_control()).then_some(c))
+    };
+    text.chars().flat_map(shown).collect()
+}
+
 /// A number of bytes as a human reads it.
 pub fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count as f64, "B");
@@ -215,6 +224,7 @@ mod tests {
         assert_eq!(count(11_689_512), "11 689 512");
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(317_816), "310.4 KiB");
+        assert_eq!(printable("a \"é\"\x1b[2J"), "a \"é\"\\u{1b}[2J");
         assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
     }
 }

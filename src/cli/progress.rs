@@ -47,7 +47,7 @@ impl Progress {
         catch_interrupts()?;
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{msg:24!} {bar:24} {pos}/{len} {elapsed} (left {eta})";
+            let template = "{msg:32!} {bar:24} {pos}/{len} {elapsed} (left {eta})";
             bar.set_style(
                 ProgressStyle::with_template(template)
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),

@@ -20,7 +20,9 @@ use zoo_tuning::train::{Config, Run};
 /// checkpoint.safetensors, and at the end model.safetensors and summary.json. A run that was
 /// stopped, even by kill -9, goes on with --resume and ends with the same bits.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Every option is also a key of the configuration file, with _ for -; an option is over the file,
 the file over presets, presets over the defaults.
 
@@ -30,7 +32,8 @@ Examples:
   zoo-tuning train --resume run
   zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-2
   zoo-tuning train --zoo resnet50-*.safetensors --architecture resnet50 --data photos/ \\
-      --preset released,paper --out run-3")]
+      --preset released,paper --out run-3"
+)]
 pub struct Arguments {
     /// A configuration in TOML
     #[arg(long, value_name = "FILE")]
@@ -65,7 +68,8 @@ struct Settings {
     #[arg(long, value_parser = PossibleValuesParser::new(Start::NAMES), help_heading = "Sources and method")]
     start: Option<String>,
     /// Whether gates begin near the source that fits best [default: on]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "Sources and method")]
     gate_prior: Option<bool>,
     /// How near: the bias of that source's score [default: 2.5]
     #[arg(
@@ -79,17 +83,20 @@ struct Settings {
     #[arg(long, value_parser = PossibleValuesParser::new(GateName::NAMES), help_heading = "Sources and method")]
     gate: Option<String>,
     /// Whether the kernels of the first convolution are aligned [default: on]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "Sources and method")]
     align_stem: Option<bool>,
     /// Stages whose kernels are aligned, counted from 1 [default: 3,4]
     #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Sources and method")]
     align_stages: Option<Vec<usize>>,
     /// Whether 1x1 kernels are aligned there too [default: off]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "Sources and method")]
     align_pointwise: Option<bool>,
     /// Whether shortcuts are gated per sample even in lite, as in the release; such a network
     /// does not collapse [default: off]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "Sources and method")]
     shortcuts_per_sample: Option<bool>,
 
     /// Labelled images: a folder with a folder for each class, the digits of UCI as .csv or
@@ -156,7 +163,8 @@ struct Settings {
     #[arg(long, value_name = "X", help_heading = "Training")]
     momentum: Option<f64>,
     /// Whether sgd looks ahead [default: on]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Training")]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true, help_heading = "Training")]
     nesterov: Option<bool>,
     /// How the learning rate falls [default: cosine]
     #[arg(long, value_parser = PossibleValuesParser::new(ScheduleName::NAMES), help_heading = "Training")]
@@ -230,7 +238,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     output::use_threads(threads.or(run.config().threads))?;
     if run.is_finished() {
         message(format!("the run in {} is finished; nothing to do", run.folder().display()));
-        return Ok(());
+        return if output.json { output.object(&run.finished()?) } else { Ok(()) };
     }
     let mut progress = Progress::new()?;
     let result = run.train(&mut progress);
@@ -271,7 +279,8 @@ mod tests {
         // One is an option of every command, the other names several keys.
         keys.retain(|key| key != "threads");
         flags.retain(|flag| flag != "preset");
-        (keys.sort(), flags.sort());
+        keys.sort();
+        flags.sort();
         assert_eq!(flags, keys);
     }
 }

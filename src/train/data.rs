@@ -221,3 +221,73 @@ fn with_labels(images: &Path) -> Result<PathBuf> {
         Error::data(images, "", format!("expected the labels beside it, as {bare} or {bare}.gz"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn input(channels: usize) -> Input {
+        let (mean, deviation) = (vec![0.0; channels], vec![1.0; channels]);
+        Input { channels, resize: 20, size: 16, mean, deviation }
+    }
+
+    /// Kinds of a folder in which these files and folders (with a slash at the end) are.
+    fn kinds(names: &[&str]) -> [Result<Kind, String>; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            if name.ends_with('/') { fs::create_dir(path) } else { fs::write(path, "") }.unwrap();
+        }
+        [Purpose::Training, Purpose::Testing].map(|purpose| {
+            kind(folder.path(), purpose).map_err(|error| error.to_string()).map(|kind| {
+                let bare = |path: &Path| {
+                    path.strip_prefix(folder.path()).map(Path::to_path_buf).unwrap_or_default()
+                };
+                match kind {
+                    Kind::Idx(images, labels) => Kind::Idx(bare(&images), bare(&labels)),
+                    Kind::Json(path) => Kind::Json(bare(&path)),
+                    Kind::Folder(path) => Kind::Folder(bare(&path)),
+                    Kind::Digits(path) => Kind::Digits(bare(&path)),
+                }
+            })
+        })
+    }
+
+    #[test]
+    fn data_is_known_by_what_is_there() {
+        let [training, testing] = kinds(&[
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte",
+            "t10k-images-idx3-ubyte",
+            "t10k-labels-idx1-ubyte.gz",
+        ]);
+        let pair = |a: &str, b: &str| Ok(Kind::Idx(a.into(), b.into()));
+        assert_eq!(training, pair("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte"));
+        assert_eq!(testing, pair("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"));
+        assert_eq!(kinds(&["0.json", "1.json"])[0], Ok(Kind::Json("".into())));
+        assert_eq!(kinds(&["cat/", "README.md"])[1], Ok(Kind::Folder("".into())));
+        for names in [&[][..], &["README.md"], &[".git/"]] {
+            let [problem, _] = kinds(names);
+            assert!(problem.unwrap_err().contains("found a folder without them"));
+        }
+        let [problem, _] = kinds(&["train-images-idx3-ubyte"]);
+        assert!(problem.unwrap_err().contains("train-labels-idx1-ubyte.gz"));
+    }
+
+    #[test]
+    fn the_network_sees_images_of_its_size_and_channels() {
+        let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/data/digits/digits.csv.gz");
+        let data = Data::open(digits, Purpose::Training, &input(3)).unwrap();
+        let seen = data.in_order(Some(&[5, 7]), 9).unwrap().batch(0).unwrap();
+        assert_eq!((seen.images.shape(), &seen.labels[..]), (&[2, 3, 16, 16][..], &[5, 7][..]));
+        let [first, second, _] = [0, 1, 2].map(|c| &seen.images.as_slice()[c * 256..][..256]);
+        assert_eq!(first, second);
+        for augmentation in [Augmentation::None, Augmentation::Shift, Augmentation::Crop] {
+            let loader = data.shuffled(None, usize::MAX, 1, augmentation).unwrap();
+            assert_eq!(loader.batch(0).unwrap().images.shape(), [1797, 3, 16, 16]);
+        }
+        assert!(data.shuffled(None, 0, 1, Augmentation::None).is_err());
+        assert!(Data::open(digits, Purpose::Training, &input(2)).is_err());
+    }
+}

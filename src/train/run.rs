@@ -183,6 +183,16 @@ impl Run {
         self.folder.join(SUMMARY).exists()
     }
 
+    /// The [`Summary`] of a finished run, as its file has it.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn finished(&self) -> Result<serde_json::Value> {
+        let path = self.folder.join(SUMMARY);
+        let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_slice(&text).map_err(|error| Error::format(&path, error.to_string()))
+    }
+
     /// Trains to the end.
     ///
     /// # Errors
