@@ -5,6 +5,7 @@
 
 mod collapse;
 mod data;
+mod demo;
 mod eval;
 mod gradcheck;
 mod inspect;
@@ -30,6 +31,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  zoo-tuning demo                                the main job, in about a minute
   zoo-tuning inspect data/zoo/*.safetensors      do these files form a zoo?
   zoo-tuning gradcheck                           every operation's gradient, checked
   zoo-tuning help eval                           all options of a command, with examples
@@ -39,6 +41,7 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Collapse(collapse::Arguments),
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let mut output = Output::new(&global);
     let result = output::use_threads(global.threads).and_then(|()| match command {
+        Command::Demo(arguments) => demo::run(arguments, global.threads, &mut output),
         Command::Inspect(arguments) => inspect::run(arguments, &mut output),
         Command::Eval(arguments) => eval::run(arguments, &mut output),
         Command::Collapse(arguments) => collapse::run(arguments, &mut output),

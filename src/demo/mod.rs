@@ -5,10 +5,15 @@
 //! another data set (UCI), each image in one of these conditions at random, so that no source
 //! covers the target alone. See `data/README.md`.
 
+mod experiment;
+mod observe;
 mod outcome;
+mod statistics;
 mod task;
 mod tuning;
 
+pub use experiment::{Options, Watch, run};
 pub use outcome::*;
+pub use statistics::{Summary, summary};
 pub use task::{CONDITIONS, SIDE, Split, Target, normalise};
 pub use tuning::{Recipe, Tuned, scores, tune};

@@ -50,9 +50,9 @@ impl Target {
         Ok(Self { samples, conditions })
     }
 
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.samples.classes().len()
+    /// Names of the classes.
+    pub fn classes(&self) -> &[String] {
+        self.samples.classes()
     }
 
     /// Draws `shots` samples of each class to tune on.
@@ -60,7 +60,7 @@ impl Target {
     /// # Errors
     /// If a class has not more samples than that.
     pub fn split(&self, shots: usize, seed: u64) -> Result<Split> {
-        let (train, test) = few_shot(self.samples.labels(), self.classes(), shots, seed)?;
+        let (train, test) = few_shot(self.samples.labels(), self.classes().len(), shots, seed)?;
         if test.is_empty() {
             return Err(Error::config("shots", "leaves no sample to test on"));
         }
@@ -74,9 +74,9 @@ impl Target {
     /// # Errors
     /// If a class has not so many samples.
     pub fn validation_split(&self, shots: usize, seed: u64) -> Result<Split> {
-        let (some, _) = few_shot(self.samples.labels(), self.classes(), 3 * shots, seed)?;
+        let (some, _) = few_shot(self.samples.labels(), self.classes().len(), 3 * shots, seed)?;
         let labels: Vec<usize> = some.iter().map(|&i| self.samples.labels()[i]).collect();
-        let (train, validation) = few_shot(&labels, self.classes(), shots, seed)?;
+        let (train, validation) = few_shot(&labels, self.classes().len(), shots, seed)?;
         let of = |places: Vec<usize>| -> Vec<usize> { places.iter().map(|&p| some[p]).collect() };
         self.split_at(&of(train), &of(validation))
     }

@@ -3,7 +3,7 @@
 //! Runs with the same seed see the same samples, so differences are taken within a seed:
 //! what a seed makes easy or hard for all methods alike cancels.
 
-use crate::demo::{Method, MethodKind, Run};
+use crate::demo::{Method, MethodKind, Run, Summary, summary};
 
 /// Accuracy of one method less that of another.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +50,7 @@ pub(super) fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
     if each.is_empty() {
         return None;
     }
-    let n = each.len() as f64;
-    let mean = each.iter().sum::<f64>() / n;
-    let interval = (each.len() > 1).then(|| {
-        let variance = each.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        t95(each.len() - 1) * (variance / n).sqrt()
-    });
+    let Summary { mean, interval, .. } = summary(&each);
     Some(Difference { mean, interval, each })
 }
 
@@ -82,24 +77,6 @@ pub(super) fn mean_single(methods: &[Method]) -> Vec<Run> {
             })
         })
         .collect()
-}
-
-/// The 97.5 % quantile of Student's t with `freedom` degrees of freedom: tables up to 30, then
-/// the first terms of the Cornish-Fisher expansion, which is right to three decimals there.
-fn t95(freedom: usize) -> f64 {
-    const TABLE: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-        2.052, 2.048, 2.045, 2.042,
-    ];
-    match TABLE.get(freedom.wrapping_sub(1)) {
-        Some(quantile) => *quantile,
-        None => {
-            let (z, n) = (1.959_964_f64, freedom as f64);
-            z + (z.powi(3) + z) / (4.0 * n)
-                + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -139,13 +116,5 @@ mod tests {
         assert_eq!(paired(&runs(&[(1, f64::NAN)]), &runs(&[(1, 0.5)])), None);
         let one = paired(&runs(&[(1, 0.5)]), &runs(&[(1, 0.75)])).unwrap();
         assert_eq!((one.interval, one.verdict()), (None, Verdict::Behind));
-    }
-
-    #[test]
-    fn quantiles_run_on_beyond_the_table() {
-        // Tabulated: 2.040 at 31, 1.984 at 100.
-        assert!((t95(31) - 2.040).abs() < 1e-3);
-        assert!((t95(100) - 1.984).abs() < 1e-3);
-        assert_eq!(t95(2), 4.303);
     }
 }

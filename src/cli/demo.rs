@@ -1,0 +1,197 @@
+//! `zoo-tuning demo`: the main job, on the data inside of the repository.
+
+use super::output::{Output, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Watch};
+use zoo_tuning::export::write_atomically;
+use zoo_tuning::{Error, report};
+
+/// Tune a zoo of four small networks to few digits, and compare it with what else one could do
+///
+/// Four networks were trained on MNIST, each with its images in one condition. The target are
+/// digits of another data set, each in one of the conditions at random. Every method gets the
+/// same labelled images and the same number of steps; accuracy is measured on all others. The
+/// result is a table, a page (OUT/report.html), its numbers (OUT/results.json), and every
+/// network (OUT/seed-1/*.safetensors).
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  zoo-tuning demo                        the whole comparison, in about a minute
+  zoo-tuning demo --shots 40             with twice as many labelled images of each class
+  zoo-tuning demo --seeds 1 --epochs 5   a first look, in seconds
+  zoo-tuning eval zoo-demo/seed-1/collapsed.safetensors --data data/digits/digits.csv.gz")]
+pub struct Arguments {
+    /// Runs of every method, each with its own draw of labelled images
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Labelled images of each class
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    shots: usize,
+    /// Passes over the labelled images
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    epochs: usize,
+    /// The folder with the target and the sources [default: data, here or where this program
+    /// was built]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Where the page, its numbers and the networks go
+    #[arg(long, value_name = "FOLDER", default_value = "zoo-demo")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options {
+        seeds: (1..=arguments.seeds).collect(),
+        shots: arguments.shots,
+        epochs: arguments.epochs,
+        threads: threads.map_or_else(available, usize::from),
+        data: arguments.data.unwrap_or_else(data_folder),
+        out: arguments.out,
+    };
+    std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+    let progress = Progress::new();
+    let result = demo::run(&options, &progress);
+    progress.bar.finish_and_clear();
+    let outcome = result?;
+    let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
+    let page = report::page(&outcome)?;
+    let page_path = options.out.join("report.html");
+    write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
+    write_atomically(&page_path, |file| file.write_all(page.as_bytes()))?;
+    if output.json {
+        return output.object(&outcome);
+    }
+    output.table(&table(&outcome))?;
+    output.line("")?;
+    output.line(verdict(&outcome))?;
+    output.line(format!(
+        "The collapsed network, read back from its file, computes what the lite one does: the \
+         largest difference of a logit is {:.1e} of the largest logit.",
+        outcome.collapse_error
+    ))?;
+    output.line(format!("{:.0} s. The page: {}", outcome.seconds, page_path.display()))
+}
+
+/// `data` here, or where the program was built.
+fn data_folder() -> PathBuf {
+    let here = PathBuf::from("data");
+    if here.join("zoo").is_dir() {
+        return here;
+    }
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    if built.is_dir() { built } else { here }
+}
+
+fn table(outcome: &Outcome) -> Vec<Vec<String>> {
+    let head =
+        ["method", "accuracy %", "±", "parameters", "multiply-adds", "training s", "file kB"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for method in &outcome.methods {
+        rows.push(vec![
+            method.name.clone(),
+            format!("{:.1}", 100.0 * method.mean),
+            format!("{:.1}", 100.0 * method.deviation),
+            grouped(method.parameters),
+            grouped(method.multiply_adds),
+            format!("{:.1}", method.seconds),
+            grouped(method.bytes.div_ceil(1000)),
+        ]);
+    }
+    rows
+}
+
+/// 1234567 as `1 234 567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The result in a sentence.
+fn verdict(outcome: &Outcome) -> String {
+    let of = |kind| outcome.methods.iter().find(|m| m.kind == kind);
+    let percent = |kind| of(kind).map_or(f64::NAN, |m| 100.0 * m.mean);
+    let singles: Vec<f64> = outcome
+        .methods
+        .iter()
+        .filter(|m| m.kind == MethodKind::Single)
+        .map(|m| 100.0 * m.mean)
+        .collect();
+    let seeds = outcome.settings.seeds.len();
+    let interval = of(MethodKind::Zoo)
+        .and_then(|m| m.interval)
+        .map_or(String::new(), |i| format!(" (95 % interval ± {:.1})", 100.0 * i));
+    format!(
+        "One run of Zoo-Tuning: {:.1} %{interval}, lite {:.1} %; from scratch {:.1} %, a single \
+         source {:.1} % on average and {:.1} % for the best one, known only after tuning all. \
+         {seeds} seed{}, {} labelled images of each class, {} test images.",
+        percent(MethodKind::Zoo),
+        percent(MethodKind::Lite),
+        percent(MethodKind::Scratch),
+        singles.iter().sum::<f64>() / singles.len().max(1) as f64,
+        percent(MethodKind::Hindsight),
+        if seeds == 1 { "" } else { "s" },
+        outcome.settings.shots,
+        outcome.settings.test_samples,
+    )
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    plain: Option<Mutex<(Instant, u64, u64)>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = "{bar:40} {percent:>3} %  {elapsed} of about {duration}  {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, plain: (!terminal).then(|| Mutex::new((Instant::now(), 0, 0))) }
+    }
+}
+
+impl Watch for Progress {
+    fn begin(&self, steps: u64) {
+        self.bar.set_length(steps);
+        if let Some(Ok(mut state)) = self.plain.as_ref().map(Mutex::lock) {
+            state.2 = steps;
+        }
+    }
+
+    fn step(&self) -> zoo_tuning::Result<()> {
+        self.bar.inc(1);
+        if let Some(Ok(mut state)) = self.plain.as_ref().map(Mutex::lock) {
+            state.1 += 1;
+            if state.0.elapsed() > Duration::from_secs(5) {
+                state.0 = Instant::now();
+                eprintln!("{} of {} steps", state.1, state.2);
+            }
+        }
+        Ok(())
+    }
+
+    fn tuned(&self, seed: u64, method: &str, accuracy: f64) {
+        let text = format!("seed {seed}, {method}: {:.1} %", 100.0 * accuracy);
+        if self.plain.is_some() {
+            eprintln!("{text}");
+        }
+        self.bar.set_message(text);
+    }
+}

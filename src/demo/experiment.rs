@@ -1,0 +1,530 @@
+//! Every way of using the sources, on the same samples, with the same budget.
+
+use super::observe::{alignment, gates, samples};
+use super::statistics::summary;
+use super::{
+    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Recipe, Run, SIDE, Settings, Source, Split,
+    Target, Tuned, scores, tune,
+};
+use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
+use crate::optim::{Group, Groups};
+use crate::start;
+use crate::tensor::{State, Tensor};
+use crate::train::classification::{accuracy, logits, predictions};
+use crate::train::{Input, Model, probabilities};
+use crate::zoo::Zoo;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// What the demo is asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// One run of every method for each of them.
+    pub seeds: Vec<u64>,
+    /// Labelled target samples of each class.
+    pub shots: usize,
+    /// Passes over these samples.
+    pub epochs: usize,
+    /// Networks that are tuned at the same time, each on a thread of its own.
+    pub threads: usize,
+    /// The folder with the target and the sources.
+    pub data: PathBuf,
+    /// The folder that the networks are written to.
+    pub out: PathBuf,
+}
+
+/// Told how the demo gets on; the calls come from several threads.
+pub trait Watch: Sync {
+    /// There will be so many steps of training.
+    fn begin(&self, steps: u64);
+
+    /// One of them is done.
+    ///
+    /// # Errors
+    /// To stop the demo, such as [`Error::Interrupted`].
+    fn step(&self) -> Result<()>;
+
+    /// A network is tuned.
+    fn tuned(&self, seed: u64, method: &str, accuracy: f64);
+}
+
+/// Samples of a batch; 5 epochs of 200 samples are 35 steps.
+const BATCH: usize = 32;
+/// The highest learning rate, for every network.
+const RATE: f64 = 0.05;
+/// What the gates begin with for the source with the best score.
+const PRIOR: f64 = 2.5;
+/// Points of a learning curve.
+const POINTS: usize = 12;
+
+/// A network to be tuned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Scratch,
+    Single(usize),
+    Average,
+    Zoo,
+    Lite,
+}
+
+/// What all networks of a seed have in common.
+struct Setting {
+    seed: u64,
+    split: Split,
+    scores: Vec<f64>,
+    /// The sources with their channels matched to the best one's.
+    matched: Vec<State<f32>>,
+}
+
+/// A network that was tuned, measured on all test samples.
+struct Finished {
+    tuned: Tuned,
+    logits: Tensor<f32>,
+    accuracy: f64,
+    parameters: u64,
+    multiply_adds: u64,
+    bytes: u64,
+    collapsed: Option<Collapsed>,
+}
+
+/// A collapsed network, as it was read back from its file.
+struct Collapsed {
+    accuracy: f64,
+    parameters: u64,
+    multiply_adds: u64,
+    bytes: u64,
+    error: f64,
+}
+
+struct Experiment {
+    architecture: Architecture,
+    sources: Vec<State<f32>>,
+    classes: Vec<String>,
+    out: PathBuf,
+}
+
+/// Runs the demo: see [`Outcome`] for what it measures.
+///
+/// Results do not depend on the number of threads; only times do.
+///
+/// # Errors
+/// If a file cannot be read or written, an option leaves nothing to do, or `watch` says so.
+pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
+    let begun = Instant::now();
+    check(options)?;
+    let paths = CONDITIONS
+        .map(|condition| options.data.join("zoo").join(format!("{condition}.safetensors")));
+    let zoo = Zoo::open(&paths)?;
+    let sources: Vec<State<f32>> =
+        zoo.sources().iter().map(State::mapped).collect::<Result<_>>()?;
+    let target = Target::read(options.data.join("digits").join("digits.csv.gz"))?;
+    let architecture = Architecture::named("resnet_small", 1, target.classes().len())?;
+    let settings: Vec<Setting> = options
+        .seeds
+        .iter()
+        .map(|&seed| prepare(&architecture, &sources, target.split(options.shots, seed)?, seed))
+        .collect::<Result<_>>()?;
+    let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
+    let recipe = Recipe { steps, batch: BATCH, rate: RATE, groups: groups(), points: POINTS };
+    let classes = target.classes().to_vec();
+    let experiment = Experiment { architecture, sources, classes, out: options.out.clone() };
+
+    let mut parts = vec![Part::Zoo, Part::Lite, Part::Scratch, Part::Average];
+    parts.extend((0..CONDITIONS.len()).map(Part::Single));
+    // The longest first, so that no thread is left alone with one at the end.
+    let jobs: Vec<(usize, Part)> =
+        parts.iter().flat_map(|&part| (0..settings.len()).map(move |at| (at, part))).collect();
+    watch.begin((jobs.len() * steps) as u64);
+    let finished = work(&jobs, options.threads, |&(at, part)| {
+        experiment.finish(&settings[at], part, &recipe, watch)
+    })?;
+    let of: BTreeMap<(Part, usize), Finished> =
+        jobs.iter().map(|&(at, part)| (part, at)).zip(finished).collect();
+
+    let first = &settings[0];
+    let (zoo_network, lite) = (&of[&(Part::Zoo, 0)].tuned.network, &of[&(Part::Lite, 0)].tuned);
+    let source = |(i, checkpoint): (usize, &crate::zoo::Checkpoint)| Source {
+        name: CONDITIONS[i].to_string(),
+        trained_on: checkpoint.metadata().get("trained_on").cloned().unwrap_or_default(),
+        file: checkpoint.path().display().to_string(),
+        bytes: std::fs::metadata(checkpoint.path()).map_or(0, |m| m.len()),
+        scores: settings.iter().map(|setting| setting.scores[i]).collect(),
+    };
+    let errors =
+        (0..settings.len()).filter_map(|at| Some(of[&(Part::Lite, at)].collapsed.as_ref()?.error));
+    Ok(Outcome {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: Settings {
+            seeds: options.seeds.clone(),
+            shots: options.shots,
+            epochs: options.epochs,
+            steps,
+            batch: BATCH,
+            threads: options.threads,
+            test_samples: first.split.test.1.len(),
+            classes: experiment.classes.len(),
+        },
+        sources: zoo.sources().iter().enumerate().map(source).collect(),
+        methods: methods(&settings, &of)?,
+        gates: gates(zoo_network, &first.split)?,
+        samples: samples(zoo_network, &first.split)?,
+        alignment: alignment(zoo_network),
+        ema: averages_by_layer(lite),
+        collapse_error: errors.fold(0.0, f64::max),
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+fn check(options: &Options) -> Result<()> {
+    let least = [
+        ("seeds", options.seeds.len(), 1),
+        ("shots", options.shots, 1),
+        ("epochs", options.epochs, 1),
+        ("threads", options.threads, 1),
+    ];
+    for (key, value, least) in least {
+        if value < least {
+            return Err(Error::config(key, format!("{value} should be {least} at least")));
+        }
+    }
+    if options.epochs > 10_000 {
+        let problem = format!("{} is more than 10000 passes over a few samples", options.epochs);
+        return Err(Error::config("epochs", problem));
+    }
+    Ok(())
+}
+
+/// The parameter groups of every network: weight decay draws kernels towards zero, but
+/// alignment should not forget that it started as the identity.
+fn groups() -> Groups {
+    let mut groups = Groups::uniform(5e-4);
+    groups.alignment = Group { decay: 0.0, ..groups.alignment };
+    groups
+}
+
+fn prepare(
+    architecture: &Architecture,
+    sources: &[State<f32>],
+    split: Split,
+    seed: u64,
+) -> Result<Setting> {
+    let scores = scores(architecture, sources, &split)?;
+    let best = start::prior::best(&scores).unwrap_or(0);
+    let all: Vec<usize> = (0..split.train.images().len()).collect();
+    let matched = start::matched(architecture, sources, best, &split.train.batch(&all)?.0)?;
+    Ok(Setting { seed, split, scores, matched })
+}
+
+/// Does all `jobs` on so many threads; each job has one thread for itself.
+fn work<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    job: impl Fn(&J) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let queue = Mutex::new(jobs.iter().enumerate());
+    let results: Mutex<Vec<Option<Result<R>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let lock_error = |_| Error::argument("demo", "a thread has panicked");
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(jobs.len()))
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let pool = pool.map_err(|e| Error::config("threads", e.to_string()))?;
+                    loop {
+                        let next = queue.lock().map_err(|_| lock_error(()))?.next();
+                        let Some((at, next)) = next else { return Ok(()) };
+                        let result = pool.install(|| job(next));
+                        let failed = result.is_err();
+                        results.lock().map_err(|_| lock_error(()))?[at] = Some(result);
+                        if failed {
+                            // The others find the queue empty and stop.
+                            queue.lock().map_err(|_| lock_error(()))?.by_ref().for_each(drop);
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(lock_error(()))))
+    })?;
+    let results = results.into_inner().map_err(|_| lock_error(()))?;
+    // The first error in the order of the jobs; those that were not begun have no result.
+    let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
+    failed.into_iter().chain(done).collect()
+}
+
+impl Part {
+    fn file(self) -> String {
+        match self {
+            Self::Scratch => "scratch".to_owned(),
+            Self::Single(i) => format!("single-{}", CONDITIONS[i]),
+            Self::Average => "average".to_owned(),
+            Self::Zoo => "zoo".to_owned(),
+            Self::Lite => "lite".to_owned(),
+        }
+    }
+}
+
+impl Experiment {
+    /// Tunes one network, writes it, and measures it.
+    fn finish(
+        &self,
+        setting: &Setting,
+        part: Part,
+        recipe: &Recipe,
+        watch: &dyn Watch,
+    ) -> Result<Finished> {
+        let (builder, form, sources) = self.builder(setting, part)?;
+        let tuned =
+            tune(&self.architecture, builder, &setting.split, recipe, setting.seed, &|| {
+                watch.step()
+            })?;
+        let folder = self.out.join(format!("seed-{}", setting.seed));
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let path = folder.join(format!("{}.safetensors", part.file()));
+        let model = Model {
+            blueprint: Blueprint { architecture: self.architecture.clone(), form, sources },
+            network: tuned.network,
+            input: Input {
+                channels: 1,
+                resize: SIDE,
+                size: SIDE,
+                mean: vec![0.5],
+                deviation: vec![0.5],
+            },
+            classes: self.classes.clone(),
+            notes: BTreeMap::new(),
+            origin: path.display().to_string(),
+        };
+        model.write(&path)?;
+        let (images, labels, _) = &setting.split.test;
+        let found = logits(&model.network, images, 100)?;
+        let collapsed = if part == Part::Lite {
+            let path = folder.join("collapsed.safetensors");
+            model.collapsed()?.write(&path)?;
+            Some(measure_collapsed(&path, &found, images, labels)?)
+        } else {
+            None
+        };
+        let accuracy = accuracy(&found, labels)?;
+        watch.tuned(setting.seed, &part.file(), accuracy);
+        Ok(Finished {
+            accuracy,
+            parameters: model.network.parameters().trained() as u64,
+            multiply_adds: multiply_adds(&model, images)?,
+            bytes: size_of(&path)?,
+            collapsed,
+            logits: found,
+            tuned: Tuned { network: model.network, ..tuned },
+        })
+    }
+
+    fn builder<'a>(
+        &'a self,
+        setting: &'a Setting,
+        part: Part,
+    ) -> Result<(Builder<'a, f32>, Form, usize)> {
+        let prior = Some(start::gate_bias(&setting.scores, PRIOR));
+        let mixing = Mixing { aligned: Aligned::everywhere(), prior, ..Mixing::default() };
+        let (sources, form) = match part {
+            Part::Scratch => return Ok((Builder::fresh(setting.seed), Form::Plain, 1)),
+            Part::Single(i) => (&self.sources[i..=i], Form::Plain),
+            Part::Average => (&self.sources[..], Form::Plain),
+            Part::Zoo => (&setting.matched[..], Form::Zoo(mixing)),
+            Part::Lite => (&setting.matched[..], Form::Lite(mixing)),
+        };
+        let builder = Builder::from_sources(sources, form.clone(), setting.seed)?;
+        let count = if form == Form::Plain { 1 } else { sources.len() };
+        Ok((builder, form, count))
+    }
+}
+
+/// The collapsed network, read back from the file that was written.
+fn measure_collapsed(
+    path: &Path,
+    lite: &Tensor<f32>,
+    images: &Tensor<f32>,
+    labels: &[usize],
+) -> Result<Collapsed> {
+    let model = Model::open(path, None)?;
+    let found = logits(&model.network, images, 100)?;
+    let largest = lite.as_slice().iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let pairs = lite.as_slice().iter().zip(found.as_slice());
+    let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    Ok(Collapsed {
+        accuracy: accuracy(&found, labels)?,
+        parameters: model.network.parameters().trained() as u64,
+        multiply_adds: multiply_adds(&model, images)?,
+        bytes: size_of(path)?,
+        error: f64::from(difference / largest),
+    })
+}
+
+/// Multiply-adds of the inference of one image.
+fn multiply_adds(model: &Model, images: &Tensor<f32>) -> Result<u64> {
+    let [_, c, h, w] = images.dims("demo", "images", "[N, C, H, W]")?;
+    let mut pass = Pass::evaluate(model.network.parameters());
+    let one = Tensor::new(&[1, c, h, w], images.as_slice()[..c * h * w].to_vec())?;
+    let x = pass.input(one);
+    model.network.forward(&mut pass, x)?;
+    Ok(pass.multiply_adds())
+}
+
+fn size_of(path: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(path).map_err(Error::io("look at", path))?.len())
+}
+
+/// The table: one method for each part, and those that follow from several.
+fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Result<Vec<Method>> {
+    let singles = CONDITIONS.len();
+    let method = |part: Part, kind, name: &str, description: &str| {
+        let runs = settings.iter().enumerate().map(|(at, setting)| {
+            let finished = &of[&(part, at)];
+            Run {
+                seed: setting.seed,
+                accuracy: finished.accuracy,
+                seconds: finished.tuned.time.as_secs_f64(),
+                curve: finished.tuned.curve.clone(),
+            }
+        });
+        let Finished { parameters, multiply_adds, bytes, .. } = of[&(part, 0)];
+        table_row(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
+    };
+    let mut methods = vec![method(
+        Part::Scratch,
+        MethodKind::Scratch,
+        "from scratch",
+        "the architecture with random weights, without any source",
+    )];
+    for (i, condition) in CONDITIONS.into_iter().enumerate() {
+        let (name, text) =
+            (format!("single: {condition}"), format!("the source `{condition}` alone, fine-tuned"));
+        methods.push(method(Part::Single(i), MethodKind::Single, &name, &text));
+    }
+    let best = methods[1..].iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).cloned();
+    if let Some(best) = best {
+        methods.push(Method {
+            kind: MethodKind::Hindsight,
+            description: format!(
+                "`{}`, which was best on the test samples: known only after tuning all {singles}",
+                best.name
+            ),
+            name: "best single (hindsight)".to_owned(),
+            seconds: methods[1..].iter().map(|m| m.seconds).sum(),
+            ..best
+        });
+    }
+    methods.push(method(
+        Part::Average,
+        MethodKind::Average,
+        "plain average",
+        "the mean of the sources' kernels as one network, fine-tuned",
+    ));
+    methods.push(method(
+        Part::Zoo,
+        MethodKind::Zoo,
+        "Zoo-Tuning",
+        "all sources in one network: a kernel of its own for each image",
+    ));
+    methods.push(method(
+        Part::Lite,
+        MethodKind::Lite,
+        "lite Zoo-Tuning",
+        "all sources in one network: one kernel for all images",
+    ));
+    let lite = methods[methods.len() - 1].clone();
+    let collapsed: Vec<&Collapsed> =
+        (0..settings.len()).filter_map(|at| of[&(Part::Lite, at)].collapsed.as_ref()).collect();
+    let runs = settings.iter().zip(&collapsed).zip(&lite.runs).map(|((setting, c), lite)| Run {
+        seed: setting.seed,
+        accuracy: c.accuracy,
+        seconds: lite.seconds,
+        curve: vec![],
+    });
+    if let Some(one) = collapsed.first() {
+        methods.push(table_row(
+            MethodKind::Collapsed,
+            "lite, collapsed",
+            "the lite network as one plain network, read back from its file",
+            runs.collect(),
+            [one.parameters, one.multiply_adds, one.bytes],
+        ));
+    }
+    let mut runs = Vec::new();
+    for (at, setting) in settings.iter().enumerate() {
+        let members = (0..singles).map(|i| &of[&(Part::Single(i), at)]);
+        runs.push(Run {
+            seed: setting.seed,
+            accuracy: ensemble_accuracy(members.clone().map(|m| &m.logits), &setting.split.test.1)?,
+            seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
+            curve: vec![],
+        });
+    }
+    let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Part::Single(i), 0)])).sum();
+    methods.push(table_row(
+        MethodKind::Ensemble,
+        "ensemble of all singles",
+        &format!("{singles} networks, their probabilities averaged"),
+        runs,
+        [sum(|f| f.parameters), sum(|f| f.multiply_adds), sum(|f| f.bytes)],
+    ));
+    Ok(methods)
+}
+
+fn table_row(
+    kind: MethodKind,
+    name: &str,
+    description: &str,
+    runs: Vec<Run>,
+    [parameters, multiply_adds, bytes]: [u64; 3],
+) -> Method {
+    let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
+    let summary = summary(&accuracies);
+    let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len().max(1) as f64;
+    Method {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        kind,
+        mean: summary.mean,
+        deviation: summary.deviation,
+        interval: summary.interval,
+        runs,
+        parameters,
+        multiply_adds,
+        seconds,
+        bytes,
+    }
+}
+
+/// The accuracy of the mean of several networks' probabilities.
+fn ensemble_accuracy<'a>(
+    members: impl Iterator<Item = &'a Tensor<f32>>,
+    labels: &[usize],
+) -> Result<f64> {
+    let mut sum: Vec<f64> = Vec::new();
+    for member in members {
+        let all = probabilities(member)?.concat();
+        sum.resize(all.len(), 0.0);
+        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
+    }
+    let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
+    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
+    Ok(right as f64 / labels.len().max(1) as f64)
+}
+
+/// The course of the gates' averages, layer by layer.
+fn averages_by_layer(lite: &Tuned) -> Vec<LayerEma> {
+    let mut layers: Vec<LayerEma> = Vec::new();
+    for (step, averages) in &lite.averages {
+        for (i, (layer, value)) in averages.iter().enumerate() {
+            if layers.len() <= i {
+                layers.push(LayerEma { layer: layer.clone(), steps: vec![], values: vec![] });
+            }
+            layers[i].steps.push(*step);
+            layers[i].values.push(value.clone());
+        }
+    }
+    layers
+}
