@@ -188,12 +188,7 @@ impl Error {
         place: impl Into<String>,
         present: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let nearest = present
-            .into_iter()
-            .map(|candidate| (edit_distance(name, candidate), candidate))
-            .min()
-            .filter(|(distance, _)| *distance <= name.len() / 2)
-            .map(|(_, candidate)| candidate.to_owned());
+        let nearest = nearest(name, present).map(str::to_owned);
         Self::Missing { tensor: name.to_owned(), place: place.into(), nearest }
     }
 }
@@ -258,6 +253,19 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// The candidate that `name` is most probably a misspelling of.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= name.len() / 2)
+        .map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein distance, one row at a time; used only to suggest a name.

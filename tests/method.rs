@@ -301,6 +301,85 @@ fn a_blueprint_survives_a_checkpoints_metadata() -> Result {
 }
 
 #[test]
+fn a_saved_network_is_built_where_its_values_lie() -> Result {
+    for form in forms(Mixing::default()) {
+        let network = Resnet::<f32>::new(&small(), Builder::drawn(form.clone(), 3, 1))?;
+        let mut state = network.parameters().state("a checkpoint");
+        let blueprint = Blueprint { architecture: small(), form, sources: 3 };
+        let built = blueprint.build(&state)?;
+        for id in built.parameters().ids() {
+            let (name, found) = (built.parameters().name(id), built.parameters().value(id));
+            assert_eq!(found.as_slice().as_ptr(), state.get(name)?.as_slice().as_ptr(), "{name}");
+        }
+        // What a file claims is compared with its tensors before anything is made of it.
+        let architecture = Architecture { classes: usize::MAX, ..small() };
+        for lying in [
+            Blueprint { sources: usize::MAX, ..blueprint.clone() },
+            Blueprint { architecture, ..blueprint.clone() },
+        ] {
+            assert!(matches!(lying.build(&state), Err(Error::Shape { .. })));
+        }
+        state.insert("one.too.many", Tensor::zeros(&[1]));
+        let message = blueprint.build(&state).err().unwrap().to_string();
+        assert!(message.contains("one.too.many"), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn sizes_that_make_no_network_are_errors() {
+    let shapes = [
+        Architecture { depths: vec![], ..small() },
+        Architecture { depths: vec![1, 0], ..small() },
+        Architecture { depths: vec![1; 70], ..small() },
+        Architecture { width: 0, ..small() },
+        Architecture { width: usize::MAX, ..small() },
+        Architecture { classes: usize::MAX, ..small() },
+        Architecture { channels: usize::MAX, ..small() },
+    ];
+    for architecture in shapes {
+        let network = Resnet::<f32>::new(&architecture, Builder::fresh(1));
+        assert!(matches!(network, Err(Error::Argument { .. })), "{architecture:?}");
+    }
+    let prior = Some(vec![f64::NAN, 0.0]);
+    let mixing = Mixing { prior, ..Mixing::default() };
+    let sources = [source(&small(), 1), source(&small(), 2)];
+    assert!(Builder::from_sources(&sources, Form::Zoo(mixing), 1).is_err());
+}
+
+#[test]
+fn a_step_changes_parameters_in_place() -> Result {
+    let form = Form::Lite(Mixing::default());
+    for rule in [Rule::SGD, Rule::ADAM] {
+        let mut network = Resnet::<f32>::new(&small(), Builder::drawn(form.clone(), 2, 1))?;
+        let mut optimizer = Optimizer::new(rule, Groups::uniform(1e-4));
+        let addresses = |network: &Resnet<f32>| -> Vec<_> {
+            let parameters = network.parameters();
+            let trained = parameters.ids().filter(|&id| parameters.role(id) != Role::Buffer);
+            trained.map(|id| parameters.value(id).as_slice().as_ptr()).collect()
+        };
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.input(images(4, &small(), 8).cast());
+        let y = network.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3], 0.0)?;
+        let step = pass.backward(loss)?;
+        let before = addresses(&network);
+        optimizer.step(network.parameters_mut(), step, 0.01);
+        assert_eq!(before, addresses(&network));
+        // What is saved of it can be taken up again, but not by another rule.
+        let state = optimizer.state(network.parameters());
+        optimizer.load(network.parameters(), &state, 1)?;
+        let other = if rule == Rule::SGD { Rule::ADAM } else { Rule::SGD };
+        let mut other = Optimizer::new(other, Groups::uniform(1e-4));
+        assert!(other.load(network.parameters(), &state, 1).is_err());
+        let mut odd = State::new("odd");
+        odd.insert("fc.bias.7", state.get("fc.bias.0")?.clone());
+        assert!(optimizer.load(network.parameters(), &odd, 1).is_err());
+    }
+    Ok(())
+}
+
+#[test]
 fn a_source_of_another_shape_is_named() -> Result {
     let sources = [source(&small(), 1), source(&Architecture::named("resnet_small", 3, 10)?, 2)];
     let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::default(), 1)?);

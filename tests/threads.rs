@@ -1,12 +1,15 @@
 //! The same bits, whatever the number of threads.
 //!
 //! Every operation runs forward and backward in pools of 1, 2 and 7 threads, at sizes
-//! that are cut into several tasks.
+//! that are cut into several tasks; then whole networks are trained for a few steps.
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use zoo_tuning::kernel::Window;
+use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
+use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
-use zoo_tuning::tensor::Tensor;
+use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::{Error, Result};
 
 type Operation = fn(&mut Tape<f32>, &[Var]) -> Result<Var>;
@@ -89,12 +92,15 @@ fn bits(shapes: &[&[usize]], operation: Operation) -> Result<Vec<Vec<u32>>> {
     Ok(found.iter().map(|t| t.as_slice().iter().map(|v| v.to_bits()).collect()).collect())
 }
 
+fn pools() -> [ThreadPool; 3] {
+    [1, 2, 7].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
+}
+
 #[test]
 fn results_are_bit_identical_for_any_number_of_threads() {
-    let pools = [1, 2, 7]
-        .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let pools = pools();
     for (name, shapes, operation) in CASES {
-        let run = |pool: &rayon::ThreadPool| pool.install(|| bits(shapes, *operation)).unwrap();
+        let run = |pool: &ThreadPool| pool.install(|| bits(shapes, *operation)).unwrap();
         let [one, two, seven] = [0, 1, 2].map(|i| run(&pools[i]));
         // Twice in the same pool: tasks are stolen in another order each time.
         let again = run(&pools[2]);
@@ -106,5 +112,47 @@ fn results_are_bit_identical_for_any_number_of_threads() {
 fn every_operation_is_run() {
     for (name, _) in ops::GRADIENT_CASES {
         assert!(CASES.iter().any(|(case, ..)| case == name), "{name}");
+    }
+}
+
+/// Losses and all tensors after five steps of a small network on drawn images.
+fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let architecture = Architecture::named("resnet_small", 3, 10)?;
+    let source = |seed| -> Result<State<f32>> {
+        let network = Resnet::<f32>::new(&architecture, Builder::fresh(seed))?;
+        Ok(network.parameters().state(format!("source {seed}")))
+    };
+    let sources = [source(1)?, source(2)?, source(3)?];
+    let builder = Builder::from_sources(&sources, form.clone(), 4)?;
+    let mut network = Resnet::new(&architecture, builder)?;
+    let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+    let mut losses = Vec::new();
+    for step in 0..5 {
+        let images = Tensor::normal(&[16, 3, 16, 16], 1.0, &mut rng);
+        let labels: Vec<usize> = (0..16).map(|n| (n * 7 + step) % 10).collect();
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.input(images);
+        let logits = network.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.1)?;
+        losses.push(pass.value(loss)?.item()?.to_bits());
+        let step = pass.backward(loss)?;
+        optimizer.step(network.parameters_mut(), step, 0.05);
+    }
+    let parameters = network.parameters();
+    let values = parameters.ids().map(|id| parameters.value(id));
+    let bits = values.map(|t| t.as_slice().iter().map(|v| v.to_bits()).collect());
+    Ok(std::iter::once(losses).chain(bits).collect())
+}
+
+#[test]
+fn training_is_bit_identical_for_any_number_of_threads() {
+    let pools = pools();
+    let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
+    for form in [Form::Zoo(mixing.clone()), Form::Lite(mixing)] {
+        let [one, two, seven] =
+            pools.each_ref().map(|pool| pool.install(|| trained(&form)).unwrap());
+        assert!(one[0].iter().all(|&bits| f32::from_bits(bits).is_finite()));
+        assert!(one == two && one == seven, "{}", form.name());
     }
 }

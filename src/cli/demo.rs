@@ -1,6 +1,7 @@
 //! `zoo-tuning demo`: the main job, on the data inside of the repository.
 
 use super::output::{Output, Result};
+use super::progress::{catch_interrupts, interrupted};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -55,6 +56,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         out: arguments.out,
     };
     std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+    catch_interrupts()?;
     let progress = Progress::new();
     let result = demo::run(&options, &progress);
     progress.bar.finish_and_clear();
@@ -176,6 +178,9 @@ impl Watch for Progress {
     }
 
     fn step(&self) -> zoo_tuning::Result<()> {
+        if interrupted() {
+            return Err(Error::Interrupted { saved: None });
+        }
         self.bar.inc(1);
         if let Some(Ok(mut state)) = self.plain.as_ref().map(Mutex::lock) {
             state.1 += 1;

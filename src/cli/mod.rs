@@ -3,6 +3,7 @@
 //! Each subcommand is one file with a struct of its arguments and a `run`; to add one, add
 //! its file here and a variant to [`Command`].
 
+mod bench;
 mod collapse;
 mod data;
 mod demo;
@@ -10,6 +11,9 @@ mod eval;
 mod gradcheck;
 mod inspect;
 mod output;
+mod predict;
+mod progress;
+mod train;
 
 use clap::{Parser, Subcommand};
 use output::Output;
@@ -33,8 +37,12 @@ const EXAMPLES: &str = "\
 Examples:
   zoo-tuning demo                                the main job, in about a minute
   zoo-tuning inspect data/zoo/*.safetensors      do these files form a zoo?
+  zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --out run
+  zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
+  zoo-tuning collapse run/model.safetensors plain.safetensors
+  zoo-tuning predict plain.safetensors image.png
   zoo-tuning gradcheck                           every operation's gradient, checked
-  zoo-tuning help eval                           all options of a command, with examples
+  zoo-tuning help train                          all options of a command, with examples
 
 Results go to the standard output, messages to the standard error output. The exit code is 0 if
 all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
@@ -42,26 +50,40 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Arguments),
-    Inspect(inspect::Arguments),
+    Train(Box<train::Arguments>),
     Eval(eval::Arguments),
+    Predict(predict::Arguments),
     Collapse(collapse::Arguments),
+    Inspect(inspect::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Parses the arguments, runs the command, reports its error.
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let mut output = Output::new(&global);
-    let result = output::use_threads(global.threads).and_then(|()| match command {
-        Command::Demo(arguments) => demo::run(arguments, global.threads, &mut output),
-        Command::Inspect(arguments) => inspect::run(arguments, &mut output),
-        Command::Eval(arguments) => eval::run(arguments, &mut output),
-        Command::Collapse(arguments) => collapse::run(arguments, &mut output),
-        Command::Gradcheck(arguments) => gradcheck::run(arguments, &mut output),
-    });
+    let result = run(command, &global, &mut output);
     match result.and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => output.report(stop),
+    }
+}
+
+fn run(command: Command, global: &output::Global, output: &mut Output) -> output::Result {
+    if !matches!(command, Command::Train(_)) {
+        // A run's configuration may give their number too.
+        output::use_threads(global.threads)?;
+    }
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, global.threads, output),
+        Command::Train(arguments) => train::run(*arguments, global.threads, output),
+        Command::Eval(arguments) => eval::run(arguments, output),
+        Command::Predict(arguments) => predict::run(arguments, output),
+        Command::Collapse(arguments) => collapse::run(arguments, output),
+        Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
+        Command::Bench(arguments) => bench::run(arguments, output),
     }
 }
 

@@ -88,7 +88,7 @@ impl Dataset for Folder {
     fn image(&self, index: usize) -> Result<Image> {
         let path = self.files.get(index);
         let path = path.ok_or_else(|| no_such_sample(&self.root, index, self.len()))?;
-        decode(path, self.channels)
+        read_image(path, self.channels)
     }
 }
 
@@ -111,8 +111,12 @@ fn is_image(path: &Path) -> bool {
     path.is_file() && ["png", "jpg", "jpeg"].iter().any(|known| extension == *known)
 }
 
-/// The image in a file, whose kind is told by its content and not by its name.
-fn decode(path: &Path, channels: Channels) -> Result<Image> {
+/// The image in a PNG or JPEG file, told by its content and not by its name.
+///
+/// # Errors
+/// If the file cannot be read or is neither.
+pub fn read_image(path: impl AsRef<Path>, channels: Channels) -> Result<Image> {
+    let path = path.as_ref();
     let reader = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
         .map_err(Error::io("open", path))?;

@@ -23,7 +23,7 @@ mod split;
 mod transform;
 
 pub use condition::Condition;
-pub use folder::{Channels, Folder};
+pub use folder::{Channels, Folder, read_image};
 pub use image::Image;
 pub use loader::{Batch, Loader};
 pub use randomness::sample_rng;

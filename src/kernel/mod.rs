@@ -1,7 +1,7 @@
 //! Numbers in, numbers out: no tape, no parameters, only slices and sizes.
 //!
 //! What is slow to read because it is fast to run has a readable twin in
-//! [`reference`], which is its test oracle. Every reduction has an order that
+//! [`mod@reference`], which is its test oracle. Every reduction has an order that
 //! depends on the sizes alone, so that results are bit-identical for any number
 //! of threads. Work is split over rayon tasks, and each task runs
 //! single-threaded matrix products.

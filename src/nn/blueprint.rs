@@ -1,6 +1,6 @@
 //! What has to be known to build a network again: kept beside its tensors in a checkpoint.
 
-use super::{Aligned, Architecture, Builder, Form, Mixing, Resnet};
+use super::{Aligned, Architecture, Builder, Form, Mixing, Network, Resnet};
 use crate::ops::GateFunction;
 use crate::tensor::{Element, State};
 use crate::{Error, Result};
@@ -18,24 +18,20 @@ pub struct Blueprint {
 }
 
 impl Blueprint {
-    /// A network with the values of `state`, which must hold just its tensors.
+    /// A network with the values of `state`, which must hold just its tensors; they stay
+    /// where they are, in a mapped file too.
     ///
     /// # Errors
     /// If a tensor is missing, one too many, or of another shape.
     pub fn build<T: Element>(&self, state: &State<T>) -> Result<Resnet<T>> {
-        if self.form == Form::Plain {
-            // Straight from the source, so that mapped tensors stay where they are.
-            let source = std::slice::from_ref(state);
-            let builder = Builder::from_sources(source, Form::Plain, 0)?;
-            return Resnet::new(&self.architecture, builder.head(super::Head::Kept));
-        }
-        let builder = Builder::drawn(self.form.clone(), self.sources, 0);
-        let mut network = Resnet::new(&self.architecture, builder)?;
-        super::Network::parameters_mut(&mut network).load(state)?;
+        let builder = Builder::saved(state, self.form.clone(), self.sources);
+        let network = Resnet::new(&self.architecture, builder)?;
+        network.parameters().check_names(state)?;
         Ok(network)
     }
 
-    /// As strings for the metadata of a checkpoint.
+    /// As strings for the metadata of a checkpoint. A prior is not among them: it is only what
+    /// training started with.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let Architecture { name, channels, classes, .. } = &self.architecture;
         let mut pairs = vec![
@@ -100,7 +96,16 @@ impl Blueprint {
             function,
             aligned: Aligned {
                 stem: switch("aligned_stem")?,
-                stages: text("aligned_stages")?.chars().map(|c| c == '1').collect(),
+                stages: text("aligned_stages")?
+                    .chars()
+                    .map(|c| match c {
+                        '0' | '1' => Ok(c == '1'),
+                        _ => {
+                            let problem = format!("{c:?} should be 0 or 1");
+                            Err(Error::config(format!("{origin}: aligned_stages"), problem))
+                        }
+                    })
+                    .collect::<Result<_>>()?,
                 pointwise: switch("aligned_pointwise")?,
             },
             prior: None,

@@ -4,7 +4,7 @@ use super::gate::GateAverage;
 use super::{BatchNorm, Conv, Gate, Id, Linear, Mix, Parameters, Role};
 use crate::kernel::Window;
 use crate::ops::GateFunction;
-use crate::tensor::{Element, State, Tensor};
+use crate::tensor::{Element, State, Tensor, product};
 use crate::{Error, Result};
 
 /// The form of a network's convolutions.
@@ -47,7 +47,8 @@ pub struct Mixing {
     pub aligned: Aligned,
     /// What the biases of all gates start with, one for each source; see [`crate::start`].
     /// The last linear layer starts with zero weights then, so that every sample begins with
-    /// the same gate. `None` starts as the released code does: drawn weights, no bias.
+    /// the same gate, and batch norms start with the mean of the sources weighted by the
+    /// softmax of the prior. `None` starts as the released code does: drawn weights, no bias.
     pub prior: Option<Vec<f64>>,
     /// In lite, gate the shortcuts' convolutions per sample nevertheless, as the authors'
     /// released code does; such a network does not collapse.
@@ -129,8 +130,10 @@ pub enum Statistics {
 pub struct Builder<'a, T> {
     parameters: Parameters<T>,
     sources: &'a [State<T>],
-    /// Sources of a zoo that has no values yet.
-    drawn: usize,
+    /// Where all values are taken from as they are, if so.
+    saved: Option<&'a State<T>>,
+    /// Sources of a zoo that does not start from any.
+    count: usize,
     form: Form,
     head: Head,
     statistics: Statistics,
@@ -143,7 +146,8 @@ impl<'a, T: Element> Builder<'a, T> {
         Self {
             parameters: Parameters::default(),
             sources: &[],
-            drawn: 1,
+            saved: None,
+            count: 1,
             form: Form::Plain,
             head: Head::Fresh,
             statistics: Statistics::Reset,
@@ -152,15 +156,21 @@ impl<'a, T: Element> Builder<'a, T> {
     }
 
     /// Of a network of that form with drawn values, as if from `count` sources: to be
-    /// measured, or to be loaded from a checkpoint.
+    /// measured.
     pub fn drawn(form: Form, count: usize, seed: u64) -> Self {
-        Self { drawn: count.max(1), form, ..Self::fresh(seed) }
+        Self { count: count.max(1), form, ..Self::fresh(seed) }
+    }
+
+    /// Of a network of that form, of `count` sources, that was saved as `state`: nothing is
+    /// drawn, and no values are copied.
+    pub fn saved(state: &'a State<T>, form: Form, count: usize) -> Self {
+        Self { saved: Some(state), ..Self::drawn(form, count, 0) }
     }
 
     /// Of a network that starts from `sources`; `seed` draws what they do not hold.
     ///
     /// # Errors
-    /// If there is none, or a prior has not one value for each.
+    /// If there is none, or a prior has not one finite value for each.
     pub fn from_sources(sources: &'a [State<T>], form: Form, seed: u64) -> Result<Self> {
         if sources.is_empty() {
             return Err(Error::argument(
@@ -171,6 +181,10 @@ impl<'a, T: Element> Builder<'a, T> {
         let prior = form.mixing().and_then(|mixing| mixing.prior.as_ref());
         if let Some(prior) = prior.filter(|prior| prior.len() != sources.len()) {
             let problem = format!("a prior of {} for {} sources", prior.len(), sources.len());
+            return Err(Error::argument("Builder::from_sources", problem));
+        }
+        if let Some(bias) = prior.into_iter().flatten().find(|bias| !bias.is_finite()) {
+            let problem = format!("a prior should be finite, but holds {bias}");
             return Err(Error::argument("Builder::from_sources", problem));
         }
         Ok(Self { sources, form, ..Self::fresh(seed) })
@@ -190,7 +204,7 @@ impl<'a, T: Element> Builder<'a, T> {
 
     /// How many sources there are.
     pub fn source_count(&self) -> usize {
-        if self.sources.is_empty() { self.drawn } else { self.sources.len() }
+        if self.sources.is_empty() { self.count } else { self.sources.len() }
     }
 
     /// The parameters made so far.
@@ -214,19 +228,23 @@ impl<'a, T: Element> Builder<'a, T> {
         let deviation = (2.0 / (outputs * kh * kw) as f64).sqrt();
         let key = format!("{name}.weight");
         let mixing = self.form.mixing().cloned();
+        let sources = self.source_count();
         let weight = if mixing.is_some() {
-            self.stacked(&key, &shape, deviation)?
+            let stack = [&[sources], &shape[..]].concat();
+            self.add(&key, Role::Backbone, &stack, |b| b.stacked(&key, &shape, deviation))?
         } else {
-            self.averaged(&key, &shape, None, |rng| Tensor::normal(&shape, deviation, rng))?
+            self.add(&key, Role::Backbone, &shape, |b| {
+                b.averaged(&key, &shape, None, |rng| Tensor::normal(&shape, deviation, rng))
+            })?
         };
-        let weight = self.parameters.add(&key, Role::Backbone, weight)?;
         let mut mix = None;
         if let Some(mixing) = mixing {
             let mut alignment = None;
             if mixing.aligned.applies(place, kh * kw) {
-                let identity = identities(self.source_count(), outputs);
+                let shape = [sources, outputs, outputs];
                 let key = format!("{name}.alignment");
-                alignment = Some(self.parameters.add(&key, Role::Alignment, identity)?);
+                let start = |_: &mut Self| Ok(identities(sources, outputs));
+                alignment = Some(self.add(&key, Role::Alignment, &shape, start)?);
             }
             let lite = matches!(self.form, Form::Lite(_))
                 && !(mixing.shortcuts_per_sample && matches!(place, Place::Shortcut(_)));
@@ -239,36 +257,36 @@ impl<'a, T: Element> Builder<'a, T> {
     fn gate(&mut self, name: &str, channels: usize, mixing: &Mixing, lite: bool) -> Result<Gate> {
         let (sources, hidden) = (self.source_count(), channels / 4 + 1);
         let kaiming = |fan_out: usize| (2.0 / fan_out as f64).sqrt();
-        let reduce = Tensor::normal(&[hidden, channels], kaiming(hidden), &mut self.rng);
-        let (expand, bias) = match &mixing.prior {
-            Some(prior) => (
-                Tensor::zeros(&[sources, hidden]),
-                Tensor::new(&[sources], prior.iter().map(|&p| T::from_f64(p)).collect())?,
-            ),
-            None => (
-                Tensor::normal(&[sources, hidden], kaiming(sources), &mut self.rng),
-                Tensor::zeros(&[sources]),
-            ),
-        };
-        let mut add = |part: &str, role, value| {
-            self.parameters.add(&format!("{name}.gate.{part}"), role, value)
-        };
+        let key = |part: &str| format!("{name}.gate.{part}");
         let average = if lite {
+            let start = |_: &mut Self| Ok(Tensor::zeros(&[sources]));
             Some(GateAverage {
-                sum: add("average.sum", Role::Buffer, Tensor::zeros(&[sources]))?,
-                weight: add("average.weight", Role::Buffer, Tensor::scalar(T::zero()))?,
+                sum: self.add(&key("average.sum"), Role::Buffer, &[sources], start)?,
+                weight: self.add(&key("average.weight"), Role::Buffer, &[], |_| {
+                    Ok(Tensor::scalar(T::zero()))
+                })?,
             })
         } else {
             None
         };
-        Ok(Gate {
-            reduce: add("reduce.weight", Role::Gate, reduce)?,
-            expand: add("expand.weight", Role::Gate, expand)?,
-            bias: add("expand.bias", Role::Gate, bias)?,
-            function: mixing.function,
-            average,
-            name: name.to_owned(),
-        })
+        let shape = [hidden, channels];
+        let reduce = self.add(&key("reduce.weight"), Role::Gate, &shape, |b| {
+            Ok(Tensor::normal(&shape, kaiming(hidden), &mut b.rng))
+        })?;
+        let shape = [sources, hidden];
+        let expand = self.add(&key("expand.weight"), Role::Gate, &shape, |b| {
+            Ok(match mixing.prior {
+                Some(_) => Tensor::zeros(&shape),
+                None => Tensor::normal(&shape, kaiming(sources), &mut b.rng),
+            })
+        })?;
+        let bias = self.add(&key("expand.bias"), Role::Gate, &[sources], |_| {
+            let zeros = vec![0.0; sources];
+            let bias = mixing.prior.as_ref().unwrap_or(&zeros);
+            Tensor::new(&[sources], bias.iter().map(|&b| T::from_f64(b)).collect())
+        })?;
+        let (function, name) = (mixing.function, name.to_owned());
+        Ok(Gate { reduce, expand, bias, function, average, name })
     }
 
     /// A batch norm of the mean of the sources, weighted by the prior's shares if there is one.
@@ -281,12 +299,10 @@ impl<'a, T: Element> Builder<'a, T> {
         let mut add = |part: &str, role, value: f64, known: bool| -> Result<Id> {
             let key = format!("{name}.{part}");
             let start = |_: &mut fastrand::Rng| Tensor::full(&[channels], T::from_f64(value));
-            let tensor = if known {
-                self.averaged(&key, &[channels], prior.as_deref(), start)?
-            } else {
-                start(&mut self.rng)
-            };
-            self.parameters.add(&key, role, tensor)
+            self.add(&key, role, &[channels], |b| match known {
+                true => b.averaged(&key, &[channels], prior.as_deref(), start),
+                false => Ok(start(&mut b.rng)),
+            })
         };
         Ok(BatchNorm {
             weight: add("weight", Role::Backbone, 1.0, true)?,
@@ -304,25 +320,42 @@ impl<'a, T: Element> Builder<'a, T> {
         const DEVIATION: f64 = 0.01;
         let (weight_key, bias_key) = (format!("{name}.weight"), format!("{name}.bias"));
         let shape = [classes, features];
-        let (weight, bias) = match self.head {
-            Head::Fresh => {
-                (Tensor::normal(&shape, DEVIATION, &mut self.rng), Tensor::zeros(&[classes]))
+        let drawn = |rng: &mut fastrand::Rng| Tensor::normal(&shape, DEVIATION, rng);
+        let weight = self.add(&weight_key, Role::Head, &shape, |b| match b.head {
+            Head::Fresh => Ok(drawn(&mut b.rng)),
+            Head::Kept => b.averaged(&weight_key, &shape, None, drawn),
+        })?;
+        let zeros = |_: &mut fastrand::Rng| Tensor::zeros(&[classes]);
+        let bias = self.add(&bias_key, Role::Head, &[classes], |b| match b.head {
+            Head::Fresh => Ok(zeros(&mut b.rng)),
+            Head::Kept => b.averaged(&bias_key, &[classes], None, zeros),
+        })?;
+        Ok(Linear { weight, bias: Some(bias) })
+    }
+
+    /// A tensor of that shape: the saved one, or what `start` makes.
+    fn add(
+        &mut self,
+        key: &str,
+        role: Role,
+        shape: &[usize],
+        start: impl FnOnce(&mut Self) -> Result<Tensor<T>>,
+    ) -> Result<Id> {
+        let value = match self.saved {
+            Some(state) => of_shape(state, key, shape)?.clone(),
+            None if product(shape).is_none() => {
+                let problem = format!("{key} of {shape:?} would exceed the address space");
+                return Err(Error::argument("build", problem));
             }
-            Head::Kept => (
-                self.averaged(&weight_key, &shape, None, |r| Tensor::normal(&shape, DEVIATION, r))?,
-                self.averaged(&bias_key, &[classes], None, |_| Tensor::zeros(&[classes]))?,
-            ),
+            None => start(self)?,
         };
-        Ok(Linear {
-            weight: self.parameters.add(&weight_key, Role::Head, weight)?,
-            bias: Some(self.parameters.add(&bias_key, Role::Head, bias)?),
-        })
+        self.parameters.add(key, role, value)
     }
 
     /// The kernels of all sources, `[m, ...]`.
     fn stacked(&mut self, key: &str, shape: &[usize], deviation: f64) -> Result<Tensor<T>> {
         if self.sources.is_empty() {
-            let shape = [&[self.drawn], shape].concat();
+            let shape = [&[self.count], shape].concat();
             return Ok(Tensor::normal(&shape, deviation, &mut self.rng));
         }
         Tensor::stack(&self.of_each_source(key, shape)?)
@@ -348,18 +381,21 @@ impl<'a, T: Element> Builder<'a, T> {
     }
 
     fn of_each_source(&self, key: &str, shape: &[usize]) -> Result<Vec<&'a Tensor<T>>> {
-        self.sources
-            .iter()
-            .map(|source| {
-                let tensor = source.get(key)?;
-                if tensor.shape() == shape {
-                    return Ok(tensor);
-                }
-                let tensor_name = format!("{key} of {}", source.origin);
-                Err(Error::shape("build", tensor_name, format!("{shape:?}"), tensor.shape()))
-            })
-            .collect()
+        self.sources.iter().map(|source| of_shape(source, key, shape)).collect()
     }
+}
+
+fn of_shape<'a, T: Element>(
+    state: &'a State<T>,
+    key: &str,
+    shape: &[usize],
+) -> Result<&'a Tensor<T>> {
+    let tensor = state.get(key)?;
+    if tensor.shape() == shape {
+        return Ok(tensor);
+    }
+    let tensor_name = format!("{key} of {}", state.origin);
+    Err(Error::shape("build", tensor_name, format!("{shape:?}"), tensor.shape()))
 }
 
 /// `[m, O, O]`: the identity for each source.

@@ -131,6 +131,16 @@ impl<T: Element> Parameters<T> {
         state
     }
 
+    /// An error if `state` holds a tensor that is none of these.
+    pub(super) fn check_names(&self, state: &State<T>) -> Result<()> {
+        let Some(extra) = state.tensors.keys().find(|name| !self.by_name.contains_key(*name))
+        else {
+            return Ok(());
+        };
+        let names = self.entries.iter().map(|e| e.name.as_str());
+        Err(Error::missing(extra, format!("the network (but {} has)", state.origin), names))
+    }
+
     /// Takes all values from `state`, which must hold just these tensors.
     ///
     /// # Errors
@@ -144,14 +154,7 @@ impl<T: Element> Parameters<T> {
                 return Err(Error::shape("load", &entry.name, expected, found.shape()));
             }
         }
-        if let Some(extra) = state.tensors.keys().find(|name| !self.by_name.contains_key(*name)) {
-            let names = self.entries.iter().map(|e| e.name.as_str());
-            return Err(Error::missing(
-                extra,
-                format!("the network (but {} has)", state.origin),
-                names,
-            ));
-        }
+        self.check_names(state)?;
         for entry in &mut self.entries {
             entry.value = state.get(&entry.name)?.clone();
         }

@@ -121,8 +121,9 @@ impl<'a, T: Element> Pass<'a, T> {
         self.multiply_adds += count;
     }
 
-    /// Multiply-adds of the convolutions, gates, aggregations and linear layers so far.
-    /// Alignment is not among them: at inference it can be done once for all.
+    /// Multiply-adds of the convolutions, gates, linear layers, and aggregations per sample so
+    /// far. Alignment and the aggregation of lite are not among them: at inference they can be
+    /// done once for all.
     pub fn multiply_adds(&self) -> u64 {
         self.multiply_adds
     }

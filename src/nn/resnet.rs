@@ -91,6 +91,24 @@ impl Architecture {
         Self::named(name, channels, classes)
     }
 
+    /// An error if there is no network of these sizes.
+    fn check(&self) -> Result<()> {
+        const MOST_STAGES: usize = 8;
+        const MOST_CHANNELS: usize = 1 << 16;
+        let stages = self.depths.len();
+        let sizes = [self.width, self.channels, self.classes];
+        let problem = if !(1..=MOST_STAGES).contains(&stages) || self.depths.contains(&0) {
+            format!("1 to {MOST_STAGES} stages of at least one block, not {:?}", self.depths)
+        } else if sizes.contains(&0) {
+            format!("width, channels and classes should be at least 1, not {sizes:?}")
+        } else if self.width > MOST_CHANNELS {
+            format!("a width of {} exceeds {MOST_CHANNELS}", self.width)
+        } else {
+            return Ok(());
+        };
+        Err(Error::argument("Resnet::new", problem))
+    }
+
     /// Channels that leave stage `stage`, counted from 0.
     fn stage_channels(&self, stage: usize) -> usize {
         (self.width << stage) * self.block.expansion()
@@ -98,7 +116,7 @@ impl Architecture {
 
     /// Length of the feature vector before the classifier.
     pub fn features(&self) -> usize {
-        self.stage_channels(self.depths.len() - 1)
+        self.stage_channels(self.depths.len().saturating_sub(1))
     }
 
     /// Blocks as (stage, number within it).
@@ -199,8 +217,10 @@ impl<T: Element> Resnet<T> {
     /// The network of that architecture with the builder's values.
     ///
     /// # Errors
-    /// If a source lacks a tensor or has it in another shape.
+    /// If a source lacks a tensor or has it in another shape, or a size of the architecture
+    /// is out of range.
     pub fn new(architecture: &Architecture, mut builder: Builder<T>) -> Result<Self> {
+        architecture.check()?;
         let Architecture { block, width, stem, channels, classes, .. } = *architecture;
         let b = &mut builder;
         let (taps, window) = match stem {

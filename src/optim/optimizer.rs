@@ -17,7 +17,8 @@ pub enum Rule {
         /// Nesterov's form.
         nesterov: bool,
     },
-    /// Adam (Kingma and Ba, 2015), weight decay added to the gradient.
+    /// Adam (Kingma and Ba, 2015), weight decay added to the gradient. The moments' start at
+    /// zero is corrected by the number of all steps.
     Adam {
         /// Decay of the mean of gradients and of their squares.
         betas: [f64; 2],
@@ -103,8 +104,10 @@ impl<T: Element> Optimizer<T> {
 
     fn update(&mut self, id: Id, w: &mut Tensor<T>, g: &Tensor<T>, rate: f64, decay: f64) {
         let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
-        let moments =
-            self.moments.entry(id.index()).or_insert_with(|| vec![Tensor::zeros(w.shape()); count]);
+        let moments = self.moments.entry(id.index()).or_insert_with(|| {
+            // Not clones, which would share their values and be copied at once.
+            (0..count).map(|_| Tensor::zeros(w.shape())).collect()
+        });
         let number = T::from_f64;
         let decay = number(decay);
         match self.rule {
@@ -137,7 +140,7 @@ impl<T: Element> Optimizer<T> {
         }
     }
 
-    /// The moments, as `name.0`, `name.1`, and how many steps were made, as `steps`.
+    /// The moments, as `name.0`, `name.1`; no values are copied.
     pub fn state(&self, parameters: &Parameters<T>) -> State<T> {
         let mut state = State::new("the optimizer");
         for (&index, moments) in &self.moments {
@@ -157,18 +160,24 @@ impl<T: Element> Optimizer<T> {
     /// Takes up what [`Optimizer::state`] and [`Optimizer::steps`] gave.
     ///
     /// # Errors
-    /// If a moment belongs to no parameter or is of another shape.
+    /// If a moment belongs to no parameter, is of another shape, or there are more or fewer of
+    /// a parameter than the rule has.
     pub fn load(&mut self, parameters: &Parameters<T>, state: &State<T>, steps: u64) -> Result<()> {
         let mut moments: BTreeMap<usize, Vec<Tensor<T>>> = BTreeMap::new();
         // Sorted by name, so that `.0` comes before `.1`.
         for (key, tensor) in &state.tensors {
-            let name = key.rsplit_once('.').map_or(key.as_str(), |(name, _)| name);
+            let (name, number) = key.rsplit_once('.').unwrap_or((key, ""));
             let id = parameters.find(name)?;
             if tensor.shape() != parameters.value(id).shape() {
                 let expected = format!("{:?}, like its parameter", parameters.value(id).shape());
                 return Err(Error::shape("resume", key, expected, tensor.shape()));
             }
-            moments.entry(id.index()).or_default().push(tensor.clone());
+            let of_parameter = moments.entry(id.index()).or_default();
+            if number != of_parameter.len().to_string() {
+                let problem = format!("{key} is not moment {} of {name}", of_parameter.len());
+                return Err(Error::argument("resume", problem));
+            }
+            of_parameter.push(tensor.clone());
         }
         let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
         if let Some((&index, _)) = moments.iter().find(|(_, moments)| moments.len() != count) {

@@ -23,7 +23,7 @@ pub enum Decay {
         /// What the rate is multiplied with.
         factor: f64,
     },
-    /// Along half a cosine to zero at the last step (Loshchilov and Hutter, 2017).
+    /// Along half a cosine that would reach zero one step after the last (Loshchilov and Hutter, 2017).
     Cosine,
 }
 
@@ -31,7 +31,7 @@ impl Schedule {
     /// The factor at step `step` of `total`, counted from 0.
     pub fn factor(&self, step: usize, total: usize) -> f64 {
         if step < self.warmup {
-            return (step + 1) as f64 / (self.warmup + 1) as f64;
+            return (step as f64 + 1.0) / (self.warmup as f64 + 1.0);
         }
         match &self.decay {
             Decay::Constant => 1.0,
@@ -62,6 +62,8 @@ mod tests {
         assert_eq!(paper.factor(5, 15), 1.0);
         assert!((paper.factor(6, 15) - 0.1).abs() < 1e-12);
         assert!((paper.factor(14, 15) - 0.01).abs() < 1e-12);
+        let endless = Schedule { warmup: usize::MAX, decay: Decay::Cosine };
+        assert!((0.0..1e-6).contains(&endless.factor(9, 10)));
         assert_eq!(Schedule { warmup: 0, decay: Decay::Constant }.factor(9, 10), 1.0);
     }
 }

@@ -12,6 +12,7 @@ mod plot;
 mod results;
 #[cfg(test)]
 mod sample;
+mod sheet;
 mod training;
 
 use std::fmt::Write;
@@ -142,13 +143,11 @@ fn footer(outcome: &Outcome) -> String {
 
 /// The command that repeats the demo.
 fn command(settings: &Settings) -> String {
-    let seeds: Vec<String> = settings.seeds.iter().map(u64::to_string).collect();
     format!(
-        "zoo-tuning demo --seeds {} --shots {} --epochs {} --batch {} --threads {}",
-        seeds.join(","),
+        "zoo-tuning demo --seeds {} --shots {} --epochs {} --threads {}",
+        settings.seeds.len(),
         settings.shots,
         settings.epochs,
-        settings.batch,
         settings.threads
     )
 }

@@ -1,117 +1,17 @@
 //! Plots as SVG that takes its colours and its type from the page.
-//!
-//! plotters draws; what it writes as fixed colours are the codes of [`Ink`], each of which is
-//! then replaced by a CSS variable, so that one picture serves light and dark. plotters places
-//! everything on whole units, so pictures are drawn [`FINE`] times larger than they are shown.
 
 use std::fmt::Display;
 use std::ops::Range;
 
-use plotters::coord::Shift;
-use plotters::coord::ranged1d::ValueFormatter;
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
-use super::format::{self, escape};
-use crate::demo::MethodKind;
-use crate::{Error, Result};
+use super::format;
+use super::sheet::{FINE, Ink, Labels, Mark, TEXT, mesh, picture, px, style};
+use crate::Result;
 
-/// Units of the drawing for one pixel of the page.
-const FINE: f64 = 10.0;
-/// plotters takes the height of a line and writes this fraction of it as `font-size`.
-const LINE: f64 = 1.24;
-/// Height of text, in pixels.
-const TEXT: f64 = 12.0;
 /// Values beyond this are as good as infinite: axes would lose all precision.
 const HUGE: f64 = 1e12;
-
-/// A colour that the page decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ink(u8);
-
-impl Ink {
-    const VARIABLES: [&str; 20] = [
-        "ink",
-        "muted",
-        "grid",
-        "panel",
-        "scratch",
-        "single",
-        "hindsight",
-        "ensemble",
-        "average",
-        "zoo",
-        "lite",
-        "collapsed",
-        "s1",
-        "s2",
-        "s3",
-        "s4",
-        "s5",
-        "s6",
-        "s7",
-        "s8",
-    ];
-    /// Text that matters, and lines that mark a value.
-    pub(super) const STRONG: Self = Self(0);
-    /// Text at axes.
-    const MUTED: Self = Self(1);
-    /// Lines to read values by.
-    const GRID: Self = Self(2);
-    /// What is under the plot.
-    const PANEL: Self = Self(3);
-
-    /// The colour of a kind of methods.
-    pub(super) fn kind(kind: MethodKind) -> Self {
-        Self(match kind {
-            MethodKind::Scratch => 4,
-            MethodKind::Single => 5,
-            MethodKind::Hindsight => 6,
-            MethodKind::Ensemble => 7,
-            MethodKind::Average => 8,
-            MethodKind::Zoo => 9,
-            MethodKind::Lite => 10,
-            MethodKind::Collapsed => 11,
-        })
-    }
-
-    /// The colour of the source at this place of the zoo.
-    pub(super) fn source(at: usize) -> Self {
-        Self(12 + (at % 8) as u8)
-    }
-
-    /// How the page's style sheet calls the colour.
-    pub(super) fn variable(self) -> &'static str {
-        Self::VARIABLES[self.0 as usize]
-    }
-
-    fn rgb(self) -> RGBColor {
-        RGBColor(0, 250, self.0)
-    }
-}
-
-/// How a value is marked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// A method like any other.
-    Disc,
-    /// Known with hindsight only, or the same network again.
-    Ring,
-    /// A method that costs a multiple.
-    Diamond,
-}
-
-impl Mark {
-    /// The mark of a kind of methods.
-    pub(super) fn kind(kind: MethodKind) -> Self {
-        match kind {
-            MethodKind::Ensemble => Self::Diamond,
-            MethodKind::Hindsight | MethodKind::Collapsed => Self::Ring,
-            _ => Self::Disc,
-        }
-    }
-}
 
 /// One value with its uncertainty, in a row of its own.
 pub(super) struct Row {
@@ -154,9 +54,6 @@ pub(super) struct Spot {
     pub(super) mark: Mark,
     pub(super) strong: bool,
 }
-
-/// How numbers at an axis are written.
-pub(super) type Labels = fn(f64) -> String;
 
 /// Rows of values over one axis, with a dashed line at `marker`; the value that it marks.
 pub(super) fn rows(
@@ -385,166 +282,6 @@ fn log_ticks(range: &Range<f64>) -> Vec<f64> {
     if fine.len() <= 6 { fine } else { within(&[1.0], (fine.len() / 18).max(1)) }
 }
 
-/// What may go wrong while drawing into a string: nothing in practice.
-type Drawn<T = ()> = std::result::Result<
-    T,
-    DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>,
->;
-
-/// A drawing area with a few strokes in pixels of the page.
-struct Sheet<'a> {
-    area: DrawingArea<SVGBackend<'a>, Shift>,
-}
-
-impl Sheet<'_> {
-    fn line(&self, ink: Ink, width: f64, points: &[(f64, f64)]) -> Drawn {
-        let points: Vec<_> = points.iter().map(|p| fine(*p)).collect();
-        self.area.draw(&PathElement::new(points, ink.rgb().stroke_width(px(width))))
-    }
-
-    fn dashes(&self, ink: Ink, from: (f64, f64), to: (f64, f64)) -> Drawn {
-        let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let at = |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1));
-        let mut done = 0.0;
-        while done < length {
-            let end = (done + 4.0).min(length);
-            self.line(ink, 1.2, &[at(done / length), at(end / length)])?;
-            done += 8.0;
-        }
-        Ok(())
-    }
-
-    fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
-        self.area.draw(&Rectangle::new([fine(from), fine(to)], Ink::PANEL.rgb().filled()))
-    }
-
-    fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
-        self.area.draw(&Circle::new(fine(at), px(2.5), ink.rgb().mix(0.6).filled()))
-    }
-
-    fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
-        let disc = |radius: f64, ink: Ink| {
-            self.area.draw(&Circle::new(fine(at), px(radius), ink.rgb().filled()))
-        };
-        let diamond = |radius: f64, ink: Ink| {
-            let (x, y) = at;
-            let corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)];
-            self.area.draw(&Polygon::new(corners.map(fine), ink.rgb().filled()))
-        };
-        // A rim of the ground keeps marks apart that lie on each other.
-        match mark {
-            Mark::Disc => {
-                disc(radius + 1.2, Ink::PANEL)?;
-                disc(radius, ink)
-            }
-            Mark::Ring => {
-                disc(radius + 1.2, Ink::PANEL)?;
-                disc(radius, ink)?;
-                disc(radius - 2.2, Ink::PANEL)
-            }
-            Mark::Diamond => {
-                diamond(radius + 3.2, Ink::PANEL)?;
-                diamond(radius + 1.6, ink)?;
-                diamond(radius - 1.6, Ink::PANEL)
-            }
-        }
-    }
-
-    fn text(&self, style: TextStyle<'static>, at: (f64, f64), text: &str) -> Drawn {
-        self.area.draw(&Text::new(text, fine(at), style))
-    }
-}
-
-/// Draws and takes the colours out.
-fn picture(
-    (width, height): (f64, f64),
-    title: &str,
-    draw: impl FnOnce(&Sheet<'_>) -> Drawn,
-) -> Result<String> {
-    let mut svg = String::new();
-    {
-        let backend = SVGBackend::with_string(&mut svg, (px(width), px(height)));
-        let sheet = Sheet { area: backend.into_drawing_area() };
-        draw(&sheet).and_then(|()| sheet.area.present()).map_err(|error| Error::Impossible {
-            request: "draw a plot",
-            reason: error.to_string(),
-            hint: "use --json for the numbers alone",
-        })?;
-    }
-    let body = svg.split_once('>').map_or("", |(_, body)| body);
-    Ok(format!(
-        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\" style=\"--width:{width}px\">{}",
-        px(width),
-        px(height),
-        escape(title),
-        recolour(body)
-    ))
-}
-
-/// Replaces the codes of inks by the page's variables.
-fn recolour(svg: &str) -> String {
-    let mut parts = svg.split("\"#00FA");
-    let mut text = parts.next().unwrap_or("").to_owned();
-    for part in parts {
-        let variable = part
-            .split_once('"')
-            .and_then(|(code, rest)| {
-                let variable = Ink::VARIABLES.get(usize::from_str_radix(code, 16).ok()?)?;
-                Some((variable, rest))
-            })
-            .map(|(variable, rest)| format!("\"var(--{variable})\"{rest}"));
-        text.push_str(&variable.unwrap_or_else(|| format!("\"#00FA{part}")));
-    }
-    // Nothing is lost where everything is opaque.
-    text.replace(" opacity=\"1\"", "").replace(" font-family=\"sans-serif\"", "")
-}
-
-type Cartesian<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>;
-
-/// The usual grid with labels at both axes.
-fn mesh<'a, X>(
-    chart: &mut Cartesian<'a, X>,
-    count: (usize, usize),
-    x_labels: impl Fn(f64) -> String,
-    y_labels: Labels,
-    small: bool,
-) -> Drawn
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    // Small pictures are shown smaller still on phones.
-    let size = if small { 1.15 * TEXT } else { TEXT };
-    chart
-        .configure_mesh()
-        .x_labels(count.0)
-        .y_labels(count.1)
-        .x_label_formatter(&|x| x_labels(*x))
-        .y_label_formatter(&|y| y_labels(*y))
-        .bold_line_style(Ink::GRID.rgb().stroke_width(px(0.8)))
-        .light_line_style(TRANSPARENT)
-        .axis_style(Ink::GRID.rgb().stroke_width(px(0.8)))
-        .set_all_tick_mark_size(px(4.0))
-        .x_label_style(style(Ink::MUTED, size, HPos::Center, false))
-        .y_label_style(style(Ink::MUTED, size, HPos::Right, false))
-        .draw()
-}
-
-fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
-    let weight = if strong { FontStyle::Bold } else { FontStyle::Normal };
-    ("sans-serif", size * LINE * FINE, weight)
-        .into_font()
-        .color(&ink.rgb())
-        .pos(Pos::new(anchor, VPos::Center))
-}
-
-fn px(pixels: f64) -> u32 {
-    (pixels * FINE).round().max(0.0) as u32
-}
-
-fn fine((x, y): (f64, f64)) -> (i32, i32) {
-    ((x * FINE).round() as i32, (y * FINE).round() as i32)
-}
-
 fn usable(value: f64) -> bool {
     value.is_finite() && value.abs() < HUGE
 }
@@ -637,6 +374,7 @@ pub(super) fn count_label(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::MethodKind;
 
     fn row(value: f64, interval: Option<f64>, each: Vec<f64>) -> Row {
         Row {

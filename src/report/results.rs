@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::Section;
 use super::compare::{self, Difference, Verdict};
 use super::format::{self, escape, percent};
-use super::plot::{self, Ink, Layout, Mark, Row, Spot};
+use super::plot::{self, Layout, Row, Spot};
+use super::sheet::{Ink, Mark};
 use crate::Result;
 use crate::demo::{Method, MethodKind, Outcome, Run};
 

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use super::Section;
 use super::heatmap;
-use super::plot::{self, Ink, Line};
+use super::plot::{self, Line};
+use super::sheet::{Ink, Labels};
 use crate::Result;
 use crate::demo::{MethodKind, Outcome, Point, Run};
 
@@ -52,8 +53,8 @@ pub(super) fn curves(outcome: &Outcome) -> Result<Option<Section>> {
          <div class=\"two\">\n"
     );
     for (name, lines, labels) in [
-        ("Test accuracy over steps", &accuracy, plot::percent_label as plot::Labels),
-        ("Training loss over steps", &loss, plot::plain_label as plot::Labels),
+        ("Test accuracy over steps", &accuracy, plot::percent_label as Labels),
+        ("Training loss over steps", &loss, plot::plain_label as Labels),
     ] {
         let svg = plot::lines(lines, size, None, labels, name)?;
         let _ = writeln!(body, "<figure class=\"panel\"><h3>{name}</h3>\n{svg}</figure>");

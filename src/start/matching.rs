@@ -13,7 +13,11 @@ use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::nn::{Architecture, Builder, ChannelGroup, Form, Head, Network, Pass, Resnet};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+
+/// Images that pass through the networks at once.
+const BATCH: usize = 16;
 
 /// The sources with their channels in the order of source `reference`, by their activations on
 /// `images` `[N, C, H, W]`. A source's own classifier follows, if it has one.
@@ -31,80 +35,164 @@ pub fn matched<T: Element>(
         return Err(Error::argument("matched", problem));
     }
     let groups = architecture.channel_groups();
-    let goal = activations(architecture, &sources[reference], images, &groups)?;
-    let mut result = Vec::with_capacity(sources.len());
-    for (i, source) in sources.iter().enumerate() {
-        if i == reference {
-            result.push(source.clone());
-            continue;
+    let [count, ..] = images.dims::<4>("matched", "images", "[N, C, H, W]")?;
+    if count == 0 {
+        return Err(Error::argument("matched", "no images to compare the sources on"));
+    }
+    let networks =
+        sources.iter().map(|s| features_of(architecture, s)).collect::<Result<Vec<_>>>()?;
+    let others: Vec<usize> = (0..sources.len()).filter(|&i| i != reference).collect();
+    let mut joint: Vec<Vec<Joint>> = Vec::new();
+    joint.resize_with(others.len(), || groups.iter().map(|_| Joint::default()).collect());
+    let len = images.len() / count;
+    for part in images.as_slice().chunks((BATCH * len).max(1)) {
+        let shape = [&[part.len() / len], &images.shape()[1..]].concat();
+        let part = Tensor::new(&shape, part.to_vec())?;
+        let goal = activations(&networks[reference], &part, &groups)?;
+        for (&source, joint) in others.iter().zip(&mut joint) {
+            let own = activations(&networks[source], &part, &groups)?;
+            for (joint, (goal, own)) in joint.iter_mut().zip(goal.iter().zip(own)) {
+                goal.iter().zip(&own).try_for_each(|(goal, own)| joint.add(goal, own))?;
+            }
         }
-        let own = activations(architecture, source, images, &groups)?;
-        let mut permuted = source.clone();
-        for ((group, goal), own) in groups.iter().zip(&goal).zip(&own) {
-            let order = assign(goal.channels, &correlations(goal, own));
-            permute(&mut permuted, group, &order)?;
+    }
+    let mut result = sources.to_vec();
+    for (&source, joint) in others.iter().zip(&joint) {
+        let orders: Vec<_> =
+            joint.par_iter().map(|joint| assign(joint.channels(), &joint.correlations())).collect();
+        for (group, order) in groups.iter().zip(&orders) {
+            permute(&mut result[source], group, order)?;
         }
-        result.push(permuted);
     }
     Ok(result)
 }
 
-/// The activations of one set of channels, standardised: `[C, samples and positions]`.
-struct Activations<T> {
-    channels: usize,
-    values: Vec<T>,
-}
-
-fn activations<T: Element>(
-    architecture: &Architecture,
-    source: &State<T>,
-    images: &Tensor<T>,
-    groups: &[ChannelGroup],
-) -> Result<Vec<Activations<T>>> {
+/// A source without its classifier.
+fn features_of<T: Element>(architecture: &Architecture, source: &State<T>) -> Result<Resnet<T>> {
     let architecture = Architecture { classes: 1, ..architecture.clone() };
     let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
-    let network = Resnet::new(&architecture, builder.head(Head::Fresh))?;
+    Resnet::new(&architecture, builder.head(Head::Fresh))
+}
+
+/// For each set of channels, its activations `[N, C, H, W]`.
+fn activations<T: Element>(
+    network: &Resnet<T>,
+    images: &Tensor<T>,
+    groups: &[ChannelGroup],
+) -> Result<Vec<Vec<Tensor<T>>>> {
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(images.clone());
     network.features(&mut pass, x)?;
     let observed: BTreeMap<&str, _> = pass.observed().collect();
-    let of_group = |group: &ChannelGroup| {
-        let mut rows: Vec<Vec<T>> = Vec::new();
-        for name in &group.activations {
-            let var = observed.get(name.as_str()).ok_or_else(|| {
-                Error::missing(name, "the forward pass", observed.keys().copied())
-            })?;
-            let value = pass.value(*var)?;
-            let [_, channels, height, width] = value.dims("matched", name, "[N, C, H, W]")?;
-            rows.resize_with(channels, Vec::new);
-            for (i, part) in value.as_slice().chunks(height * width).enumerate() {
-                rows[i % channels].extend_from_slice(part);
+    let value = |name: &String| {
+        let var = observed
+            .get(name.as_str())
+            .ok_or_else(|| Error::missing(name, "the forward pass", observed.keys().copied()))?;
+        pass.value(*var).cloned()
+    };
+    groups.iter().map(|group| group.activations.iter().map(value).collect()).collect()
+}
+
+/// How the channels of one set vary together in the reference and in a source.
+///
+/// Updated one block of values after the other, each around its own mean (Chan, Golub and
+/// LeVeque, 1983), so that the activations of all images are never held at once.
+#[derive(Default)]
+struct Joint {
+    count: f64,
+    /// Of the reference and of the source, `[C]`.
+    mean: [Vec<f64>; 2],
+    /// Sums of squares around the mean, `[C]`.
+    squares: [Vec<f64>; 2],
+    /// Sums of products around the means, `[C of the reference, C of the source]`.
+    products: Vec<f64>,
+}
+
+impl Joint {
+    fn channels(&self) -> usize {
+        self.mean[0].len()
+    }
+
+    /// Adds the activations `[N, C, H, W]` of both networks on the same images.
+    fn add<T: Element>(&mut self, goal: &Tensor<T>, own: &Tensor<T>) -> Result<()> {
+        let [samples, c, height, width] = goal.dims("matched", "activations", "[N, C, H, W]")?;
+        let len = samples * height * width;
+        let blocks = [Block::new(goal, c, height * width), Block::new(own, c, height * width)];
+        let mut products = vec![T::zero(); c * c];
+        let [goal, own] = blocks.each_ref().map(|block| Matrix::new(&block.rows, c, len));
+        par_gemm(goal, own.t(), &mut products);
+        if self.count == 0.0 {
+            (self.mean, self.squares) = Default::default();
+            self.mean.iter_mut().chain(&mut self.squares).for_each(|sums| sums.resize(c, 0.0));
+            self.products = vec![0.0; c * c];
+        }
+        let (old, new) = (self.count, len as f64);
+        let weight = old * new / (old + new);
+        let differences = [0, 1].map(|side| -> Vec<f64> {
+            blocks[side].mean.iter().zip(&self.mean[side]).map(|(new, old)| new - old).collect()
+        });
+        let rows = self.products.chunks_mut(c.max(1)).zip(products.chunks(c.max(1)));
+        for ((sums, products), &of_goal) in rows.zip(&differences[0]) {
+            for ((sum, &product), &of_own) in sums.iter_mut().zip(products).zip(&differences[1]) {
+                *sum += product.widen() + weight * of_goal * of_own;
             }
         }
-        rows.iter_mut().for_each(|row| standardise(row));
-        Ok(Activations { channels: rows.len(), values: rows.concat() })
-    };
-    groups.iter().map(of_group).collect()
+        for (side, block) in blocks.iter().enumerate() {
+            for (channel, &difference) in differences[side].iter().enumerate() {
+                self.mean[side][channel] += difference * new / (old + new);
+                self.squares[side][channel] +=
+                    block.squares[channel] + weight * difference * difference;
+            }
+        }
+        self.count += new;
+        Ok(())
+    }
+
+    /// `[C of the reference, C of the source]`; a constant correlates with nothing.
+    fn correlations(&self) -> Vec<f64> {
+        let scales = [0, 1].map(|side| -> Vec<f64> {
+            let channels = self.mean[side].iter().zip(&self.squares[side]);
+            let scale = |(&mean, &squares): (&f64, &f64)| {
+                // What rounding makes of a constant is no variation.
+                let varies = squares > 1e-10 * self.count * mean * mean && squares > 1e-24;
+                if varies { 1.0 / squares.sqrt() } else { 0.0 }
+            };
+            channels.map(scale).collect()
+        });
+        let c = self.channels();
+        // A value that is not finite must not mislead the assignment's search.
+        let number = |v: f64| if v.is_finite() { v } else { 0.0 };
+        let correlation = |(at, &product)| number(product * scales[0][at / c] * scales[1][at % c]);
+        self.products.iter().enumerate().map(correlation).collect()
+    }
 }
 
-/// Mean 0 and length 1; a constant becomes 0, which correlates with nothing.
-fn standardise<T: Element>(row: &mut [T]) {
-    let mean = row.iter().copied().sum::<T>() / T::from_f64(row.len().max(1) as f64);
-    row.iter_mut().for_each(|v| *v -= mean);
-    let length = row.iter().map(|&v| v * v).sum::<T>().sqrt();
-    let scale = if length > T::from_f64(1e-12) { T::one() / length } else { T::zero() };
-    row.iter_mut().for_each(|v| *v *= scale);
+/// Activations by channel, each around its own mean.
+struct Block<T> {
+    /// `[C, samples and positions]`.
+    rows: Vec<T>,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
 }
 
-/// `[C of the reference, C of the source]`.
-fn correlations<T: Element>(goal: &Activations<T>, own: &Activations<T>) -> Vec<f64> {
-    let (c, len) = (goal.channels, goal.values.len() / goal.channels.max(1));
-    let mut product = vec![T::zero(); c * c];
-    let (goal, own) = (Matrix::new(&goal.values, c, len), Matrix::new(&own.values, c, len));
-    par_gemm(goal, own.t(), &mut product);
-    // A value that is not finite must not mislead the assignment's search.
-    let number = |v: T| if v.is_finite() { v.widen() } else { 0.0 };
-    product.into_iter().map(number).collect()
+impl<T: Element> Block<T> {
+    /// Of `values` `[N, C, positions]`.
+    fn new(values: &Tensor<T>, channels: usize, positions: usize) -> Self {
+        let mut rows = Vec::with_capacity(values.len());
+        let (mut mean, mut squares) = (Vec::new(), Vec::new());
+        for channel in 0..channels {
+            let first = rows.len();
+            for sample in values.as_slice().chunks((channels * positions).max(1)) {
+                rows.extend_from_slice(&sample[channel * positions..][..positions]);
+            }
+            let row = &mut rows[first..];
+            let of_row = row.iter().map(|v| v.widen()).sum::<f64>() / row.len().max(1) as f64;
+            row.iter_mut().for_each(|v| *v = T::from_f64(v.widen() - of_row));
+            squares.push(row.iter().map(|v| v.widen() * v.widen()).sum());
+            mean.push(of_row);
+        }
+        Self { rows, mean, squares }
+    }
 }
 
 /// Puts channel `order[k]` of `source` to place `k`, wherever the group's channels occur.
@@ -135,4 +223,40 @@ fn take<T: Element>(tensor: &Tensor<T>, axis: usize, order: &[usize]) -> Option<
         order.iter().for_each(|&from| values.extend_from_slice(&outer[from * inner..][..inner]));
     }
     Some(Tensor::owned(shape.to_vec(), values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against the definition of the correlation over all values at once.
+    #[test]
+    fn blocks_add_up_to_the_correlation_of_all() {
+        let (channels, mut rng) = (3, fastrand::Rng::with_seed(2));
+        let mut draw = |n: usize| {
+            let noise = Tensor::<f64>::normal(&[n, channels, 2, 2], 1.0, &mut rng);
+            // The last channel is constant, and the others are far from zero.
+            let value = |(at, v): (usize, &f64)| if at / 4 % 3 == 2 { 0.3 } else { 5.0 + v };
+            let values = noise.as_slice().iter().enumerate().map(value).collect();
+            Tensor::new(noise.shape(), values).unwrap()
+        };
+        let blocks = [2, 3, 1].map(|n| [draw(n), draw(n)]);
+        let mut joint = Joint::default();
+        blocks.iter().for_each(|[goal, own]| joint.add(goal, own).unwrap());
+        let row = |side: usize, channel: usize| -> Vec<f64> {
+            let parts = blocks.iter().flat_map(|block| block[side].as_slice().chunks(4));
+            let of_channel = parts.enumerate().filter(|(at, _)| at % channels == channel);
+            let row: Vec<f64> = of_channel.flat_map(|(_, part)| part.to_vec()).collect();
+            let mean = row.iter().sum::<f64>() / row.len() as f64;
+            row.iter().map(|v| v - mean).collect()
+        };
+        let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        for (at, found) in joint.correlations().into_iter().enumerate() {
+            let (a, b) = (row(0, at / channels), row(1, at % channels));
+            let expected = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+            let constant = at / channels == 2 || at % channels == 2;
+            let expected = if constant { 0.0 } else { expected };
+            assert!((found - expected).abs() < 1e-12, "{at}: {found} {expected}");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The gate prior: which source fits the target, before any tuning.
 
+use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
+use rayon::prelude::*;
 
 /// The scores of sources as biases of their gates: `strength` for the best, 0 for the others.
 /// With softmax and five sources, a strength of 2.5 gives the best one a share of 0.75.
@@ -23,7 +25,7 @@ pub fn best(scores: &[f64]) -> Option<usize> {
 /// Costs `N^3`; beyond 2000 samples only the first 2000 are looked at.
 ///
 /// # Errors
-/// If there is not one label for each row, or no row.
+/// If there is not one label for each row, no row, or a feature is not finite.
 pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]) -> Result<f64> {
     const MOST: usize = 2000;
     const RIDGE: f64 = 1e-2;
@@ -32,25 +34,28 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
         let expected = format!("[{}, D], a row for each label", labels.len().max(1));
         return Err(Error::shape("leave_one_out_accuracy", "features", expected, features.shape()));
     }
+    if !features.is_finite() {
+        let problem = "a feature is not finite; does the source overflow on these images?";
+        return Err(Error::argument("leave_one_out_accuracy", problem));
+    }
     let n = n.min(MOST);
-    let labels = &labels[..n];
+    // Only the classes that occur, numbered in their order.
+    let mut known = labels[..n].to_vec();
+    known.sort_unstable();
+    known.dedup();
+    let labels: Vec<usize> = labels[..n].iter().map(|l| known.partition_point(|k| k < l)).collect();
     let x = standardised(features, n, d);
     let mut gram = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let dot: f64 = x[i * d..][..d].iter().zip(&x[j * d..][..d]).map(|(a, b)| a * b).sum();
-            (gram[i * n + j], gram[j * n + i]) = (dot + 1.0, dot + 1.0);
-        }
-    }
+    par_gemm(Matrix::new(&x, n, d), Matrix::new(&x, n, d).t(), &mut gram);
+    gram.iter_mut().for_each(|v| *v += 1.0);
     let ridge = RIDGE * (0..n).map(|i| gram[i * n + i]).sum::<f64>() / n as f64;
     (0..n).for_each(|i| gram[i * n + i] += ridge);
     let inverse = inverse_of_positive(n, gram);
-    let classes = labels.iter().max().map_or(0, |&largest| largest + 1);
     let mut right = 0;
     for i in 0..n {
         let row = &inverse[i * n..][..n];
-        let mut score = vec![0.0; classes];
-        row.iter().zip(labels).for_each(|(v, &label)| score[label] -= v / row[i]);
+        let mut score = vec![0.0; known.len()];
+        row.iter().zip(&labels).for_each(|(v, &label)| score[label] -= v / row[i]);
         score[labels[i]] += 1.0;
         right += usize::from(best(&score) == Some(labels[i]));
     }
@@ -76,16 +81,19 @@ fn standardised<T: Element>(features: &Tensor<T>, n: usize, d: usize) -> Vec<f64
 /// The inverse of a symmetric positive definite matrix by elimination without pivots, which
 /// such a matrix does not need.
 fn inverse_of_positive(n: usize, mut a: Vec<f64>) -> Vec<f64> {
+    /// Rows that are worth a task.
+    const ROWS: usize = 64;
     for k in 0..n {
         let pivot = 1.0 / a[k * n + k];
         let row: Vec<f64> = a[k * n..][..n].to_vec();
-        for i in (0..n).filter(|&i| i != k) {
-            let factor = a[i * n + k] * pivot;
-            for (v, &r) in a[i * n..][..n].iter_mut().zip(&row) {
+        let rows = a.par_chunks_mut(n).enumerate().with_min_len(ROWS);
+        rows.filter(|&(i, _)| i != k).for_each(|(_, of_row)| {
+            let factor = of_row[k] * pivot;
+            for (v, &r) in of_row.iter_mut().zip(&row) {
                 *v -= factor * r;
             }
-            a[i * n + k] = -factor;
-        }
+            of_row[k] = -factor;
+        });
         a[k * n..][..n].iter_mut().for_each(|v| *v *= pivot);
         a[k * n + k] = pivot;
     }
@@ -162,5 +170,10 @@ mod tests {
     fn the_best_source_gets_the_bias() {
         assert_eq!(gate_bias(&[0.2, 0.9, 0.9], 2.5), [0.0, 2.5, 0.0]);
         assert!(leave_one_out_accuracy(&Tensor::<f32>::zeros(&[0, 3]), &[]).is_err());
+        let infinite = Tensor::<f32>::full(&[2, 3], f32::INFINITY);
+        assert!(leave_one_out_accuracy(&infinite, &[0, 1]).is_err());
+        let features = Tensor::new(&[4, 1], vec![0.0f32, 0.1, 1.0, 1.1]).unwrap();
+        let far = [3, 3, usize::MAX, usize::MAX];
+        assert_eq!(leave_one_out_accuracy(&features, &far).unwrap(), 1.0);
     }
 }

@@ -27,7 +27,7 @@ pub type RawGemm<T> = unsafe fn(
 pub trait Element:
     ndarray::NdFloat + crate::zoo::Plain + Default + Sum + fmt::Debug + Send + Sync + 'static
 {
-    /// The matrix product of this type; called only by [`crate::kernel::gemm`].
+    /// The matrix product of this type; called only by [`mod@crate::kernel::gemm`].
     const RAW_GEMM: RawGemm<Self>;
 
     /// The nearest value to `value`.

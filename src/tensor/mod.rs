@@ -336,6 +336,7 @@ mod tests {
     fn an_empty_tensor_has_sizes_that_can_be_multiplied() {
         let sizes = [0, usize::MAX, 2];
         assert!(Tensor::<f32>::new(&sizes, vec![]).is_err());
+        assert!(Tensor::<f32>::new(&[0, usize::MAX, usize::MAX], vec![]).is_err());
         assert!(Tensor::<f32>::zeros(&[0, 3]).reshape(&sizes).is_err());
         let empty = Tensor::<f32>::zeros(&[3, 0, 1 << 40]);
         assert_eq!((empty.len(), empty.view().len()), (0, 0));

@@ -1,18 +1,102 @@
 //! The file that a run goes on from: the network, the optimizer, and where it stopped.
 //!
 //! It holds tensors and texts only: the network's tensors by their names, the optimizer's
-//! moments as `optimizer.NAME.0` (and `.1`), and texts whose keys begin with `run.`.
+//! moments as `optimizer.NAME.0` (and `.1`), and texts whose keys begin with `run.`. There is no
+//! state of a random generator to keep: a batch follows from the seed and its step.
 
-use crate::Result;
+use super::{Meter, Model};
+use crate::export::write_safetensors;
+use crate::nn::Network;
+use crate::optim::Optimizer;
 use crate::tensor::State;
 use crate::zoo::Checkpoint;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What the names of the optimizer's tensors begin with.
 const OPTIMIZER: &str = "optimizer.";
 
 /// What the keys of a run's texts begin with.
 const RUN: &str = "run.";
+
+/// The text that holds a run's [`Progress`], as JSON.
+const PROGRESS: &str = "run.progress";
+
+/// Where a run stopped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Length of `metrics.jsonl` at that step, in bytes.
+    pub metrics_bytes: u64,
+    /// Losses since its last line.
+    pub meter: Meter,
+    /// Images that the run trains on.
+    pub samples: usize,
+    /// What the sources scored at the start.
+    pub scores: Vec<f64>,
+    /// The loss of the last line of `metrics.jsonl`.
+    pub loss: Option<f64>,
+    /// The accuracy that was measured last.
+    pub validation_accuracy: Option<f64>,
+}
+
+/// Writes the file at `path`, whole or not at all.
+///
+/// # Errors
+/// If a value is not finite, so that nothing could go on from there, or the file cannot be
+/// written. The file that was there before is untouched then.
+pub fn save(
+    path: impl AsRef<Path>,
+    model: &Model,
+    optimizer: &Optimizer<f32>,
+    progress: &Progress,
+) -> Result<()> {
+    let parameters = model.network.parameters();
+    let network = parameters.state("the network");
+    let moments = optimizer.state(parameters);
+    let moments = moments.tensors.iter().map(|(name, t)| (format!("{OPTIMIZER}{name}"), t));
+    let moments: Vec<_> = moments.collect();
+    let mut tensors: Vec<_> = network.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+    tensors.extend(moments.iter().map(|(name, t)| (name.as_str(), *t)));
+    if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        let layer = format!("{name} (update)");
+        return Err(Error::NotFinite { step: progress.step, batch: vec![], layer });
+    }
+    let mut metadata = model.metadata();
+    let text = serde_json::to_string(progress)
+        .map_err(|error| Error::config(PROGRESS, error.to_string()))?;
+    metadata.insert(PROGRESS.to_owned(), text);
+    let tensors = tensors.into_iter().map(|(name, tensor)| (name, tensor.into()));
+    write_safetensors(path, tensors, &metadata)
+}
+
+/// Reads what [`save`] wrote; `optimizer` takes up its moments.
+///
+/// # Errors
+/// If the file cannot be read, or holds something else.
+pub fn load(path: impl AsRef<Path>, optimizer: &mut Optimizer<f32>) -> Result<(Model, Progress)> {
+    let checkpoint = Checkpoint::open(path)?;
+    let progress = checkpoint.metadata().get(PROGRESS).map(|text| serde_json::from_str(text));
+    let progress: Progress = match progress {
+        Some(Ok(progress)) => progress,
+        Some(Err(error)) => {
+            return Err(Error::format_of(checkpoint.path(), PROGRESS, error.to_string()));
+        }
+        None => {
+            let problem = "this is no checkpoint of a run: it does not say where it stopped";
+            return Err(Error::format(checkpoint.path(), problem));
+        }
+    };
+    let model = Model::open(checkpoint.path(), None)?;
+    let moments = State::<f32>::mapped(&checkpoint)?.below(OPTIMIZER);
+    optimizer.load(model.network.parameters(), &moments, progress.step)?;
+    Ok((model, progress))
+}
 
 /// The network's tensors and texts, without the run's.
 pub(super) fn network_part(

@@ -2,21 +2,35 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `run` | a folder, and the training that fills it |
+//! | `config` | what a run is to do, as a file says it |
+//! | `beginning` | from the sources to the network before its first step |
 //! | `classification` | one step of training, logits, accuracy |
-//! | `input` | what a network expects its images to be |
-//! | `data` | finding out what data lies at a path, and showing it to a network |
-//! | `model` | a network in a file, with all that is needed to use it |
 //! | `evaluation` | accuracy and loss on a data set |
+//! | `prediction` | what a network sees in single images |
 //! | `checkpoint` | the file that a run goes on from |
+//! | `record` | what a run writes down while it goes |
+//! | `data` | finding out what data lies at a path, and showing it to a network |
+//! | `input` | what a network expects its images to be |
+//! | `model` | a network in a file, with all that is needed to use it |
 
-mod checkpoint;
+mod beginning;
+pub mod checkpoint;
 pub mod classification;
+pub mod config;
 mod data;
 mod evaluation;
 mod input;
 mod model;
+mod prediction;
+mod record;
+mod run;
 
+pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};
 pub use evaluation::{ClassEvaluation, Evaluation, evaluate, probabilities};
 pub use input::Input;
 pub use model::Model;
+pub use prediction::Prediction;
+pub use record::{Meter, Metrics};
+pub use run::{Event, Observer, Run, Summary};

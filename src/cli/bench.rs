@@ -1,0 +1,292 @@
+//! `bench`: how fast the library is, on the work of PyTorch's yardstick.
+
+use super::output::{Output, Result};
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::hint::black_box;
+use std::time::Instant;
+use zoo_tuning::kernel::Window;
+use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
+use zoo_tuning::nn::{
+    Aligned, Architecture, Builder, Conv, Form, Mixing, Network, Parameters, Pass, Place, Resnet,
+};
+use zoo_tuning::ops;
+use zoo_tuning::ops::GateFunction;
+use zoo_tuning::optim::{Groups, Optimizer, Rule};
+use zoo_tuning::tape::{Tape, Var};
+use zoo_tuning::tensor::Tensor;
+use zoo_tuning::train::classification::{Batch, train_step};
+
+/// Measure the speed of the library; prints one line of JSON for each measurement.
+///
+/// The work and the keys are those of a PyTorch script, so that the two can be compared. Each
+/// number is the median of several runs.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  zoo-tuning bench gemm --threads 1
+  zoo-tuning bench step --kind zoo --depth 18 --size 64 --batch 16
+  zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s")]
+pub struct Arguments {
+    /// What to measure
+    #[arg(value_name = "WHAT")]
+    what: What,
+    /// The form of the layers
+    #[arg(long, default_value = "zoo")]
+    kind: Kind,
+    /// Which ResNet
+    #[arg(long, default_value_t = 50, value_parser = clap::builder::PossibleValuesParser::new(["18", "34", "50"]).map(|text: String| text.parse::<u32>().unwrap_or(50)))]
+    depth: u32,
+    /// Images of a batch
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch: u16,
+    /// Height and width of the images of step and infer
+    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u16).range(1..=2048))]
+    size: u16,
+    /// Sources of the zoo
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
+    m: u16,
+    /// Runs of step and infer to take the median of
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    runs: u16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Matrix products
+    Gemm,
+    /// Convolutions of a ResNet-50, forward and backward
+    Conv,
+    /// Single layers of a zoo, forward and backward
+    Layer,
+    /// Steps of training
+    Step,
+    /// Evaluation
+    Infer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A kernel for each sample
+    Zoo,
+    /// A kernel for the batch
+    Lite,
+    /// One plain network
+    Single,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Zoo => "zoo",
+            Self::Lite => "lite",
+            Self::Single => "single",
+        }
+    }
+
+    /// As the yardstick has it: sigmoid; kernels of more than one tap aligned as given.
+    fn form(self, aligned: Aligned) -> Form {
+        let mixing = Mixing { function: GateFunction::Sigmoid, aligned, ..Mixing::default() };
+        match self {
+            Self::Zoo => Form::Zoo(mixing),
+            Self::Lite => Form::Lite(mixing),
+            Self::Single => Form::Plain,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    match arguments.what {
+        What::Gemm => gemm(output),
+        What::Conv => conv(&arguments, output),
+        What::Layer => layer(&arguments, output),
+        What::Step | What::Infer => network(&arguments, output),
+    }
+}
+
+fn gemm(output: &mut Output) -> Result {
+    for n in [256, 512, 1024, 2048] {
+        let mut rng = fastrand::Rng::with_seed(0);
+        let [a, b] = [0, 1].map(|_| Tensor::<f32>::normal(&[n, n], 1.0, &mut rng));
+        let mut c = vec![0.0; n * n];
+        let seconds = median(3, 9, || {
+            par_gemm(Matrix::new(a.as_slice(), n, n), Matrix::new(b.as_slice(), n, n), &mut c);
+            black_box(&c);
+            Ok(())
+        })?;
+        let gflops = 2.0 * (n as f64).powi(3) / seconds / 1e9;
+        output.object(&json!({ "gemm": n, "gflops": rounded(gflops, 1) }))?;
+    }
+    Ok(())
+}
+
+fn conv(arguments: &Arguments, output: &mut Output) -> Result {
+    let batch = usize::from(arguments.batch);
+    // Input and output channels, taps, height and width, stride.
+    for sizes @ [inputs, outputs, taps, side, stride] in [
+        [3, 64, 7, 224, 2],
+        [64, 64, 1, 56, 1],
+        [64, 64, 3, 56, 1],
+        [64, 256, 1, 56, 1],
+        [128, 128, 3, 28, 1],
+        [256, 256, 3, 14, 1],
+        [512, 512, 3, 7, 1],
+        [1024, 256, 1, 14, 1],
+        [512, 2048, 1, 7, 1],
+    ] {
+        let mut rng = fastrand::Rng::with_seed(0);
+        let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
+        let weight = Tensor::normal(&[outputs, inputs, taps, taps], 1.0, &mut rng);
+        let window = Window::square(stride, taps / 2);
+        let convolve = |tape: &mut Tape<f32>, x: Var, w: Var| ops::conv2d(tape, x, w, None, window);
+        let forward = || {
+            let mut tape = Tape::new();
+            let (x, w) = (tape.constant(x.clone()), tape.constant(weight.clone()));
+            let y = convolve(&mut tape, x, w)?;
+            tape.value(y).cloned()
+        };
+        let y = forward()?;
+        let dy = Tensor::normal(y.shape(), 1.0, &mut rng);
+        let seconds = median(2, 7, || forward().map(|y| drop(black_box(y))))?;
+        let both = median(2, 7, || {
+            let mut tape = Tape::new();
+            let (x, w) = (tape.parameter(x.clone()), tape.parameter(weight.clone()));
+            let y = convolve(&mut tape, x, w)?;
+            tape.backward_from(y, dy.clone()).map(|gradients| drop(black_box(gradients)))
+        })?;
+        let flops = (2 * y.len() * inputs * taps * taps) as f64;
+        output.object(&json!({
+            "conv": sizes,
+            "batch": batch,
+            "fwd_ms": rounded(seconds * 1e3, 2),
+            "fwd_gflops": rounded(flops / seconds / 1e9, 1),
+            "fwdbwd_ms": rounded(both * 1e3, 2),
+            "fwdbwd_gflops": rounded(3.0 * flops / both / 1e9, 1),
+        }))?;
+    }
+    Ok(())
+}
+
+/// A single layer as a network.
+struct Layer {
+    conv: Conv,
+    parameters: Parameters<f32>,
+}
+
+fn layer(arguments: &Arguments, output: &mut Output) -> Result {
+    let (batch, m) = (usize::from(arguments.batch), usize::from(arguments.m));
+    // Input and output channels, taps, height and width.
+    for sizes @ [inputs, outputs, taps, side] in [
+        [64, 64, 3, 56],
+        [128, 128, 3, 28],
+        [256, 256, 3, 14],
+        [512, 512, 3, 7],
+        [1024, 256, 1, 14],
+        [512, 2048, 1, 7],
+    ] {
+        let mut builder = Builder::drawn(arguments.kind.form(Aligned::everywhere()), m, 0);
+        let shape = [outputs, inputs, taps, taps];
+        let conv = builder.conv("conv", shape, Window::square(1, taps / 2), Place::Stage(0))?;
+        let layer = Layer { conv, parameters: builder.finish() };
+        let mut rng = fastrand::Rng::with_seed(0);
+        let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
+        let forward = || {
+            // In training, as the yardstick: lite takes the batch's mean gate.
+            let mut pass = Pass::train(&layer.parameters);
+            let x = pass.input(x.clone());
+            let y = layer.conv.forward(&mut pass, x)?;
+            pass.value(y).cloned()
+        };
+        let dy = Tensor::normal(forward()?.shape(), 1.0, &mut rng);
+        let seconds = median(1, 5, || forward().map(|y| drop(black_box(y))))?;
+        let both = median(1, 5, || {
+            let mut pass = Pass::train(&layer.parameters);
+            // The gradient of the input is wanted too.
+            let x = pass.tape().parameter(x.clone());
+            let y = layer.conv.forward(&mut pass, x)?;
+            pass.tape().backward_from(y, dy.clone()).map(|gradients| drop(black_box(gradients)))
+        })?;
+        output.object(&json!({
+            "layer": sizes,
+            "kind": arguments.kind.name(),
+            "m": m,
+            "batch": batch,
+            "fwd_ms": rounded(seconds * 1e3, 2),
+            "fwdbwd_ms": rounded(both * 1e3, 2),
+        }))?;
+    }
+    Ok(())
+}
+
+fn network(arguments: &Arguments, output: &mut Output) -> Result {
+    let &Arguments { what, kind, depth, batch, size, m, runs } = arguments;
+    let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
+    let builder = Builder::drawn(kind.form(Aligned::default()), m.into(), 0);
+    let mut network = Resnet::<f32>::new(&architecture, builder)?;
+    let mut rng = fastrand::Rng::with_seed(0);
+    let (n, side) = (usize::from(batch), usize::from(size));
+    let images = Tensor::normal(&[n, 3, side, side], 1.0, &mut rng);
+    let labels: Vec<usize> = (0..n).map(|_| rng.usize(..100)).collect();
+    let indices: Vec<usize> = (0..n).collect();
+    let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+    let (name, seconds) = match what {
+        What::Infer => {
+            let seconds = median(1, runs.into(), || {
+                let mut pass = Pass::evaluate(network.parameters());
+                let x = pass.input(images.clone());
+                let y = network.forward(&mut pass, x)?;
+                pass.value(y).map(|y| drop(black_box(y.clone())))
+            })?;
+            ("infer", seconds)
+        }
+        _ => {
+            let seconds = median(1, runs.into(), || {
+                let batch = Batch { images: images.clone(), labels: &labels, indices: &indices };
+                train_step(&mut network, &mut optimizer, batch, 0.0, 1e-3).map(drop)
+            })?;
+            ("step", seconds)
+        }
+    };
+    output.object(&json!({
+        "what": name,
+        "depth": depth,
+        "kind": kind.name(),
+        "m": m,
+        "batch": batch,
+        "size": size,
+        "seconds": rounded(seconds, 3),
+        "images_per_s": rounded(f64::from(batch) / seconds, 2),
+        "peak_mib": peak_mib(),
+    }))
+}
+
+/// The median of `runs` times in seconds, after some runs that do not count.
+fn median(
+    warmup: usize,
+    runs: usize,
+    mut work: impl FnMut() -> zoo_tuning::Result<()>,
+) -> zoo_tuning::Result<f64> {
+    (0..warmup).try_for_each(|_| work())?;
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let begun = Instant::now();
+        work()?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+/// The most memory that this process had, where the system tells.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some((kib + 512) / 1024)
+}

@@ -1,0 +1,112 @@
+//! Progress of a run: a bar on a terminal, plain lines elsewhere; and Ctrl-C.
+
+use super::output::{Result, message};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use zoo_tuning::Error;
+use zoo_tuning::train::{Event, Observer};
+
+/// How often Ctrl-C was pressed.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on, Ctrl-C is only counted; twice, it ends the program.
+pub fn catch_interrupts() -> Result {
+    static HANDLER: OnceLock<()> = OnceLock::new();
+    if HANDLER.set(()).is_ok() {
+        ctrlc::set_handler(|| {
+            if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
+                // The last checkpoint is whole, whatever is being written now.
+                std::process::exit(130);
+            }
+        })
+        .map_err(|error| Error::config("Ctrl-C", error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTS.load(Ordering::Relaxed) > 0
+}
+
+/// Shows a run on the standard error output.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    steps: u64,
+    accuracy: Option<f64>,
+    /// When the last plain line was written.
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    /// From now on, Ctrl-C stops the run after its step; twice, at once.
+    pub fn new() -> Result<Self> {
+        catch_interrupts()?;
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{msg:24!} {bar:24} {pos}/{len} {elapsed} (left {eta})";
+            bar.set_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Ok(Self { bar, steps: 0, accuracy: None, shown: None })
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn note(&mut self, event: &Event) {
+        match *event {
+            Event::Phase(phase) => match &self.bar {
+                Some(bar) => bar.set_message(phase.to_owned()),
+                None => message(phase),
+            },
+            Event::Begin { step, steps } => {
+                self.steps = steps;
+                match &self.bar {
+                    Some(bar) => {
+                        bar.set_length(steps);
+                        bar.set_position(step);
+                        bar.reset_eta();
+                    }
+                    None if step > 0 => message(format!("going on after step {step} of {steps}")),
+                    None => {}
+                }
+            }
+            Event::Step { step, epoch, loss, rate } => {
+                let accuracy = self
+                    .accuracy
+                    .map_or(String::new(), |a| format!(", accuracy {:.2} %", 100.0 * a));
+                if let Some(bar) = &self.bar {
+                    bar.set_position(step);
+                    bar.set_message(format!("loss {loss:.4}{accuracy}"));
+                } else if step == self.steps
+                    || self.shown.is_none_or(|at| at.elapsed() >= Duration::from_secs(1))
+                {
+                    message(format!(
+                        "step {step} of {}, epoch {epoch}: loss {loss:.4}, rate {rate:.3e}{accuracy}",
+                        self.steps
+                    ));
+                    self.shown = Some(Instant::now());
+                }
+            }
+            Event::Validated { accuracy, .. } => self.accuracy = Some(accuracy),
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        interrupted()
+    }
+}

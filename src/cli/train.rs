@@ -1,0 +1,277 @@
+//! `train`: tunes a zoo to a target task.
+
+use super::output::{self, Output, Result, message};
+use super::progress::Progress;
+use clap::Args;
+use clap::builder::{BoolishValueParser, PossibleValuesParser};
+use serde::Serialize;
+use std::path::PathBuf;
+use toml::Table;
+use zoo_tuning::Error;
+use zoo_tuning::nn::Architecture;
+use zoo_tuning::train::config::{
+    AugmentationName, FormName, GateName, OptimizerName, Preset, ScheduleName, Start,
+};
+use zoo_tuning::train::{Config, Run};
+
+/// Tune a zoo of pretrained networks to a target task.
+///
+/// A run is recorded in a folder: config.toml (complete, re-runnable), metrics.jsonl,
+/// checkpoint.safetensors, and at the end model.safetensors and summary.json. A run that was
+/// stopped, even by kill -9, goes on with --resume and ends with the same bits.
+#[derive(Args)]
+#[command(after_help = "\
+Every option is also a key of the configuration file, with _ for -; an option is over the file,
+the file over presets, presets over the defaults.
+
+Examples:
+  zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz \\
+      --shots 20 --epochs 40 --out run
+  zoo-tuning train --resume run
+  zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-2
+  zoo-tuning train --zoo resnet50-*.safetensors --architecture resnet50 --data photos/ \\
+      --preset released,paper --out run-3")]
+pub struct Arguments {
+    /// A configuration in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder to record the run in; new or empty
+    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["config", "out", "Settings"])]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// The keys of [`Config`], and `preset`.
+#[derive(Args, Serialize)]
+struct Settings {
+    /// Settings that belong together; those of several are combined
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Preset::NAMES), help_heading = "Sources and method")]
+    preset: Option<Vec<String>>,
+    /// The pretrained networks: files of one architecture
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Sources and method")]
+    zoo: Option<Vec<PathBuf>>,
+    /// What becomes of them: one is tuned, their mean, a zoo gated per sample or per batch, or
+    /// nothing [default: lite]
+    #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES), help_heading = "Sources and method")]
+    form: Option<String>,
+    /// The networks' architecture [default: as their files say]
+    #[arg(long, value_parser = PossibleValuesParser::new(Architecture::NAMES), help_heading = "Sources and method")]
+    architecture: Option<String>,
+    /// Whether the channels of the sources are brought into one order first [default: matched]
+    #[arg(long, value_parser = PossibleValuesParser::new(Start::NAMES), help_heading = "Sources and method")]
+    start: Option<String>,
+    /// Whether gates begin near the source that fits best [default: on]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    gate_prior: Option<bool>,
+    /// How near: the bias of that source's score [default: 2.5]
+    #[arg(
+        long,
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "Sources and method"
+    )]
+    gate_prior_strength: Option<f64>,
+    /// What makes weights of a gate's scores [default: softmax]
+    #[arg(long, value_parser = PossibleValuesParser::new(GateName::NAMES), help_heading = "Sources and method")]
+    gate: Option<String>,
+    /// Whether the kernels of the first convolution are aligned [default: on]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    align_stem: Option<bool>,
+    /// Stages whose kernels are aligned, counted from 1 [default: 3,4]
+    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Sources and method")]
+    align_stages: Option<Vec<usize>>,
+    /// Whether 1x1 kernels are aligned there too [default: off]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    align_pointwise: Option<bool>,
+    /// Whether shortcuts are gated per sample even in lite, as in the release; such a network
+    /// does not collapse [default: off]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Sources and method")]
+    shortcuts_per_sample: Option<bool>,
+
+    /// Labelled images: a folder with a folder for each class, the digits of UCI as .csv or
+    /// .csv.gz, or a folder of MNIST
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    data: Option<PathBuf>,
+    /// Train on so many images of each class only
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    shots: Option<usize>,
+    /// Share of the images that accuracy is measured on while training [default: 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    validation: Option<f64>,
+    /// Share of the images that accuracy is measured on once, at the end [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    test: Option<f64>,
+    /// Height and width that the network sees [default: that of the sources]
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    size: Option<usize>,
+    /// Height and width that images are resized to before the middle part is taken
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    resize: Option<usize>,
+    /// 1 for grey, 3 for colour [default: as the sources]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    channels: Option<usize>,
+    /// Subtracted from values of 0 to 1, for each channel [default: as the sources]
+    #[arg(
+        long,
+        value_name = "X",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        help_heading = "Data"
+    )]
+    mean: Option<Vec<f32>>,
+    /// Divided by then, for each channel [default: as the sources]
+    #[arg(long, value_name = "X", value_delimiter = ',', help_heading = "Data")]
+    deviation: Option<Vec<f32>>,
+    /// How training images are changed at random: not, moved by up to a sixteenth, or a random
+    /// part, mirrored or not [default: shift]
+    #[arg(long, value_parser = PossibleValuesParser::new(AugmentationName::NAMES), help_heading = "Data")]
+    augmentation: Option<String>,
+
+    /// Passes over the training images [default: 20]
+    #[arg(long, value_name = "N", conflicts_with = "steps", help_heading = "Training")]
+    epochs: Option<u64>,
+    /// Steps, instead of epochs
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    steps: Option<u64>,
+    /// Images of a step [default: 32]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch: Option<usize>,
+    /// The optimizer [default: sgd]
+    #[arg(long, value_parser = PossibleValuesParser::new(OptimizerName::NAMES), help_heading = "Training")]
+    optimizer: Option<String>,
+    /// The learning rate [default: 0.01]
+    #[arg(
+        long,
+        visible_alias = "lr",
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    learning_rate: Option<f64>,
+    /// Share of the velocity that sgd keeps [default: 0.9]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    momentum: Option<f64>,
+    /// Whether sgd looks ahead [default: on]
+    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(), help_heading = "Training")]
+    nesterov: Option<bool>,
+    /// How the learning rate falls [default: cosine]
+    #[arg(long, value_parser = PossibleValuesParser::new(ScheduleName::NAMES), help_heading = "Training")]
+    schedule: Option<String>,
+    /// Steps over which the learning rate first rises [default: 0]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    warmup: Option<usize>,
+    /// Steps at which schedule step lowers the learning rate
+    #[arg(long, value_name = "STEP", value_delimiter = ',', help_heading = "Training")]
+    milestones: Option<Vec<usize>>,
+    /// What it is multiplied with there [default: 0.1]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    factor: Option<f64>,
+    /// Share of the target that goes to all classes alike [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
+    label_smoothing: Option<f64>,
+    /// Weight decay [default: 0.0005]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    weight_decay: Option<f64>,
+    /// Learning rate of kernels and batch norms, as a multiple; 0 freezes them [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    backbone_rate: Option<f64>,
+    /// The same of the alignment [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    alignment_rate: Option<f64>,
+    /// The same of the gates [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    gate_rate: Option<f64>,
+    /// The same of the classifier [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    head_rate: Option<f64>,
+    /// Weight decay of kernels and batch norms [default: --weight-decay]
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    backbone_decay: Option<f64>,
+    /// The same of the alignment
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    alignment_decay: Option<f64>,
+    /// The same of the gates
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    gate_decay: Option<f64>,
+    /// The same of the classifier
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    head_decay: Option<f64>,
+    /// Seed of everything that is drawn; the same seed gives the same bits [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    seed: Option<u64>,
+
+    /// Steps between two lines of metrics.jsonl [default: 1]
+    #[arg(long, value_name = "STEPS", help_heading = "Record")]
+    log_every: Option<u64>,
+    /// Steps between two measurements of accuracy; 0 is once an epoch [default: 0]
+    #[arg(long, value_name = "STEPS", help_heading = "Record")]
+    validate_every: Option<u64>,
+    /// Steps between two checkpoints [default: 100]
+    #[arg(long, value_name = "STEPS", help_heading = "Record")]
+    checkpoint_every: Option<u64>,
+}
+
+pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
+    let Arguments { config, out, resume, settings } = arguments;
+    let mut run = match (resume, out) {
+        (Some(folder), _) => Run::resume(folder)?,
+        (None, Some(folder)) => {
+            let flags = Table::try_from(&settings)
+                .map_err(|error| Error::config("arguments", error.to_string()))?;
+            Run::create(folder, Config::read(config.as_deref(), flags)?)?
+        }
+        // clap asks for one of them.
+        (None, None) => return Err(Error::config("out", "is missing").into()),
+    };
+    output::use_threads(threads.or(run.config().threads))?;
+    if run.is_finished() {
+        message(format!("the run in {} is finished; nothing to do", run.folder().display()));
+        return Ok(());
+    }
+    let mut progress = Progress::new()?;
+    let result = run.train(&mut progress);
+    progress.finish();
+    let summary = result?;
+    if output.json {
+        return output.object(&summary);
+    }
+    let percent = |share: Option<f64>| share.map(|share| format!("{:.2} %", 100.0 * share));
+    output.line(format!(
+        "{}: {} parameters",
+        run.model_file().display(),
+        output::count(summary.parameters as u64)
+    ))?;
+    if let Some(accuracy) = percent(summary.validation_accuracy) {
+        output.line(format!(
+            "accuracy on {} validation images: {accuracy}",
+            summary.validation_samples
+        ))?;
+    }
+    if let Some(accuracy) = percent(summary.test_accuracy) {
+        output.line(format!("accuracy on {} test images: {accuracy}", summary.test_samples))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, Command};
+
+    #[test]
+    fn every_key_is_a_flag_and_every_flag_a_key() {
+        let command = Settings::augment_args(Command::new("train"));
+        let mut flags: Vec<String> =
+            command.get_arguments().map(|flag| flag.get_id().to_string()).collect();
+        let mut keys = Config::keys();
+        // One is an option of every command, the other names several keys.
+        keys.retain(|key| key != "threads");
+        flags.retain(|flag| flag != "preset");
+        (keys.sort(), flags.sort());
+        assert_eq!(flags, keys);
+    }
+}

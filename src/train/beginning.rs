@@ -1,0 +1,202 @@
+//! What a run begins with: from the sources to the network before its first step.
+
+use super::config::{FormName, Start};
+use super::{Config, Data, Input};
+use crate::nn::{Architecture, Blueprint, Builder, Form, Head, Pass, Resnet};
+use crate::start;
+use crate::tensor::{State, Tensor};
+use crate::zoo::{Checkpoint, Zoo};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Samples on which the sources are scored, at most.
+const SCORED: usize = 2000;
+
+/// Pixels of the images by which channels are matched, at most: activations of all of them are
+/// in memory at once.
+const MATCHED_PIXELS: usize = 1 << 21;
+
+/// The sources of a run and what they say of themselves.
+pub(super) struct Sources {
+    pub states: Vec<State<f32>>,
+    /// With the classes of the first source.
+    pub architecture: Architecture,
+    /// What the sources expect their images to be.
+    pub input: Input,
+}
+
+impl Sources {
+    /// Opens the files of `config`.
+    ///
+    /// # Errors
+    /// If they cannot be read, form no zoo, or do not say what they are.
+    pub fn open(config: &Config) -> Result<Self> {
+        let files = match config.form {
+            // The files are not used, but may say what the architecture is.
+            FormName::Scratch => config.zoo.iter().take(1).collect::<Vec<_>>(),
+            _ => config.zoo.iter().collect(),
+        };
+        let name = config.architecture.as_deref();
+        if files.is_empty() {
+            let problem = "a run from scratch needs its name";
+            let name = name.ok_or_else(|| Error::config("architecture", problem))?;
+            let architecture = Architecture::named(name, config.channels.unwrap_or(1), 1)?;
+            let input = Input::usual(&architecture);
+            return Ok(Self { states: vec![], architecture, input });
+        }
+        let zoo = Zoo::open_except(&files, &["fc."])?;
+        let states = zoo.sources().iter().map(State::mapped).collect::<Result<Vec<_>>>()?;
+        let mut known: Option<(Architecture, Input)> = None;
+        for (source, state) in zoo.sources().iter().zip(&states) {
+            let architecture = architecture_of(source, state, name)?;
+            let origin = source.path().display().to_string();
+            let input = Input::from_metadata(&origin, source.metadata(), &architecture)?;
+            match &known {
+                None => known = Some((architecture, input)),
+                Some((first, _)) if first.name != architecture.name => {
+                    let problem = format!(
+                        "{origin} is a {}, but {} a {}",
+                        architecture.name,
+                        files[0].display(),
+                        first.name
+                    );
+                    return Err(Error::config("zoo", problem));
+                }
+                Some((_, first)) => {
+                    let chosen = config.mean.is_some() && config.deviation.is_some();
+                    let same = (&first.mean, &first.deviation) == (&input.mean, &input.deviation);
+                    if !chosen && !same {
+                        let problem = format!(
+                            "{origin} was trained with another normalisation than {}; choose one",
+                            files[0].display()
+                        );
+                        return Err(Error::config("mean and deviation", problem));
+                    }
+                }
+            }
+        }
+        let (architecture, input) = known.unwrap_or_else(|| unreachable!("there is a file"));
+        let states = if config.form == FormName::Scratch { vec![] } else { states };
+        let fits = states.is_empty() || config.channels.is_none_or(|c| c == architecture.channels);
+        if !fits {
+            let problem = format!("the sources see {} channels", architecture.channels);
+            return Err(Error::config("channels", problem));
+        }
+        if let (true, Some(channels)) = (states.is_empty(), config.channels) {
+            let architecture = Architecture { channels, ..architecture };
+            let usual = Input::usual(&architecture);
+            let input = Input { size: input.size, resize: input.resize, ..usual };
+            return Ok(Self { states, architecture, input });
+        }
+        Ok(Self { states, architecture, input })
+    }
+}
+
+fn architecture_of(
+    source: &Checkpoint,
+    state: &State<f32>,
+    name: Option<&str>,
+) -> Result<Architecture> {
+    if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
+        let problem = format!("is a {form} network; a source is a plain one (see collapse)");
+        return Err(Error::config(source.path().display().to_string(), problem));
+    }
+    match name.or(source.metadata().get("architecture").map(String::as_str)) {
+        Some(name) => Architecture::of(name, state),
+        // Says how to name the architecture.
+        None => Blueprint::from_metadata(&source.path().display().to_string(), &BTreeMap::new())
+            .map(|blueprint| blueprint.architecture),
+    }
+}
+
+/// The network before its first step.
+pub(super) struct Beginning {
+    pub blueprint: Blueprint,
+    pub network: Resnet<f32>,
+    /// What the sources scored on the target, if they were asked.
+    pub scores: Vec<f64>,
+}
+
+/// Makes the network of `config` out of `sources`, by a look at the images `training`.
+pub(super) fn begin(
+    config: &Config,
+    mut sources: Sources,
+    data: &Data,
+    training: &[usize],
+    mut note: impl FnMut(&str),
+) -> Result<Beginning> {
+    let architecture = Architecture { classes: data.classes().len(), ..sources.architecture };
+    let several = sources.states.len() > 1;
+    let match_them = several && config.start == Start::Matched;
+    let prior = config.gate_prior && matches!(config.form, FormName::Zoo | FormName::Lite);
+    let mut scores = vec![];
+    if match_them || (several && prior) {
+        note("scoring the sources");
+        let spread = spread(training, SCORED);
+        for source in &sources.states {
+            scores.push(score(&architecture, source, data, &spread)?);
+        }
+    }
+    if match_them {
+        note("matching the sources");
+        let pixels = sources.input.size.max(1).saturating_pow(2);
+        let spread = spread(training, (MATCHED_PIXELS / pixels).clamp(8, 512));
+        let images = data.in_order(Some(&spread), spread.len())?.batch(0)?.images;
+        let reference = start::prior::best(&scores).unwrap_or(0);
+        sources.states = start::matched(&architecture, &sources.states, reference, &images)?;
+    }
+    let bias = (prior && several).then(|| start::gate_bias(&scores, config.gate_prior_strength));
+    let form = config.form(bias);
+    let builder = if sources.states.is_empty() {
+        Builder::fresh(config.seed)
+    } else {
+        Builder::from_sources(&sources.states, form.clone(), config.seed)?
+    };
+    let network = Resnet::new(&architecture, builder)?;
+    let count = if form == Form::Plain { 1 } else { sources.states.len() };
+    Ok(Beginning { blueprint: Blueprint { architecture, form, sources: count }, network, scores })
+}
+
+/// At most so many of the indices, evenly spread: data is often sorted by class.
+fn spread(indices: &[usize], most: usize) -> Vec<usize> {
+    let count = indices.len().min(most);
+    (0..count).map(|k| indices[k * indices.len() / count]).collect()
+}
+
+/// Leave-one-out accuracy of a ridge classifier on a source's frozen features.
+fn score(
+    architecture: &Architecture,
+    source: &State<f32>,
+    data: &Data,
+    indices: &[usize],
+) -> Result<f64> {
+    const BATCH: usize = 64;
+    let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
+    let network = Resnet::new(architecture, builder.head(Head::Fresh))?;
+    let loader = data.in_order(Some(indices), BATCH)?;
+    let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
+    for step in 0..loader.batches_per_epoch() as u64 {
+        let batch = loader.batch(step)?;
+        let mut pass = Pass::evaluate(crate::nn::Network::parameters(&network));
+        let x = pass.input(batch.images);
+        let features = network.features(&mut pass, x)?;
+        let features = pass.value(features)?;
+        [_, columns] = features.dims("score", "features", "[N, D]")?;
+        values.extend_from_slice(features.as_slice());
+        labels.extend(batch.labels);
+    }
+    let features = Tensor::new(&[labels.len(), columns], values)?;
+    start::leave_one_out_accuracy(&features, &labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn indices_are_spread_evenly() {
+        assert_eq!(spread(&[1, 2, 3, 4, 5, 6], 3), [1, 3, 5]);
+        assert_eq!(spread(&[1, 2], 3), [1, 2]);
+        assert!(spread(&[], 3).is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! Three steps of training against PyTorch.
+//!
+//! The numbers come from `tests/golden/steps.py`, which was run once; nothing here needs
+//! PyTorch. Losses, the logits after training, and every parameter and buffer are compared,
+//! relative to the largest value of the tensor in question.
+
+use zoo_tuning::nn::*;
+use zoo_tuning::ops::{self, GateFunction};
+use zoo_tuning::optim::{Group, Groups, Optimizer, Rule};
+use zoo_tuning::tensor::{Element, State, Tensor};
+use zoo_tuning::{Result, zoo::Checkpoint};
+
+const SMOOTHING: f64 = 0.1;
+const DECAY: f64 = 5e-4;
+
+/// The networks of the script: two stages of one block each, four channels wide.
+fn architecture(name: &str) -> Architecture {
+    let (block, stem) = match name {
+        "basic" => (Block::Basic, Stem::Small),
+        _ => (Block::Bottleneck, Stem::Imagenet),
+    };
+    let depths = vec![1, 1];
+    Architecture { name: "resnet_small", block, depths, width: 4, stem, channels: 3, classes: 5 }
+}
+
+fn fixture<T: Element>() -> State<T> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/steps.safetensors");
+    State::mapped(&Checkpoint::open(path).unwrap()).unwrap()
+}
+
+/// What the fixture's single precision permits, and the rounding of training in it.
+fn tolerance<T: Element>() -> f64 {
+    if size_of::<T>() == 4 { 1e-4 } else { 1e-6 }
+}
+
+fn assert_close<T: Element>(found: &Tensor<T>, expected: &Tensor<T>, what: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let largest = expected.as_slice().iter().fold(0.0f64, |a, b| a.max(b.widen().abs()));
+    for (at, (found, expected)) in found.as_slice().iter().zip(expected.as_slice()).enumerate() {
+        let error = (found.widen() - expected.widen()).abs();
+        // A comparison that a NaN fails.
+        let close = error <= tolerance::<T>() * largest;
+        assert!(close, "{what}[{at}] is {found:?}, PyTorch has {expected:?}");
+    }
+}
+
+/// The network as it starts from its sources, with what the script drew.
+fn started<T: Element>(name: &str, form: Form, fixture: &State<T>) -> Result<Resnet<T>> {
+    let architecture = architecture(name);
+    let count = if form == Form::Plain { 1 } else { 3 };
+    let sources: Vec<_> =
+        (0..count).map(|i| fixture.below(&format!("{name}.source{i}."))).collect();
+    let mut network = Resnet::new(&architecture, Builder::from_sources(&sources, form, 0)?)?;
+    let mut state = network.parameters().state("the start");
+    for (key, tensor) in fixture.below(&format!("{name}.start.")).tensors {
+        // A plain network takes the head only.
+        if state.tensors.contains_key(&key) {
+            state.insert(key, tensor);
+        }
+    }
+    network.parameters_mut().load(&state)?;
+    Ok(network)
+}
+
+fn check<T: Element>(variant: &str, name: &str, form: Form, rule: Rule) -> Result<()> {
+    let fixture = fixture::<T>();
+    let labels = fixture.get("labels")?.as_slice().iter().map(|v| v.widen() as usize);
+    let labels: Vec<usize> = labels.collect();
+    let rates = if rule == Rule::SGD { [0.05, 0.05, 0.005] } else { [0.002, 0.002, 0.0002] };
+    let group = |rate| Group { rate, decay: DECAY };
+    let groups =
+        Groups { backbone: group(1.0), alignment: group(2.0), gate: group(5.0), head: group(10.0) };
+    let mut network = started(name, form, &fixture)?;
+    let mut optimizer = Optimizer::new(rule, groups);
+    let mut losses = Vec::new();
+    for rate in rates {
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.input(fixture.get("images")?.clone());
+        let logits = network.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), logits, &labels, SMOOTHING)?;
+        losses.push(pass.value(loss)?.item()?);
+        let step = pass.backward(loss)?;
+        optimizer.step(network.parameters_mut(), step, rate);
+    }
+    let expected = fixture.below(&format!("{variant}."));
+    assert_close(&Tensor::new(&[3], losses)?, expected.get("losses")?, variant);
+
+    let end = expected.below("end.");
+    let parameters = network.parameters();
+    assert_eq!(parameters.len(), end.tensors.len(), "{variant}: nothing is left out");
+    for id in parameters.ids() {
+        let key = parameters.name(id);
+        assert_close(parameters.value(id), end.get(key)?, &format!("{variant}: {key}"));
+    }
+
+    let mut pass = Pass::evaluate(parameters);
+    let x = pass.input(fixture.get("unseen")?.clone());
+    let logits = network.forward(&mut pass, x)?;
+    assert_close(pass.value(logits)?, expected.get("logits")?, &format!("{variant}: logits"));
+    Ok(())
+}
+
+/// In both precisions.
+fn check_both(variant: &str, name: &str, form: Form, rule: Rule) -> Result<()> {
+    check::<f64>(variant, name, form.clone(), rule)?;
+    check::<f32>(variant, name, form, rule)
+}
+
+fn mixing(function: GateFunction) -> Mixing {
+    Mixing { function, aligned: Aligned::everywhere(), ..Mixing::default() }
+}
+
+#[test]
+fn zoo() -> Result<()> {
+    let [softmax, sigmoid] =
+        [GateFunction::Softmax, GateFunction::Sigmoid].map(|f| Form::Zoo(mixing(f)));
+    check_both("zoo_softmax", "basic", softmax.clone(), Rule::SGD)?;
+    check_both("zoo_sigmoid", "basic", sigmoid, Rule::SGD)?;
+    check_both("zoo_adam", "basic", softmax.clone(), Rule::ADAM)?;
+    check_both("zoo_bottleneck", "bottleneck", softmax, Rule::SGD)
+}
+
+#[test]
+fn lite() -> Result<()> {
+    let [softmax, sigmoid] =
+        [GateFunction::Softmax, GateFunction::Sigmoid].map(|f| Form::Lite(mixing(f)));
+    check_both("lite_softmax", "basic", softmax.clone(), Rule::SGD)?;
+    check_both("lite_sigmoid", "basic", sigmoid.clone(), Rule::SGD)?;
+    check_both("lite_adam", "basic", sigmoid, Rule::ADAM)?;
+    check_both("lite_bottleneck", "bottleneck", softmax, Rule::SGD)
+}
+
+#[test]
+fn plain() -> Result<()> {
+    check_both("plain", "basic", Form::Plain, Rule::SGD)
+}
+
+/// Torchvision's own networks, whose files are too large to be kept here. First
+/// `python tests/golden/torchvision_by_hand.py FOLDER`, then
+/// `ZOO_TORCHVISION=FOLDER cargo test --test golden_steps -- --ignored --nocapture`.
+#[test]
+#[ignore = "needs files that tests/golden/torchvision_by_hand.py writes"]
+fn torchvision() -> Result<()> {
+    let folder = std::env::var("ZOO_TORCHVISION").expect("ZOO_TORCHVISION is set");
+    for name in ["resnet18", "resnet34", "resnet50"] {
+        let read = |file: String| -> Result<State<f32>> {
+            State::mapped(&Checkpoint::open(format!("{folder}/{file}.safetensors"))?)
+        };
+        let (state, golden) = (read(name.to_owned())?, read(format!("{name}.logits"))?);
+        let architecture = Architecture::of(name, &state)?;
+        let network = Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)?;
+        for (mode, mut pass) in [
+            ("evaluation", Pass::evaluate(network.parameters())),
+            ("training", Pass::train(network.parameters())),
+        ] {
+            let x = pass.input(golden.get("images")?.clone());
+            let y = network.forward(&mut pass, x)?;
+            let (found, expected) = (pass.value(y)?, golden.get(mode)?);
+            assert_eq!(found.shape(), expected.shape());
+            let pairs = found.as_slice().iter().zip(expected.as_slice());
+            let error = pairs.fold(0.0f32, |a, (f, e)| a.max((f - e).abs()));
+            let largest = expected.as_slice().iter().fold(0.0f32, |a, v| a.max(v.abs()));
+            println!("{name}, {mode}: {:.1e} of the largest logit", error / largest);
+            assert!(error <= 1e-4 * largest, "{name}, {mode}");
+        }
+    }
+    Ok(())
+}
