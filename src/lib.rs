@@ -27,7 +27,7 @@
 //! let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
 //!
 //! let mut pass = Pass::train(network.parameters()); // one step, of as many as you like
-//! let x = pass.input(images); // `[N, 1, H, W]`
+//! let x = pass.input(images); // [N, 1, H, W]
 //! let logits = network.forward(&mut pass, x)?;
 //! let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.0)?;
 //! let step = pass.backward(loss)?;
@@ -58,7 +58,8 @@
 //! every sample `n`; softmax by default, a sigmoid in the authors' released code:
 //!
 //! ```text
-//! g[n, :] = softmax(W2 relu(W1 mean_hw(x[n])) + b2)      W1: [C/4 + 1, C]   W2: [m, C/4 + 1]
+//! g[n, :] = softmax(W2 relu(W1 mean_hw(x[n])) + b2)
+//!           W1: [C/4 + 1, C]   W2: [m, C/4 + 1]   b2: [m]
 //! ```
 //!
 //! **Aggregation.** Every sample is convolved with a kernel of its own
