@@ -1,4 +1,155 @@
-//! Zoo-Tuning from scratch: see the README.
+//! Tunes a whole zoo of pretrained networks to one task.
+//!
+//! Zoo-Tuning ("Adaptive Transfer from A Zoo of Models", Shu et al., ICML 2021) takes several
+//! pretrained networks of one architecture, the *zoo*, and a *target* task. It does not run
+//! them side by side: in every layer it *aggregates* their kernels into one, so that a forward
+//! pass costs about what one network costs. This crate is the method, and below it a tensor
+//! engine that was made for it: reverse-mode differentiation, convolutions, memory-mapped
+//! checkpoints, optimizers, in Rust alone.
+//!
+//! # A zoo in ten lines
+//!
+//! ```
+//! use zoo_tuning::collapse::collapse;
+//! use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+//! use zoo_tuning::optim::{Groups, Optimizer, Rule};
+//! use zoo_tuning::{Result, ops, tensor::State, tensor::Tensor, zoo::Zoo};
+//!
+//! # fn main() -> Result<()> {
+//! # let images = Tensor::<f32>::full(&[4, 1, 16, 16], 0.5);
+//! # let labels = [3, 1, 4, 1];
+//! let files = ["data/zoo/as_is.safetensors", "data/zoo/rotated.safetensors"];
+//! let zoo = Zoo::open_except(&files, &["fc."])?; // mapped, not read; heads may differ
+//! let sources = zoo.sources().iter().map(State::mapped).collect::<Result<Vec<_>>>()?;
+//! let architecture = Architecture::named("resnet_small", 1, 10)?;
+//! let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
+//! let mut network = Resnet::<f32>::new(&architecture, builder)?;
+//! let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+//!
+//! let mut pass = Pass::train(network.parameters()); // one step, of as many as you like
+//! let x = pass.input(images); // [N, 1, H, W]
+//! let logits = network.forward(&mut pass, x)?;
+//! let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.0)?;
+//! let step = pass.backward(loss)?;
+//! optimizer.step(network.parameters_mut(), step, 0.01);
+//!
+//! let plain = collapse(&network)?; // one network of the size of one source
+//! # assert!(plain.parameters().count() < network.parameters().count() / 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! More, in the order of a tutorial, is in the folder `examples`.
+//!
+//! # The method
+//!
+//! One convolution of the target network, with input `x` of shape `[N, C, H, W]`. Source `i`
+//! of `m` holds a pretrained kernel `W_i` of shape `[O, C, k, k]`.
+//!
+//! **Channel alignment.** Sources learned their channels in different orders. So each kernel is
+//! mixed over its output channels by a matrix `T_i` of shape `[O, O]`, which starts as the
+//! identity ([`ops::align`]; [`nn::Aligned`] says in which layers):
+//!
+//! ```text
+//! A_i[o, c, :, :] = sum_p T_i[o, p] W_i[p, c, :, :]
+//! ```
+//!
+//! **Gate.** From the layer's own input: how much to take of each source ([`ops::gate`]), for
+//! every sample `n`; softmax by default, a sigmoid in the authors' released code:
+//!
+//! ```text
+//! g[n, :] = softmax(W2 relu(W1 mean_hw(x[n])) + b2)
+//!           W1: [C/4 + 1, C]   W2: [m, C/4 + 1]   b2: [m]
+//! ```
+//!
+//! **Aggregation.** Every sample is convolved with a kernel of its own
+//! ([`ops::aggregated_conv2d`]); the kernels of a batch are never all in memory:
+//!
+//! ```text
+//! y[n] = conv(x[n], sum_i g[n, i] A_i)
+//! ```
+//!
+//! `W_i`, `T_i` and the gate are trained together, by the loss of the target task alone.
+//!
+//! **Lite.** One gate for the whole batch, hence one kernel ([`nn::Form::Lite`]); beside it an
+//! exponential moving average of the gate, bias-corrected, so that it is right from the first
+//! step on ([`nn::GateAverage`]). At inference the average is the gate:
+//!
+//! ```text
+//! g    = mean_n g[n, :]                       y = conv(x, sum_i g[i] A_i)
+//! s_t  = (1 - a) s_(t-1) + a g_t              s_0 = 0, a = 0.1
+//! v_t  = (1 - a) v_(t-1) + a                  v_0 = 0
+//! EMA  = s_t / v_t
+//! ```
+//!
+//! **Collapse.** That gate depends on no input, so alignment and aggregation can be done once,
+//! and the zoo becomes a plain network of the size of one source, under torchvision's names
+//! ([`mod@collapse`]). A full zoo has another kernel for every sample; it does not collapse:
+//!
+//! ```text
+//! K = sum_i EMA[i] T_i W_i
+//! ```
+//!
+//! Two starts are ours and not the paper's. Both look only at the target's training samples,
+//! and both mend the same thing: the mean of kernels whose channels are in different orders
+//! knows less than each of them.
+//!
+//! **Matched start** ([`start::matched`]). For every set of channels that must share an order,
+//! `a_p` are the activations of channel `p` over all samples and positions, in a reference
+//! source and in source `i`. The best permutation `P` of the channels (an assignment problem)
+//! is applied to source `i`, which computes just what it computed before:
+//!
+//! ```text
+//! P = argmax_P sum_p correlation(a_p of the reference, a_P(p) of source i)
+//! ```
+//!
+//! **Gate prior** ([`start::gate_bias`]). The score of a source is the leave-one-out accuracy of
+//! a ridge classifier on its frozen features, in closed form. The gate then starts with
+//!
+//! ```text
+//! W2 = 0      b2[i] = 2.5 for the source with the best score, 0 for the others
+//! ```
+//!
+//! # The rooms
+//!
+//! A module imports only from those above it, in the order in which data flows:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`error`](mod@error) | the one [`Error`]: what was expected, what was found, where, what to do |
+//! | [`zoo`] | checkpoints, memory-mapped, checked against each other |
+//! | [`tensor`] | values and a shape; owned, or where they lie in a file; `f32` or `f64` |
+//! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools |
+//! | [`tape`] | reverse-mode differentiation, one loop |
+//! | [`ops`] | differentiable operations, one per file; [`gradcheck`] checks them |
+//! | [`nn`] | layers and networks; a network is defined once, for all its forms |
+//! | [`start`] | what a zoo begins with: matched channels, a prior of the gates |
+//! | [`optim`] | SGD, Adam, parameter groups, schedules |
+//! | [`mod@collapse`] | a lite network becomes a plain one |
+//! | [`export`] | checkpoints, written in whole or not at all |
+//! | `dataset` | readers, transforms, the loader (feature `cli`) |
+//! | `train` | steps, runs, what they measure and keep (feature `cli`) |
+//! | `demo` | the main job, on data inside of the repository (feature `cli`) |
+//! | `report` | its result as one page of HTML (feature `cli`) |
+//!
+//! # Features
+//!
+//! - `cli`, on by default: everything that the program `zoo-tuning` needs beyond the library.
+//!   With `default-features = false` the crate is the library for embedding, with no
+//!   dependency of a command line.
+//!
+//! # Errors
+//!
+//! Nothing that a file's bytes or a tensor's shape say makes a function panic: it returns an
+//! [`Error`]. The exceptions are named under *Panics* where they are, such as
+//! [`Tensor::full`](tensor::Tensor::full) with a shape beyond the address space. A loss that is
+//! not finite is an error too; it names the layer whose output turned first.
+//!
+//! # Determinism
+//!
+//! The same seed gives the same bits of losses, metrics and checkpoints, whatever the number
+//! of threads: every reduction has a fixed order, and what is random follows from the seed and
+//! from a sample's index, never from time or from the order in which threads come.
 
 pub mod collapse;
 #[cfg(feature = "cli")]
@@ -22,3 +173,8 @@ pub mod train;
 pub mod zoo;
 
 pub use error::{Error, Result};
+
+/// The examples of the README are compiled and run like those of this documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# Everything that is tested, with its own set-up, from a fresh clone:
+#
+#   bash tests/run.sh
+#
+# Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium yet, the right to
+# install it by apt-get. A check that fails does not keep the others from running. The last line
+# is `N passed, M failed`: the results of `cargo test`, and one for each other check. What the
+# demo wrote stays in `target/run`.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+out=$target/run
+browser=${CHROMIUM:-/usr/bin/chromium}
+passed=0
+failures=()
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+mkdir -p "$out"
+rm -rf "${out:?}"/*
+
+# Runs the arguments after the first, which is their name.
+run() {
+    local name=$1 begun=$SECONDS status
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    printf -- '-- %s: exit code %d, %d s\n' "$name" "$status" "$((SECONDS - begun))"
+    return "$status"
+}
+
+# One check.
+check() {
+    if run "$@"; then
+        passed=$((passed + 1))
+    else
+        failures+=("$1")
+    fi
+}
+
+# As many checks as `cargo test` says there were.
+check_tests() {
+    local name=$1 status=0 right wrong
+    run "$@" || status=$?
+    read -r right wrong < <(awk '
+        /^test result: / {
+            for (i = 2; i <= NF; i++) {
+                if ($i ~ /^passed/) right += $(i - 1)
+                if ($i ~ /^failed/) wrong += $(i - 1)
+            }
+        }
+        END { print right + 0, wrong + 0 }' "$log")
+    passed=$((passed + right))
+    # What does not compile, or dies of a signal, has no result.
+    if [ "$wrong" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$right" -eq 0 ]; }; then
+        failures+=("$name")
+    fi
+    for ((; wrong > 0; wrong--)); do
+        failures+=("a test of: $name")
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+set_up() {
+    local packages=()
+    command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    [ -x "$browser" ] || packages+=(chromium fonts-dejavu-core)
+    if [ ${#packages[@]} -gt 0 ]; then
+        as_root apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive as_root apt-get install -qq -y --no-install-recommends \
+                "${packages[@]}" || return
+    fi
+    cargo fmt --version || rustup component add rustfmt || return
+    cargo clippy --version || rustup component add clippy || return
+    (cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund)
+}
+
+documentation() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+}
+
+# The library without the command line stays small.
+few_dependencies() {
+    local count
+    count=$(cargo tree --no-default-features -e normal --prefix none --locked |
+        sed 's/ (\*)$//' | sort -u | wc -l)
+    echo "$count crates, the library itself among them"
+    [ "$count" -gt 1 ] && [ "$count" -lt 30 ]
+}
+
+# What a user of the published crate would get is enough to build it.
+package() {
+    local files file
+    files=$(cargo package --list --allow-dirty) || return
+    echo "$(wc -l <<<"$files") files"
+    for file in Cargo.toml Cargo.lock LICENSE-APACHE LICENSE-MIT README.md src/lib.rs src/main.rs \
+        $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz'); do
+        grep -qxF "$file" <<<"$files" || { echo "$file is missing" && return 1; }
+    done
+    [ -z "$(grep -E '^(tests|docs|\.ci|\.github)/' <<<"$files")" ]
+}
+
+demo() {
+    zoo demo --seeds 1 --shots 10 --epochs 2 --threads 2 --json --out "$out/demo" \
+        >"$out/demo.json"
+}
+
+zoo() {
+    cargo run --quiet -- "$@"
+}
+
+sources() {
+    zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
+}
+
+# The numbers for a program: valid JSON, whole, and the same as beside the page.
+numbers() {
+    node - "$out/demo.json" "$out/demo/results.json" <<'END'
+const { readFileSync } = require("node:fs");
+const [printed, written] = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file)));
+const problems = [];
+if (JSON.stringify(printed) !== JSON.stringify(written)) problems.push("two results");
+const kinds = new Set(printed.methods.map((method) => method.kind));
+for (const kind of ["scratch", "single", "ensemble", "average", "zoo", "lite", "collapsed"]) {
+  if (!kinds.has(kind)) problems.push(`no method of kind ${kind}`);
+}
+for (const { name, mean, runs, parameters, multiply_adds, bytes } of printed.methods) {
+  if (!(mean >= 0 && mean <= 1)) problems.push(`${name}: accuracy ${mean}`);
+  if (runs.length !== 1) problems.push(`${name}: ${runs.length} runs of one seed`);
+  if (!(parameters > 0 && multiply_adds > 0 && bytes > 0)) problems.push(`${name}: no size`);
+}
+if (!(printed.collapse_error < 1e-5)) problems.push(`collapse error ${printed.collapse_error}`);
+for (const problem of problems) console.error(problem);
+console.log(`${printed.methods.length} methods, collapse error ${printed.collapse_error}`);
+process.exit(problems.length ? 1 : 0);
+END
+}
+
+page() {
+    node tests/browser/check.mjs "$out/demo/report.html" "$out/screenshots"
+}
+
+# Every network that the demo wrote is read again, and the collapsed one used.
+networks() {
+    local file count=0
+    for file in "$out"/demo/seed-1/*.safetensors; do
+        zoo inspect --json "$file" >"$out/inspect.json" || return
+        node -e 'JSON.parse(require("node:fs").readFileSync(process.argv[1]))' \
+            "$out/inspect.json" || return
+        count=$((count + 1))
+    done
+    echo "$count files"
+    zoo eval "$out/demo/seed-1/collapsed.safetensors" --data data/digits/digits.csv.gz || return
+    [ "$count" -ge 8 ]
+}
+
+check "set-up" set_up
+check "format" cargo fmt --check
+check "clippy" cargo clippy --all-targets --locked -- -D warnings
+check "clippy of the library" cargo clippy --all-targets --no-default-features -- -D warnings
+check "documentation" documentation
+check "dependencies of the library" few_dependencies
+check "contents of the package" package
+check_tests "tests" cargo test --no-fail-fast
+check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
+for example in examples/*.rs; do
+    name=$(basename "$example" .rs)
+    # This one makes data/zoo, from data that is not kept here.
+    if [ "$name" != train_sources ]; then
+        check "example $name" cargo run --quiet --example "$name"
+    fi
+done
+check "sources of the demo" sources
+check "gradients" zoo gradcheck
+check "demo" demo
+check "numbers of the demo" numbers
+check "page of the demo" page
+check "networks of the demo" networks
+
+printf '\n%d s\n' "$SECONDS"
+for failure in "${failures[@]}"; do
+    printf 'failed: %s\n' "$failure"
+done
+printf '%d passed, %d failed\n' "$passed" "${#failures[@]}"
+[ ${#failures[@]} -eq 0 ]
