@@ -51,10 +51,8 @@ pub trait Watch: Sync {
     fn tuned(&self, seed: u64, method: &str, accuracy: f64);
 }
 
-/// Samples of a batch; 5 epochs of 200 samples are 35 steps.
+/// Samples of a batch.
 const BATCH: usize = 32;
-/// The highest learning rate, for every network.
-const RATE: f64 = 0.05;
 /// What the gates begin with for the source with the best score.
 const PRIOR: f64 = 2.5;
 /// Points of a learning curve.
@@ -128,7 +126,6 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         .map(|&seed| prepare(&architecture, &sources, target.split(options.shots, seed)?, seed))
         .collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
-    let recipe = Recipe { steps, batch: BATCH, rate: RATE, groups: groups(), points: POINTS };
     let classes = target.classes().to_vec();
     let experiment = Experiment { architecture, sources, classes, out: options.out.clone() };
 
@@ -139,6 +136,8 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         parts.iter().flat_map(|&part| (0..settings.len()).map(move |at| (at, part))).collect();
     watch.begin((jobs.len() * steps) as u64);
     let finished = work(&jobs, options.threads, |&(at, part)| {
+        let recipe =
+            Recipe { steps, batch: BATCH, rate: part.rate(), groups: groups(), points: POINTS };
         experiment.finish(&settings[at], part, &recipe, watch)
     })?;
     let of: BTreeMap<(Part, usize), Finished> =
@@ -198,10 +197,12 @@ fn check(options: &Options) -> Result<()> {
 }
 
 /// The parameter groups of every network: weight decay draws kernels towards zero, but
-/// alignment should not forget that it started as the identity.
+/// alignment should not forget that it started as the identity. The gates learn faster, since
+/// they have to move away from the prior in few steps.
 fn groups() -> Groups {
     let mut groups = Groups::uniform(5e-4);
     groups.alignment = Group { decay: 0.0, ..groups.alignment };
+    groups.gate = Group { rate: 5.0, ..groups.gate };
     groups
 }
 
@@ -256,6 +257,15 @@ fn work<J: Sync, R: Send>(
 }
 
 impl Part {
+    /// The highest learning rate: for each kind of network the better one of 0.05 and 0.1 on
+    /// validation samples (`data/README.md`), so that none is compared at another's.
+    fn rate(self) -> f64 {
+        match self {
+            Self::Scratch | Self::Single(_) => 0.1,
+            Self::Average | Self::Zoo | Self::Lite => 0.05,
+        }
+    }
+
     fn file(self) -> String {
         match self {
             Self::Scratch => "scratch".to_owned(),
