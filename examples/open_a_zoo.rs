@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let train = target.split(20, 1)?.train;
     let (images, labels) = train.batch(&(0..200).collect::<Vec<_>>())?;
     let architecture = Architecture::of("resnet_small", &sources[0])?;
-    let architecture = Architecture { classes: target.classes(), ..architecture };
+    let architecture = Architecture { classes: target.classes().len(), ..architecture };
 
     // The gate prior: how well does each source, frozen, separate the target's classes?
     let score = |source: &State<f32>| {
