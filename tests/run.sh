@@ -116,7 +116,9 @@ zoo() {
 }
 
 sources() {
-    zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
+    # They are the files that their description is about.
+    (cd data/zoo && grep -E '^ *[0-9a-f]{64}  ' ORIGIN.md | sed 's/^ *//' | sha256sum --check) &&
+        zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
 }
 
 # The numbers for a program: valid JSON, whole, and the same as beside the page.
