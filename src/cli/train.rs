@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use toml::Table;
 use zoo_tuning::Error;
 use zoo_tuning::nn::Architecture;
-use zoo_tuning::train::config::{
+use zoo_tuning::train::choice::{
     AugmentationName, FormName, GateName, OptimizerName, Preset, ScheduleName, Start,
 };
 use zoo_tuning::train::{Config, Run};

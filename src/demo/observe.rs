@@ -72,12 +72,15 @@ pub(super) fn samples(network: &Resnet<f32>, split: &Split) -> Result<Vec<Sample
     Ok(chosen.iter().enumerate().map(sample).collect())
 }
 
+/// A layer's name and its gate, `[N, m]`.
+type LayerGate = (String, Tensor<f32>);
+
 /// Logits and gates, layer by layer, of the images `indices`.
 fn look(
     network: &Resnet<f32>,
     images: &Tensor<f32>,
     indices: &[usize],
-) -> Result<(Tensor<f32>, Vec<(String, Tensor<f32>)>)> {
+) -> Result<(Tensor<f32>, Vec<LayerGate>)> {
     let [_, c, h, w] = images.dims("demo", "images", "[N, C, H, W]")?;
     let len = c * h * w;
     let values: Vec<f32> =

@@ -3,8 +3,9 @@
 use super::{Point, Split};
 use crate::Result;
 use crate::dataset::{Loader, Transform};
-use crate::nn::{Architecture, Builder, Network, Pass, Resnet};
+use crate::nn::{Architecture, Builder, Network, Resnet};
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
+use crate::start::prior::score;
 use crate::tensor::{State, Tensor};
 use crate::train::classification::{self, Batch};
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ pub struct Recipe {
     pub points: usize,
 }
 
+/// A layer's name and the moving average of its gate, one value for each source.
+pub type LayerAverage = (String, Vec<f64>);
+
 /// A tuned network and how it came about.
 pub struct Tuned {
     /// The network.
@@ -31,7 +35,7 @@ pub struct Tuned {
     /// Its course.
     pub curve: Vec<Point>,
     /// At each point of the course: the layer, and the moving average of its gate (lite).
-    pub averages: Vec<(usize, Vec<(String, Vec<f64>)>)>,
+    pub averages: Vec<(usize, Vec<LayerAverage>)>,
     /// Time that the steps took, without the measurements in between.
     pub time: Duration,
 }
@@ -86,7 +90,7 @@ pub fn tune(
 }
 
 /// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
-fn gate_averages(network: &Resnet<f32>) -> Vec<(String, Vec<f64>)> {
+fn gate_averages(network: &Resnet<f32>) -> Vec<LayerAverage> {
     let parameters = network.parameters();
     let of_layer = |conv: &crate::nn::Conv| {
         let average = conv.mix.as_ref()?.gate.average?;
@@ -99,7 +103,7 @@ fn gate_averages(network: &Resnet<f32>) -> Vec<(String, Vec<f64>)> {
 }
 
 /// How well each source, frozen, separates the classes of the samples: see
-/// [`crate::start::prior`].
+/// [`crate::start::prior::score`].
 ///
 /// # Errors
 /// If a source is not of that architecture.
@@ -109,14 +113,7 @@ pub fn scores(
     split: &Split,
 ) -> Result<Vec<f64>> {
     let everything: Vec<usize> = (0..split.train.images().len()).collect();
-    let (images, labels) = split.train.batch(&everything)?;
-    let score = |source: &State<f32>| {
-        let builder = Builder::from_sources(std::slice::from_ref(source), Default::default(), 0)?;
-        let network = Resnet::new(architecture, builder)?;
-        let mut pass = Pass::evaluate(network.parameters());
-        let x = pass.input(images.clone());
-        let features = network.features(&mut pass, x)?;
-        crate::start::leave_one_out_accuracy(pass.value(features)?, &labels)
-    };
+    let samples = split.train.batch(&everything)?;
+    let score = |source| score(architecture, source, [Ok(samples.clone())]);
     sources.iter().map(score).collect()
 }

@@ -1,7 +1,8 @@
 //! The gate prior: which source fits the target, before any tuning.
 
 use crate::kernel::gemm::{Matrix, par_gemm};
-use crate::tensor::{Element, Tensor};
+use crate::nn::{Architecture, Builder, Form, Network, Pass, Resnet};
+use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -15,6 +16,39 @@ pub fn gate_bias(scores: &[f64], strength: f64) -> Vec<f64> {
 /// The first of the largest scores.
 pub fn best(scores: &[f64]) -> Option<usize> {
     (0..scores.len()).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+}
+
+/// How well a source, without any tuning, separates the classes of labelled `batches`
+/// (images `[N, C, H, W]` and a label for each): the [`leave_one_out_accuracy`] of its features.
+///
+/// Batch norms use the statistics of each batch, as the first step of training does: a source
+/// whose own statistics do not fit the target is not marked down for what tuning mends at once.
+/// So batches should be large and their classes mixed; one of a single sample is left out.
+///
+/// # Errors
+/// If the source is not of that architecture, or there is no batch.
+pub fn score<T: Element>(
+    architecture: &Architecture,
+    source: &State<T>,
+    batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
+) -> Result<f64> {
+    let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
+    let network = Resnet::new(architecture, builder)?;
+    let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
+    for batch in batches {
+        let (images, of_batch) = batch?;
+        if of_batch.len() < 2 {
+            continue;
+        }
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.input(images);
+        let features = network.features(&mut pass, x)?;
+        let features = pass.value(features)?;
+        [_, columns] = features.dims("score", "features", "[N, D]")?;
+        values.extend_from_slice(features.as_slice());
+        labels.extend(of_batch);
+    }
+    leave_one_out_accuracy(&Tensor::new(&[labels.len(), columns], values)?, &labels)
 }
 
 /// The leave-one-out accuracy, 0 to 1, of a ridge classifier on `features` `[N, D]`.

@@ -1,10 +1,10 @@
 //! What a run begins with: from the sources to the network before its first step.
 
-use super::config::{FormName, Start};
+use super::choice::{FormName, Start};
 use super::{Config, Data, Input};
-use crate::nn::{Architecture, Blueprint, Builder, Form, Head, Pass, Resnet};
+use crate::nn::{Architecture, Blueprint, Builder, Form, Resnet};
 use crate::start;
-use crate::tensor::{State, Tensor};
+use crate::tensor::State;
 use crate::zoo::{Checkpoint, Zoo};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -132,9 +132,14 @@ pub(super) fn begin(
     let mut scores = vec![];
     if match_them || (several && prior) {
         note("scoring the sources");
-        let spread = spread(training, SCORED);
+        const BATCH: usize = 64;
+        let mut spread = spread(training, SCORED);
+        fastrand::Rng::with_seed(config.seed).shuffle(&mut spread);
+        let loader = data.in_order(Some(&spread), BATCH)?;
         for source in &sources.states {
-            scores.push(score(&architecture, source, data, &spread)?);
+            let batches = (0..loader.batches_per_epoch() as u64)
+                .map(|step| loader.batch(step).map(|batch| (batch.images, batch.labels)));
+            scores.push(start::prior::score(&architecture, source, batches)?);
         }
     }
     if match_them {
@@ -161,32 +166,6 @@ pub(super) fn begin(
 fn spread(indices: &[usize], most: usize) -> Vec<usize> {
     let count = indices.len().min(most);
     (0..count).map(|k| indices[k * indices.len() / count]).collect()
-}
-
-/// Leave-one-out accuracy of a ridge classifier on a source's frozen features.
-fn score(
-    architecture: &Architecture,
-    source: &State<f32>,
-    data: &Data,
-    indices: &[usize],
-) -> Result<f64> {
-    const BATCH: usize = 64;
-    let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
-    let network = Resnet::new(architecture, builder.head(Head::Fresh))?;
-    let loader = data.in_order(Some(indices), BATCH)?;
-    let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
-    for step in 0..loader.batches_per_epoch() as u64 {
-        let batch = loader.batch(step)?;
-        let mut pass = Pass::evaluate(crate::nn::Network::parameters(&network));
-        let x = pass.input(batch.images);
-        let features = network.features(&mut pass, x)?;
-        let features = pass.value(features)?;
-        [_, columns] = features.dims("score", "features", "[N, D]")?;
-        values.extend_from_slice(features.as_slice());
-        labels.extend(batch.labels);
-    }
-    let features = Tensor::new(&[labels.len(), columns], values)?;
-    start::leave_one_out_accuracy(&features, &labels)
 }
 
 #[cfg(test)]

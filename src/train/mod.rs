@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `run` | a folder, and the training that fills it |
 //! | `config` | what a run is to do, as a file says it |
+//! | `choice` | what may be chosen in a configuration, by name; presets |
 //! | `beginning` | from the sources to the network before its first step |
 //! | `classification` | one step of training, logits, accuracy |
 //! | `evaluation` | accuracy and loss on a data set |
@@ -16,6 +17,7 @@
 
 mod beginning;
 pub mod checkpoint;
+pub mod choice;
 pub mod classification;
 pub mod config;
 mod data;

@@ -1,0 +1,126 @@
+//! What may be chosen in a configuration, by name, and presets of several keys.
+
+use serde::{Deserialize, Serialize};
+
+/// Defines an enum that is written as its names.
+macro_rules! names {
+    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $enum {
+            $($(#[$variant_doc])* #[serde(rename = $name)] $variant),+
+        }
+
+        impl $enum {
+            /// The names, as in files and flags.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+names! {
+    /// What becomes of the sources.
+    FormName {
+        /// One source is tuned.
+        Single = "single",
+        /// The mean of the sources is tuned.
+        Average = "average",
+        /// Zoo-Tuning: a kernel for each sample.
+        Zoo = "zoo",
+        /// Lite Zoo-Tuning: a kernel for each batch.
+        Lite = "lite",
+        /// No source is used.
+        Scratch = "scratch",
+    }
+}
+
+names! {
+    /// The order of the sources' channels at the start.
+    Start {
+        /// That of the source that fits the target best.
+        Matched = "matched",
+        /// As they were trained.
+        Plain = "plain",
+    }
+}
+
+names! {
+    /// What makes weights of a gate's scores.
+    GateName {
+        /// They sum to 1.
+        Softmax = "softmax",
+        /// Each from 0 to 1.
+        Sigmoid = "sigmoid",
+    }
+}
+
+names! {
+    /// The optimizer.
+    OptimizerName {
+        /// With momentum.
+        Sgd = "sgd",
+        /// Adam.
+        Adam = "adam",
+    }
+}
+
+names! {
+    /// How the learning rate falls.
+    ScheduleName {
+        /// By `factor` at each of the `milestones`.
+        Step = "step",
+        /// Along half a cosine.
+        Cosine = "cosine",
+        /// Not at all.
+        Constant = "constant",
+    }
+}
+
+names! {
+    /// How images are changed at random.
+    AugmentationName {
+        /// Not at all.
+        None = "none",
+        /// See [`super::Augmentation::Shift`].
+        Shift = "shift",
+        /// See [`super::Augmentation::Crop`].
+        Crop = "crop",
+    }
+}
+
+names! {
+    /// Several keys at once.
+    Preset {
+        /// The defaults: matched start, gate prior, softmax, lite everywhere.
+        Default = "default",
+        /// The method as in the authors' released code.
+        Released = "released",
+        /// The optimizer of the paper and the released code.
+        Paper = "paper",
+    }
+}
+
+impl Preset {
+    /// The keys that the preset sets, as TOML.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Released => {
+                "start = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
+                 shortcuts_per_sample = true\nalign_stem = true\nalign_stages = [3, 4]\n\
+                 align_pointwise = false\naugmentation = 'crop'\n"
+            }
+            Self::Paper => {
+                "optimizer = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
+                 weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
+                 milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
+                 steps = 15000\n"
+            }
+        }
+    }
+}
