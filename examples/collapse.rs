@@ -6,20 +6,20 @@
 
 use std::collections::BTreeMap;
 use zoo_tuning::collapse::collapse;
+use zoo_tuning::dataset::Batch;
 use zoo_tuning::demo::Target;
 use zoo_tuning::export::write_safetensors;
 use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Mixing, Network, Resnet};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::State;
-use zoo_tuning::train::classification::{Batch, logits, train_step};
+use zoo_tuning::train::classification::{logits, train_step};
 use zoo_tuning::zoo::{Checkpoint, Zoo};
 use zoo_tuning::{Error, Result};
 
 fn main() -> Result<()> {
     let files = ["as_is", "rotated", "inverted", "edges"];
     let zoo = Zoo::open(&files.map(|name| format!("data/zoo/{name}.safetensors")))?;
-    let sources: Vec<State<f32>> =
-        zoo.sources().iter().map(State::mapped).collect::<Result<_>>()?;
+    let sources: Vec<State<f32>> = State::of_zoo(&zoo)?;
     let architecture = Architecture::of("resnet_small", &sources[0])?;
 
     // In lite, a batch is gated as a whole, and a moving average of the gate is kept.
@@ -34,8 +34,8 @@ fn main() -> Result<()> {
     for step in 0..20 {
         let indices: Vec<usize> = (0..32).map(|i| (step * 32 + i) % 200).collect();
         let (images, labels) = split.train.batch(&indices)?;
-        let batch = Batch { images, labels: &labels, indices: &indices };
-        train_step(&mut lite, &mut optimizer, batch, 0.0, 0.01)?;
+        let batch = Batch { images, labels, indices };
+        train_step(&mut lite, &mut optimizer, &batch, 0.0, 0.01)?;
     }
 
     // Alignment and aggregation, done once and for all. The names are torchvision's.
@@ -53,9 +53,7 @@ fn main() -> Result<()> {
     let read: Resnet<f32> = read.build(&State::mapped(&file)?)?;
     let (images, _, _) = &split.test;
     let (expected, found) = (logits(&lite, images, 100)?, logits(&read, images, 100)?);
-    let largest = expected.as_slice().iter().fold(0.0f32, |most, v| most.max(v.abs()));
-    let pairs = expected.as_slice().iter().zip(found.as_slice());
-    let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+    let difference = expected.relative_difference(&found)?;
     println!(
         "{} values in lite, {} in the collapsed file",
         lite.parameters().count(),

@@ -28,8 +28,7 @@ fn main() -> Result<()> {
         let path = source.path().display();
         println!("{path}: {} tensors, {bytes} bytes, {trained_on}", source.iter().len());
     }
-    let sources: Vec<State<f32>> =
-        zoo.sources().iter().map(State::mapped).collect::<Result<_>>()?;
+    let sources: Vec<State<f32>> = State::of_zoo(&zoo)?;
     assert!(sources.iter().all(|source| source.tensors.values().all(Tensor::is_mapped)));
 
     // The target: twenty labelled digits of each class, none in the sources' data.
@@ -40,22 +39,17 @@ fn main() -> Result<()> {
     let architecture = Architecture { classes: target.classes().len(), ..architecture };
 
     // The gate prior: how well does each source, frozen, separate the target's classes?
-    let score = |source: &State<f32>| {
-        let one = std::slice::from_ref(source);
-        let network = Resnet::new(&architecture, Builder::from_sources(one, Form::Plain, 0)?)?;
-        let mut pass = Pass::evaluate(network.parameters());
-        let x = pass.input(images.clone());
-        let features = network.features(&mut pass, x)?;
-        start::leave_one_out_accuracy(pass.value(features)?, &labels)
-    };
+    let score =
+        |source| start::score(&architecture, source, [Ok((images.clone(), labels.clone()))]);
     let scores: Vec<f64> = sources.iter().map(score).collect::<Result<_>>()?;
-    let best = start::prior::best(&scores).unwrap_or(0);
+    let best = start::best(&scores).unwrap_or(0);
     println!("leave-one-out accuracy of each source, frozen: {scores:.3?}");
 
     // The matched start: the channels of all sources in the order of the best one.
     let matched = start::matched(&architecture, &sources, best, &images)?;
 
-    let mixing = Mixing { prior: Some(start::gate_bias(&scores, 2.5)), ..Mixing::default() };
+    let mixing =
+        Mixing { prior: Some(start::gate_bias(&scores, start::STRENGTH)), ..Mixing::default() };
     let builder = Builder::from_sources(&matched, Form::Zoo(mixing), 1)?;
     let network = Resnet::new(&architecture, builder)?;
     let (trained, of_one) = (network.parameters().trained(), sources[0].tensors.values());

@@ -14,7 +14,7 @@ use zoo_tuning::nn::{BatchNorm, Builder, Conv, Linear, Network, Parameters, Pass
 use zoo_tuning::ops;
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::tape::Var;
-use zoo_tuning::train::classification::{Batch, accuracy, logits, train_step};
+use zoo_tuning::train::classification::{accuracy, logits, train_step};
 
 /// Two convolutions, each with batch norm and ReLU, and a classifier of their mean.
 struct Digits {
@@ -71,9 +71,8 @@ fn main() -> Result<()> {
     let schedule = Schedule { warmup: 20, decay: Decay::Cosine };
     for step in 0..STEPS {
         let batch = loader.batch(step as u64)?;
-        let batch = Batch { images: batch.images, labels: &batch.labels, indices: &batch.indices };
         let rate = 0.1 * schedule.factor(step, STEPS);
-        let loss = train_step(&mut network, &mut optimizer, batch, 0.0, rate)?;
+        let loss = train_step(&mut network, &mut optimizer, &batch, 0.0, rate)?;
         if (step + 1) % 50 == 0 {
             println!("step {}: loss {loss:.4}", step + 1);
         }

@@ -9,7 +9,7 @@ use zoo_tuning::demo::{self, CONDITIONS, SIDE, normalise};
 use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Resnet};
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::train::Model;
-use zoo_tuning::train::classification::{self, Batch};
+use zoo_tuning::train::classification;
 
 const EPOCHS: usize = 6;
 const BATCH: usize = 64;
@@ -38,9 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for step in 0..steps {
             let batch = loader.batch(step as u64)?;
             let rate = 0.05 * schedule.factor(step, steps);
-            let batch =
-                Batch { images: batch.images, labels: &batch.labels, indices: &batch.indices };
-            classification::train_step(&mut network, &mut optimizer, batch, 0.0, rate)?;
+            classification::train_step(&mut network, &mut optimizer, &batch, 0.0, rate)?;
         }
         let normalise = normalise();
         let tested = raw

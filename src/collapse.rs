@@ -4,7 +4,7 @@
 //! `K = sum_i g[i] T_i W_i` can be computed once, for every layer.
 
 use crate::kernel::aggregate::{self, Stack};
-use crate::nn::{Blueprint, Conv, Form, Network, Parameters, Resnet};
+use crate::nn::{Blueprint, Conv, Form, Id, Mix, Network, Parameters, Resnet};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 
@@ -17,11 +17,10 @@ use crate::{Error, Result};
 pub fn collapse<T: Element>(network: &Resnet<T>) -> Result<Resnet<T>> {
     let parameters = network.parameters();
     let mut state = State::new("the collapsed network");
-    for id in parameters.ids() {
-        let name = parameters.name(id);
-        if !name.contains(".gate.") && !name.ends_with(".alignment") {
-            state.insert(name, parameters.value(id).clone());
-        }
+    let mixing: Vec<Id> =
+        network.convolutions().filter_map(|c| c.mix.as_ref()).flat_map(Mix::ids).collect();
+    for id in parameters.ids().filter(|id| !mixing.contains(id)) {
+        state.insert(parameters.name(id), parameters.value(id).clone());
     }
     for conv in network.convolutions() {
         let (weight, bias) = collapsed(parameters, conv)?;
@@ -59,14 +58,12 @@ fn collapsed<T: Element>(
             "train it in the lite form, which gates a batch as a whole",
         )
     })?;
-    let gate = average
-        .value(parameters.value(average.sum), parameters.value(average.weight))
-        .ok_or_else(|| {
-            impossible(
-                format!("the gate of {} has no moving average yet", conv.name()),
-                "train the network for one step at least",
-            )
-        })?;
+    let gate = average.value(parameters).ok_or_else(|| {
+        impossible(
+            format!("the gate of {} has no moving average yet", conv.name()),
+            "train the network for one step at least",
+        )
+    })?;
     let weight = parameters.value(conv.weight);
     let [sources, outputs, c, kh, kw] =
         weight.dims("collapse", parameters.name(conv.weight), "[m, O, C, kh, kw]")?;

@@ -20,7 +20,7 @@
 //! # let labels = [3, 1, 4, 1];
 //! let files = ["data/zoo/as_is.safetensors", "data/zoo/rotated.safetensors"];
 //! let zoo = Zoo::open_except(&files, &["fc."])?; // mapped, not read; heads may differ
-//! let sources = zoo.sources().iter().map(State::mapped).collect::<Result<Vec<_>>>()?;
+//! let sources = State::of_zoo(&zoo)?;
 //! let architecture = Architecture::named("resnet_small", 1, 10)?;
 //! let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
 //! let mut network = Resnet::<f32>::new(&architecture, builder)?;

@@ -97,8 +97,8 @@ impl<T: Element> Tape<T> {
     /// If the handle belongs to another tape, or the backward pass has freed the value.
     pub fn value(&self, var: Var) -> Result<&Tensor<T>> {
         self.node(var)?.value.as_ref().ok_or(Error::Tape {
-            problem: "this value was freed by the backward pass",
-            hint: "read the values that you need before calling backward",
+            problem: "this value was freed, by the backward pass or by release",
+            hint: "read the values that you need before, or name them to release",
         })
     }
 
@@ -121,6 +121,18 @@ impl<T: Element> Tape<T> {
         let rule = needs_gradient.then(|| Box::new(rule) as Box<dyn Backward<T>>);
         let inputs = if needs_gradient { inputs.iter().map(|v| v.index).collect() } else { vec![] };
         Ok(self.push(operation, value, inputs, needs_gradient, rule))
+    }
+
+    /// Forgets what operations have computed so far, but for the values `keep`; where no
+    /// gradient is wanted, an evaluation need hold no more than what is still to be read.
+    pub fn release(&mut self, keep: &[Var]) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let leaf = matches!(node.operation, "constant" | "parameter");
+            let kept = leaf || node.needs_gradient;
+            if !kept && !keep.iter().any(|var| var.index as usize == index) {
+                node.value = None;
+            }
+        }
     }
 
     /// Names the part of a network that the following nodes belong to, for messages.
@@ -357,6 +369,22 @@ mod tests {
         let (before, mut values) = (values.as_slice().as_ptr(), values);
         values.as_mut_slice()[0] = 0.0;
         assert_eq!(values.as_slice().as_ptr(), before);
+    }
+
+    #[test]
+    fn what_is_released_is_gone_but_for_leaves_and_what_is_kept() {
+        let mut tape = Tape::new();
+        let x = tape.constant(Tensor::<f64>::full(&[1], 1.0));
+        let doubled = ops::add(&mut tape, x, x).unwrap();
+        let kept = ops::add(&mut tape, doubled, x).unwrap();
+        let parameter = tape.parameter(Tensor::full(&[1], 1.0));
+        let wanted = ops::add(&mut tape, kept, parameter).unwrap();
+        tape.release(&[kept]);
+        assert!(matches!(tape.value(doubled), Err(Error::Tape { .. })));
+        assert_eq!(tape.value(x).unwrap().as_slice(), [1.0]);
+        assert_eq!(tape.value(kept).unwrap().as_slice(), [3.0]);
+        // A gradient will be asked for.
+        assert_eq!(tape.value(wanted).unwrap().as_slice(), [4.0]);
     }
 
     #[test]

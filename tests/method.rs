@@ -44,13 +44,6 @@ fn logits(network: &Resnet<f64>, x: &Tensor<f64>, training: bool) -> Tensor<f64>
     pass.value(y).unwrap().clone()
 }
 
-fn relative_difference(a: &Tensor<f64>, b: &Tensor<f64>) -> f64 {
-    assert_eq!(a.shape(), b.shape());
-    let largest = a.as_slice().iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let pairs = a.as_slice().iter().zip(b.as_slice());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
-}
-
 fn forms(mixing: Mixing) -> [Form; 2] {
     [Form::Zoo(mixing.clone()), Form::Lite(mixing)]
 }
@@ -74,7 +67,7 @@ fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
             let zoo = Resnet::new(&architecture, zoo)?;
             for training in [false, true] {
                 let (expected, found) = (logits(&plain, &x, training), logits(&zoo, &x, training));
-                let difference = relative_difference(&expected, &found);
+                let difference = expected.relative_difference(&found)?;
                 assert!(difference < 1e-5, "{name}, training {training}: {difference:e}");
             }
         }
@@ -112,7 +105,7 @@ fn matching_changes_nothing_that_a_source_computes() -> Result {
         let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
         let before = logits(&blueprint.build(&sources[1])?, &x, false);
         let after = logits(&blueprint.build(&matched[1])?, &x, false);
-        assert!(relative_difference(&before, &after) < 1e-6, "{name}");
+        assert!(before.relative_difference(&after)? < 1e-6, "{name}");
         let kernel = "layer2.0.conv1.weight";
         assert_ne!(sources[1].tensors[kernel].as_slice(), matched[1].tensors[kernel].as_slice());
     }
@@ -181,7 +174,8 @@ fn a_trained_lite_network_collapses() -> Result {
         assert!(train(&mut lite, 12)? < first, "it learns");
         let plain = collapse(&lite)?;
         let x = images(5, &small(), 12);
-        let difference = relative_difference(&logits(&lite, &x, false), &logits(&plain, &x, false));
+        let difference =
+            logits(&lite, &x, false).relative_difference(&logits(&plain, &x, false))?;
         assert!(difference < 1e-5, "{difference:e}");
         let fresh = Resnet::<f64>::new(&small(), Builder::fresh(0))?;
         let (found, expected) = (plain.parameters(), fresh.parameters());

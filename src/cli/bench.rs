@@ -6,17 +6,19 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::hint::black_box;
 use std::time::Instant;
+use zoo_tuning::dataset::Batch;
 use zoo_tuning::kernel::Window;
 use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
 use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Conv, Form, Mixing, Network, Parameters, Pass, Place, Resnet,
+    Aligned, Architecture, Builder, Conv, Form, GateAverage, Mixing, Network, Parameters, Pass,
+    Place, Resnet,
 };
 use zoo_tuning::ops;
 use zoo_tuning::ops::GateFunction;
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::Tensor;
-use zoo_tuning::train::classification::{Batch, train_step};
+use zoo_tuning::train::classification::train_step;
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
 ///
@@ -229,10 +231,11 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
     let images = Tensor::normal(&[n, 3, side, side], 1.0, &mut rng);
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(..100)).collect();
     let indices: Vec<usize> = (0..n).collect();
+    let labelled = Batch { images: images.clone(), labels, indices };
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     let (name, seconds) = match what {
         What::Infer => {
-            give_averages(network.parameters_mut(), m);
+            give_averages(&mut network, m);
             let seconds = median(1, runs.into(), || {
                 let mut pass = Pass::evaluate(network.parameters());
                 let x = pass.input(images.clone());
@@ -243,8 +246,7 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
         }
         _ => {
             let seconds = median(1, runs.into(), || {
-                let batch = Batch { images: images.clone(), labels: &labels, indices: &indices };
-                train_step(&mut network, &mut optimizer, batch, 0.0, 1e-3).map(drop)
+                train_step(&mut network, &mut optimizer, &labelled, 0.0, 1e-3).map(drop)
             })?;
             ("step", seconds)
         }
@@ -263,15 +265,13 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 /// The gates' averages as after training, so that lite takes them.
-fn give_averages(parameters: &mut Parameters<f32>, m: u16) {
-    for id in parameters.ids() {
-        let name = parameters.name(id);
-        let value = match () {
-            () if name.ends_with(".gate.average.sum") => 1.0 / f32::from(m),
-            () if name.ends_with(".gate.average.weight") => 1.0,
-            () => continue,
-        };
-        parameters.value_mut(id).as_mut_slice().fill(value);
+fn give_averages(network: &mut Resnet<f32>, m: u16) {
+    let of_gate = |conv: &Conv| conv.mix.as_ref()?.gate.average;
+    let averages: Vec<GateAverage> = network.convolutions().filter_map(of_gate).collect();
+    let parameters = network.parameters_mut();
+    for average in averages {
+        parameters.value_mut(average.sum).as_mut_slice().fill(1.0 / f32::from(m));
+        parameters.value_mut(average.weight).as_mut_slice().fill(1.0);
     }
 }
 

@@ -54,9 +54,9 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let report = Report {
         file: path.display().to_string(),
         bytes: size(&path)?,
-        parameters: plain.network.parameters().count() as u64,
+        parameters: plain.network.parameters().trained() as u64,
         bytes_before,
-        parameters_before: model.network.parameters().count() as u64,
+        parameters_before: model.network.parameters().trained() as u64,
     };
     if output.json {
         return output.object(&report);

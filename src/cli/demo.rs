@@ -1,6 +1,6 @@
 //! `zoo-tuning demo`: the main job, on the data inside of the repository.
 
-use super::output::{Output, Result};
+use super::output::{Output, Result, count, message};
 use super::progress::{catch_interrupts, interrupted};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,7 +14,7 @@ use zoo_tuning::{Error, report};
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
-/// Four networks were trained on MNIST, each with its images in one condition. The target are
+/// Four networks were trained on MNIST, each with its images in one condition. The target is a few
 /// digits of another data set, each in one of the conditions at random. Every method gets the
 /// same labelled images and the same number of steps; accuracy is measured on all others. The
 /// result is a table, a page (OUT/report.html), its numbers (OUT/results.json), and every
@@ -99,26 +99,13 @@ fn table(outcome: &Outcome) -> Vec<Vec<String>> {
             method.name.clone(),
             format!("{:.1}", 100.0 * method.mean),
             format!("{:.1}", 100.0 * method.deviation),
-            grouped(method.parameters),
-            grouped(method.multiply_adds),
+            count(method.parameters),
+            count(method.multiply_adds),
             format!("{:.1}", method.seconds),
-            grouped(method.bytes.div_ceil(1000)),
+            count(method.bytes.div_ceil(1000)),
         ]);
     }
     rows
-}
-
-/// 1234567 as `1 234 567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The result in a sentence.
@@ -186,7 +173,7 @@ impl Watch for Progress {
             state.1 += 1;
             if state.0.elapsed() > Duration::from_secs(5) {
                 state.0 = Instant::now();
-                eprintln!("{} of {} steps", state.1, state.2);
+                message(format!("{} of {} steps", state.1, state.2));
             }
         }
         Ok(())
@@ -195,7 +182,7 @@ impl Watch for Progress {
     fn tuned(&self, seed: u64, method: &str, accuracy: f64) {
         let text = format!("seed {seed}, {method}: {:.1} %", 100.0 * accuracy);
         if self.plain.is_some() {
-            eprintln!("{text}");
+            message(&text);
         }
         self.bar.set_message(text);
     }

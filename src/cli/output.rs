@@ -191,11 +191,11 @@ pub fn printable(text: &str) -> String {
 /// A number of bytes as a human reads it.
 pub fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count as f64, "B");
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024.0 {
+    for next in ["kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
             break;
         }
-        (value, unit) = (value / 1024.0, next);
+        (value, unit) = (value / 1000.0, next);
     }
     if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
 }
@@ -222,9 +222,9 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(11_689_512), "11 689 512");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(317_816), "310.4 KiB");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(317_816), "317.8 kB");
         assert_eq!(printable("a \"é\"\x1b[2J"), "a \"é\"\\u{1b}[2J");
-        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+        assert_eq!(bytes(u64::MAX), "18446744.1 TB");
     }
 }

@@ -1,7 +1,7 @@
 //! The main job on the data inside of the repository.
 //!
 //! Four small residual networks were trained on MNIST, each with its images in one
-//! condition: as they are, rotated, inverted, edges only. The target are a few digits of
+//! condition: as they are, rotated, inverted, edges only. The target is a few digits of
 //! another data set (UCI), each image in one of these conditions at random, so that no source
 //! covers the target alone. See `data/README.md`.
 

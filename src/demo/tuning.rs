@@ -5,9 +5,9 @@ use crate::Result;
 use crate::dataset::{Loader, Transform};
 use crate::nn::{Architecture, Builder, Network, Resnet};
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
-use crate::start::prior::score;
+use crate::start::score;
 use crate::tensor::{State, Tensor};
-use crate::train::classification::{self, Batch};
+use crate::train::classification;
 use std::time::{Duration, Instant};
 
 /// How every network of the demo is tuned, whatever it starts from.
@@ -71,8 +71,7 @@ pub fn tune(
         let begun = Instant::now();
         let batch = loader.batch(step as u64)?;
         let rate = recipe.rate * schedule.factor(step, recipe.steps);
-        let batch = Batch { images: batch.images, labels: &batch.labels, indices: &batch.indices };
-        loss += classification::train_step(&mut network, &mut optimizer, batch, 0.0, rate)?;
+        loss += classification::train_step(&mut network, &mut optimizer, &batch, 0.0, rate)?;
         since += 1;
         time += begun.elapsed();
         watch()?;
@@ -94,8 +93,7 @@ fn gate_averages(network: &Resnet<f32>) -> Vec<LayerAverage> {
     let parameters = network.parameters();
     let of_layer = |conv: &crate::nn::Conv| {
         let average = conv.mix.as_ref()?.gate.average?;
-        let value =
-            average.value(parameters.value(average.sum), parameters.value(average.weight))?;
+        let value = average.value(parameters)?;
         let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
         Some((conv.name().to_owned(), value))
     };
@@ -103,7 +101,7 @@ fn gate_averages(network: &Resnet<f32>) -> Vec<LayerAverage> {
 }
 
 /// How well each source, frozen, separates the classes of the samples: see
-/// [`crate::start::prior::score`].
+/// [`crate::start::score`].
 ///
 /// # Errors
 /// If a source is not of that architecture.

@@ -31,6 +31,16 @@ pub struct Mix {
     pub lite: bool,
 }
 
+impl Mix {
+    /// All tensors that only mixing needs: the alignment and the gate's.
+    pub fn ids(&self) -> Vec<Id> {
+        let Gate { reduce, expand, bias, average, .. } = self.gate;
+        let average = average.map(|average| [average.sum, average.weight]);
+        let ids = self.alignment.into_iter().chain([reduce, expand, bias]);
+        ids.chain(average.into_iter().flatten()).collect()
+    }
+}
+
 impl Conv {
     /// The layer's name, e.g. `layer1.0.conv1`.
     pub fn name(&self) -> &str {
@@ -46,6 +56,7 @@ impl Conv {
     /// # Errors
     /// If `x` does not fit the kernel.
     pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        pass.tape().enter(&self.name);
         let mut weight = pass.var(self.weight);
         let mut bias = self.bias.map(|bias| pass.var(bias));
         let Some(mix) = &self.mix else {

@@ -1,6 +1,6 @@
 //! The gate of an aggregated layer, with the moving average that lite keeps of it.
 
-use super::{Id, Pass};
+use super::{Id, Parameters, Pass};
 use crate::ops::{GateFunction, GateWeights};
 use crate::tape::Var;
 use crate::tensor::{Element, Tensor};
@@ -41,13 +41,14 @@ impl GateAverage {
     pub const MOMENTUM: f64 = 0.1;
 
     /// The bias-corrected average `[m]`; `None` before the first step of training.
-    pub fn value<T: Element>(&self, sum: &Tensor<T>, weight: &Tensor<T>) -> Option<Tensor<T>> {
+    pub fn value<T: Element>(self, parameters: &Parameters<T>) -> Option<Tensor<T>> {
+        let (sum, weight) = (parameters.value(self.sum), parameters.value(self.weight));
         let weight = weight.as_slice().first().copied().filter(|&w| w > T::zero())?;
         let values = sum.as_slice().iter().map(|&s| s / weight).collect();
         Some(Tensor::owned(sum.shape().to_vec(), values))
     }
 
-    fn update<T: Element>(&self, pass: &mut Pass<T>, gate: Var) -> Result<()> {
+    fn update<T: Element>(self, pass: &mut Pass<T>, gate: Var) -> Result<()> {
         let (old, new) = (T::from_f64(1.0 - Self::MOMENTUM), T::from_f64(Self::MOMENTUM));
         let (sum, weight) = (pass.parameter(self.sum), pass.parameter(self.weight));
         let gate = pass.value(gate)?.as_slice();
@@ -84,14 +85,12 @@ impl Gate {
     /// # Errors
     /// If `x` has another number of channels.
     pub fn of_batch<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        if let (Some(average), false) = (self.average, pass.is_training()) {
-            let (sum, weight) = (pass.parameter(average.sum), pass.parameter(average.weight));
-            if let Some(value) = average.value(sum, weight) {
-                let row = value.clone().reshape(&[1, value.len()])?;
-                let row = pass.input(row);
-                pass.observe(format!("{}.gate", self.name), row);
-                return Ok(pass.input(value));
-            }
+        let settled = self.average.filter(|_| !pass.is_training());
+        if let Some(value) = settled.and_then(|average| average.value(pass.parameters())) {
+            let row = value.clone().reshape(&[1, value.len()])?;
+            let row = pass.input(row);
+            pass.observe(format!("{}.gate", self.name), row);
+            return Ok(pass.input(value));
         }
         let gate = self.per_sample(pass, x)?;
         let mean = ops::batch_mean(pass.tape(), gate)?;

@@ -28,6 +28,7 @@ pub struct Pass<'a, T> {
     tape: Tape<T>,
     on_tape: Vec<Option<Var>>,
     training: bool,
+    keeps_activations: bool,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
     multiply_adds: u64,
@@ -40,6 +41,7 @@ impl<'a, T: Element> Pass<'a, T> {
             tape: Tape::new(),
             on_tape: vec![None; parameters.len()],
             training,
+            keeps_activations: false,
             updates: Vec::new(),
             observed: Vec::new(),
             multiply_adds: 0,
@@ -54,6 +56,12 @@ impl<'a, T: Element> Pass<'a, T> {
     /// A pass for evaluation: running statistics, no gradients.
     pub fn evaluate(parameters: &'a Parameters<T>) -> Self {
         Self::new(parameters, false)
+    }
+
+    /// Layers leave their activations by name too, not only their gates.
+    pub fn keep_activations(mut self) -> Self {
+        self.keeps_activations = true;
+        self
     }
 
     /// Whether this pass is for training.
@@ -92,6 +100,11 @@ impl<'a, T: Element> Pass<'a, T> {
         })
     }
 
+    /// All parameters and buffers.
+    pub fn parameters(&self) -> &'a Parameters<T> {
+        self.parameters
+    }
+
     /// The values of a parameter or buffer.
     pub fn parameter(&self, id: Id) -> &'a Tensor<T> {
         self.parameters.value(id)
@@ -102,7 +115,24 @@ impl<'a, T: Element> Pass<'a, T> {
         self.updates.push((id, value));
     }
 
-    /// Leaves an inner value by name: a gate, an activation.
+    /// Leaves an activation `[N, C, H, W]` by name, if they are to be kept.
+    pub fn observe_activation(&mut self, name: &str, var: Var) {
+        if self.keeps_activations {
+            self.observe(name, var);
+        }
+    }
+
+    /// In evaluation, forgets all values but `keep` and those that were left by name: a
+    /// network of many layers need not hold them all.
+    pub fn release(&mut self, keep: Var) {
+        if !self.training {
+            let observed = self.observed.iter().map(|(_, var)| *var);
+            let kept: Vec<Var> = observed.chain([keep]).collect();
+            self.tape.release(&kept);
+        }
+    }
+
+    /// Leaves an inner value by name, such as a gate.
     pub fn observe(&mut self, name: impl Into<String>, var: Var) {
         self.observed.push((name.into(), var));
     }

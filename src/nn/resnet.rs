@@ -74,7 +74,8 @@ impl Architecture {
             "resnet18" => (Basic, vec![2, 2, 2, 2], 64, Stem::Imagenet),
             "resnet34" => (Basic, vec![3, 4, 6, 3], 64, Stem::Imagenet),
             "resnet50" => (Bottleneck, vec![3, 4, 6, 3], 64, Stem::Imagenet),
-            _ => (Basic, vec![1, 1, 1], 16, Stem::Small),
+            "resnet_small" => (Basic, vec![1, 1, 1], 16, Stem::Small),
+            _ => unreachable!("it is one of the names"),
         };
         Ok(Self { name: known, block, depths, width, stem, channels, classes })
     }
@@ -282,13 +283,14 @@ impl<T: Element> Resnet<T> {
     pub fn features(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
         let mut x = conv_norm(&self.stem, pass, x)?;
         x = ops::relu(pass.tape(), x)?;
-        pass.observe(self.stem.0.name(), x);
+        pass.observe_activation(self.stem.0.name(), x);
         if self.architecture.stem == Stem::Imagenet {
             x = ops::max_pool2d(pass.tape(), x, [3, 3], Window::square(2, 1))?;
         }
         for block in &self.blocks {
             x = block.forward(pass, x)?;
-            pass.observe(&block.name, x);
+            pass.observe_activation(&block.name, x);
+            pass.release(x);
         }
         pass.tape().enter("features");
         ops::global_mean_pool(pass.tape(), x)
@@ -319,7 +321,7 @@ impl Residual {
             y = conv_norm(layer, pass, y)?;
             if i + 1 < self.path.len() {
                 y = ops::relu(pass.tape(), y)?;
-                pass.observe(layer.0.name(), y);
+                pass.observe_activation(layer.0.name(), y);
             }
         }
         let shortcut = match &self.shortcut {
@@ -337,7 +339,6 @@ fn conv_norm<T: Element>(
     pass: &mut Pass<T>,
     x: Var,
 ) -> Result<Var> {
-    pass.tape().enter(conv.name());
     let y = conv.forward(pass, x)?;
     norm.forward(pass, y)
 }

@@ -80,7 +80,7 @@ fn activations<T: Element>(
     images: &Tensor<T>,
     groups: &[ChannelGroup],
 ) -> Result<Vec<Vec<Tensor<T>>>> {
-    let mut pass = Pass::evaluate(network.parameters());
+    let mut pass = Pass::evaluate(network.parameters()).keep_activations();
     let x = pass.input(images.clone());
     network.features(&mut pass, x)?;
     let observed: BTreeMap<&str, _> = pass.observed().collect();

@@ -4,13 +4,14 @@
 //! their mean knows less than each of them. Two starts mend it; both look only at the
 //! target's training samples, and both are ours, not the paper's:
 //!
-//! - [`matching`]: permutes the channels of each source to those of a reference, which
+//! - [`matched`]: permutes the channels of each source to those of a reference, which
 //!   changes nothing that the source computes;
-//! - [`prior`]: scores the frozen sources and lets the gates begin near the best of them.
+//! - [`score`] and [`gate_bias`], the gate prior: scores the frozen sources and lets the gates
+//!   begin near the best of them.
 
 mod assignment;
-pub mod matching;
-pub mod prior;
+mod matching;
+mod prior;
 
 pub use matching::matched;
-pub use prior::{gate_bias, leave_one_out_accuracy};
+pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};

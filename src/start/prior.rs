@@ -6,6 +6,9 @@ use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
+/// The usual strength of the prior.
+pub const STRENGTH: f64 = 2.5;
+
 /// The scores of sources as biases of their gates: `strength` for the best, 0 for the others.
 /// With softmax and five sources, a strength of 2.5 gives the best one a share of 0.75.
 pub fn gate_bias(scores: &[f64], strength: f64) -> Vec<f64> {

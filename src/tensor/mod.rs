@@ -266,6 +266,25 @@ impl<T: Element> Tensor<T> {
         }
     }
 
+    /// The largest difference between values of two tensors of one shape, relative to the largest
+    /// value of this one; NaN if either holds one, so that a fault does not pass for agreement.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn relative_difference(&self, other: &Self) -> Result<f64> {
+        Self::alike("relative_difference", &[self, other])?;
+        // `max` would lose a NaN.
+        let larger = |worst: f64, v: f64| if v > worst || v.is_nan() { v } else { worst };
+        let values = self.as_slice().iter().map(|v| v.widen().abs());
+        let differences = self
+            .as_slice()
+            .iter()
+            .zip(other.as_slice())
+            .map(|(a, b)| (a.widen() - b.widen()).abs());
+        let (largest, worst) = (values.fold(0.0, larger), differences.fold(0.0, larger));
+        Ok(if worst == 0.0 { 0.0 } else { worst / largest })
+    }
+
     /// Whether every value is finite.
     pub fn is_finite(&self) -> bool {
         self.as_slice().iter().all(|v| v.is_finite())

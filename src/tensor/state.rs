@@ -1,7 +1,7 @@
 //! Tensors by name.
 
 use super::{Element, Tensor};
-use crate::zoo::Checkpoint;
+use crate::zoo::{Checkpoint, Zoo};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,14 @@ impl<T: Element> State<T> {
             state.insert(view.name(), Tensor::mapped(view)?);
         }
         Ok(state)
+    }
+
+    /// The tensors of each source of a zoo, as [`State::mapped`] takes them.
+    ///
+    /// # Errors
+    /// If a tensor's type has no values of type `T`.
+    pub fn of_zoo(zoo: &Zoo) -> Result<Vec<Self>> {
+        zoo.sources().iter().map(Self::mapped).collect()
     }
 
     /// The tensor of that name; cloning it copies no values.

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 /// Samples on which the sources are scored, at most.
 const SCORED: usize = 2000;
 
-/// Pixels of the images by which channels are matched, at most: activations of all of them are
-/// in memory at once.
+/// Pixels of the images by which channels are matched, at most: enough for stable correlations;
+/// time grows with them.
 const MATCHED_PIXELS: usize = 1 << 21;
 
 /// The sources of a run and what they say of themselves.
@@ -45,7 +45,7 @@ impl Sources {
             return Ok(Self { states: vec![], architecture, input });
         }
         let zoo = Zoo::open_except(&files, &["fc."])?;
-        let states = zoo.sources().iter().map(State::mapped).collect::<Result<Vec<_>>>()?;
+        let states = State::of_zoo(&zoo)?;
         let mut known: Option<(Architecture, Input)> = None;
         for (source, state) in zoo.sources().iter().zip(&states) {
             let architecture = architecture_of(source, state, name)?;
@@ -139,7 +139,7 @@ pub(super) fn begin(
         for source in &sources.states {
             let batches = (0..loader.batches_per_epoch() as u64)
                 .map(|step| loader.batch(step).map(|batch| (batch.images, batch.labels)));
-            scores.push(start::prior::score(&architecture, source, batches)?);
+            scores.push(start::score(&architecture, source, batches)?);
         }
     }
     if match_them {
@@ -147,7 +147,7 @@ pub(super) fn begin(
         let pixels = sources.input.size.max(1).saturating_pow(2);
         let spread = spread(training, (MATCHED_PIXELS / pixels).clamp(8, 512));
         let images = data.in_order(Some(&spread), spread.len())?.batch(0)?.images;
-        let reference = start::prior::best(&scores).unwrap_or(0);
+        let reference = start::best(&scores).unwrap_or(0);
         sources.states = start::matched(&architecture, &sources.states, reference, &images)?;
     }
     let bias = (prior && several).then(|| start::gate_bias(&scores, config.gate_prior_strength));

@@ -1,49 +1,40 @@
 //! Image classification: one step of training, and evaluation.
 
+use crate::dataset::Batch;
 use crate::nn::{Network, Pass};
 use crate::ops;
 use crate::optim::Optimizer;
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
 
-/// A batch of labelled images.
-pub struct Batch<'a, T> {
-    /// `[N, C, H, W]`.
-    pub images: Tensor<T>,
-    /// One class for each image.
-    pub labels: &'a [usize],
-    /// Which samples these are, for messages.
-    pub indices: &'a [usize],
-}
-
 /// One step of training: forward, backward, update. Returns the loss.
 ///
 /// # Errors
 /// If the loss is not finite: nothing is changed then, and the error names the layer whose
 /// output turned first.
-pub fn train_step<T: Element>(
-    network: &mut impl Network<T>,
-    optimizer: &mut Optimizer<T>,
-    batch: Batch<T>,
+pub fn train_step(
+    network: &mut impl Network<f32>,
+    optimizer: &mut Optimizer<f32>,
+    batch: &Batch,
     smoothing: f64,
     rate: f64,
 ) -> Result<f64> {
     let mut pass = Pass::train(network.parameters());
-    let x = pass.input(batch.images);
+    let x = pass.input(batch.images.clone());
     let logits = network.forward(&mut pass, x)?;
     pass.tape().enter("loss");
-    let loss = ops::cross_entropy(pass.tape(), logits, batch.labels, smoothing)?;
-    let value = pass.value(loss)?.item()?.widen();
+    let loss = ops::cross_entropy(pass.tape(), logits, &batch.labels, smoothing)?;
+    let value = pass.value(loss)?.item()?;
     if !value.is_finite() {
         return Err(Error::NotFinite {
             step: optimizer.steps() + 1,
-            batch: batch.indices.to_vec(),
+            batch: batch.indices.clone(),
             layer: pass.first_not_finite().unwrap_or_else(|| "the loss".to_owned()),
         });
     }
     let step = pass.backward(loss)?;
     optimizer.step(network.parameters_mut(), step, rate);
-    Ok(value)
+    Ok(f64::from(value))
 }
 
 /// The logits `[N, classes]` of images `[N, C, H, W]` in evaluation, `batch` at a time.

@@ -80,7 +80,7 @@ impl Default for Config {
             architecture: None,
             start: Start::Matched,
             gate_prior: true,
-            gate_prior_strength: 2.5,
+            gate_prior_strength: crate::start::STRENGTH,
             gate: GateName::Softmax,
             align_stem: stem,
             align_stages: (1..).zip(stages).filter(|(_, on)| *on).map(|(stage, _)| stage).collect(),

@@ -13,7 +13,7 @@
 
 use super::beginning::{Beginning, Sources, begin};
 use super::checkpoint::{self, Progress};
-use super::classification::{self, train_step};
+use super::classification::train_step;
 use super::record::{Metrics, Record, is_leftover, remove_leftovers};
 use super::{Config, Data, Input, Model, Purpose, evaluate};
 use crate::dataset::{Loader, few_shot, train_validation_test};
@@ -399,11 +399,6 @@ impl Session<'_> {
 
     /// One step of training; returns the loss.
     fn step(&mut self, batch: &crate::dataset::Batch, rate: f64) -> Result<f64> {
-        let batch = classification::Batch {
-            images: batch.images.clone(),
-            labels: &batch.labels,
-            indices: &batch.indices,
-        };
         let smoothing = self.run.config.label_smoothing;
         let network = &mut self.model.network;
         let loss = train_step(network, &mut self.optimizer, batch, smoothing, rate)?;
@@ -444,7 +439,7 @@ impl Session<'_> {
             training_samples: self.parts.training.len(),
             validation_samples: self.parts.validation.len(),
             test_samples: test.len(),
-            parameters: self.model.network.parameters().count(),
+            parameters: self.model.network.parameters().trained(),
             loss: self.progress.loss,
             validation_accuracy: self.progress.validation_accuracy,
             test_accuracy,
