@@ -1,6 +1,6 @@
 //! `zoo-tuning demo`: the main job, on the data inside of the repository.
 
-use super::output::{Output, Result};
+use super::output::{Output, Result, message};
 use super::progress::{catch_interrupts, interrupted};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -186,7 +186,7 @@ impl Watch for Progress {
             state.1 += 1;
             if state.0.elapsed() > Duration::from_secs(5) {
                 state.0 = Instant::now();
-                eprintln!("{} of {} steps", state.1, state.2);
+                message(format!("{} of {} steps", state.1, state.2));
             }
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Watch for Progress {
     fn tuned(&self, seed: u64, method: &str, accuracy: f64) {
         let text = format!("seed {seed}, {method}: {:.1} %", 100.0 * accuracy);
         if self.plain.is_some() {
-            eprintln!("{text}");
+            message(&text);
         }
         self.bar.set_message(text);
     }
