@@ -361,6 +361,10 @@ impl Session<'_> {
             if config.validate_every == 0 { per_epoch } else { config.validate_every };
         let schedule = config.schedule();
         let (first, last) = (self.progress.step, steps);
+        if first > last {
+            let problem = format!("the checkpoint is of step {first}, but there are only {last}");
+            return Err(Error::config("resume", problem));
+        }
         observer.note(&Event::Begin { step: first, steps });
         // Two batches are made while a step computes.
         loader.for_each(first..last, 2, |step, batch| {
