@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// A value became infinite or not a number.
     NotFinite {
-        /// The step of training, counted from 1.
+        /// The step of training, counted from 1; 0 outside of training.
         step: u64,
         /// The indices of the samples in the batch.
         batch: Vec<usize>,
@@ -228,6 +228,10 @@ impl fmt::Display for Error {
             }
             Self::Data { path, place, problem } => {
                 write!(f, "{}, {place}: {problem}", path.display())
+            }
+            Self::NotFinite { step: 0, batch, layer } => {
+                write!(f, "the output of {layer} is not finite")?;
+                if batch.is_empty() { Ok(()) } else { write!(f, " (samples {batch:?})") }
             }
             Self::NotFinite { step, batch, layer } => write!(
                 f,

@@ -557,7 +557,7 @@ fn what_is_neither_image_nor_network_is_an_error() {
         program().arg("predict").arg(&model).arg(&image),
     ] {
         let stderr = bad(1, command);
-        assert!(stderr.contains("a value of conv1 (constant) is not finite"), "{stderr}");
+        assert!(stderr.contains("the output of conv1 (constant) is not finite"), "{stderr}");
     }
     let mut command = training(&folder.path().join("run"), &["--start", "plain"]);
     let stderr = bad(1, command.arg("--zoo").arg(&model).arg(source("as_is")));

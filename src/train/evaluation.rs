@@ -51,7 +51,7 @@ pub fn evaluate(
         let x = pass.input(batch.images);
         let y = network.forward(&mut pass, x)?;
         let logits = pass.value(y)?;
-        check_finite(&pass, logits)?;
+        check_finite(&pass, logits, &batch.indices)?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
         let rows = logits.as_slice().chunks(classes.max(1));
         for ((row, predicted), label) in rows.zip(predictions(logits)?).zip(batch.labels) {
@@ -82,13 +82,16 @@ pub fn evaluate(
 }
 
 /// An error if an output is no number: NaN has no largest, and would pass for the first class.
-pub(super) fn check_finite(pass: &Pass<f32>, logits: &Tensor<f32>) -> Result<()> {
+pub(super) fn check_finite(
+    pass: &Pass<f32>,
+    logits: &Tensor<f32>,
+    indices: &[usize],
+) -> Result<()> {
     if logits.is_finite() {
         return Ok(());
     }
     let layer = pass.first_not_finite().unwrap_or_else(|| "the network".to_owned());
-    let problem = format!("a value of {layer} is not finite on these images");
-    Err(Error::argument("evaluate", problem))
+    Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
 }
 
 /// The probabilities of the classes of each row of logits `[N, classes]`.

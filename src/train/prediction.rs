@@ -41,7 +41,7 @@ impl Model {
         let x = pass.input(Image::stack(&[image])?);
         let y = self.network.forward(&mut pass, x)?;
         let logits = pass.value(y)?;
-        check_finite(&pass, logits)?;
+        check_finite(&pass, logits, &[])?;
         let row = probabilities(logits)?.into_iter().next().unwrap_or_default();
         let mut found: Vec<(usize, f64)> = row.into_iter().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -424,7 +424,13 @@ impl Session<'_> {
     fn accuracy(&self, indices: &[usize]) -> Result<f64> {
         let loader = self.data.in_order(Some(indices), EVALUATION_BATCH)?;
         let numbers: Vec<usize> = (0..self.model.classes.len()).collect();
-        Ok(evaluate(&self.model.network, &loader, &numbers, &self.model.classes)?.accuracy)
+        let found = evaluate(&self.model.network, &loader, &numbers, &self.model.classes);
+        found.map(|evaluation| evaluation.accuracy).map_err(|error| match error {
+            Error::NotFinite { batch, layer, .. } => {
+                Error::NotFinite { step: self.progress.step, batch, layer }
+            }
+            other => other,
+        })
     }
 
     /// Writes the checkpoint, after the lines that belong before it.
