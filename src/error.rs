@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// A value became infinite or not a number.
     NotFinite {
-        /// The step of training, counted from 1.
+        /// The step of training, counted from 1; 0 outside of training.
         step: u64,
         /// The indices of the samples in the batch.
         batch: Vec<usize>,
@@ -229,6 +229,10 @@ impl fmt::Display for Error {
             Self::Data { path, place, problem } => {
                 write!(f, "{}, {place}: {problem}", path.display())
             }
+            Self::NotFinite { step: 0, batch, layer } => {
+                write!(f, "the output of {layer} is not finite")?;
+                if batch.is_empty() { Ok(()) } else { write!(f, " (samples {batch:?})") }
+            }
             Self::NotFinite { step, batch, layer } => write!(
                 f,
                 "step {step}: the output of {layer} is no longer finite (samples {batch:?}); \
@@ -260,8 +264,11 @@ pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    // The time is that of both lengths multiplied, and a file may hold names of any length.
+    const LONGEST: usize = 200;
     candidates
         .into_iter()
+        .filter(|candidate| name.len().max(candidate.len()) <= LONGEST)
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .min()
         .filter(|(distance, _)| *distance <= name.len() / 2)
@@ -300,6 +307,13 @@ mod tests {
             "a.safetensors has no tensor named layer1.0.conv1.weigth; \
              the most similar one is layer1.0.conv1.weight"
         );
+    }
+
+    #[test]
+    fn names_that_nobody_types_are_not_compared() {
+        let long = "layer".repeat(1_000_000);
+        assert_eq!(nearest(&long, [&long[1..]]), None);
+        assert_eq!(nearest("layers", [&long[..], "layer"]), Some("layer"));
     }
 
     #[test]

@@ -493,6 +493,7 @@ fn lying_metadata_are_errors() {
         (r#""aligned_stages":"0011""#, r#""aligned_stages":"1""#),
         (r#""form":"lite""#, r#""form":"plain""#),
         (r#""class_names":"["#, r#""class_names":"[["#),
+        (r#""architecture":""#, r#""architecture":"\u001b[2J"#),
     ] {
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let header = text(&bytes[8..8 + length]);
@@ -502,7 +503,8 @@ fn lying_metadata_are_errors() {
             [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[8 + length..]]
                 .concat();
         fs::write(&lying, content).unwrap();
-        bad(1, program().args(["eval", "--data"]).arg(digits()).arg(&lying));
+        let stderr = bad(1, program().args(["eval", "--data"]).arg(digits()).arg(&lying));
+        assert!(!stderr.contains('\x1b'), "{stderr}");
     }
 }
 
@@ -525,4 +527,55 @@ fn bench_prints_the_keys_of_the_yardstick() {
 fn output_that_nobody_takes_is_no_panic() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     bad(1, program().arg("inspect").arg(source("edges")).stdout(full));
+    // Messages that nobody takes change nothing: neither do they end the work.
+    let folder = TempDir::new().unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut demo = program();
+    demo.args(["demo", "--seeds", "1", "--shots", "1", "--epochs", "1", "--json", "--out"]);
+    demo.arg(folder.path()).arg("--data").arg(file("")).stderr(full);
+    json(&good(&mut demo));
+}
+
+/// What waits for a writer is no image, and what is no number is no class.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_neither_image_nor_network_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe.png");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let stderr = bad(1, program().arg("predict").arg(source("edges")).arg(&pipe));
+    assert!(stderr.contains("no regular file"), "{stderr}");
+
+    let mut bytes = fs::read(source("edges")).unwrap();
+    let values = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[values..].fill(0xff);
+    let (model, image) = (folder.path().join("nan.safetensors"), folder.path().join("a.png"));
+    fs::write(&model, bytes).unwrap();
+    image::GrayImage::new(3, 3).save(&image).unwrap();
+    for command in [
+        program().args(["eval", "--data"]).arg(digits()).arg(&model),
+        program().arg("predict").arg(&model).arg(&image),
+    ] {
+        let stderr = bad(1, command);
+        assert!(stderr.contains("the output of conv1 (constant) is not finite"), "{stderr}");
+    }
+    let mut command = training(&folder.path().join("run"), &["--start", "plain"]);
+    let stderr = bad(1, command.arg("--zoo").arg(&model).arg(source("as_is")));
+    assert!(stderr.contains("nan.safetensors: bn1.bias: holds a value that is not"), "{stderr}");
+}
+
+/// A source's classifier is not used, so that it may be missing.
+#[test]
+fn a_source_without_classifier_is_tuned() {
+    use zoo_tuning::{export::write_safetensors, tensor::State, zoo::Checkpoint};
+    let folder = TempDir::new().unwrap();
+    let checkpoint = Checkpoint::open(source("edges")).unwrap();
+    let mut state = State::<f32>::mapped(&checkpoint).unwrap();
+    state.tensors.retain(|name, _| !name.starts_with("fc."));
+    let path = folder.path().join("headless.safetensors");
+    let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));
+    write_safetensors(&path, tensors, checkpoint.metadata()).unwrap();
+    let mut command = training(&folder.path().join("run"), &["--steps", "1"]);
+    command.arg("--zoo").arg(&path).arg(source("as_is"));
+    good(&mut command);
 }

@@ -228,6 +228,12 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
     let mut network = Resnet::<f32>::new(&architecture, builder)?;
     let mut rng = fastrand::Rng::with_seed(0);
     let (n, side) = (usize::from(batch), usize::from(size));
+    // The pixels of a batch that a mistake in a size must not exceed.
+    const MOST: usize = 1 << 28;
+    if n * side * side > MOST {
+        let problem = format!("{n} images of {side}x{side} are more than {MOST} pixels");
+        return Err(zoo_tuning::Error::config("batch", problem).into());
+    }
     let images = Tensor::normal(&[n, 3, side, side], 1.0, &mut rng);
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(..100)).collect();
     let indices: Vec<usize> = (0..n).collect();

@@ -62,9 +62,10 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     progress.bar.finish_and_clear();
     let outcome = result?;
     let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
+    // First of all: whatever becomes of the page, the numbers are there.
+    write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
     let page = report::page(&outcome)?;
     let page_path = options.out.join("report.html");
-    write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
     write_atomically(&page_path, |file| file.write_all(page.as_bytes()))?;
     if output.json {
         return output.object(&outcome);
@@ -152,6 +153,11 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
+        const FIRST: &str = "scoring and matching the sources";
+        bar.set_message(FIRST);
+        if !terminal {
+            message(FIRST);
+        }
         Self { bar, plain: (!terminal).then(|| Mutex::new((Instant::now(), 0, 0))) }
     }
 }

@@ -1,7 +1,7 @@
 //! `eval`: how good a network is on labelled images.
 
 use super::data::ModelFile;
-use super::output::{Output, Result};
+use super::output::{Output, Result, printable};
 use clap::Args;
 use std::path::PathBuf;
 use zoo_tuning::train::{Data, Model, Purpose, evaluate};
@@ -47,7 +47,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let mut rows = vec![["class", "images", "accuracy"].map(str::to_owned).to_vec()];
     rows.extend(evaluation.classes.iter().map(|class| {
         let accuracy = class.accuracy.map_or("-".to_owned(), |a| format!("{:.2} %", 100.0 * a));
-        vec![class.name.clone(), class.samples.to_string(), accuracy]
+        vec![printable(&class.name), class.samples.to_string(), accuracy]
     }));
     output.table(&rows)
 }

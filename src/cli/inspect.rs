@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         show(file, arguments.brief, output)?;
     }
     match report.zoo {
-        Some(ZooReport { problem: Some(problem), .. }) => output.line(problem),
+        Some(ZooReport { problem: Some(problem), .. }) => output.line(output::printable(&problem)),
         Some(ZooReport { sources, shared, .. }) => {
             output.line(format!("these {sources} files form a zoo: {shared} tensors in common"))
         }

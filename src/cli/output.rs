@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use zoo_tuning::Error;
@@ -157,7 +158,7 @@ impl Output {
     pub fn report(&mut self, stop: Stop) -> ExitCode {
         // What was found before the error belongs before it.
         let _ = self.stdout.flush();
-        let error: &dyn std::fmt::Display = match &stop {
+        let error: &dyn Display = match &stop {
             // The reader has enough: `zoo-tuning inspect ... | head`.
             Stop::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
@@ -166,7 +167,7 @@ impl Output {
             Stop::Error(error) => error,
             Stop::Failed => return ExitCode::FAILURE,
         };
-        message(format!("error: {error}"));
+        failure(error);
         match stop {
             Stop::Error(Error::Interrupted { .. }) => ExitCode::from(130),
             _ => ExitCode::FAILURE,
@@ -177,6 +178,12 @@ impl Output {
 /// Writes a line to the standard error output; if nobody can read it, so be it.
 pub fn message(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", text.as_ref());
+}
+
+/// Writes an error, which may have several lines and name what a file says.
+pub fn failure(error: impl Display) {
+    let text = error.to_string();
+    message(format!("error: {}", text.lines().map(printable).collect::<Vec<_>>().join("\n")));
 }
 
 /// A text from a file without what would steer a terminal.

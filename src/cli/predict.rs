@@ -1,7 +1,7 @@
 //! `predict`: what a network sees in images.
 
 use super::data::ModelFile;
-use super::output::{Output, Result, Stop, message};
+use super::output::{Output, Result, Stop, failure, printable};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -50,9 +50,9 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
                 output.object(&Line { image, classes: found.as_deref().ok(), error })?;
             }
             Ok(classes) => {
-                let texts = classes
-                    .iter()
-                    .map(|class| format!("{} {:.2} %", class.name, 100.0 * class.probability));
+                let texts = classes.iter().map(|class| {
+                    format!("{} {:.2} %", printable(&class.name), 100.0 * class.probability)
+                });
                 let text = texts.collect::<Vec<_>>().join(", ");
                 output.line(format!("{image}: {text}"))?;
             }
@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         if let Err(error) = found {
             failed = true;
             output.finish()?;
-            message(format!("error: {error}"));
+            failure(error);
         }
     }
     if failed { Err(Stop::Failed) } else { Ok(()) }

@@ -3,7 +3,7 @@
 use super::samples::no_such_sample;
 use super::{Dataset, Image, Samples, Transform, apply_all, sample_rng};
 use crate::{Error, Result};
-use ::image::{DynamicImage, ImageReader};
+use ::image::{DynamicImage, ImageDecoder, ImageReader};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +92,9 @@ impl Dataset for Folder {
     }
 }
 
+/// Pixels of an image, at most; each takes up to 28 bytes while it is read.
+const MOST_PIXELS: u64 = 1 << 27;
+
 /// What a folder holds, hidden things aside, in the order of the names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(folder)
@@ -114,15 +117,25 @@ fn is_image(path: &Path) -> bool {
 /// The image in a PNG or JPEG file, told by its content and not by its name.
 ///
 /// # Errors
-/// If the file cannot be read or is neither.
+/// If the file cannot be read or is neither, or has more than 134 million pixels.
 pub fn read_image(path: impl AsRef<Path>, channels: Channels) -> Result<Image> {
     let path = path.as_ref();
+    // Before opening: to open a named pipe is to wait for whoever writes to it.
+    if !std::fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
+        return Err(Error::data(path, "", "expected a PNG or JPEG image, found no regular file"));
+    }
     let reader = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
         .map_err(Error::io("open", path))?;
-    let decoded = reader.decode().map_err(|error| {
-        Error::data(path, "", format!("expected a PNG or JPEG image, found: {error}"))
-    })?;
+    let refuse =
+        |found| Error::data(path, "", format!("expected a PNG or JPEG image, found: {found}"));
+    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
+    // A small file may say that it is an image for which there is not the memory.
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(refuse(format!("{width}x{height} pixels, more than {MOST_PIXELS}")));
+    }
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| refuse(error.to_string()))?;
     from_decoded(&decoded, channels)
         .map_err(|error| Error::data(path, "", format!("cannot be used: {error}")))
 }
@@ -213,6 +226,29 @@ mod tests {
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let text = images.load(&[Transform::Resize(4, 4)], 0).unwrap_err().to_string();
         assert!(text.starts_with(&start), "{text}");
+        assert!(read_image(folder.path(), Channels::Rgb).is_err());
+    }
+
+    /// The header alone decides: of an image of 20000x20000 no pixel need be there.
+    #[test]
+    fn an_image_of_too_many_pixels_is_refused_before_it_is_decoded() {
+        let folder = folder();
+        let path = folder.path().join("huge.png");
+        let side = 20_000u32.to_be_bytes();
+        let mut header = [&b"IHDR"[..], &side, &side, &[8, 0, 0, 0, 0]].concat();
+        header.extend(crc(&header).to_be_bytes());
+        let file = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &header, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"];
+        std::fs::write(&path, file.concat()).unwrap();
+        let text = read_image(&path, Channels::Grey).unwrap_err().to_string();
+        assert!(text.ends_with("found: 20000x20000 pixels, more than 134217728"), "{text}");
+    }
+
+    /// The checksum of PNG, bit by bit.
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |crc, &byte| {
+            let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1));
+            (0..8).fold(crc ^ u32::from(byte), step)
+        })
     }
 
     #[test]

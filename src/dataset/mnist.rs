@@ -7,7 +7,7 @@
 //! digits in four.
 
 use super::samples::wrong_label;
-use super::{Image, Samples, idx};
+use super::{Image, Samples, bytes, idx};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -88,7 +88,7 @@ struct Json {
 }
 
 fn json_images(path: &Path, size: usize) -> Result<Vec<Image>> {
-    let content = std::fs::read(path).map_err(Error::io("read", path))?;
+    let content = bytes::read(path)?;
     let Json { data } = serde_json::from_slice(&content).map_err(|error| {
         let problem = format!("expected {{\"data\": [numbers]}}, found: {error}");
         Error::data(path, "", problem)

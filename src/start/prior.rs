@@ -29,7 +29,7 @@ pub fn best(scores: &[f64]) -> Option<usize> {
 /// So batches should be large and their classes mixed; one of a single sample is left out.
 ///
 /// # Errors
-/// If the source is not of that architecture, or there is no batch.
+/// If the source is not of that architecture, or there is no batch of several samples.
 pub fn score<T: Element>(
     architecture: &Architecture,
     source: &State<T>,
@@ -50,6 +50,10 @@ pub fn score<T: Element>(
         [_, columns] = features.dims("score", "features", "[N, D]")?;
         values.extend_from_slice(features.as_slice());
         labels.extend(of_batch);
+    }
+    if labels.is_empty() {
+        let problem = "a source is scored by its features of two images at least";
+        return Err(Error::argument("score", problem));
     }
     leave_one_out_accuracy(&Tensor::new(&[labels.len(), columns], values)?, &labels)
 }

@@ -102,6 +102,13 @@ fn architecture_of(
         return Err(Error::config(source.path().display().to_string(), problem));
     }
     match name.or(source.metadata().get("architecture").map(String::as_str)) {
+        // A source may come without its classifier, which is not used: one class stands for it.
+        Some(name) if !state.tensors.contains_key("fc.bias") => {
+            let stem = state.get("conv1.weight")?;
+            let [_, channels, _, _] =
+                stem.dims("architecture", "conv1.weight", "[O, C, kh, kw]")?;
+            Architecture::named(name, channels, 1)
+        }
         Some(name) => Architecture::of(name, state),
         // Says how to name the architecture.
         None => Blueprint::from_metadata(&source.path().display().to_string(), &BTreeMap::new())
@@ -126,6 +133,12 @@ pub(super) fn begin(
     mut note: impl FnMut(&str),
 ) -> Result<Beginning> {
     let architecture = Architecture { classes: data.classes().len(), ..sources.architecture };
+    for source in &sources.states {
+        if let Some((name, _)) = source.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+            let problem = "holds a value that is not finite; nothing can be tuned from there";
+            return Err(Error::format_of(&source.origin, name, problem));
+        }
+    }
     let several = sources.states.len() > 1;
     let match_them = several && config.start == Start::Matched;
     let prior = config.gate_prior && matches!(config.form, FormName::Zoo | FormName::Lite);

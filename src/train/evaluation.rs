@@ -35,7 +35,8 @@ pub struct ClassEvaluation {
 /// network's class for each of the data's; `names` are the network's classes.
 ///
 /// # Errors
-/// If an image cannot be read or does not fit, or a class is not one of the network's.
+/// If an image cannot be read or does not fit, a class is not one of the network's, or an
+/// output is not finite.
 pub fn evaluate(
     network: &impl Network<f32>,
     loader: &Loader,
@@ -50,6 +51,7 @@ pub fn evaluate(
         let x = pass.input(batch.images);
         let y = network.forward(&mut pass, x)?;
         let logits = pass.value(y)?;
+        check_finite(&pass, logits, &batch.indices)?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
         let rows = logits.as_slice().chunks(classes.max(1));
         for ((row, predicted), label) in rows.zip(predictions(logits)?).zip(batch.labels) {
@@ -77,6 +79,19 @@ pub fn evaluate(
         .collect();
     let samples = total.0;
     Ok(Evaluation { samples, accuracy: share(total), loss: loss / samples as f64, classes })
+}
+
+/// An error if an output is no number: NaN has no largest, and would pass for the first class.
+pub(super) fn check_finite(
+    pass: &Pass<f32>,
+    logits: &Tensor<f32>,
+    indices: &[usize],
+) -> Result<()> {
+    if logits.is_finite() {
+        return Ok(());
+    }
+    let layer = pass.first_not_finite().unwrap_or_else(|| "the network".to_owned());
+    Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
 }
 
 /// The probabilities of the classes of each row of logits `[N, classes]`.

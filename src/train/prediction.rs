@@ -1,5 +1,6 @@
 //! What a network sees in single images.
 
+use super::evaluation::check_finite;
 use super::{Model, probabilities};
 use crate::Result;
 use crate::dataset::{Channels, Image, apply_all, read_image};
@@ -31,7 +32,7 @@ impl Model {
     /// The `top` most probable classes of an image of values 0 to 1, the most probable first.
     ///
     /// # Errors
-    /// If the image has other channels than the network sees.
+    /// If the image has other channels than the network sees, or an output is not finite.
     pub fn predict(&self, image: Image, top: usize) -> Result<Vec<Prediction>> {
         // No transform of evaluation draws anything.
         let mut rng = fastrand::Rng::with_seed(0);
@@ -39,7 +40,9 @@ impl Model {
         let mut pass = Pass::evaluate(self.network.parameters());
         let x = pass.input(Image::stack(&[image])?);
         let y = self.network.forward(&mut pass, x)?;
-        let row = probabilities(pass.value(y)?)?.into_iter().next().unwrap_or_default();
+        let logits = pass.value(y)?;
+        check_finite(&pass, logits, &[])?;
+        let row = probabilities(logits)?.into_iter().next().unwrap_or_default();
         let mut found: Vec<(usize, f64)> = row.into_iter().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         let prediction =

@@ -17,7 +17,8 @@ impl Meter {
     /// Adds a value.
     pub fn add(&mut self, value: f64) {
         self.sum += value;
-        self.count += 1;
+        // A file may say how many there were.
+        self.count = self.count.saturating_add(1);
     }
 
     /// The mean since it was taken last.

@@ -361,6 +361,10 @@ impl Session<'_> {
             if config.validate_every == 0 { per_epoch } else { config.validate_every };
         let schedule = config.schedule();
         let (first, last) = (self.progress.step, steps);
+        if first > last {
+            let problem = format!("the checkpoint is of step {first}, but there are only {last}");
+            return Err(Error::config("resume", problem));
+        }
         observer.note(&Event::Begin { step: first, steps });
         // Two batches are made while a step computes.
         loader.for_each(first..last, 2, |step, batch| {
@@ -415,7 +419,13 @@ impl Session<'_> {
     fn accuracy(&self, indices: &[usize]) -> Result<f64> {
         let loader = self.data.in_order(Some(indices), EVALUATION_BATCH)?;
         let numbers: Vec<usize> = (0..self.model.classes.len()).collect();
-        Ok(evaluate(&self.model.network, &loader, &numbers, &self.model.classes)?.accuracy)
+        let found = evaluate(&self.model.network, &loader, &numbers, &self.model.classes);
+        found.map(|evaluation| evaluation.accuracy).map_err(|error| match error {
+            Error::NotFinite { batch, layer, .. } => {
+                Error::NotFinite { step: self.progress.step, batch, layer }
+            }
+            other => other,
+        })
     }
 
     /// Writes the checkpoint, after the lines that belong before it.
