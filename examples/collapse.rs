@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use zoo_tuning::collapse::collapse;
 use zoo_tuning::dataset::Batch;
-use zoo_tuning::demo::Target;
+use zoo_tuning::demo::{Part, Target, Test};
 use zoo_tuning::export::write_safetensors;
 use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Mixing, Network, Resnet};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         Err(error @ Error::Impossible { .. }) => println!("before training: {error}"),
         _ => unreachable!("there is no average of a gate yet"),
     }
-    let split = Target::read("data/digits/digits.csv.gz")?.split(20, 1)?;
+    let split = Target::read("data/digits/digits.csv.gz")?.split(Part::Demo, 20, 1)?;
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     for step in 0..20 {
         let indices: Vec<usize> = (0..32).map(|i| (step * 32 + i) % 200).collect();
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     let metadata: &BTreeMap<String, String> = file.metadata();
     let read = Blueprint::from_metadata("the file", metadata)?;
     let read: Resnet<f32> = read.build(&State::mapped(&file)?)?;
-    let (images, _, _) = &split.test;
+    let Test { images, .. } = &split.test;
     let (expected, found) = (logits(&lite, images, 100)?, logits(&read, images, 100)?);
     let difference = expected.relative_difference(&found)?;
     println!(

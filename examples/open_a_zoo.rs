@@ -5,7 +5,7 @@
 //! ```
 
 use zoo_tuning::Result;
-use zoo_tuning::demo::{SIDE, Target};
+use zoo_tuning::demo::{Part, SIDE, Target};
 use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
 use zoo_tuning::start;
 use zoo_tuning::tensor::{State, Tensor};
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
 
     // The target: twenty labelled digits of each class, none in the sources' data.
     let target = Target::read("data/digits/digits.csv.gz")?;
-    let train = target.split(20, 1)?.train;
+    let train = target.split(Part::Demo, 20, 1)?.train;
     let (images, labels) = train.batch(&(0..200).collect::<Vec<_>>())?;
     let architecture = Architecture::of("resnet_small", &sources[0])?;
     let architecture = Architecture { classes: target.classes().len(), ..architecture };

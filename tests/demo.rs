@@ -1,10 +1,11 @@
 //! The demo at its smallest: what it measures, and that threads change nothing of it.
 #![cfg(feature = "cli")]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use zoo_tuning::Error;
-use zoo_tuning::demo::{self, CONDITIONS, MethodKind, Options, Outcome, Target, Watch};
+use zoo_tuning::demo::{self, CONDITIONS, MethodKind, Options, Outcome, Part, Target, Watch};
 use zoo_tuning::train::Model;
 
 fn data() -> PathBuf {
@@ -13,7 +14,8 @@ fn data() -> PathBuf {
 
 fn options(out: &Path, threads: usize) -> Options {
     let out = out.to_path_buf();
-    Options { seeds: vec![1], shots: 4, epochs: 2, threads, data: data(), out }
+    let (part, rate, data) = (Part::Demo, None, data());
+    Options { seeds: vec![1], shots: 4, epochs: 2, threads, part, rate, data, out }
 }
 
 /// Counts, and stops after so many steps.
@@ -113,6 +115,7 @@ fn options_that_leave_nothing_to_do_are_errors() {
         Options { shots: usize::MAX, ..usual.clone() },
         Options { epochs: 0, ..usual.clone() },
         Options { epochs: usize::MAX, ..usual.clone() },
+        Options { rate: Some(f64::NAN), ..usual.clone() },
         Options { data: out.path().join("nothing"), ..usual.clone() },
     ] {
         assert!(demo::run(&wrong, &Count::new(0)).is_err(), "{wrong:?}");
@@ -120,22 +123,18 @@ fn options_that_leave_nothing_to_do_are_errors() {
 }
 
 #[test]
-fn validation_samples_are_no_test_samples_of_their_seed() {
+fn the_demo_and_the_choice_of_its_settings_share_no_image() {
     let target = Target::read(data().join("digits").join("digits.csv.gz")).unwrap();
-    let [validation, test] = [target.validation_split(6, 3), target.split(3 * 6, 3)];
-    let (validation, test) = (validation.unwrap(), test.unwrap());
-    assert_eq!(validation.train.images().len(), 60);
-    assert_eq!(validation.test.1.len(), 120);
-    let len = 16 * 16;
-    let of_test: std::collections::HashSet<Vec<u32>> = test
-        .test
-        .0
-        .as_slice()
-        .chunks(len)
-        .map(|i| i.iter().map(|v| v.to_bits()).collect())
-        .collect();
-    for image in validation.test.0.as_slice().chunks(len) {
-        let bits: Vec<u32> = image.iter().map(|v| v.to_bits()).collect();
-        assert!(!of_test.contains(&bits));
-    }
+    let images = |part: Part, seed: u64| -> Vec<Vec<u32>> {
+        let split = target.split(part, 6, seed).unwrap();
+        assert_eq!(split.train.images().len(), 60);
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect();
+        let train = split.train.images().iter().map(|image| bits(image.values()));
+        train.chain(split.test.images.as_slice().chunks(16 * 16).map(bits)).collect()
+    };
+    let of_demo: HashSet<Vec<u32>> = images(Part::Demo, 1).into_iter().collect();
+    assert!(images(Part::Demo, 2).iter().all(|image| of_demo.contains(image)));
+    let of_validation = images(Part::Validation, 1);
+    assert_eq!(of_demo.len() + of_validation.len(), 1797);
+    assert!(!of_validation.iter().any(|image| of_demo.contains(image)));
 }

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Watch};
+use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Part, Watch};
 use zoo_tuning::export::write_atomically;
 use zoo_tuning::{Error, report};
 
@@ -28,7 +28,7 @@ Examples:
   zoo-tuning eval zoo-demo/seed-1/collapsed.safetensors --data data/digits/digits.csv.gz")]
 pub struct Arguments {
     /// Runs of every method, each with its own draw of labelled images
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
     /// Labelled images of each class
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -36,6 +36,14 @@ pub struct Arguments {
     /// Passes over the labelled images
     #[arg(long, value_name = "N", default_value_t = 30)]
     epochs: usize,
+    /// Tune and measure on the samples that the demo's settings were chosen on, which the demo
+    /// itself never uses
+    #[arg(long)]
+    validate: bool,
+    /// The highest learning rate of every network [default: for each kind of network the one
+    /// that was chosen on the validation samples]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<f64>,
     /// The folder with the target and the sources [default: data, here or where this program
     /// was built]
     #[arg(long, value_name = "FOLDER")]
@@ -52,6 +60,8 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         shots: arguments.shots,
         epochs: arguments.epochs,
         threads: threads.map_or_else(available, usize::from),
+        part: if arguments.validate { Part::Validation } else { Part::Demo },
+        rate: arguments.rate,
         data: arguments.data.unwrap_or_else(data_folder),
         out: arguments.out,
     };
@@ -74,9 +84,15 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     output.line("")?;
     output.line(verdict(&outcome))?;
     output.line(format!(
-        "The collapsed network, read back from its file, computes what the lite one does: the \
-         largest difference of a logit is {:.1e} of the largest logit.",
-        outcome.collapse_error
+        "The collapsed network, read back from its file, computes what the lite one does: {}.",
+        if outcome.collapse_error == 0.0 {
+            "the logits are equal to the last bit".to_owned()
+        } else {
+            format!(
+                "the largest difference of a logit is {:.1e} of the largest logit",
+                outcome.collapse_error
+            )
+        }
     ))?;
     output.line(format!("{:.0} s. The page: {}", outcome.seconds, page_path.display()))
 }

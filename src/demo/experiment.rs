@@ -3,8 +3,8 @@
 use super::observe::{alignment, gates, samples};
 use super::statistics::summary;
 use super::{
-    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Recipe, Run, Settings, Source, Split,
-    Target, Tuned, input, scores, tune,
+    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Part, Recipe, Run, Settings, Source, Split,
+    Target, Test, Tuned, input, scores, tune,
 };
 use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
@@ -30,6 +30,10 @@ pub struct Options {
     pub epochs: usize,
     /// Networks that are tuned at the same time, each on a thread of its own.
     pub threads: usize,
+    /// Which samples are tuned and measured on.
+    pub part: Part,
+    /// The highest learning rate of every network, instead of the chosen ones.
+    pub rate: Option<f64>,
     /// The folder with the target and the sources.
     pub data: PathBuf,
     /// The folder that the networks are written to.
@@ -58,7 +62,7 @@ const POINTS: usize = 12;
 
 /// A network to be tuned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+enum Job {
     Scratch,
     Single(usize),
     Average,
@@ -120,28 +124,35 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let settings: Vec<Setting> = options
         .seeds
         .iter()
-        .map(|&seed| prepare(&architecture, &sources, target.split(options.shots, seed)?, seed))
+        .map(|&seed| {
+            prepare(&architecture, &sources, target.split(options.part, options.shots, seed)?, seed)
+        })
         .collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
     let classes = target.classes().to_vec();
     let experiment = Experiment { architecture, sources, classes, out: options.out.clone() };
 
-    let mut parts = vec![Part::Zoo, Part::Lite, Part::Scratch, Part::Average];
-    parts.extend((0..CONDITIONS.len()).map(Part::Single));
+    let mut parts = vec![Job::Zoo, Job::Lite, Job::Scratch, Job::Average];
+    parts.extend((0..CONDITIONS.len()).map(Job::Single));
     // The longest first, so that no thread is left alone with one at the end.
-    let jobs: Vec<(usize, Part)> =
+    let jobs: Vec<(usize, Job)> =
         parts.iter().flat_map(|&part| (0..settings.len()).map(move |at| (at, part))).collect();
     watch.begin((jobs.len() * steps) as u64);
     let finished = work(&jobs, options.threads, |&(at, part)| {
-        let recipe =
-            Recipe { steps, batch: BATCH, rate: part.rate(), groups: groups(), points: POINTS };
+        let recipe = Recipe {
+            steps,
+            batch: BATCH,
+            rate: options.rate.unwrap_or_else(|| part.rate()),
+            groups: groups(),
+            points: POINTS,
+        };
         experiment.finish(&settings[at], part, &recipe, watch)
     })?;
-    let of: BTreeMap<(Part, usize), Finished> =
+    let of: BTreeMap<(Job, usize), Finished> =
         jobs.iter().map(|&(at, part)| (part, at)).zip(finished).collect();
 
     let first = &settings[0];
-    let (zoo_network, lite) = (&of[&(Part::Zoo, 0)].tuned.network, &of[&(Part::Lite, 0)].tuned);
+    let (zoo_network, lite) = (&of[&(Job::Zoo, 0)].tuned.network, &of[&(Job::Lite, 0)].tuned);
     let source = |(i, checkpoint): (usize, &crate::zoo::Checkpoint)| Source {
         name: CONDITIONS[i].to_string(),
         trained_on: checkpoint.metadata().get("trained_on").cloned().unwrap_or_default(),
@@ -150,7 +161,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         scores: settings.iter().map(|setting| setting.scores[i]).collect(),
     };
     let errors =
-        (0..settings.len()).filter_map(|at| Some(of[&(Part::Lite, at)].collapsed.as_ref()?.error));
+        (0..settings.len()).filter_map(|at| Some(of[&(Job::Lite, at)].collapsed.as_ref()?.error));
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Settings {
@@ -160,8 +171,10 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
             steps,
             batch: BATCH,
             threads: options.threads,
-            test_samples: first.split.test.1.len(),
+            test_samples: first.split.test.labels.len(),
             classes: experiment.classes.len(),
+            validation: options.part == Part::Validation,
+            rate: options.rate,
         },
         sources: zoo.sources().iter().enumerate().map(source).collect(),
         methods: methods(&settings, &of)?,
@@ -186,6 +199,9 @@ fn check(options: &Options) -> Result<()> {
         if value < least {
             return Err(Error::config(key, format!("should be at least {least}, not {value}")));
         }
+    }
+    if let Some(rate) = options.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        return Err(Error::config("rate", format!("{rate} should be a number above 0")));
     }
     if options.epochs > 10_000 {
         let problem = format!("{} is more than 10000 passes over a few samples", options.epochs);
@@ -255,13 +271,13 @@ fn work<J: Sync, R: Send>(
     failed.into_iter().chain(done).collect()
 }
 
-impl Part {
+impl Job {
     /// The highest learning rate: for each kind of network the better one of 0.05 and 0.1 on
     /// validation samples (`data/README.md`), so that none is compared at another's.
     fn rate(self) -> f64 {
         match self {
-            Self::Scratch | Self::Single(_) => 0.1,
-            Self::Average | Self::Zoo | Self::Lite => 0.05,
+            Self::Average => 0.05,
+            Self::Scratch | Self::Single(_) | Self::Zoo | Self::Lite => 0.1,
         }
     }
 
@@ -281,7 +297,7 @@ impl Experiment {
     fn finish(
         &self,
         setting: &Setting,
-        part: Part,
+        part: Job,
         recipe: &Recipe,
         watch: &dyn Watch,
     ) -> Result<Finished> {
@@ -302,9 +318,9 @@ impl Experiment {
             origin: path.display().to_string(),
         };
         model.write(&path)?;
-        let (images, labels, _) = &setting.split.test;
+        let Test { images, labels, .. } = &setting.split.test;
         let found = logits(&model.network, images, 100)?;
-        let collapsed = if part == Part::Lite {
+        let collapsed = if part == Job::Lite {
             let path = folder.join("collapsed.safetensors");
             model.collapsed()?.write(&path)?;
             Some(measure_collapsed(&path, &found, images, labels)?)
@@ -327,16 +343,16 @@ impl Experiment {
     fn builder<'a>(
         &'a self,
         setting: &'a Setting,
-        part: Part,
+        part: Job,
     ) -> Result<(Builder<'a, f32>, Form, usize)> {
         let prior = Some(start::gate_bias(&setting.scores, start::STRENGTH));
         let mixing = Mixing { aligned: Aligned::everywhere(), prior, ..Mixing::default() };
         let (sources, form) = match part {
-            Part::Scratch => return Ok((Builder::fresh(setting.seed), Form::Plain, 1)),
-            Part::Single(i) => (&self.sources[i..=i], Form::Plain),
-            Part::Average => (&self.sources[..], Form::Plain),
-            Part::Zoo => (&setting.matched[..], Form::Zoo(mixing)),
-            Part::Lite => (&setting.matched[..], Form::Lite(mixing)),
+            Job::Scratch => return Ok((Builder::fresh(setting.seed), Form::Plain, 1)),
+            Job::Single(i) => (&self.sources[i..=i], Form::Plain),
+            Job::Average => (&self.sources[..], Form::Plain),
+            Job::Zoo => (&setting.matched[..], Form::Zoo(mixing)),
+            Job::Lite => (&setting.matched[..], Form::Lite(mixing)),
         };
         let builder = Builder::from_sources(sources, form.clone(), setting.seed)?;
         let count = if form == Form::Plain { 1 } else { sources.len() };
@@ -377,9 +393,9 @@ fn size_of(path: &Path) -> Result<u64> {
 }
 
 /// The table: one method for each part, and those that follow from several.
-fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Result<Vec<Method>> {
+fn methods(settings: &[Setting], of: &BTreeMap<(Job, usize), Finished>) -> Result<Vec<Method>> {
     let singles = CONDITIONS.len();
-    let method = |part: Part, kind, name: &str, description: &str| {
+    let method = |part: Job, kind, name: &str, description: &str| {
         let runs = settings.iter().enumerate().map(|(at, setting)| {
             let finished = &of[&(part, at)];
             Run {
@@ -393,7 +409,7 @@ fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Resu
         table_row(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
     };
     let mut methods = vec![method(
-        Part::Scratch,
+        Job::Scratch,
         MethodKind::Scratch,
         "from scratch",
         "the architecture with random weights, without any source",
@@ -401,7 +417,7 @@ fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Resu
     for (i, condition) in CONDITIONS.into_iter().enumerate() {
         let (name, text) =
             (format!("single: {condition}"), format!("the source `{condition}` alone, fine-tuned"));
-        methods.push(method(Part::Single(i), MethodKind::Single, &name, &text));
+        methods.push(method(Job::Single(i), MethodKind::Single, &name, &text));
     }
     let best = methods[1..].iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).cloned();
     if let Some(best) = best {
@@ -417,26 +433,26 @@ fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Resu
         });
     }
     methods.push(method(
-        Part::Average,
+        Job::Average,
         MethodKind::Average,
         "plain average",
         "the mean of the sources' kernels as one network, fine-tuned",
     ));
     methods.push(method(
-        Part::Zoo,
+        Job::Zoo,
         MethodKind::Zoo,
         "Zoo-Tuning",
         "all sources in one network: a kernel of its own for each image",
     ));
     methods.push(method(
-        Part::Lite,
+        Job::Lite,
         MethodKind::Lite,
         "lite Zoo-Tuning",
         "all sources in one network: one kernel for all images",
     ));
     let lite = methods[methods.len() - 1].clone();
     let collapsed: Vec<&Collapsed> =
-        (0..settings.len()).filter_map(|at| of[&(Part::Lite, at)].collapsed.as_ref()).collect();
+        (0..settings.len()).filter_map(|at| of[&(Job::Lite, at)].collapsed.as_ref()).collect();
     let runs = settings.iter().zip(&collapsed).zip(&lite.runs).map(|((setting, c), lite)| Run {
         seed: setting.seed,
         accuracy: c.accuracy,
@@ -454,15 +470,18 @@ fn methods(settings: &[Setting], of: &BTreeMap<(Part, usize), Finished>) -> Resu
     }
     let mut runs = Vec::new();
     for (at, setting) in settings.iter().enumerate() {
-        let members = (0..singles).map(|i| &of[&(Part::Single(i), at)]);
+        let members = (0..singles).map(|i| &of[&(Job::Single(i), at)]);
         runs.push(Run {
             seed: setting.seed,
-            accuracy: ensemble_accuracy(members.clone().map(|m| &m.logits), &setting.split.test.1)?,
+            accuracy: ensemble_accuracy(
+                members.clone().map(|m| &m.logits),
+                &setting.split.test.labels,
+            )?,
             seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
             curve: vec![],
         });
     }
-    let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Part::Single(i), 0)])).sum();
+    let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Job::Single(i), 0)])).sum();
     methods.push(table_row(
         MethodKind::Ensemble,
         "ensemble of all singles",

@@ -15,5 +15,5 @@ mod tuning;
 pub use experiment::{Options, Watch, run};
 pub use outcome::*;
 pub use statistics::{Summary, summary};
-pub use task::{CONDITIONS, SIDE, Split, Target, input, normalise};
+pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
 pub use tuning::{Recipe, Tuned, scores, tune};

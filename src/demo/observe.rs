@@ -1,6 +1,6 @@
 //! What the gates and the alignment of a tuned network came to be.
 
-use super::{LayerAlignment, LayerGates, SampleGates, Split};
+use super::{LayerAlignment, LayerGates, SampleGates, Split, Test};
 use crate::Result;
 use crate::nn::{Network, Pass, Resnet};
 use crate::tensor::Tensor;
@@ -8,7 +8,7 @@ use crate::train::classification::predictions;
 
 /// Mean and deviation of each layer's gate over the test samples.
 pub(super) fn gates(network: &Resnet<f32>, split: &Split) -> Result<Vec<LayerGates>> {
-    let (images, labels, _) = &split.test;
+    let Test { images, labels, .. } = &split.test;
     let all: Vec<usize> = (0..labels.len()).collect();
     // Per layer: the name, and for each source the sums of the gate and of its square.
     let mut layers: Vec<(String, Vec<[f64; 2]>)> = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn gates(network: &Resnet<f32>, split: &Split) -> Result<Vec<LayerGat
 
 /// The gates of the first two test samples of each condition.
 pub(super) fn samples(network: &Resnet<f32>, split: &Split) -> Result<Vec<SampleGates>> {
-    let (images, labels, conditions) = &split.test;
+    let Test { images, labels, conditions } = &split.test;
     let mut chosen = Vec::new();
     for condition in super::CONDITIONS {
         let of_condition = (0..labels.len()).filter(|&n| conditions[n] == condition);

@@ -47,6 +47,10 @@ pub struct Settings {
     pub test_samples: usize,
     /// Number of classes of the target.
     pub classes: usize,
+    /// Whether this was on the samples that settings were chosen on, not on those of the demo.
+    pub validation: bool,
+    /// The learning rate of every network, if the chosen ones were set aside.
+    pub rate: Option<f64>,
 }
 
 /// One pretrained network.

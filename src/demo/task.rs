@@ -1,6 +1,8 @@
 //! The target: few digits, each in a condition of its own.
 
-use crate::dataset::{Condition, Dataset, Samples, Transform, digits, few_shot, sample_rng};
+use crate::dataset::{
+    Condition, Dataset, Samples, Transform, digits, few_shot, sample_rng, train_validation_test,
+};
 use crate::tensor::Tensor;
 use crate::train::Input;
 use crate::{Error, Result};
@@ -23,23 +25,46 @@ pub fn normalise() -> Transform {
     input().normalise()
 }
 
-/// The UCI digits, every image in one of the [`CONDITIONS`].
+/// The UCI digits, every image in one of the [`CONDITIONS`], in two parts that share no image.
 pub struct Target {
     samples: Samples,
     conditions: Vec<Condition>,
+    /// A third of each class, to choose settings on.
+    validation: Vec<usize>,
+    /// The others, for the demo.
+    demo: Vec<usize>,
 }
 
-/// A draw of few labelled samples; the others are for testing.
+/// Which part of the target samples are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the demo is about.
+    Demo,
+    /// What its settings were chosen on.
+    Validation,
+}
+
+/// A draw of few labelled samples; the others of the part are for measuring.
 pub struct Split {
     /// Samples to tune on.
     pub train: Samples,
-    /// Samples that nothing is tuned or chosen on: images `[N, 1, 16, 16]`, labels, and
-    /// their conditions.
-    pub test: (Tensor<f32>, Vec<usize>, Vec<Condition>),
+    /// Samples to measure on.
+    pub test: Test,
+}
+
+/// Samples that nothing is tuned on.
+pub struct Test {
+    /// `[N, 1, 16, 16]`.
+    pub images: Tensor<f32>,
+    /// A class for each.
+    pub labels: Vec<usize>,
+    /// A condition for each.
+    pub conditions: Vec<Condition>,
 }
 
 impl Target {
-    /// Reads the digits at `path`; which image is in which condition is the same every time.
+    /// Reads the digits at `path`; which image is in which condition and in which part is the
+    /// same every time.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -53,7 +78,10 @@ impl Target {
         let samples = raw.map(SEED, |index, image, rng| {
             normalise.apply(condition(index).apply(image, rng), rng)
         })?;
-        Ok(Self { samples, conditions })
+        let classes = samples.classes().len();
+        let [demo, validation, _] =
+            train_validation_test(samples.labels(), classes, 1.0 / 3.0, 0.0, SEED)?;
+        Ok(Self { samples, conditions, validation, demo })
     }
 
     /// Names of the classes.
@@ -61,35 +89,25 @@ impl Target {
         self.samples.classes()
     }
 
-    /// Draws `shots` samples of each class to tune on.
+    /// Draws `shots` samples of each class of a part to tune on.
     ///
     /// # Errors
-    /// If a class has not more samples than that.
-    pub fn split(&self, shots: usize, seed: u64) -> Result<Split> {
-        let (train, test) = few_shot(self.samples.labels(), self.classes().len(), shots, seed)?;
+    /// If a class has no more samples than that.
+    pub fn split(&self, part: Part, shots: usize, seed: u64) -> Result<Split> {
+        let pool = match part {
+            Part::Demo => &self.demo,
+            Part::Validation => &self.validation,
+        };
+        let labels: Vec<usize> = pool.iter().map(|&i| self.samples.labels()[i]).collect();
+        let (train, test) = few_shot(&labels, self.classes().len(), shots, seed)?;
         if test.is_empty() {
             return Err(Error::config("shots", "leaves no sample to test on"));
         }
-        self.split_at(&train, &test)
-    }
-
-    /// As [`Target::split`], but with validation samples in the place of the test samples,
-    /// twice as many as there are to tune on, all from those that [`Target::split`] with this
-    /// seed and `3 shots` would tune on: to choose settings without looking at a test sample.
-    ///
-    /// # Errors
-    /// If a class has not so many samples.
-    pub fn validation_split(&self, shots: usize, seed: u64) -> Result<Split> {
-        let (some, _) = few_shot(self.samples.labels(), self.classes().len(), 3 * shots, seed)?;
-        let labels: Vec<usize> = some.iter().map(|&i| self.samples.labels()[i]).collect();
-        let (train, validation) = few_shot(&labels, self.classes().len(), shots, seed)?;
-        let of = |places: Vec<usize>| -> Vec<usize> { places.iter().map(|&p| some[p]).collect() };
-        self.split_at(&of(train), &of(validation))
-    }
-
-    fn split_at(&self, train: &[usize], test: &[usize]) -> Result<Split> {
-        let (images, labels) = self.samples.batch(test)?;
+        let [train, test] =
+            [train, test].map(|places| places.into_iter().map(|p| pool[p]).collect::<Vec<_>>());
+        let (images, labels) = self.samples.batch(&test)?;
         let conditions = test.iter().map(|&index| self.conditions[index]).collect();
-        Ok(Split { train: self.samples.subset(train)?, test: (images, labels, conditions) })
+        let test = Test { images, labels, conditions };
+        Ok(Split { train: self.samples.subset(&train)?, test })
     }
 }

@@ -1,6 +1,6 @@
 //! One network, tuned to the few labelled target samples.
 
-use super::{Point, Split};
+use super::{Point, Split, Test};
 use crate::Result;
 use crate::dataset::{Loader, Transform};
 use crate::nn::{Architecture, Builder, Network, Resnet};
@@ -59,7 +59,7 @@ pub fn tune(
     let schedule = Schedule { warmup: recipe.steps / 20, decay: Decay::Cosine };
     let loader =
         Loader::new(&split.train, recipe.batch, seed)?.transformed(vec![Transform::RandomShift(1)]);
-    let (images, labels, _) = &split.test;
+    let Test { images, labels, .. } = &split.test;
     let watched = labels.len().min(WATCHED);
     let len = images.len() / labels.len().max(1);
     let shape = [&[watched], &images.shape()[1..]].concat();

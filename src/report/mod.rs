@@ -149,7 +149,8 @@ fn command(settings: &Settings) -> String {
         settings.shots,
         settings.epochs,
         settings.threads
-    )
+    ) + if settings.validation { " --validate" } else { "" }
+        + &settings.rate.map_or(String::new(), |rate| format!(" --rate {rate}"))
 }
 
 #[cfg(test)]

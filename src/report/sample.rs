@@ -53,6 +53,8 @@ impl Sample {
                 threads: 2,
                 test_samples: 4000,
                 classes: 10,
+                validation: false,
+                rate: None,
             },
             sources: names.iter().map(|name| self.source(name, &mut draw)).collect(),
             methods: self.methods(&names, &mut draw),
