@@ -215,7 +215,8 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
         return Ok(None);
     }
     let mut body = String::from(
-        "<p>Every method had the same labelled images, the same number of steps and the same seeds; \
+        "<p>Every method had the same labelled images, the same number of steps and the same seeds, \
+         and the learning rate that was best for its kind on other images; \
          accuracy is the share of right answers on images that none of them saw. Further right is \
          better.</p>\n",
     );
