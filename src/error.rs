@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tensor has not the shape that an operation needs.
+    /// A tensor does not have the shape that an operation needs.
     Shape {
         /// The operation that looked at it, e.g. `conv2d`.
         operation: &'static str,

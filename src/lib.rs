@@ -129,7 +129,7 @@
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `cli`) |
 //! | `train` | steps, runs, what they measure and keep (feature `cli`) |
-//! | `demo` | the main job, on data inside of the repository (feature `cli`) |
+//! | `demo` | the main job, on data in the repository (feature `cli`) |
 //! | `report` | its result as one page of HTML (feature `cli`) |
 //!
 //! # Features

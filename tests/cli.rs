@@ -1,4 +1,5 @@
 //! The program as its users have it: arguments in, text, files and exit codes out.
+#![cfg(feature = "cli")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

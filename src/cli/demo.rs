@@ -1,4 +1,4 @@
-//! `zoo-tuning demo`: the main job, on the data inside of the repository.
+//! `zoo-tuning demo`: the main job, on the data in the repository.
 
 use super::output::{Output, Result, count, message};
 use super::progress::{catch_interrupts, interrupted};

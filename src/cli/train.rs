@@ -23,8 +23,8 @@ use zoo_tuning::train::{Config, Run};
 #[command(
     args_override_self = true,
     after_help = "\
-Every option is also a key of the configuration file, with _ for -; an option is over the file,
-the file over presets, presets over the defaults.
+Every option is also a key of the configuration file, with _ for -; an option is over the file, and
+the file over the defaults. A preset is over what lies under the place where it is named.
 
 Examples:
   zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz \\

@@ -113,7 +113,7 @@ fn framed(pixels: Vec<f32>, size: usize) -> Result<Image> {
     image.cropped(top, left, BOX, BOX)?.resized(size, size)
 }
 
-/// Where the box begins on an axis: around the middle of what is `inked`, inside of the image.
+/// Where the box begins on an axis: around the middle of what is `inked`, inside the image.
 fn start(inked: impl Fn(usize) -> bool) -> usize {
     let first = (0..SIDE).find(|&place| inked(place)).unwrap_or(0);
     let last = (0..SIDE).rfind(|&place| inked(place)).unwrap_or(SIDE - 1);

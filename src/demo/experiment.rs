@@ -1,22 +1,22 @@
 //! Every way of using the sources, on the same samples, with the same budget.
 
+use super::jobs::work;
 use super::observe::{alignment, gates, samples};
-use super::statistics::summary;
+use super::table::{averages_by_layer, methods};
 use super::{
-    CONDITIONS, LayerEma, Method, MethodKind, Outcome, Part, Recipe, Run, Settings, Source, Split,
-    Target, Test, Tuned, input, scores, tune,
+    CONDITIONS, Outcome, Part, Recipe, Settings, Source, Split, Target, Test, Tuned, input, scores,
+    tune,
 };
 use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start;
 use crate::tensor::{State, Tensor};
-use crate::train::classification::{accuracy, logits, predictions};
-use crate::train::{Model, probabilities};
+use crate::train::Model;
+use crate::train::classification::{accuracy, logits};
 use crate::zoo::Zoo;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Instant;
 
 /// What the demo is asked to do.
@@ -62,7 +62,7 @@ const POINTS: usize = 12;
 
 /// A network to be tuned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Job {
+pub(super) enum Job {
     Scratch,
     Single(usize),
     Average,
@@ -71,32 +71,32 @@ enum Job {
 }
 
 /// What all networks of a seed have in common.
-struct Setting {
-    seed: u64,
-    split: Split,
-    scores: Vec<f64>,
+pub(super) struct Setting {
+    pub seed: u64,
+    pub split: Split,
+    pub scores: Vec<f64>,
     /// The sources with their channels matched to the best one's.
-    matched: Vec<State<f32>>,
+    pub matched: Vec<State<f32>>,
 }
 
 /// A network that was tuned, measured on all test samples.
-struct Finished {
-    tuned: Tuned,
-    logits: Tensor<f32>,
-    accuracy: f64,
-    parameters: u64,
-    multiply_adds: u64,
-    bytes: u64,
-    collapsed: Option<Collapsed>,
+pub(super) struct Finished {
+    pub tuned: Tuned,
+    pub logits: Tensor<f32>,
+    pub accuracy: f64,
+    pub parameters: u64,
+    pub multiply_adds: u64,
+    pub bytes: u64,
+    pub collapsed: Option<Collapsed>,
 }
 
 /// A collapsed network, as it was read back from its file.
-struct Collapsed {
-    accuracy: f64,
-    parameters: u64,
-    multiply_adds: u64,
-    bytes: u64,
-    error: f64,
+pub(super) struct Collapsed {
+    pub accuracy: f64,
+    pub parameters: u64,
+    pub multiply_adds: u64,
+    pub bytes: u64,
+    pub error: f64,
 }
 
 struct Experiment {
@@ -234,43 +234,6 @@ fn prepare(
     Ok(Setting { seed, split, scores, matched })
 }
 
-/// Does all `jobs` on so many threads; each job has one thread for itself.
-fn work<J: Sync, R: Send>(
-    jobs: &[J],
-    threads: usize,
-    job: impl Fn(&J) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let queue = Mutex::new(jobs.iter().enumerate());
-    let results: Mutex<Vec<Option<Result<R>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
-    let lock_error = |_| Error::argument("demo", "a thread has panicked");
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(jobs.len()))
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                    let pool = pool.map_err(|e| Error::config("threads", e.to_string()))?;
-                    loop {
-                        let next = queue.lock().map_err(|_| lock_error(()))?.next();
-                        let Some((at, next)) = next else { return Ok(()) };
-                        let result = pool.install(|| job(next));
-                        let failed = result.is_err();
-                        results.lock().map_err(|_| lock_error(()))?[at] = Some(result);
-                        if failed {
-                            // The others find the queue empty and stop.
-                            queue.lock().map_err(|_| lock_error(()))?.by_ref().for_each(drop);
-                        }
-                    }
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(lock_error(()))))
-    })?;
-    let results = results.into_inner().map_err(|_| lock_error(()))?;
-    // The first error in the order of the jobs; those that were not begun have no result.
-    let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
-    failed.into_iter().chain(done).collect()
-}
-
 impl Job {
     /// The highest learning rate: for each kind of network the better one of 0.05 and 0.1 on
     /// validation samples (`data/README.md`), so that none is compared at another's.
@@ -390,160 +353,4 @@ fn multiply_adds(model: &Model, images: &Tensor<f32>) -> Result<u64> {
 
 fn size_of(path: &Path) -> Result<u64> {
     Ok(std::fs::metadata(path).map_err(Error::io("look at", path))?.len())
-}
-
-/// The table: one method for each part, and those that follow from several.
-fn methods(settings: &[Setting], of: &BTreeMap<(Job, usize), Finished>) -> Result<Vec<Method>> {
-    let singles = CONDITIONS.len();
-    let method = |part: Job, kind, name: &str, description: &str| {
-        let runs = settings.iter().enumerate().map(|(at, setting)| {
-            let finished = &of[&(part, at)];
-            Run {
-                seed: setting.seed,
-                accuracy: finished.accuracy,
-                seconds: finished.tuned.time.as_secs_f64(),
-                curve: finished.tuned.curve.clone(),
-            }
-        });
-        let Finished { parameters, multiply_adds, bytes, .. } = of[&(part, 0)];
-        table_row(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
-    };
-    let mut methods = vec![method(
-        Job::Scratch,
-        MethodKind::Scratch,
-        "from scratch",
-        "the architecture with random weights, without any source",
-    )];
-    for (i, condition) in CONDITIONS.into_iter().enumerate() {
-        let (name, text) =
-            (format!("single: {condition}"), format!("the source `{condition}` alone, fine-tuned"));
-        methods.push(method(Job::Single(i), MethodKind::Single, &name, &text));
-    }
-    let best = methods[1..].iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).cloned();
-    if let Some(best) = best {
-        methods.push(Method {
-            kind: MethodKind::Hindsight,
-            description: format!(
-                "`{}`, which was best on the test samples: known only after tuning all {singles}",
-                best.name
-            ),
-            name: "best single (hindsight)".to_owned(),
-            seconds: methods[1..].iter().map(|m| m.seconds).sum(),
-            ..best
-        });
-    }
-    methods.push(method(
-        Job::Average,
-        MethodKind::Average,
-        "plain average",
-        "the mean of the sources' kernels as one network, fine-tuned",
-    ));
-    methods.push(method(
-        Job::Zoo,
-        MethodKind::Zoo,
-        "Zoo-Tuning",
-        "all sources in one network: a kernel of its own for each image",
-    ));
-    methods.push(method(
-        Job::Lite,
-        MethodKind::Lite,
-        "lite Zoo-Tuning",
-        "all sources in one network: one kernel for all images",
-    ));
-    let lite = methods[methods.len() - 1].clone();
-    let collapsed: Vec<&Collapsed> =
-        (0..settings.len()).filter_map(|at| of[&(Job::Lite, at)].collapsed.as_ref()).collect();
-    let runs = settings.iter().zip(&collapsed).zip(&lite.runs).map(|((setting, c), lite)| Run {
-        seed: setting.seed,
-        accuracy: c.accuracy,
-        seconds: lite.seconds,
-        curve: vec![],
-    });
-    if let Some(one) = collapsed.first() {
-        methods.push(table_row(
-            MethodKind::Collapsed,
-            "lite, collapsed",
-            "the lite network as one plain network, read back from its file",
-            runs.collect(),
-            [one.parameters, one.multiply_adds, one.bytes],
-        ));
-    }
-    let mut runs = Vec::new();
-    for (at, setting) in settings.iter().enumerate() {
-        let members = (0..singles).map(|i| &of[&(Job::Single(i), at)]);
-        runs.push(Run {
-            seed: setting.seed,
-            accuracy: ensemble_accuracy(
-                members.clone().map(|m| &m.logits),
-                &setting.split.test.labels,
-            )?,
-            seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
-            curve: vec![],
-        });
-    }
-    let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Job::Single(i), 0)])).sum();
-    methods.push(table_row(
-        MethodKind::Ensemble,
-        "ensemble of all singles",
-        &format!("{singles} networks, their probabilities averaged"),
-        runs,
-        [sum(|f| f.parameters), sum(|f| f.multiply_adds), sum(|f| f.bytes)],
-    ));
-    Ok(methods)
-}
-
-fn table_row(
-    kind: MethodKind,
-    name: &str,
-    description: &str,
-    runs: Vec<Run>,
-    [parameters, multiply_adds, bytes]: [u64; 3],
-) -> Method {
-    let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
-    let summary = summary(&accuracies);
-    let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len().max(1) as f64;
-    Method {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        kind,
-        mean: summary.mean,
-        deviation: summary.deviation,
-        interval: summary.interval,
-        runs,
-        parameters,
-        multiply_adds,
-        seconds,
-        bytes,
-    }
-}
-
-/// The accuracy of the mean of several networks' probabilities.
-fn ensemble_accuracy<'a>(
-    members: impl Iterator<Item = &'a Tensor<f32>>,
-    labels: &[usize],
-) -> Result<f64> {
-    let mut sum: Vec<f64> = Vec::new();
-    for member in members {
-        let all = probabilities(member)?.concat();
-        sum.resize(all.len(), 0.0);
-        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
-    }
-    let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
-    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
-    Ok(right as f64 / labels.len().max(1) as f64)
-}
-
-/// The course of the gates' averages, layer by layer.
-fn averages_by_layer(lite: &Tuned) -> Vec<LayerEma> {
-    let mut layers: Vec<LayerEma> = Vec::new();
-    for (step, averages) in &lite.averages {
-        for (i, (layer, value)) in averages.iter().enumerate() {
-            if layers.len() <= i {
-                layers.push(LayerEma { layer: layer.clone(), steps: vec![], values: vec![] });
-            }
-            layers[i].steps.push(*step);
-            layers[i].values.push(value.clone());
-        }
-    }
-    layers
 }

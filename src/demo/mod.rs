@@ -1,4 +1,4 @@
-//! The main job on the data inside of the repository.
+//! The main job on the data in the repository.
 //!
 //! Four small residual networks were trained on MNIST, each with its images in one
 //! condition: as they are, rotated, inverted, edges only. The target is a few digits of
@@ -6,14 +6,19 @@
 //! covers the target alone. See `data/README.md`.
 
 mod experiment;
+mod jobs;
 mod observe;
 mod outcome;
 mod statistics;
+mod table;
 mod task;
 mod tuning;
 
 pub use experiment::{Options, Watch, run};
-pub use outcome::*;
+pub use outcome::{
+    LayerAlignment, LayerEma, LayerGates, Method, MethodKind, Outcome, Point, Run, SampleGates,
+    Settings, Source,
+};
 pub use statistics::{Summary, summary};
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
 pub use tuning::{Recipe, Tuned, scores, tune};

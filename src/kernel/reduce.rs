@@ -75,6 +75,15 @@ pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     sum_of(a, b, |a, b| a * b)
 }
 
+/// The softmax of one row, in place; the largest value is taken off first, so that no
+/// exponential overflows.
+pub fn softmax_row<T: Element>(row: &mut [T]) {
+    let largest = row.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
+    row.iter_mut().for_each(|v| *v = (*v - largest).exp());
+    let sum: T = row.iter().copied().sum();
+    row.iter_mut().for_each(|v| *v /= sum);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -195,7 +195,7 @@ impl Geometry {
         outputs.saturating_mul(self.row_len() as u64)
     }
 
-    /// Output columns `v` for which tap column `tap` reads inside of the image.
+    /// Output columns `v` for which tap column `tap` reads inside the image.
     fn inside(&self, axis: usize, tap: usize) -> Range<usize> {
         let Window { stride, padding, dilation, .. } = self.window;
         let (stride, offset) = (stride[axis], tap * dilation[axis]);
@@ -281,9 +281,9 @@ pub fn fold<T: Element>(
 struct Tap {
     /// Its place in the window.
     place: [usize; 2],
-    /// Output rows for which it reads inside of the image.
+    /// Output rows for which it reads inside the image.
     rows: Range<usize>,
-    /// Output columns for which it reads inside of the image.
+    /// Output columns for which it reads inside the image.
     columns: Range<usize>,
     /// Where the output is as wide as the input and no pixel is skipped, position `p`
     /// reads the pixel `p + shift`: the whole row of unfolded columns is one piece of

@@ -2,7 +2,7 @@
 
 use super::gate::GateAverage;
 use super::{BatchNorm, Conv, Gate, Id, Linear, Mix, Parameters, Role};
-use crate::kernel::Window;
+use crate::kernel::{Window, reduce};
 use crate::ops::GateFunction;
 use crate::tensor::{Element, State, Tensor, product};
 use crate::{Error, Result};
@@ -295,7 +295,11 @@ impl<'a, T: Element> Builder<'a, T> {
     /// If a source has no such tensors, or the name is taken.
     pub fn batch_norm(&mut self, name: &str, channels: usize) -> Result<BatchNorm> {
         let reset = self.statistics == Statistics::Reset && self.sources.len() > 1;
-        let prior = self.form.mixing().and_then(|mixing| mixing.prior.as_deref()).map(softmax);
+        let prior = self.form.mixing().and_then(|mixing| mixing.prior.clone());
+        let prior = prior.map(|mut shares| {
+            reduce::softmax_row(&mut shares);
+            shares
+        });
         let mut add = |part: &str, role, value: f64, known: bool| -> Result<Id> {
             let key = format!("{name}.{part}");
             let start = |_: &mut fastrand::Rng| Tensor::full(&[channels], T::from_f64(value));
@@ -405,11 +409,4 @@ fn identities<T: Element>(sources: usize, outputs: usize) -> Tensor<T> {
         matrix.iter_mut().step_by(outputs + 1).for_each(|v| *v = T::one());
     }
     Tensor::owned(vec![sources, outputs, outputs], values)
-}
-
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exponentials: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.into_iter().map(|e| e / sum).collect()
 }

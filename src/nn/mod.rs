@@ -35,7 +35,7 @@ pub trait Network<T: Element> {
     /// The output for the batch `x`, recorded in `pass`.
     ///
     /// # Errors
-    /// If `x` has not the shape that the network takes.
+    /// If `x` does not have the shape that the network takes.
     fn forward(&self, pass: &mut Pass<T>, x: Var) -> Result<Var>;
 
     /// Everything that is trained or kept.

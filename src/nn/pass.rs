@@ -58,7 +58,8 @@ impl<'a, T: Element> Pass<'a, T> {
         Self::new(parameters, false)
     }
 
-    /// Layers leave their activations by name too, not only their gates.
+    /// Layers leave their activations by name too, not only their gates, and nothing is forgotten
+    /// on the way.
     pub fn keep_activations(mut self) -> Self {
         self.keeps_activations = true;
         self
@@ -125,7 +126,7 @@ impl<'a, T: Element> Pass<'a, T> {
     /// In evaluation, forgets all values but `keep` and those that were left by name: a
     /// network of many layers need not hold them all.
     pub fn release(&mut self, keep: Var) {
-        if !self.training {
+        if !self.training && !self.keeps_activations {
             let observed = self.observed.iter().map(|(_, var)| *var);
             let kept: Vec<Var> = observed.chain([keep]).collect();
             self.tape.release(&kept);

@@ -42,7 +42,7 @@ pub struct Architecture {
     pub block: Block,
     /// Blocks of each stage.
     pub depths: Vec<usize>,
-    /// Channels of the first stage inside of its blocks; each stage doubles them.
+    /// Channels of the first stage inside its blocks; each stage doubles them.
     pub width: usize,
     /// What it begins with.
     pub stem: Stem,

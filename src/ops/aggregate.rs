@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// The mean of `values` `[m, ...]` weighted by `gate` `[m]`, of the shape `[...]`.
 ///
 /// # Errors
-/// If `gate` has not one value for each source.
+/// If `gate` does not have one value for each source.
 pub fn aggregate<T: Element>(tape: &mut Tape<T>, values: Var, gate: Var) -> Result<Var> {
     let (a, g) = (tape.value(values)?.clone(), tape.value(gate)?.clone());
     let [sources] = g.dims("aggregate", "gate", "[m]")?;

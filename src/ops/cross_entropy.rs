@@ -2,8 +2,8 @@
 //! `q[n, k] = (1 - smoothing) [k = label_n] + smoothing / K` (Szegedy et al., 2016).
 
 use super::Gradients;
-use super::softmax::softmax_row;
 use crate::gradcheck::{Case, Draw};
+use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -71,7 +71,7 @@ impl<T: Element> Backward<T> for CrossEntropy<T> {
         let scale = dy.item()? / T::from_f64(batch as f64);
         let mut dx = self.logits.into_vec();
         for (row, &label) in dx.chunks_mut(classes).zip(&self.labels) {
-            softmax_row(row);
+            reduce::softmax_row(row);
             row[label] -= self.kept;
             row.iter_mut().for_each(|v| *v = (*v - self.spread) * scale);
         }

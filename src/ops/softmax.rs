@@ -15,18 +15,9 @@ pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
     let [_, classes] = value.dims("softmax", "input", "[N, K]")?;
     let mut y = value.as_slice().to_vec();
-    y.chunks_mut(classes.max(1)).for_each(softmax_row);
+    y.chunks_mut(classes.max(1)).for_each(reduce::softmax_row);
     let y = Tensor::owned(value.shape().to_vec(), y);
     tape.record("softmax", y.clone(), &[x], Softmax { y })
-}
-
-/// The softmax of one row, in place; the largest value is taken off first, so that no
-/// exponential overflows.
-pub(super) fn softmax_row<T: Element>(row: &mut [T]) {
-    let largest = row.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
-    row.iter_mut().for_each(|v| *v = (*v - largest).exp());
-    let sum: T = row.iter().copied().sum();
-    row.iter_mut().for_each(|v| *v /= sum);
 }
 
 struct Softmax<T> {

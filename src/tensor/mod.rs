@@ -241,7 +241,7 @@ impl<T: Element> Tensor<T> {
     /// The shape as an array of `D` sizes.
     ///
     /// # Errors
-    /// If the tensor has not `D` dimensions; `operation`, `tensor` and
+    /// If the tensor does not have `D` dimensions; `operation`, `tensor` and
     /// `expected` (such as `[N, C, H, W]`) go into the message.
     pub fn dims<const D: usize>(
         &self,

@@ -1,7 +1,7 @@
 //! What a run is to do, as a file says it: `config.toml`.
 //!
-//! A configuration is made of layers, each over the one before: the defaults, presets, a file,
-//! flags. In all of them the keys have the same names.
+//! A configuration is made of layers, each over the one before: the defaults, a file, flags.
+//! In all of them the keys have the same names; a preset of a layer lies right under it.
 
 use super::choice::*;
 use super::{Augmentation, Input};
@@ -151,8 +151,9 @@ impl Config {
         Self::layered(&origin, file, flags)
     }
 
-    /// The defaults, the presets that `file` or `flags` names under the key `preset`, `file`
-    /// and `flags`, each over the one before; `origin` is the file's name for messages.
+    /// The defaults, the presets that `file` names under the key `preset`, `file`, the presets
+    /// that `flags` names, and `flags`, each over the one before; `origin` is the file's name
+    /// for messages.
     ///
     /// # Errors
     /// If a key is unknown or its value unusable.
@@ -161,17 +162,11 @@ impl Config {
         let in_file = |key: &str| {
             if origin.is_empty() { key.to_owned() } else { format!("{origin}: {key}") }
         };
-        let of_file = file.remove("preset");
-        let presets = presets(flags.remove("preset").or(of_file))?;
+        let of_file = presets(file.remove("preset"))?;
+        let of_flags = presets(flags.remove("preset"))?;
         let mut merged = Table::try_from(Self::default())
             .map_err(|error| Error::config("defaults", error.to_string()))?;
-        for preset in presets {
-            let table = preset.text().parse();
-            overlay(
-                &mut merged,
-                table.map_err(|e: toml::de::Error| Error::config("preset", e.message()))?,
-            )?;
-        }
+        of_file.into_iter().try_for_each(|preset| put_preset(&mut merged, preset))?;
         for key in file.keys() {
             if !keys.contains(key) {
                 let problem = match error::nearest(key, keys.iter().map(String::as_str)) {
@@ -193,6 +188,7 @@ impl Config {
             }
         }
         overlay(&mut merged, file)?;
+        of_flags.into_iter().try_for_each(|preset| put_preset(&mut merged, preset))?;
         overlay(&mut merged, flags)?;
         let config: Self =
             merged.try_into().map_err(|e: toml::de::Error| Error::config(origin, e.message()))?;
@@ -396,6 +392,12 @@ fn presets(value: Option<Value>) -> Result<Vec<Preset>> {
     names.into_iter().map(named).collect()
 }
 
+/// Puts the keys of a preset over others.
+fn put_preset(merged: &mut Table, preset: Preset) -> Result<()> {
+    let table = preset.text().parse();
+    overlay(merged, table.map_err(|e: toml::de::Error| Error::config("preset", e.message()))?)
+}
+
 /// Puts a layer over others. Of `epochs` and `steps`, one takes the place of the other.
 fn overlay(merged: &mut Table, layer: Table) -> Result<()> {
     match (layer.contains_key("epochs"), layer.contains_key("steps")) {
@@ -421,16 +423,18 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_over_the_file_over_presets_over_defaults() {
+    fn flags_are_over_the_file_over_defaults_and_presets_right_under_each() {
         let config = layered(
-            "preset = 'released'\nlearning_rate = 0.5\nbatch = 7\nepochs = 3",
-            "batch = 9\npreset = ['released', 'paper']",
+            "preset = ['released', 'paper']\nlearning_rate = 0.5\nbatch = 7\nepochs = 3",
+            "batch = 9",
         );
         let config = config.unwrap();
         assert_eq!((config.learning_rate, config.batch), (0.5, 9));
-        assert_eq!((config.epochs, config.steps), (Some(3), None), "the file is over the preset");
+        assert_eq!((config.epochs, config.steps), (Some(3), None), "the file is over its preset");
         assert_eq!((config.start, config.gate), (Start::Plain, GateName::Sigmoid));
         assert_eq!((config.head_rate, config.milestones.len()), (10.0, 2));
+        let over = layered("learning_rate = 0.5\nhead_rate = 1.0", "preset = 'paper'").unwrap();
+        assert_eq!((over.learning_rate, over.head_rate), (0.01, 10.0), "a flag's preset");
         let paper = layered("", "preset = 'paper'").unwrap();
         assert_eq!((paper.steps, paper.epochs, paper.gate_prior), (Some(15_000), None, true));
     }

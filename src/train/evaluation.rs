@@ -47,14 +47,10 @@ pub fn evaluate(
     let mut loss = 0.0;
     for step in 0..loader.batches_per_epoch() as u64 {
         let batch = loader.batch(step)?;
-        let mut pass = Pass::evaluate(network.parameters());
-        let x = pass.input(batch.images);
-        let y = network.forward(&mut pass, x)?;
-        let logits = pass.value(y)?;
-        check_finite(&pass, logits, &batch.indices)?;
+        let logits = finite_logits(network, &batch.images, &batch.indices)?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
         let rows = logits.as_slice().chunks(classes.max(1));
-        for ((row, predicted), label) in rows.zip(predictions(logits)?).zip(batch.labels) {
+        for ((row, predicted), label) in rows.zip(predictions(&logits)?).zip(batch.labels) {
             let label = numbers.get(label).copied().filter(|&n| n < classes && n < counts.len());
             let label = label
                 .ok_or_else(|| Error::argument("evaluate", "a label is no class of the network"))?;
@@ -81,15 +77,25 @@ pub fn evaluate(
     Ok(Evaluation { samples, accuracy: share(total), loss: loss / samples as f64, classes })
 }
 
-/// An error if an output is no number: NaN has no largest, and would pass for the first class.
-pub(super) fn check_finite(
-    pass: &Pass<f32>,
-    logits: &Tensor<f32>,
+/// The logits `[N, classes]` of images `[N, C, H, W]`, the samples `indices`; an error if one
+/// is no number: NaN has no largest, and would pass for the first class.
+pub(super) fn finite_logits(
+    network: &impl Network<f32>,
+    images: &Tensor<f32>,
     indices: &[usize],
-) -> Result<()> {
-    if logits.is_finite() {
-        return Ok(());
+) -> Result<Tensor<f32>> {
+    let logits = |pass: &mut Pass<f32>| {
+        let x = pass.input(images.clone());
+        let y = network.forward(pass, x)?;
+        pass.value(y).cloned()
+    };
+    let found = logits(&mut Pass::evaluate(network.parameters()))?;
+    if found.is_finite() {
+        return Ok(found);
     }
+    // Once more, keeping everything, to tell where it began.
+    let mut pass = Pass::evaluate(network.parameters()).keep_activations();
+    logits(&mut pass)?;
     let layer = pass.first_not_finite().unwrap_or_else(|| "the network".to_owned());
     Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
 }

@@ -1,10 +1,9 @@
 //! What a network sees in single images.
 
-use super::evaluation::check_finite;
+use super::evaluation::finite_logits;
 use super::{Model, probabilities};
 use crate::Result;
 use crate::dataset::{Channels, Image, apply_all, read_image};
-use crate::nn::{Network, Pass};
 use serde::Serialize;
 use std::path::Path;
 
@@ -37,12 +36,8 @@ impl Model {
         // No transform of evaluation draws anything.
         let mut rng = fastrand::Rng::with_seed(0);
         let image = apply_all(&self.input.transforms(), image, &mut rng)?;
-        let mut pass = Pass::evaluate(self.network.parameters());
-        let x = pass.input(Image::stack(&[image])?);
-        let y = self.network.forward(&mut pass, x)?;
-        let logits = pass.value(y)?;
-        check_finite(&pass, logits, &[])?;
-        let row = probabilities(logits)?.into_iter().next().unwrap_or_default();
+        let logits = finite_logits(&self.network, &Image::stack(&[image])?, &[])?;
+        let row = probabilities(&logits)?.into_iter().next().unwrap_or_default();
         let mut found: Vec<(usize, f64)> = row.into_iter().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         let prediction =

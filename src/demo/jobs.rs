@@ -1,0 +1,41 @@
+//! Independent pieces of work, shared out between threads.
+
+use crate::{Error, Result};
+use std::sync::Mutex;
+
+/// Does all `jobs` on so many threads; each job has one thread for itself.
+pub(super) fn work<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    job: impl Fn(&J) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let queue = Mutex::new(jobs.iter().enumerate());
+    let results: Mutex<Vec<Option<Result<R>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let lock_error = |_| Error::argument("demo", "a thread has panicked");
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(jobs.len()))
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let pool = pool.map_err(|e| Error::config("threads", e.to_string()))?;
+                    loop {
+                        let next = queue.lock().map_err(|_| lock_error(()))?.next();
+                        let Some((at, next)) = next else { return Ok(()) };
+                        let result = pool.install(|| job(next));
+                        let failed = result.is_err();
+                        results.lock().map_err(|_| lock_error(()))?[at] = Some(result);
+                        if failed {
+                            // The others find the queue empty and stop.
+                            queue.lock().map_err(|_| lock_error(()))?.by_ref().for_each(drop);
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(lock_error(()))))
+    })?;
+    let results = results.into_inner().map_err(|_| lock_error(()))?;
+    // The first error in the order of the jobs; those that were not begun have no result.
+    let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
+    failed.into_iter().chain(done).collect()
+}

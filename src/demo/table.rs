@@ -1,0 +1,171 @@
+//! From networks that were tuned to the rows of the table.
+
+use super::experiment::{Collapsed, Finished, Job, Setting};
+use super::statistics::summary;
+use super::{CONDITIONS, LayerEma, Method, MethodKind, Run, Tuned};
+use crate::Result;
+use crate::tensor::Tensor;
+use crate::train::classification::predictions;
+use crate::train::probabilities;
+use std::collections::BTreeMap;
+
+/// The table: one method for each part, and those that follow from several.
+pub(super) fn methods(
+    settings: &[Setting],
+    of: &BTreeMap<(Job, usize), Finished>,
+) -> Result<Vec<Method>> {
+    let singles = CONDITIONS.len();
+    let method = |part: Job, kind, name: &str, description: &str| {
+        let runs = settings.iter().enumerate().map(|(at, setting)| {
+            let finished = &of[&(part, at)];
+            Run {
+                seed: setting.seed,
+                accuracy: finished.accuracy,
+                seconds: finished.tuned.time.as_secs_f64(),
+                curve: finished.tuned.curve.clone(),
+            }
+        });
+        let Finished { parameters, multiply_adds, bytes, .. } = of[&(part, 0)];
+        table_row(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
+    };
+    let mut methods = vec![method(
+        Job::Scratch,
+        MethodKind::Scratch,
+        "from scratch",
+        "the architecture with random weights, without any source",
+    )];
+    for (i, condition) in CONDITIONS.into_iter().enumerate() {
+        let (name, text) =
+            (format!("single: {condition}"), format!("the source `{condition}` alone, fine-tuned"));
+        methods.push(method(Job::Single(i), MethodKind::Single, &name, &text));
+    }
+    let tuned: Vec<Method> =
+        methods.iter().filter(|m| m.kind == MethodKind::Single).cloned().collect();
+    let best = tuned.iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).cloned();
+    if let Some(best) = best {
+        methods.push(Method {
+            kind: MethodKind::Hindsight,
+            description: format!(
+                "`{}`, which was best on the test samples: known only after tuning all {singles}",
+                best.name
+            ),
+            name: "best single (hindsight)".to_owned(),
+            seconds: tuned.iter().map(|m| m.seconds).sum(),
+            ..best
+        });
+    }
+    methods.push(method(
+        Job::Average,
+        MethodKind::Average,
+        "plain average",
+        "the mean of the sources' kernels as one network, fine-tuned",
+    ));
+    methods.push(method(
+        Job::Zoo,
+        MethodKind::Zoo,
+        "Zoo-Tuning",
+        "all sources in one network: a kernel of its own for each image",
+    ));
+    methods.push(method(
+        Job::Lite,
+        MethodKind::Lite,
+        "lite Zoo-Tuning",
+        "all sources in one network: one kernel for all images",
+    ));
+    let lite = methods[methods.len() - 1].clone();
+    let collapsed: Vec<&Collapsed> =
+        (0..settings.len()).filter_map(|at| of[&(Job::Lite, at)].collapsed.as_ref()).collect();
+    let runs = settings.iter().zip(&collapsed).zip(&lite.runs).map(|((setting, c), lite)| Run {
+        seed: setting.seed,
+        accuracy: c.accuracy,
+        seconds: lite.seconds,
+        curve: vec![],
+    });
+    if let Some(one) = collapsed.first() {
+        methods.push(table_row(
+            MethodKind::Collapsed,
+            "lite, collapsed",
+            "the lite network as one plain network, read back from its file",
+            runs.collect(),
+            [one.parameters, one.multiply_adds, one.bytes],
+        ));
+    }
+    let mut runs = Vec::new();
+    for (at, setting) in settings.iter().enumerate() {
+        let members = (0..singles).map(|i| &of[&(Job::Single(i), at)]);
+        runs.push(Run {
+            seed: setting.seed,
+            accuracy: ensemble_accuracy(
+                members.clone().map(|m| &m.logits),
+                &setting.split.test.labels,
+            )?,
+            seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
+            curve: vec![],
+        });
+    }
+    let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Job::Single(i), 0)])).sum();
+    methods.push(table_row(
+        MethodKind::Ensemble,
+        "ensemble of all singles",
+        &format!("{singles} networks, their probabilities averaged"),
+        runs,
+        [sum(|f| f.parameters), sum(|f| f.multiply_adds), sum(|f| f.bytes)],
+    ));
+    Ok(methods)
+}
+
+fn table_row(
+    kind: MethodKind,
+    name: &str,
+    description: &str,
+    runs: Vec<Run>,
+    [parameters, multiply_adds, bytes]: [u64; 3],
+) -> Method {
+    let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
+    let summary = summary(&accuracies);
+    let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len().max(1) as f64;
+    Method {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        kind,
+        mean: summary.mean,
+        deviation: summary.deviation,
+        interval: summary.interval,
+        runs,
+        parameters,
+        multiply_adds,
+        seconds,
+        bytes,
+    }
+}
+
+/// The accuracy of the mean of several networks' probabilities.
+fn ensemble_accuracy<'a>(
+    members: impl Iterator<Item = &'a Tensor<f32>>,
+    labels: &[usize],
+) -> Result<f64> {
+    let mut sum: Vec<f64> = Vec::new();
+    for member in members {
+        let all = probabilities(member)?.concat();
+        sum.resize(all.len(), 0.0);
+        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
+    }
+    let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
+    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
+    Ok(right as f64 / labels.len().max(1) as f64)
+}
+
+/// The course of the gates' averages, layer by layer.
+pub(super) fn averages_by_layer(lite: &Tuned) -> Vec<LayerEma> {
+    let mut layers: Vec<LayerEma> = Vec::new();
+    for (step, averages) in &lite.averages {
+        for (i, (layer, value)) in averages.iter().enumerate() {
+            if layers.len() <= i {
+                layers.push(LayerEma { layer: layer.clone(), steps: vec![], values: vec![] });
+            }
+            layers[i].steps.push(*step);
+            layers[i].values.push(value.clone());
+        }
+    }
+    layers
+}
