@@ -212,7 +212,15 @@ impl Run {
             let data = Data::open(&self.config.data, Purpose::Training, &model.input)?;
             let parts = self.parts(&data)?;
             if parts.training.len() != progress.samples || data.classes() != model.classes {
-                let problem = format!("{} is not what it was", self.config.data.display());
+                let problem = format!(
+                    "{} is not what it was: expected {} training images of {} classes, found {} of \
+                     {}; begin anew with another --out",
+                    self.config.data.display(),
+                    progress.samples,
+                    model.classes.len(),
+                    parts.training.len(),
+                    data.classes().len()
+                );
                 return Err(Error::config("data", problem));
             }
             let record = self.record(progress.metrics_bytes)?;
