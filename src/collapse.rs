@@ -55,7 +55,7 @@ fn collapsed<T: Element>(
                 "{} gates every sample on its own, so that its kernel depends on the input",
                 conv.name()
             ),
-            "train it in the lite form, which gates a batch as a whole",
+            "train it in the lite form, shortcuts included, which gates a batch as a whole",
         )
     })?;
     let gate = average.value(parameters).ok_or_else(|| {

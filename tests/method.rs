@@ -75,6 +75,32 @@ fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
     Ok(())
 }
 
+/// One layer with a bias, of one source and of three copies of it.
+#[test]
+fn biases_are_aggregated_with_the_kernels() -> Result {
+    let (shape, window) = ([4, 3, 3, 3], zoo_tuning::kernel::Window::square(2, 1));
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut one = State::<f64>::new("one");
+    one.insert("conv.weight", Tensor::normal(&shape, 1.0, &mut rng));
+    one.insert("conv.bias", Tensor::normal(&[4], 1.0, &mut rng));
+    let x = Tensor::normal(&[2, 3, 7, 5], 1.0, &mut rng);
+    let copies = vec![one; 3];
+    let output = |form: Form| -> zoo_tuning::Result<Tensor<f64>> {
+        let mut builder = Builder::from_sources(&copies, form, 2)?;
+        let conv = builder.conv_with_bias("conv", shape, window, Place::Stem)?;
+        let parameters = builder.finish();
+        let mut pass = Pass::train(&parameters);
+        let x = pass.input(x.clone());
+        let y = conv.forward(&mut pass, x)?;
+        pass.value(y).cloned()
+    };
+    let plain = output(Form::Plain)?;
+    for form in forms(Mixing::default()) {
+        assert!(plain.relative_difference(&output(form)?)? < 1e-12);
+    }
+    Ok(())
+}
+
 #[test]
 fn the_mean_of_sources_starts_batch_norms_and_the_plain_average() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];

@@ -226,17 +226,8 @@ impl<'a, T: Element> Builder<'a, T> {
     ) -> Result<Conv> {
         let [outputs, inputs, kh, kw] = shape;
         let deviation = (2.0 / (outputs * kh * kw) as f64).sqrt();
-        let key = format!("{name}.weight");
-        let mixing = self.form.mixing().cloned();
-        let sources = self.source_count();
-        let weight = if mixing.is_some() {
-            let stack = [&[sources], &shape[..]].concat();
-            self.add(&key, Role::Backbone, &stack, |b| b.stacked(&key, &shape, deviation))?
-        } else {
-            self.add(&key, Role::Backbone, &shape, |b| {
-                b.averaged(&key, &shape, None, |rng| Tensor::normal(&shape, deviation, rng))
-            })?
-        };
+        let weight = self.of_all_sources(&format!("{name}.weight"), &shape, deviation)?;
+        let (mixing, sources) = (self.form.mixing().cloned(), self.source_count());
         let mut mix = None;
         if let Some(mixing) = mixing {
             let mut alignment = None;
@@ -252,6 +243,33 @@ impl<'a, T: Element> Builder<'a, T> {
             mix = Some(Mix { alignment, gate, lite });
         }
         Ok(Conv { weight, bias: None, window, mix, name: name.to_owned() })
+    }
+
+    /// As [`Builder::conv`], with a bias, which begins as zeros where there is no source.
+    ///
+    /// # Errors
+    /// As [`Builder::conv`], of `name.bias` `[O]` too.
+    pub fn conv_with_bias(
+        &mut self,
+        name: &str,
+        shape: [usize; 4],
+        window: Window,
+        place: Place,
+    ) -> Result<Conv> {
+        let conv = self.conv(name, shape, window, place)?;
+        let bias = self.of_all_sources(&format!("{name}.bias"), &shape[..1], 0.0)?;
+        Ok(Conv { bias: Some(bias), ..conv })
+    }
+
+    /// A tensor of the backbone: stacked `[m, ...]` in a zoo, averaged in a plain network.
+    fn of_all_sources(&mut self, key: &str, shape: &[usize], deviation: f64) -> Result<Id> {
+        if self.form == Form::Plain {
+            return self.add(key, Role::Backbone, shape, |b| {
+                b.averaged(key, shape, None, |rng| Tensor::normal(shape, deviation, rng))
+            });
+        }
+        let stack = [&[self.source_count()], shape].concat();
+        self.add(key, Role::Backbone, &stack, |b| b.stacked(key, shape, deviation))
     }
 
     fn gate(&mut self, name: &str, channels: usize, mixing: &Mixing, lite: bool) -> Result<Gate> {
