@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Labelled images
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Images computed at once
+    /// Images computed at once; fewer if they are large
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
 }
@@ -33,7 +33,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let data = Data::open(&data, Purpose::Testing, &model.input)?;
     let numbers = model.class_numbers(data.classes())?;
     let names = if model.classes.is_empty() { data.classes() } else { &model.classes };
-    let loader = data.in_order(None, batch as usize)?;
+    let loader = data.in_order(None, model.input.batch(batch as usize))?;
     let evaluation = evaluate(&model.network, &loader, &numbers, names)?;
     if output.json {
         return output.object(&evaluation);

@@ -88,6 +88,13 @@ impl Input {
         Transform::Normalise { mean: self.mean.clone(), deviation: self.deviation.clone() }
     }
 
+    /// How many images to evaluate at once: `wanted`, or fewer if they are large, so that what a
+    /// file says of its images cannot ask for unbounded memory.
+    pub fn batch(&self, wanted: usize) -> usize {
+        const PIXELS: usize = 1 << 24;
+        (PIXELS / (self.size * self.size).max(1)).clamp(1, wanted.max(1))
+    }
+
     /// As strings for the metadata of a checkpoint.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
@@ -157,6 +164,14 @@ mod tests {
         let architecture = Architecture::named("resnet_small", 3, 10).unwrap();
         let again = Input::from_metadata("a", &input.to_metadata(), &architecture).unwrap();
         assert_eq!(again, input);
+    }
+
+    #[test]
+    fn large_images_are_evaluated_few_at_once() {
+        let of = |size: &str| read(3, &[("input_size", size)]).unwrap();
+        assert_eq!(of("224").batch(64), 64);
+        assert_eq!(of("4096").batch(64), 1);
+        assert_eq!(of("16").batch(0), 1);
     }
 
     #[test]

@@ -425,7 +425,7 @@ impl Session<'_> {
     }
 
     fn accuracy(&self, indices: &[usize]) -> Result<f64> {
-        let loader = self.data.in_order(Some(indices), EVALUATION_BATCH)?;
+        let loader = self.data.in_order(Some(indices), self.model.input.batch(EVALUATION_BATCH))?;
         let numbers: Vec<usize> = (0..self.model.classes.len()).collect();
         let found = evaluate(&self.model.network, &loader, &numbers, &self.model.classes);
         found.map(|evaluation| evaluation.accuracy).map_err(|error| match error {
