@@ -74,6 +74,11 @@ impl<T: Element> Default for Tape<T> {
 }
 
 impl<T: Element> Tape<T> {
+    const USED_UP: Error = Error::Tape {
+        problem: "backward was already called on this tape",
+        hint: "record the forward pass again on a new tape",
+    };
+
     /// An empty tape.
     pub fn new() -> Self {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
@@ -114,6 +119,9 @@ impl<T: Element> Tape<T> {
         inputs: &[Var],
         rule: impl Backward<T> + 'static,
     ) -> Result<Var> {
+        if self.spent {
+            return Err(Self::USED_UP);
+        }
         let mut needs_gradient = false;
         for &input in inputs {
             needs_gradient |= self.node(input)?.needs_gradient;
@@ -175,10 +183,7 @@ impl<T: Element> Tape<T> {
     /// `output`, or the tape has been used up.
     pub fn backward_from(&mut self, output: Var, seed: Tensor<T>) -> Result<Gradients<T>> {
         if self.spent {
-            return Err(Error::Tape {
-                problem: "backward was already called on this tape",
-                hint: "record the forward pass again on a new tape",
-            });
+            return Err(Self::USED_UP);
         }
         let value = self.value(output)?;
         if value.shape() != seed.shape() {
@@ -315,6 +320,8 @@ mod tests {
         assert!(tape.backward(loss).is_ok());
         assert!(matches!(tape.backward(loss), Err(Error::Tape { .. })));
         assert!(matches!(tape.backward_from(x, Tensor::zeros(&[2])), Err(Error::Tape { .. })));
+        let y = tape.constant(Tensor::zeros(&[2]));
+        assert!(matches!(ops::relu(&mut tape, y), Err(Error::Tape { .. })));
     }
 
     #[test]

@@ -134,32 +134,3 @@ fn lite() -> Result<()> {
 fn plain() -> Result<()> {
     check_both("plain", "basic", Form::Plain, Rule::SGD)
 }
-
-/// Torchvision's own networks, whose files are too large to be kept here. First
-/// `python tests/golden/torchvision_by_hand.py FOLDER`, then
-/// `ZOO_TORCHVISION=FOLDER cargo test --test golden_steps -- --ignored --nocapture`.
-#[test]
-#[ignore = "needs files that tests/golden/torchvision_by_hand.py writes"]
-fn torchvision() -> Result<()> {
-    let folder = std::env::var("ZOO_TORCHVISION").expect("ZOO_TORCHVISION is set");
-    for name in ["resnet18", "resnet34", "resnet50"] {
-        let read = |file: String| -> Result<State<f32>> {
-            State::mapped(&Checkpoint::open(format!("{folder}/{file}.safetensors"))?)
-        };
-        let (state, golden) = (read(name.to_owned())?, read(format!("{name}.logits"))?);
-        let architecture = Architecture::of(name, &state)?;
-        let network = Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)?;
-        for (mode, mut pass) in [
-            ("evaluation", Pass::evaluate(network.parameters())),
-            ("training", Pass::train(network.parameters())),
-        ] {
-            let x = pass.input(golden.get("images")?.clone());
-            let y = network.forward(&mut pass, x)?;
-            let (found, expected) = (pass.value(y)?, golden.get(mode)?);
-            let error = expected.relative_difference(found)?;
-            println!("{name}, {mode}: {error:.1e} of the largest logit");
-            assert!(error <= 1e-4, "{name}, {mode}");
-        }
-    }
-    Ok(())
-}

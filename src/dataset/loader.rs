@@ -34,7 +34,6 @@ pub struct Loader<'a> {
     batch_size: usize,
     seed: u64,
     shuffled: bool,
-    drop_last: bool,
     /// The order of the epoch that was asked for last: drawing it anew is slow only.
     order: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
@@ -59,7 +58,6 @@ impl<'a> Loader<'a> {
             batch_size,
             seed,
             shuffled: true,
-            drop_last: false,
             order: Mutex::new(None),
         })
     }
@@ -94,38 +92,22 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Leaves out the last batch of an epoch whenever it is smaller than the others.
-    pub fn drop_last(mut self) -> Self {
-        self.drop_last = true;
-        self
-    }
-
     /// The number of samples.
     pub fn samples(&self) -> usize {
         self.indices.len()
     }
 
-    /// The number of batches of an epoch; 0 only after [`drop_last`](Self::drop_last), if one
-    /// batch is more than all samples.
+    /// The number of batches of an epoch, at least 1.
     pub fn batches_per_epoch(&self) -> usize {
         let (full, left) = (self.samples() / self.batch_size, self.samples() % self.batch_size);
-        let left_out = self.drop_last || (self.shuffled && left == 1 && full > 0);
+        let left_out = self.shuffled && left == 1 && full > 0;
         full + usize::from(left > 0 && !left_out)
     }
 
     /// The epoch, counted from 0, that a step belongs to, and the place of its batch there.
-    ///
-    /// # Errors
-    /// If an epoch has no batch.
-    pub fn position(&self, step: u64) -> Result<(u64, usize)> {
+    pub fn position(&self, step: u64) -> (u64, usize) {
         let batches = self.batches_per_epoch() as u64;
-        if batches == 0 {
-            return Err(Error::argument(
-                "Loader",
-                format!("{} samples do not fill one batch of {}", self.samples(), self.batch_size),
-            ));
-        }
-        Ok((step / batches, (step % batches) as usize))
+        (step / batches, (step % batches) as usize)
     }
 
     /// The batch of a step, counted from 0.
@@ -133,10 +115,9 @@ impl<'a> Loader<'a> {
     /// The samples are read and transformed in parallel; the result does not depend on how.
     ///
     /// # Errors
-    /// If a sample cannot be read or transformed, images differ in shape, or an epoch has no
-    /// batch.
+    /// If a sample cannot be read or transformed, or images differ in shape.
     pub fn batch(&self, step: u64) -> Result<Batch> {
-        let (epoch, place) = self.position(step)?;
+        let (epoch, place) = self.position(step);
         let order = self.order(epoch);
         let start = place * self.batch_size;
         let indices = order[start..(start + self.batch_size).min(order.len())].to_vec();
@@ -252,7 +233,6 @@ mod tests {
         assert_eq!(sizes(&loader().in_order()), [4, 4, 1]);
         assert_eq!(sizes(&Loader::new(&toy, 1, 1).unwrap()), [1; 9]);
         assert_eq!(sizes(&Loader::new(&toy, 5, 1).unwrap()), [5, 4]);
-        assert_eq!(sizes(&Loader::new(&toy, 5, 1).unwrap().drop_last()), [5]);
         // There would be nothing else.
         assert_eq!(sizes(&loader().subset(&[3]).unwrap()), [1]);
     }
@@ -263,7 +243,7 @@ mod tests {
         let loader = Loader::new(&toy, 2, 1).unwrap().subset(&[7, 2, 4]).unwrap().in_order();
         assert_eq!(loader.batch(0).unwrap().indices, [7, 2]);
         assert_eq!(loader.batch(3).unwrap().indices, [4]);
-        assert_eq!(loader.position(3).unwrap(), (1, 1));
+        assert_eq!(loader.position(3), (1, 1));
     }
 
     /// The bits of all images of some steps, on so many threads.
@@ -345,9 +325,5 @@ mod tests {
         assert!(Loader::new(&toy, 0, 1).is_err());
         assert!(Loader::new(&toy, 2, 1).unwrap().subset(&[]).is_err());
         assert!(Loader::new(&toy, 2, 1).unwrap().subset(&[3]).is_err());
-        assert_eq!(
-            Loader::new(&toy, 4, 1).unwrap().drop_last().batch(0).unwrap_err().to_string(),
-            "Loader: 3 samples do not fill one batch of 4"
-        );
     }
 }

@@ -29,9 +29,7 @@ pub use loader::{Batch, Loader};
 pub use randomness::sample_rng;
 pub use samples::Samples;
 pub use split::{few_shot, train_validation_test};
-pub use transform::{
-    IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops, training_preset,
-};
+pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops};
 
 use crate::Result;
 

@@ -40,11 +40,6 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// Normalises by mean and deviation of ImageNet, as its networks expect it.
-    pub fn imagenet_normalise() -> Self {
-        Self::Normalise { mean: IMAGENET_MEAN.into(), deviation: IMAGENET_DEVIATION.into() }
-    }
-
     /// The transformed image; what is random is drawn from `rng`.
     ///
     /// # Errors
@@ -78,17 +73,6 @@ impl Transform {
 /// The first error of a transform.
 pub fn apply_all(transforms: &[Transform], image: Image, rng: &mut fastrand::Rng) -> Result<Image> {
     transforms.iter().try_fold(image, |image, transform| transform.apply(image, rng))
-}
-
-/// Training as in the release of Zoo-Tuning: 256x256, a random part at 224x224, flip,
-/// normalise.
-pub fn training_preset() -> Vec<Transform> {
-    vec![
-        Transform::Resize(256, 256),
-        Transform::RandomResizedCrop(224),
-        Transform::RandomFlip,
-        Transform::imagenet_normalise(),
-    ]
 }
 
 /// The four corners and the middle of an image as squares of `size` pixels, then the same
@@ -168,9 +152,17 @@ mod tests {
         assert_eq!(shape_after(Transform::CentreCrop(3), counting(9, 5)), [1, 3, 3]);
         assert_eq!(shape_after(Transform::RandomResizedCrop(6), counting(9, 5)), [1, 6, 6]);
         assert_eq!(shape_after(Transform::RandomResizedCrop(2), counting(1, 90)), [1, 2, 2]);
-        let preset = training_preset();
+        let release = [
+            Transform::Resize(256, 256),
+            Transform::RandomResizedCrop(224),
+            Transform::RandomFlip,
+            Transform::Normalise {
+                mean: IMAGENET_MEAN.into(),
+                deviation: IMAGENET_DEVIATION.into(),
+            },
+        ];
         let image = Image::from_fn([3, 30, 40], |_, _, _| 0.5);
-        let image = apply_all(&preset, image, &mut fastrand::Rng::with_seed(1)).unwrap();
+        let image = apply_all(&release, image, &mut fastrand::Rng::with_seed(1)).unwrap();
         assert_eq!(image.shape(), [3, 224, 224]);
         assert!((image.values()[0] - (0.5 - 0.485) / 0.229).abs() < 1e-5);
     }

@@ -1,5 +1,5 @@
 """Writes torchvision's ResNets with drawn weights, and what they compute, to a folder, for
-the ignored test of tests/golden_steps.rs; the files are too large to be kept here.
+examples/against_torchvision.rs; the files are too large to be kept here.
 
     python -m venv .venv
     .venv/bin/pip install torch torchvision numpy safetensors
