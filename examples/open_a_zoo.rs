@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     // differ, since they belong to the tasks that the sources were trained on.
     let zoo = Zoo::open_except(&FILES, &["fc."])?;
     for source in zoo.sources() {
-        let bytes: usize = source.iter().map(|view| view.bytes().len()).sum();
+        let bytes: usize = source.iter().map(|view| view.byte_len()).sum();
         let trained_on = source.metadata().get("trained_on").map_or("", String::as_str);
         let path = source.path().display();
         println!("{path}: {} tensors, {bytes} bytes, {trained_on}", source.iter().len());

@@ -105,7 +105,7 @@ fn file(checkpoint: &Checkpoint) -> Result<File> {
             name: view.name().to_owned(),
             dtype: view.dtype().name(),
             shape: view.shape().to_vec(),
-            bytes: view.bytes().len() as u64,
+            bytes: view.byte_len() as u64,
         })
         .collect();
     tensors.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));

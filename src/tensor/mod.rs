@@ -1,8 +1,9 @@
 //! Tensors: a shape and, in row-major order, the values.
 //!
 //! A [`Tensor`] is cheap to clone: clones share their values until one of them
-//! is written to. The values are owned, or they lie in a memory-mapped file and
-//! are used in place.
+//! is written to. The values are owned, or they lie in a memory-mapped file: used
+//! in place if they are of the right type there, and otherwise converted when they
+//! are first looked at, tensor by tensor.
 
 mod element;
 mod state;
@@ -13,7 +14,7 @@ pub use state::State;
 use crate::zoo::TensorView;
 use crate::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An n-dimensional array of `T` in row-major order.
 #[derive(Clone, Debug)]
@@ -27,6 +28,26 @@ enum Storage<T> {
     Owned(Arc<Vec<T>>),
     /// Invariant: `view.as_slice::<T>()` is `Some`.
     Mapped(TensorView),
+    /// Half precision, say, or not in row-major order.
+    Converted(Arc<Converted<T>>),
+}
+
+/// Values of a file that have to be converted.
+#[derive(Debug)]
+struct Converted<T> {
+    /// Invariant: `view.converts()`.
+    view: TensorView,
+    /// Once they were looked at.
+    values: OnceLock<Vec<T>>,
+}
+
+impl<T: Element> Converted<T> {
+    fn as_slice(&self) -> &[T] {
+        self.values.get_or_init(|| {
+            let values = self.view.to_vec();
+            values.unwrap_or_else(|error| panic!("there should be memory for a tensor: {error}"))
+        })
+    }
 }
 
 impl<T: Element> Tensor<T> {
@@ -105,17 +126,22 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The tensor of a checkpoint: used in place where its type and alignment
-    /// permit, converted otherwise.
+    /// permit, converted when its values are first looked at otherwise. Only what the file
+    /// holds deflated is read here.
     ///
     /// # Errors
-    /// If its type has no values of type `T`.
+    /// If its type has no values of type `T`, or they are deflated and damaged.
     pub fn mapped(view: &TensorView) -> Result<Self> {
         let shape = view.shape();
-        if product(shape).is_some() && view.as_slice::<T>().is_some() {
-            let storage = Storage::Mapped(view.clone());
-            return Ok(Self { shape: shape.to_vec(), storage });
+        if product(shape).is_none() || !view.converts() {
+            return Self::new(shape, view.to_vec::<T>()?);
         }
-        Self::new(shape, view.to_vec::<T>()?)
+        let storage = if view.as_slice::<T>().is_some() {
+            Storage::Mapped(view.clone())
+        } else {
+            Storage::Converted(Arc::new(Converted { view: view.clone(), values: OnceLock::new() }))
+        };
+        Ok(Self { shape: shape.to_vec(), storage })
     }
 
     /// Tensors of one shape behind each other, `[m, ...]`.
@@ -125,7 +151,9 @@ impl<T: Element> Tensor<T> {
     pub fn stack(tensors: &[&Self]) -> Result<Self> {
         let first = Self::alike("stack", tensors)?;
         let mut values = Vec::with_capacity(tensors.len() * first.len());
-        tensors.iter().for_each(|tensor| values.extend_from_slice(tensor.as_slice()));
+        for tensor in tensors {
+            tensor.append_to(&mut values)?;
+        }
         Ok(Self::owned([&[tensors.len()], first.shape()].concat(), values))
     }
 
@@ -141,11 +169,32 @@ impl<T: Element> Tensor<T> {
         }
         let mut sum = Self::zeros(first.shape());
         let values = sum.as_mut_slice();
+        let mut copy = Vec::new();
         for (tensor, &share) in tensors.iter().zip(shares) {
+            copy.clear();
+            tensor.append_to(&mut copy)?;
             let share = T::from_f64(share);
-            values.iter_mut().zip(tensor.as_slice()).for_each(|(sum, &v)| *sum += share * v);
+            values.iter_mut().zip(&copy).for_each(|(sum, &v)| *sum += share * v);
         }
         Ok(sum)
+    }
+
+    /// Appends the values to `values`. Of a tensor that lies in a file neither the converted
+    /// values nor the pages of the file are kept in memory, so that a whole zoo can be copied
+    /// while there is room for one tensor more.
+    fn append_to(&self, values: &mut Vec<T>) -> Result<()> {
+        match &self.storage {
+            Storage::Converted(converted) if converted.values.get().is_none() => {
+                converted.view.append_to(values)?;
+                converted.view.release();
+            }
+            Storage::Mapped(view) => {
+                values.extend_from_slice(self.as_slice());
+                view.release();
+            }
+            _ => values.extend_from_slice(self.as_slice()),
+        }
+        Ok(())
     }
 
     fn alike<'a>(operation: &'static str, tensors: &[&'a Self]) -> Result<&'a Self> {
@@ -161,7 +210,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// Whether the values lie in a mapped file.
+    /// Whether the values are used where they lie, in a mapped file.
     pub fn is_mapped(&self) -> bool {
         matches!(self.storage, Storage::Mapped(_))
     }
@@ -173,7 +222,8 @@ impl<T: Element> Tensor<T> {
 
     /// The number of values.
     pub fn len(&self) -> usize {
-        self.as_slice().len()
+        // Without a look at the values, and without overflow: it was checked.
+        self.shape.iter().product()
     }
 
     /// Whether there are no values.
@@ -186,18 +236,19 @@ impl<T: Element> Tensor<T> {
         match &self.storage {
             Storage::Owned(values) => values,
             Storage::Mapped(view) => view.as_slice().unwrap_or_default(),
+            Storage::Converted(converted) => converted.as_slice(),
         }
     }
 
     /// The values, to be written to. They are copied first if they are shared
     /// with another tensor or lie in a file.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        if let Storage::Mapped(_) = self.storage {
+        if !matches!(self.storage, Storage::Owned(_)) {
             self.storage = Storage::Owned(Arc::new(self.as_slice().to_vec()));
         }
         match &mut self.storage {
             Storage::Owned(values) => Arc::<Vec<T>>::make_mut(values),
-            Storage::Mapped(_) => unreachable!("made owned above"),
+            Storage::Mapped(_) | Storage::Converted(_) => unreachable!("made owned above"),
         }
     }
 
@@ -205,7 +256,7 @@ impl<T: Element> Tensor<T> {
     pub fn into_vec(self) -> Vec<T> {
         match self.storage {
             Storage::Owned(values) => Arc::unwrap_or_clone(values),
-            Storage::Mapped(_) => self.as_slice().to_vec(),
+            Storage::Mapped(_) | Storage::Converted(_) => self.as_slice().to_vec(),
         }
     }
 
@@ -333,6 +384,7 @@ fn capacity(shape: &[usize]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zoo::Dtype;
 
     #[test]
     fn a_clone_shares_until_it_is_written_to() {
@@ -342,6 +394,28 @@ mod tests {
         b.as_mut_slice()[4] = 1.0;
         assert_eq!(a.as_slice(), [0.0; 6]);
         assert_eq!(b.view()[[1, 1]], 1.0);
+    }
+
+    #[test]
+    fn half_precision_is_converted_when_it_is_looked_at_and_not_before() {
+        let bytes = [0x00, 0x3c, 0x00, 0xc0]; // 1 and -2
+        let file = crate::zoo::fixture::checkpoint(&[("t", Dtype::F16, &[2], &bytes)]);
+        let mut half = Tensor::<f32>::mapped(file.get("t").unwrap()).unwrap();
+        let is_converted = |tensor: &Tensor<f32>| match &tensor.storage {
+            Storage::Converted(converted) => converted.values.get().is_some(),
+            _ => unreachable!("the file holds another type"),
+        };
+        let stack = Tensor::stack(&[&half, &half]).unwrap();
+        assert_eq!(stack.as_slice(), [1.0, -2.0, 1.0, -2.0]);
+        let mean = Tensor::weighted_sum(&[&half, &half], &[0.5, 0.5]).unwrap();
+        assert_eq!(mean.as_slice(), [1.0, -2.0]);
+        assert_eq!((half.len(), half.is_mapped()), (2, false));
+        assert!(!is_converted(&half), "a copy of the whole keeps nothing");
+        let clone = half.clone();
+        assert_eq!(half.as_slice(), [1.0, -2.0]);
+        assert!(is_converted(&clone), "clones share what was converted");
+        half.as_mut_slice()[0] = 5.0;
+        assert_eq!((half.as_slice(), clone.as_slice()), (&[5.0, -2.0][..], &[1.0, -2.0][..]));
     }
 
     #[test]

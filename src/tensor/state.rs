@@ -20,8 +20,8 @@ impl<T: Element> State<T> {
         Self { origin: origin.into(), tensors: BTreeMap::new() }
     }
 
-    /// The tensors of a checkpoint, used in place where their type permits; those that are
-    /// not numbers of a network, such as PyTorch's counters `num_batches_tracked`, are left out.
+    /// The tensors of a checkpoint, used in place where their type permits and converted one by
+    /// one as they are used otherwise; those that are not numbers of a network, such as PyTorch's counters `num_batches_tracked`, are left out.
     ///
     /// # Errors
     /// If a tensor's type has no values of type `T`.

@@ -1,25 +1,52 @@
 //! A checkpoint: one file of named tensors, whatever its format.
 
+use super::format::{Format, Magic};
 use super::mapping::Mapping;
 use super::safetensors;
 use super::view::TensorView;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The named tensors of one file.
+/// What a reader finds in a file.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub format: Format,
+    /// Texts beside the tensors.
+    pub metadata: BTreeMap<String, String>,
+    /// In the order of the file.
+    pub tensors: Vec<TensorView>,
+    /// What a pickle names and is not read.
+    pub foreign: Vec<Foreign>,
+}
+
+/// Something that a pickle asks Python to import, and perhaps to call, and that means no
+/// tensor. Here it is only named: nothing of a file is ever executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The module and the name in it, such as `posix.system`.
+    pub name: String,
+    /// How often the file calls it.
+    pub count: usize,
+    /// The arguments of the first few calls, as text.
+    pub calls: Vec<String>,
+}
+
+/// The named tensors of one file, or of one index of several files.
 ///
 /// To open it reads no values, only the names, types and shapes: several
 /// gigabytes are open at once.
 #[derive(Debug)]
 pub struct Checkpoint {
-    mapping: Arc<Mapping>,
+    path: PathBuf,
+    format: Format,
     metadata: BTreeMap<String, String>,
-    /// In the order of the file.
+    /// In the order of the file. Invariant: their names differ.
     tensors: Vec<TensorView>,
     /// Where in `tensors` a name is.
     index: HashMap<String, usize>,
+    foreign: Vec<Foreign>,
 }
 
 impl Checkpoint {
@@ -30,9 +57,9 @@ impl Checkpoint {
     /// it is not a valid file of its format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let mapping = Arc::new(Mapping::open(path)?);
-        let (metadata, tensors) = match Format::of(mapping.bytes()) {
-            Format::Safetensors => safetensors::read(&mapping)?,
-            Format::Pickle => {
+        let contents = match Magic::of(mapping.bytes()) {
+            Magic::Safetensors => safetensors::read(&mapping)?,
+            Magic::Zip | Magic::Tar | Magic::Pickle => {
                 return Err(Error::format(
                     mapping.path(),
                     "this is a PyTorch pickle, which is not read yet; convert it in Python: \
@@ -40,14 +67,46 @@ impl Checkpoint {
                      \"NAME.safetensors\")",
                 ));
             }
+            Magic::Npy | Magic::Onnx | Magic::Json => {
+                return Err(Error::format(mapping.path(), "this format is not read yet"));
+            }
+            Magic::Other(name) => {
+                return Err(Error::format(mapping.path(), format!("the file is {name}")));
+            }
         };
-        let index = tensors.iter().enumerate().map(|(i, t)| (t.name().to_owned(), i)).collect();
-        Ok(Self { mapping, metadata, tensors, index })
+        Self::new(mapping.path(), contents)
+    }
+
+    /// The contents of the file at `path`.
+    ///
+    /// # Errors
+    /// If two tensors have one name.
+    fn new(path: &Path, contents: Contents) -> Result<Self> {
+        let Contents { format, metadata, tensors, foreign } = contents;
+        let mut index = HashMap::with_capacity(tensors.len());
+        for (i, tensor) in tensors.iter().enumerate() {
+            if index.insert(tensor.name().to_owned(), i).is_some() {
+                return Err(Error::format_of(path, tensor.name(), "is there more than once"));
+            }
+        }
+        Ok(Self { path: path.to_path_buf(), format, metadata, tensors, index, foreign })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        self.mapping.path()
+        &self.path
+    }
+
+    /// The format of the file.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What the file, if it is a pickle, asks Python to import and call, and that is not
+    /// needed to read its tensors. An untrusted file that names anything here deserves a look
+    /// before Python unpickles it.
+    pub fn foreign(&self) -> &[Foreign] {
+        &self.foreign
     }
 
     /// Texts that the file holds beside its tensors.
@@ -101,27 +160,6 @@ impl<'a> IntoIterator for &'a Checkpoint {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-/// The formats that are told apart.
-enum Format {
-    Safetensors,
-    Pickle,
-}
-
-impl Format {
-    /// Told by the first bytes. Two bytes are not enough: `PK` and the first two
-    /// of a pickle are also lengths of a safetensors header, such as 640. But
-    /// those lengths are below 2^32, and then the header begins: neither of the
-    /// others has four zeros and a brace there.
-    fn of(bytes: &[u8]) -> Self {
-        match bytes {
-            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
-            // A zip archive (PyTorch since 1.6), and a bare pickle of protocol 2 to 5.
-            [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Self::Pickle,
-            _ => Self::Safetensors,
-        }
     }
 }
 
@@ -189,6 +227,6 @@ mod tests {
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len((bytes.len() + length) as u64).unwrap();
         let checkpoint = Checkpoint::open(&path).unwrap();
-        assert_eq!(checkpoint.get("w").unwrap().bytes()[length - 1], 0);
+        assert_eq!(checkpoint.get("w").unwrap().bytes().unwrap()[length - 1], 0);
     }
 }

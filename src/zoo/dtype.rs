@@ -107,6 +107,17 @@ impl Dtype {
         }
     }
 
+    /// Whether numbers of this type are only carried from file to file, never computed with.
+    pub fn is_opaque(self) -> bool {
+        match self {
+            Self::F4 | Self::F6E2M3 | Self::F6E3M2 | Self::F8E8M0 => true,
+            Self::F8E4M3Fnuz | Self::F8E5M2Fnuz | Self::C64 => true,
+            Self::Bool | Self::U8 | Self::I8 | Self::I16 | Self::U16 => false,
+            Self::I32 | Self::U32 | Self::I64 | Self::U64 => false,
+            Self::F8E5M2 | Self::F8E4M3 | Self::F16 | Self::Bf16 | Self::F32 | Self::F64 => false,
+        }
+    }
+
     /// The bytes that a tensor of this type and shape fills, unless they cannot be
     /// counted or the last one would be filled in part.
     pub fn bytes_of(self, shape: &[usize]) -> Option<usize> {

@@ -14,6 +14,7 @@ use super::dtype::Dtype;
 use crate::{Error, Result};
 use memmap2::Mmap;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A regular file, mapped read-only.
@@ -57,6 +58,22 @@ impl Mapping {
     /// All bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Lets the pages of these bytes leave this process's memory until they are used again.
+    /// Without effect where the system knows no such advice.
+    pub(super) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        if self.bytes.get(range.clone()).is_some() {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the range is within the mapping. The advice may lose what was written to
+            // private pages, but nothing was, as the mapping is read-only: whoever looks at
+            // these bytes next finds them read from the file again. A refusal changes nothing.
+            let _ = unsafe { self.bytes.unchecked_advise_range(advice, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

@@ -6,7 +6,9 @@
 //! | `mapping` | a file in memory, and the types its bytes may be read as |
 //! | `dtype` | the types of number a file may hold |
 //! | `narrow` | floating-point numbers of 16 and 8 bits |
+//! | `bytes` | where bytes lie: in a file as they are, or deflated there |
 //! | `view` | one named tensor where it lies in the file |
+//! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //!
@@ -23,17 +25,20 @@
 //! # }
 //! ```
 
+mod bytes;
 mod checkpoint;
 mod dtype;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod format;
 mod mapping;
 mod narrow;
 pub(crate) mod safetensors;
 mod view;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
+pub use format::Format;
 pub use mapping::{Mapping, Plain};
 pub use view::TensorView;
 

@@ -11,7 +11,10 @@
 //! Offsets count from the end of the header. The values must fill the rest of
 //! the file without a gap and without overlap, so that nothing can hide in it.
 
+use super::bytes::Bytes;
+use super::checkpoint::Contents;
 use super::dtype::Dtype;
+use super::format::Format;
 use super::mapping::Mapping;
 use super::view::TensorView;
 use crate::{Error, Result};
@@ -28,9 +31,6 @@ pub(crate) const LARGEST_HEADER: usize = 100_000_000;
 
 /// The name in a header that is no tensor.
 pub(crate) const METADATA: &str = "__metadata__";
-
-/// What a header says: texts by key, and the tensors in the order of their values.
-type Contents = (BTreeMap<String, String>, Vec<TensorView>);
 
 /// Reads the header of a file. The values are not touched.
 pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
@@ -65,9 +65,11 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
     }
 
     let views = entries.into_iter().map(|Entry { name, dtype, shape, offsets }| {
-        TensorView::new(mapping, name, dtype, shape, base + offsets.start..base + offsets.end)
+        let bytes = Bytes::mapped(mapping, base + offsets.start..base + offsets.end)?;
+        TensorView::new(bytes, name, dtype, shape)
     });
-    Ok((metadata, views.collect::<Result<_>>()?))
+    let tensors = views.collect::<Result<_>>()?;
+    Ok(Contents { format: Format::Safetensors, metadata, tensors, foreign: vec![] })
 }
 
 /// The text of the header.
@@ -238,7 +240,7 @@ mod tests {
             "empty":{"dtype":"F64","shape":[3,0],"data_offsets":[2,2]},
             "a":{"shape":[],"data_offsets":[0,2],"dtype":"BF16"}}   "#;
         let data = [0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40];
-        let (metadata, tensors) = opened(&with_header(header, &data)).unwrap();
+        let Contents { metadata, tensors, .. } = opened(&with_header(header, &data)).unwrap();
         assert_eq!(metadata["format"], "pt");
         assert_eq!(metadata["é"], "ü");
         let names: Vec<_> = tensors.iter().map(TensorView::name).collect();
@@ -251,14 +253,14 @@ mod tests {
 
     #[test]
     fn a_file_without_tensors_is_valid() {
-        let (metadata, tensors) = opened(&with_header("{}", &[])).unwrap();
+        let Contents { metadata, tensors, .. } = opened(&with_header("{}", &[])).unwrap();
         assert!(metadata.is_empty() && tensors.is_empty());
     }
 
     #[test]
     fn keys_that_the_format_does_not_know_are_passed_over() {
         let header = r#"{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"new":[{}]}}"#;
-        assert_eq!(opened(&with_header(header, &[5])).unwrap().1.len(), 1);
+        assert_eq!(opened(&with_header(header, &[5])).unwrap().tensors.len(), 1);
     }
 
     #[test]
@@ -429,7 +431,7 @@ mod tests {
             .map(|i| format!(r#""t{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#))
             .collect();
         let header = format!("{{{}}}", tensors.join(","));
-        assert_eq!(opened(&with_header(header, &[])).unwrap().1.len(), 50_000);
+        assert_eq!(opened(&with_header(header, &[])).unwrap().tensors.len(), 50_000);
     }
 
     proptest! {
@@ -448,8 +450,8 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            if let Ok((_, tensors)) = opened(&bytes) {
-                for view in tensors {
+            if let Ok(contents) = opened(&bytes) {
+                for view in contents.tensors {
                     let _ = view.to_vec::<f32>();
                 }
             }

@@ -1,58 +1,129 @@
 //! One tensor of a checkpoint, where it lies in the file.
 
+use super::bytes::Bytes;
 use super::dtype::Dtype;
-use super::mapping::{Mapping, Plain, in_place};
+use super::mapping::{Plain, in_place};
 use super::narrow;
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A named tensor in a mapped file. To clone it copies no values; the file stays
 /// mapped while any view of it is left.
 #[derive(Clone)]
 pub struct TensorView {
-    mapping: Arc<Mapping>,
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Invariant: within the file, and as long as type and shape say.
-    range: Range<usize>,
+    bytes: Bytes,
+    /// The distance between neighbours on each axis, counted in numbers; `None` if the numbers
+    /// lie in row-major order without gaps.
+    ///
+    /// Invariant: all of them lie within `bytes`, which are as many as they need, and which
+    /// are in memory without inflating.
+    strides: Option<Vec<usize>>,
 }
 
+/// Bytes beyond those of its file that a tensor may have by repeating values (strides of 0):
+/// enough for every scalar that was expanded along channels, and no help to a file that wants
+/// to fill the memory.
+const LARGEST_EXPANSION: usize = 1 << 20;
+
 impl TensorView {
-    /// A tensor in the given bytes of a file. What every format's reader must be
+    /// A tensor of these bytes, row-major without gaps. What every format's reader must be
     /// sure of is checked here.
     pub(super) fn new(
-        mapping: &Arc<Mapping>,
+        bytes: Bytes,
         name: impl Into<String>,
         dtype: Dtype,
         shape: Vec<usize>,
-        range: Range<usize>,
     ) -> Result<Self> {
-        let view = Self { mapping: mapping.clone(), name: name.into(), dtype, shape, range };
-        let Some(needed) = dtype.bytes_of(&view.shape) else {
-            return Err(view.problem(format!(
-                "shape {:?} of {dtype} cannot be addressed in whole bytes",
-                view.shape
-            )));
-        };
-        let Some(bytes) = view.mapping.bytes().get(view.range.clone()) else {
-            return Err(view.problem(format!(
-                "bytes {:?} are not in the file, which has {}",
-                view.range,
-                view.mapping.bytes().len()
-            )));
-        };
-        if bytes.len() != needed {
+        let view = Self { name: name.into(), dtype, shape, bytes, strides: None };
+        let needed = view.needed()?;
+        if view.bytes.len() != needed {
             return Err(view.problem(format!(
                 "shape {:?} of {dtype} needs {needed} bytes, but has {}",
                 view.shape,
-                bytes.len()
+                view.bytes.len()
             )));
         }
         Ok(view)
+    }
+
+    /// A tensor of some of the numbers in `bytes`: the first is the one at `offset`, and
+    /// neighbours on axis `a` are `strides[a]` numbers apart. Inflates what is deflated, unless
+    /// the numbers lie in row-major order.
+    pub(super) fn strided(
+        bytes: &Bytes,
+        name: impl Into<String>,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        offset: usize,
+        strides: &[usize],
+    ) -> Result<Self> {
+        let mut view =
+            Self { name: name.into(), dtype, shape, bytes: bytes.clone(), strides: None };
+        if strides.len() != view.shape.len() {
+            let problem = format!("{} strides for shape {:?}", strides.len(), view.shape);
+            return Err(view.problem(problem));
+        }
+        let needed = view.needed()?;
+        let outside = |view: &Self| {
+            view.problem(format!(
+                "shape {:?} of {dtype} with offset {offset} and strides {strides:?} is not within \
+                 the {} bytes of its storage",
+                view.shape,
+                bytes.len()
+            ))
+        };
+        if needed == 0 {
+            view.bytes = bytes.slice(0..0).ok_or_else(|| outside(&view))?;
+            return Ok(view);
+        }
+        let size = dtype.bytes_of(&[1]).ok_or_else(|| {
+            view.problem(format!("{dtype} packs numbers into bytes and has no strides"))
+        })?;
+        // From the first number to the end of the last.
+        let reach = view.shape.iter().zip(strides).try_fold(1usize, |reach, (&n, &stride)| {
+            (n - 1).checked_mul(stride).and_then(|extent| reach.checked_add(extent))
+        });
+        let part = reach
+            .and_then(|reach| {
+                let start = offset.checked_mul(size)?;
+                bytes.slice(start..start.checked_add(reach.checked_mul(size)?)?)
+            })
+            .ok_or_else(|| outside(&view))?;
+        view.bytes = part;
+        if row_major(&view.shape, strides) {
+            return Ok(view);
+        }
+        if needed > bytes.file_len().saturating_add(LARGEST_EXPANSION) {
+            let problem = format!(
+                "shape {:?} of {dtype} repeats values to {needed} bytes, many more than its file \
+                 has; save it after .clone()",
+                view.shape
+            );
+            return Err(view.problem(problem));
+        }
+        if view.bytes.in_memory().is_none() {
+            view.bytes = view.bytes.inflated()?;
+        }
+        view.strides = Some(strides.to_vec());
+        Ok(view)
+    }
+
+    /// The bytes that the type and the shape need.
+    fn needed(&self) -> Result<usize> {
+        let Self { dtype, shape, .. } = self;
+        dtype.bytes_of(shape).ok_or_else(|| {
+            self.problem(format!("shape {shape:?} of {dtype} cannot be addressed in whole bytes"))
+        })
+    }
+
+    /// The same tensor under another name.
+    pub(super) fn named(&self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self.clone() }
     }
 
     /// The name in the checkpoint.
@@ -62,7 +133,7 @@ impl TensorView {
 
     /// The file it lies in.
     pub fn path(&self) -> &Path {
-        self.mapping.path()
+        self.bytes.path()
     }
 
     /// The type of its numbers.
@@ -85,15 +156,49 @@ impl TensorView {
         self.len() == 0
     }
 
-    /// The bytes as they are in the file: little-endian, row-major.
-    pub fn bytes(&self) -> &[u8] {
-        &self.mapping.bytes()[self.range.clone()]
+    /// The number of bytes that the values have in row-major order.
+    pub fn byte_len(&self) -> usize {
+        match self.strides {
+            None => self.bytes.len(),
+            Some(_) => self.dtype.bytes_of(&self.shape).unwrap_or_default(),
+        }
     }
 
-    /// The values in the file itself, if they are of type `T`, aligned for it, and
-    /// in this machine's order of bytes.
+    /// The values as bytes: little-endian, row-major. They are those of the file, unless it
+    /// holds them deflated or in another order.
+    ///
+    /// # Errors
+    /// If they are deflated, and damaged.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        let bytes = self.bytes.get()?;
+        let Some(strides) = &self.strides else { return Ok(bytes) };
+        let size = self.byte_len() / self.len();
+        let mut values = Vec::with_capacity(self.byte_len());
+        for_each_number(&self.shape, strides, |at| {
+            values.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        });
+        Ok(Cow::Owned(values))
+    }
+
+    /// The values in the file itself, if they are of type `T`, aligned for it, in
+    /// this machine's order of bytes, and in row-major order.
     pub fn as_slice<T: Plain>(&self) -> Option<&[T]> {
-        if T::DTYPE == self.dtype { in_place(self.bytes()) } else { None }
+        if T::DTYPE != self.dtype || self.strides.is_some() {
+            return None;
+        }
+        in_place(self.bytes.in_memory()?)
+    }
+
+    /// Whether [`Self::append_to`] can only fail for want of memory: the type has a conversion,
+    /// and nothing is deflated.
+    pub(crate) fn converts(&self) -> bool {
+        self.bytes.in_memory().is_some() && !self.dtype.is_opaque()
+    }
+
+    /// Tells the system that the values were copied, so that their part of the file need not
+    /// stay in memory.
+    pub(crate) fn release(&self) {
+        self.bytes.release();
     }
 
     /// The values, copied: rounded to `T` from every floating-point and integer type
@@ -121,7 +226,7 @@ impl TensorView {
             values.extend_from_slice(slice);
             return Ok(());
         }
-        let bytes = self.bytes();
+        let bytes = &*self.bytes()?;
         match self.dtype {
             Dtype::F64 => convert(bytes, values, |b| T::of_f64(f64::from_le_bytes(b))),
             Dtype::F32 => convert(bytes, values, |b| T::of_f32(f32::from_le_bytes(b))),
@@ -161,6 +266,39 @@ impl TensorView {
     }
 }
 
+/// Whether these strides are those of row-major order without gaps; axes of one number have
+/// any stride.
+fn row_major(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    shape.iter().zip(strides).rev().filter(|(size, _)| **size != 1).all(|(&size, &stride)| {
+        let fits = stride == expected;
+        expected *= size;
+        fits
+    })
+}
+
+/// Calls `f` with the place of each number, in row-major order.
+fn for_each_number(shape: &[usize], strides: &[usize], mut f: impl FnMut(usize)) {
+    let (mut index, mut at) = (vec![0; shape.len()], 0);
+    loop {
+        f(at);
+        let mut axis = shape.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
 /// Appends what `of` makes of every `N` bytes.
 fn convert<const N: usize, T>(bytes: &[u8], values: &mut Vec<T>, of: impl Fn([u8; N]) -> T) {
     values.extend(bytes.as_chunks().0.iter().map(|chunk| of(*chunk)));
@@ -168,21 +306,28 @@ fn convert<const N: usize, T>(bytes: &[u8], values: &mut Vec<T>, of: impl Fn([u8
 
 impl fmt::Debug for TensorView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, dtype, shape, range, .. } = self;
-        write!(f, "{name}: {dtype} {shape:?}, bytes {range:?} of {}", self.path().display())
+        let Self { name, dtype, shape, bytes, strides } = self;
+        write!(f, "{name}: {dtype} {shape:?}, ")?;
+        if let Some(strides) = strides {
+            write!(f, "strides {strides:?}, ")?;
+        }
+        write!(f, "{bytes:?}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+    use super::super::mapping::Mapping;
     use super::*;
+    use std::sync::Arc;
 
     /// A view of one tensor of the given bytes, `skip` bytes into its file.
     fn view(dtype: Dtype, shape: &[usize], skip: usize, bytes: &[u8]) -> TensorView {
         let path = fixture::file(&[&vec![0; skip], bytes, &[0]].concat());
         let mapping = Arc::new(Mapping::open(&path).unwrap());
-        TensorView::new(&mapping, "t", dtype, shape.to_vec(), skip..skip + bytes.len()).unwrap()
+        let bytes = Bytes::mapped(&mapping, skip..skip + bytes.len()).unwrap();
+        TensorView::new(bytes, "t", dtype, shape.to_vec()).unwrap()
     }
 
     #[test]
@@ -242,7 +387,7 @@ mod tests {
     #[test]
     fn a_view_outlives_what_it_came_from_and_describes_itself() {
         let clone = view(Dtype::U8, &[], 2, &[9]).clone();
-        assert_eq!(clone.bytes(), [9]);
+        assert_eq!(*clone.bytes().unwrap(), [9]);
         assert_eq!((clone.len(), clone.is_empty()), (1, false));
         assert!(format!("{clone:?}").starts_with("t: U8 [], bytes 2..3 of "));
     }
@@ -252,7 +397,7 @@ mod tests {
         let path = fixture::file(&[0; 8]);
         let mapping = Arc::new(Mapping::open(&path).unwrap());
         let new = |dtype, shape: &[usize], range| {
-            TensorView::new(&mapping, "t", dtype, shape.to_vec(), range)
+            TensorView::new(Bytes::mapped(&mapping, range)?, "t", dtype, shape.to_vec())
         };
         assert!(new(Dtype::F32, &[2], 0..8).is_ok());
         assert!(new(Dtype::F32, &[0], 8..8).is_ok_and(|view| view.is_empty()));
@@ -262,5 +407,59 @@ mod tests {
         let reversed = 4..0;
         assert!(new(Dtype::F32, &[1], reversed).is_err());
         assert!(new(Dtype::F32, &[usize::MAX, usize::MAX], 0..8).is_err());
+    }
+
+    /// The numbers 0 to 11 as `F32`, 4 bytes into a file.
+    fn twelve() -> Bytes {
+        let numbers = (0..12u8).flat_map(|n| f32::from(n).to_le_bytes());
+        let file: Vec<u8> = [0; 4].into_iter().chain(numbers).collect();
+        let mapping = Arc::new(Mapping::open(fixture::file(&file)).unwrap());
+        Bytes::mapped(&mapping, 4..52).unwrap()
+    }
+
+    fn strided(shape: &[usize], offset: usize, strides: &[usize]) -> Result<TensorView> {
+        TensorView::strided(&twelve(), "t", Dtype::F32, shape.to_vec(), offset, strides)
+    }
+
+    #[test]
+    fn strides_are_followed_in_row_major_order() {
+        let values = |shape: &[usize], offset, strides: &[usize]| {
+            let view = strided(shape, offset, strides).unwrap();
+            assert_eq!(
+                (view.len(), view.byte_len()),
+                (view.shape().iter().product(), view.len() * 4)
+            );
+            assert_eq!(view.bytes().unwrap().len(), view.byte_len());
+            view.to_vec::<f64>().unwrap()
+        };
+        assert_eq!(values(&[3, 2], 0, &[1, 3]), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(values(&[2, 2], 5, &[4, 1]), [5.0, 6.0, 9.0, 10.0]);
+        assert_eq!(values(&[3], 0, &[0]), [0.0; 3]);
+        assert_eq!(values(&[2, 1, 2], 1, &[6, 99, 2]), [1.0, 3.0, 7.0, 9.0]);
+        assert_eq!(values(&[], 11, &[]), [11.0]);
+        assert!(values(&[0, 5], 40, &[7, 7]).is_empty());
+    }
+
+    #[test]
+    fn row_major_numbers_are_used_in_place_whatever_their_strides_are_called() {
+        for view in [strided(&[2, 3], 3, &[3, 1]), strided(&[1, 3, 1], 0, &[17, 1, 0])] {
+            let view = view.unwrap();
+            assert_eq!(view.as_slice::<f32>().is_some(), cfg!(target_endian = "little"));
+        }
+        assert!(strided(&[3, 2], 0, &[1, 3]).unwrap().as_slice::<f32>().is_none());
+    }
+
+    #[test]
+    fn strides_that_leave_the_storage_are_refused() {
+        let refused = |shape: &[usize], offset, strides: &[usize]| {
+            strided(shape, offset, strides).unwrap_err().to_string()
+        };
+        assert!(refused(&[4], 9, &[1]).contains("not within the 48 bytes"));
+        assert!(refused(&[2, 2], 0, &[11, 1]).contains("not within"));
+        assert!(refused(&[2], usize::MAX, &[1]).contains("not within"));
+        assert!(refused(&[3], 0, &[usize::MAX]).contains("not within"));
+        assert!(refused(&[2], 0, &[1, 1]).contains("2 strides"));
+        assert!(refused(&[1 << 40], 0, &[0]).contains("repeats values"));
+        assert!(refused(&[usize::MAX, 2], 0, &[0, 0]).contains("cannot be addressed"));
     }
 }
