@@ -92,6 +92,20 @@ impl Checkpoint {
         Ok(Self { path: path.to_path_buf(), format, metadata, tensors, index, foreign })
     }
 
+    /// The tensors to which `rename` gives a name, under that name.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub(super) fn map_names(self, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let Self { path, format, metadata, tensors, foreign, .. } = self;
+        let named = tensors.into_iter().filter_map(|view| {
+            let name = rename(view.name())?;
+            Some(view.named(name))
+        });
+        let tensors = named.collect();
+        Self::new(&path, Contents { format, metadata, tensors, foreign })
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -12,6 +12,7 @@
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
+//! | `naming` | from a file's names of tensors to a network's |
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};
@@ -34,6 +35,7 @@ mod dtype;
 pub(crate) mod fixture;
 mod format;
 mod mapping;
+mod naming;
 mod narrow;
 pub(crate) mod safetensors;
 mod view;
@@ -42,6 +44,7 @@ pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use format::Format;
 pub use mapping::{Mapping, Plain};
+pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};

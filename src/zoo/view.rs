@@ -122,8 +122,8 @@ impl TensorView {
     }
 
     /// The same tensor under another name.
-    pub(super) fn named(&self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self.clone() }
+    pub(super) fn named(self, name: String) -> Self {
+        Self { name, ..self }
     }
 
     /// The name in the checkpoint.
