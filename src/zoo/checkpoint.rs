@@ -1,9 +1,10 @@
 //! A checkpoint: one file of named tensors, whatever its format.
 
+use super::archive::Archive;
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
-use super::safetensors;
 use super::view::TensorView;
+use super::{numpy, safetensors};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -59,15 +60,16 @@ impl Checkpoint {
         let mapping = Arc::new(Mapping::open(path)?);
         let contents = match Magic::of(mapping.bytes()) {
             Magic::Safetensors => safetensors::read(&mapping)?,
-            Magic::Zip | Magic::Tar | Magic::Pickle => {
-                return Err(Error::format(
-                    mapping.path(),
-                    "this is a PyTorch pickle, which is not read yet; convert it in Python: \
-                     safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
-                     \"NAME.safetensors\")",
-                ));
+            Magic::Npy => numpy::read(&mapping)?,
+            Magic::Zip => {
+                let archive = Archive::read(&mapping)?;
+                if !numpy::is_in(&archive) {
+                    return Err(not_yet(mapping.path()));
+                }
+                numpy::read_archive(mapping.path(), &archive)?
             }
-            Magic::Npy | Magic::Onnx | Magic::Json => {
+            Magic::Tar | Magic::Pickle => return Err(not_yet(mapping.path())),
+            Magic::Onnx | Magic::Json => {
                 return Err(Error::format(mapping.path(), "this format is not read yet"));
             }
             Magic::Other(name) => {
@@ -168,6 +170,15 @@ impl Checkpoint {
     }
 }
 
+fn not_yet(path: &Path) -> Error {
+    Error::format(
+        path,
+        "this is a PyTorch pickle, which is not read yet; convert it in Python: \
+         safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
+         \"NAME.safetensors\")",
+    )
+}
+
 impl<'a> IntoIterator for &'a Checkpoint {
     type Item = &'a TensorView;
     type IntoIter = std::slice::Iter<'a, TensorView>;
@@ -211,8 +222,7 @@ mod tests {
     fn pytorch_pickles_are_an_error_that_says_how_to_convert() {
         // The first bytes of torch.save's two formats and of pickle.dump.
         for bytes in [
-            &b"PK\x03\x04\x00\x00\x08\x08\x00\x00"[..],
-            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+            &b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."[..],
             b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94",
             b"\x80\x02}q\x00.",
         ] {

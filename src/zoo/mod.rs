@@ -11,6 +11,7 @@
 //! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
+//! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
 //!
@@ -34,9 +35,11 @@ mod dtype;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+mod literal;
 mod mapping;
 mod naming;
 mod narrow;
+mod numpy;
 pub(crate) mod safetensors;
 mod view;
 
