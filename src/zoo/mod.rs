@@ -12,6 +12,7 @@
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
+//! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};
@@ -32,6 +33,8 @@ mod dtype;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+#[cfg(feature = "cli")]
+mod manifest;
 mod mapping;
 mod naming;
 mod narrow;
@@ -41,6 +44,8 @@ mod view;
 pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use format::Format;
+#[cfg(feature = "cli")]
+pub use manifest::{Manifest, Source, sha256};
 pub use mapping::{Mapping, Plain};
 pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;
