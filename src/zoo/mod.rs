@@ -8,6 +8,7 @@
 //! | `narrow` | floating-point numbers of 16 and 8 bits |
 //! | `bytes` | where bytes lie: in a file as they are, or deflated there |
 //! | `view` | one named tensor where it lies in the file |
+//! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+mod archive;
 mod bytes;
 mod checkpoint;
 mod dtype;
