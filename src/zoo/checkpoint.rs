@@ -37,8 +37,8 @@ pub struct Foreign {
 /// The named tensors of one file, or of one index of several files.
 ///
 /// To open it reads no values, only the names, types and shapes: several
-/// gigabytes are open at once.
-#[derive(Debug)]
+/// gigabytes are open at once. To clone it copies none either.
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
     format: Format,
@@ -75,6 +75,11 @@ impl Checkpoint {
             Magic::Other(name) => {
                 return Err(Error::format(mapping.path(), format!("the file is {name}")));
             }
+            Magic::Unknown => {
+                let problem = "the file begins like none of the formats that are read: \
+                               safetensors, PyTorch, NumPy, ONNX; is it complete?";
+                return Err(Error::format(mapping.path(), problem));
+            }
         };
         Self::new(mapping.path(), contents)
     }
@@ -106,6 +111,13 @@ impl Checkpoint {
         });
         let tensors = named.collect();
         Self::new(&path, Contents { format, metadata, tensors, foreign })
+    }
+
+    /// The same with these texts over its own.
+    #[cfg(feature = "cli")]
+    pub(super) fn with_metadata(mut self, texts: BTreeMap<String, String>) -> Self {
+        self.metadata.extend(texts);
+        self
     }
 
     /// The file.

@@ -15,6 +15,11 @@ pub fn file(bytes: &[u8]) -> TempPath {
 
 /// A checkpoint of these tensors: name, type, shape and little-endian bytes.
 pub fn checkpoint(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Checkpoint {
+    Checkpoint::open(file(&safetensors(tensors))).unwrap()
+}
+
+/// The bytes of a safetensors file of these tensors.
+pub fn safetensors(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
     let (mut header, mut data) = (Vec::new(), Vec::new());
     for (name, dtype, shape, bytes) in tensors {
         let start = data.len();
@@ -27,8 +32,7 @@ pub fn checkpoint(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Checkpoint {
     let mut header = format!("{{{}}}", header.join(","));
     // As writers do, so that the values are aligned.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
-    Checkpoint::open(file(&bytes)).unwrap()
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
 }
 
 /// One member of an archive that [`zip`] writes.

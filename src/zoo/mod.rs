@@ -14,6 +14,7 @@
 //! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
+//! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};
@@ -36,6 +37,8 @@ mod dtype;
 pub(crate) mod fixture;
 mod format;
 mod literal;
+#[cfg(feature = "cli")]
+mod manifest;
 mod mapping;
 mod naming;
 mod narrow;
@@ -46,6 +49,8 @@ mod view;
 pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use format::Format;
+#[cfg(feature = "cli")]
+pub use manifest::{Manifest, Source, sha256};
 pub use mapping::{Mapping, Plain};
 pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;

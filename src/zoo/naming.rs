@@ -92,11 +92,6 @@ fn apply(rules: &[Rule], name: &str) -> String {
 }
 
 impl Naming {
-    /// Only what begins with `prefix` is the network's, and begins behind it.
-    pub fn of_prefix(prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), ..Self::default() }
-    }
-
     /// Rules `FROM=TO`, applied one after the other: whatever in a name matches the regular
     /// expression `FROM` becomes `TO`, in which `$1` is its first group.
     ///
@@ -116,13 +111,22 @@ impl Naming {
         Ok(Self { rules, ..Self::default() })
     }
 
+    /// After the rules, only what begins with `prefix` is the network's, and begins behind it.
+    pub fn behind(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
     /// Finds the prefix and the layout under which most tensors of the network `expected` are in
-    /// the file, after the rules of this naming. Shapes are not compared, only their number of
+    /// the file, after the rules of this naming; a prefix that it has already stays. Shapes are not compared, only their number of
     /// axes: a classifier of other classes belongs to the network all the same.
     pub fn detect(self, checkpoint: &Checkpoint, expected: &[Expected]) -> Self {
+        let behind = |name: &str| {
+            let name = apply(&self.rules, name);
+            name.strip_prefix(&self.prefix).map(str::to_owned)
+        };
         let names: Vec<(String, usize)> = checkpoint
             .iter()
-            .map(|view| (apply(&self.rules, view.name()), view.shape().len()))
+            .filter_map(|view| Some((behind(view.name())?, view.shape().len())))
             .collect();
         let axes: HashMap<&str, usize> =
             expected.iter().map(|(name, shape)| (name.as_str(), shape.len())).collect();
@@ -134,6 +138,7 @@ impl Naming {
             }
             let Some((prefix, count)) = most_common_prefix(&names, &axes, layout) else { continue };
             if count > found {
+                let prefix = format!("{}{prefix}", self.prefix);
                 best = Self { prefix, layout, rules: self.rules.clone() };
                 found = count;
             }
@@ -277,6 +282,37 @@ impl Fit {
     }
 }
 
+impl fmt::Display for Fit {
+    /// The first few of what does not fit, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 4;
+        let mut parts = Vec::new();
+        let mut part = |what: &str, all: Vec<String>| {
+            let more = all.len().saturating_sub(MOST);
+            let shown = all[..all.len() - more].join(", ");
+            match (all.len(), more) {
+                (0, _) => {}
+                (_, 0) => parts.push(format!("{what} {shown}")),
+                _ => parts.push(format!("{what} {shown} and {more} more")),
+            }
+        };
+        let missing = self.missing.iter().map(|((name, shape), near)| match near {
+            Some(near) => format!("{name} {shape:?} (there is {near})"),
+            None => format!("{name} {shape:?}"),
+        });
+        part("missing:", missing.collect());
+        let misshapen = self.misshapen.iter();
+        let misshapen = misshapen
+            .map(|(name, expected, found)| format!("{name} {found:?} instead of {expected:?}"));
+        part("of another shape:", misshapen.collect());
+        part("unexpected:", self.unexpected.clone());
+        match parts.len() {
+            0 => f.write_str("all fits"),
+            _ => f.write_str(&parts.join("; ")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::dtype::Dtype;
@@ -416,6 +452,11 @@ mod tests {
         let missing = (two[1].clone(), Some("bn1.weigth".to_owned()));
         let misshapen = ("conv1.weight".to_owned(), vec![2, 1, 1, 1], vec![2, 3, 1, 1]);
         let unexpected = vec!["bn1.weigth".to_owned()];
+        assert_eq!(
+            fit.to_string(),
+            "missing: bn1.weight [2] (there is bn1.weigth); of another shape: conv1.weight \
+             [2, 3, 1, 1] instead of [2, 1, 1, 1]; unexpected: bn1.weigth"
+        );
         assert_eq!(
             fit,
             Fit { found: 0, missing: vec![missing], misshapen: vec![misshapen], unexpected }
