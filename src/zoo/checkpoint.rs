@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
 use super::view::TensorView;
-use super::{numpy, safetensors};
+use super::{numpy, safetensors, shards};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,18 @@ impl Checkpoint {
     /// If it cannot be opened, its format is not one of those that are read, or
     /// it is not a valid file of its format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let mapping = Arc::new(Mapping::open(path)?);
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Err(shards::folder(path));
+        }
+        Self::of(Arc::new(Mapping::open(path)?))
+    }
+
+    /// The contents of a mapped file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of(mapping: Arc<Mapping>) -> Result<Self> {
         let contents = match Magic::of(mapping.bytes()) {
             Magic::Safetensors => safetensors::read(&mapping)?,
             Magic::Npy => numpy::read(&mapping)?,
@@ -69,7 +80,8 @@ impl Checkpoint {
                 numpy::read_archive(mapping.path(), &archive)?
             }
             Magic::Tar | Magic::Pickle => return Err(not_yet(mapping.path())),
-            Magic::Onnx | Magic::Json => {
+            Magic::Json => shards::read(&mapping)?,
+            Magic::Onnx => {
                 return Err(Error::format(mapping.path(), "this format is not read yet"));
             }
             Magic::Other(name) => {

@@ -12,6 +12,7 @@
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
+//! | `shards` | checkpoints in several files, and the index of them |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
 //! | `manifest` | a zoo described in a file, with feature `cli` |
@@ -44,6 +45,7 @@ mod naming;
 mod narrow;
 mod numpy;
 pub(crate) mod safetensors;
+mod shards;
 mod view;
 
 pub use checkpoint::{Checkpoint, Foreign};
