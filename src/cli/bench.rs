@@ -231,7 +231,7 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 fn network(arguments: &Arguments, output: &mut Output) -> Result {
-    let &Arguments { what, kind, depth, batch, size, m, runs } = arguments;
+    let &Arguments { what, kind, depth, batch, size, m, runs, .. } = arguments;
     let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
     let builder = Builder::drawn(kind.form(Aligned::default()), m.into(), 0);
     let mut network = Resnet::<f32>::new(&architecture, builder)?;
