@@ -7,6 +7,7 @@
 //! | `dtype` | the types of number a file may hold |
 //! | `narrow` | floating-point numbers of 16 and 8 bits |
 //! | `bytes` | where bytes lie: in a file as they are, or deflated there |
+//! | `pickle` | the values and calls that a pickle is made of, running nothing |
 //! | `view` | one named tensor where it lies in the file |
 //! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
@@ -44,6 +45,11 @@ mod mapping;
 mod naming;
 mod narrow;
 mod numpy;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the readers of PyTorch files use it next")
+)]
+mod pickle;
 pub(crate) mod safetensors;
 mod shards;
 mod view;
