@@ -11,6 +11,7 @@
 //! | `view` | one named tensor where it lies in the file |
 //! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
+//! | `pytorch` | the readers of PyTorch's files, of each age, and of pickled arrays |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
 //! | `shards` | checkpoints in several files, and the index of them |
@@ -45,11 +46,8 @@ mod mapping;
 mod naming;
 mod narrow;
 mod numpy;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the readers of PyTorch files use it next")
-)]
 mod pickle;
+mod pytorch;
 pub(crate) mod safetensors;
 mod shards;
 mod view;

@@ -2,6 +2,7 @@
 
 use super::opcode::Form;
 use super::value::Chunk;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The bytes of an argument. Of two lines, both; otherwise the second is empty.
@@ -178,10 +179,12 @@ pub(super) fn quoted(input: &[u8], range: Range<usize>) -> Result<Chunk, String>
 
 /// The text of UNICODE: bytes are the first 256 characters, and the others are
 /// written `\u` or `\U` with four or eight digits. It becomes UTF-8.
-pub(super) fn unescaped(input: &[u8], range: Range<usize>) -> Result<Chunk, String> {
-    let mut rest = &input[range.clone()];
-    if rest.is_ascii() && !rest.contains(&b'\\') {
-        return Ok(Chunk::At(range));
+pub(super) fn unescaped(text: &[u8]) -> Result<Cow<'_, str>, String> {
+    let mut rest = text;
+    if let (true, false, Ok(plain)) =
+        (text.is_ascii(), text.contains(&b'\\'), std::str::from_utf8(text))
+    {
+        return Ok(Cow::Borrowed(plain));
     }
     let mut decoded = String::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
@@ -199,7 +202,7 @@ pub(super) fn unescaped(input: &[u8], range: Range<usize>) -> Result<Chunk, Stri
         decoded.push(character.ok_or_else(|| format!("{code:#x} is no character"))?);
         rest = after;
     }
-    Ok(Chunk::Owned(decoded.into_bytes().into()))
+    Ok(Cow::Owned(decoded))
 }
 
 /// A number of so many digits, and what follows.
@@ -269,9 +272,9 @@ mod tests {
 
     #[test]
     fn unicode_text_becomes_utf8() {
-        let read = |text: &[u8]| unescaped(text, 0..text.len());
-        assert_eq!(read(b"plain"), Ok(Chunk::At(0..5)));
-        assert_eq!(read(b"\xe9\\u20ac\\U0001f600\\n"), owned("é€😀\\n".as_bytes()));
+        let read = unescaped;
+        assert!(matches!(read(b"plain"), Ok(Cow::Borrowed("plain"))));
+        assert_eq!(read(b"\xe9\\u20ac\\U0001f600\\n").unwrap(), "é€😀\\n");
         for wrong in [&b"\\u12"[..], b"\\ud800", b"\\U00110000", b"\\u12g4"] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }

@@ -3,6 +3,7 @@
 use super::argument::{self, Argument, Whole, decimal, shown, unsigned};
 use super::opcode::Opcode;
 use super::value::{Call, Chunk, Id, Pickle, Value, Values};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -51,7 +52,7 @@ impl<'a> Pickle<'a> {
             }
         };
         match run() {
-            Ok(root) => Ok(Self { input, values: machine.values.0, root, end: at }),
+            Ok(root) => Ok(Self { input, values: machine.values.0, root, start, end: at }),
             Err(problem) => Err(Problem { offset, opcode, problem }),
         }
     }
@@ -60,7 +61,7 @@ impl<'a> Pickle<'a> {
 /// The state between two instructions.
 struct Machine<'a> {
     input: &'a [u8],
-    values: Values,
+    values: Values<'a>,
     stack: Vec<Id>,
     /// Heights of the stack: what lies above the last belongs to a tuple, list
     /// or dict that is being collected.
@@ -124,7 +125,7 @@ impl<'a> Machine<'a> {
                 let text = self.text(first)?;
                 self.push(text)?;
             }
-            Opcode::Unicode => self.push(Value::Text(argument::unescaped(input, first)?))?,
+            Opcode::Unicode => self.push(Value::Text(argument::unescaped(bytes)?))?,
             Opcode::BinString | Opcode::ShortBinString => {
                 self.push(Value::String(Chunk::At(first)))?;
             }
@@ -268,21 +269,21 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn value(&self, id: Id) -> &Value {
+    fn value(&self, id: Id) -> &Value<'a> {
         &self.values.0[id.index()]
     }
 
-    fn add(&mut self, value: Value) -> Result<Id, String> {
+    fn add(&mut self, value: Value<'a>) -> Result<Id, String> {
         self.values.push(value).ok_or_else(|| "more values than can be numbered".to_owned())
     }
 
-    fn push(&mut self, value: Value) -> Result<(), String> {
+    fn push(&mut self, value: Value<'a>) -> Result<(), String> {
         let id = self.add(value)?;
         self.stack.push(id);
         Ok(())
     }
 
-    fn push_whole(&mut self, whole: Whole, large: Value) -> Result<(), String> {
+    fn push_whole(&mut self, whole: Whole, large: Value<'a>) -> Result<(), String> {
         match whole {
             Whole::Small(value) => self.push(Value::Int(value)),
             Whole::Large => self.push(large),
@@ -299,7 +300,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Tuple(items))
     }
 
-    fn push_global(&mut self, module: Value, name: Value) -> Result<(), String> {
+    fn push_global(&mut self, module: Value<'a>, name: Value<'a>) -> Result<(), String> {
         let (module, name) = (self.add(module)?, self.add(name)?);
         self.push(Value::Global { module, name })
     }
@@ -311,8 +312,10 @@ impl<'a> Machine<'a> {
         arguments: Id,
         keywords: Option<Id>,
     ) -> Result<(), String> {
-        if !matches!(self.value(callable), Value::Global { .. } | Value::Call(_)) {
-            return Err(unexpected("something to call", self.value(callable)));
+        let found = self.value(callable);
+        // Of a class with its source code beside it, PyTorch makes a persistent object.
+        if !matches!(found, Value::Global { .. } | Value::Call(_) | Value::Persistent(_)) {
+            return Err(unexpected("something to call", found));
         }
         if !matches!(self.value(arguments), Value::Tuple(_)) {
             return Err(unexpected("a tuple of arguments", self.value(arguments)));
@@ -329,10 +332,10 @@ impl<'a> Machine<'a> {
     }
 
     /// A text in the input, which must be UTF-8.
-    fn text(&self, range: Range<usize>) -> Result<Value, String> {
+    fn text(&self, range: Range<usize>) -> Result<Value<'a>, String> {
         let bytes = &self.input[range.clone()];
         match std::str::from_utf8(bytes) {
-            Ok(_) => Ok(Value::Text(Chunk::At(range))),
+            Ok(text) => Ok(Value::Text(Cow::Borrowed(text))),
             Err(error) => Err(format!("the text {} is not UTF-8: {error}", shown(bytes))),
         }
     }
@@ -352,7 +355,7 @@ impl<'a> Machine<'a> {
         Ok(self.stack[self.stack.len() - 1])
     }
 
-    fn top_value(&mut self) -> Result<&mut Value, String> {
+    fn top_value(&mut self) -> Result<&mut Value<'a>, String> {
         let top = self.top()?;
         Ok(&mut self.values.0[top.index()])
     }
@@ -415,6 +418,6 @@ fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 
-fn unexpected(expected: &str, found: &Value) -> String {
+fn unexpected(expected: &str, found: &Value<'_>) -> String {
     format!("expected {expected}, found {}", found.kind())
 }

@@ -108,5 +108,4 @@ pub mod opcode;
 mod tests;
 mod value;
 
-pub use machine::Problem;
 pub use value::{Call, Chunk, Id, Pickle, Value};

@@ -1,6 +1,7 @@
 //! What a pickle's instructions leave behind: values that refer to each other by
 //! number, and calls that nobody makes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -24,13 +25,13 @@ impl Id {
 pub enum Chunk {
     /// In the input.
     At(Range<usize>),
-    /// Decoded: a text of protocol 0 that had escapes in it.
+    /// Decoded: a string of protocol 0 that had escapes in it.
     Owned(Box<[u8]>),
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
@@ -39,8 +40,9 @@ pub enum Value {
     /// The same in decimal.
     Digits(Range<usize>),
     Float(f64),
-    /// Text; the bytes are UTF-8.
-    Text(Chunk),
+    /// Text, of the input unless it had escapes in it. It is checked to be UTF-8 once, and not
+    /// again wherever it is used.
+    Text(Cow<'a, str>),
     /// The `str` of Python 2: text, or bytes, as whoever reads it thinks fit.
     String(Chunk),
     Bytes(Chunk),
@@ -60,7 +62,7 @@ pub enum Value {
     Persistent(Id),
 }
 
-impl Value {
+impl Value<'_> {
     /// What a message calls it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -102,8 +104,9 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub struct Pickle<'a> {
     pub(super) input: &'a [u8],
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<Value<'a>>,
     pub(super) root: Id,
+    pub(super) start: usize,
     pub(super) end: usize,
 }
 
@@ -113,18 +116,23 @@ impl<'a> Pickle<'a> {
         self.root
     }
 
+    /// Where in the input the pickle begins.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
     /// Where in the input the pickle ends.
     pub fn end(&self) -> usize {
         self.end
     }
 
     /// The value of this number.
-    pub fn value(&self, id: Id) -> &Value {
+    pub fn value(&self, id: Id) -> &Value<'a> {
         &self.values[id.index()]
     }
 
     /// Every value, also those that were made and thrown away.
-    pub fn values(&self) -> impl Iterator<Item = (Id, &Value)> {
+    pub fn values(&self) -> impl Iterator<Item = (Id, &Value<'a>)> {
         // `Values::push` made sure that the numbers suffice.
         (0..).map(Id).zip(&self.values)
     }
@@ -137,22 +145,23 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A text, also one of Python 2 if it is UTF-8.
+    /// A text, also one of Python 2 if it is UTF-8, and no longer than the names are that such
+    /// texts are used for: each use checks it again.
     pub fn text(&self, id: Id) -> Option<&str> {
+        const LONGEST: usize = 4096;
         match self.value(id) {
-            Value::Text(chunk) | Value::String(chunk) => {
-                std::str::from_utf8(self.chunk(chunk)).ok()
+            Value::Text(text) => Some(text),
+            Value::String(chunk) => {
+                let bytes = self.chunk(chunk);
+                if bytes.len() > LONGEST { None } else { std::str::from_utf8(bytes).ok() }
             }
             _ => None,
         }
     }
 
-    /// Bytes, also those that Python 2 called a text.
-    pub fn bytes(&self, id: Id) -> Option<&Chunk> {
-        match self.value(id) {
-            Value::Bytes(chunk) | Value::String(chunk) => Some(chunk),
-            _ => None,
-        }
+    /// Whether the value is None.
+    pub fn is_none(&self, id: Id) -> bool {
+        matches!(self.value(id), Value::None)
     }
 
     /// A whole number; of truth values 1 and 0, as in the language.
@@ -209,15 +218,22 @@ impl<'a> Pickle<'a> {
             Value::Long(range) => write!(to, "<whole number of {} bytes>", range.len()),
             Value::Digits(range) => write!(to, "<whole number of {} digits>", range.len()),
             Value::Float(value) => write!(to, "{value:?}"),
-            Value::Text(chunk) | Value::String(chunk) => {
-                let bytes = self.chunk(chunk);
+            Value::Text(_) | Value::String(_) => {
+                let bytes = match self.value(id) {
+                    Value::Text(text) => text.as_bytes(),
+                    Value::String(chunk) => self.chunk(chunk),
+                    _ => &[],
+                };
                 // A character that is cut in two is no worse than the rest left out.
                 let short = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
                 write!(to, "{short:?}{}", if bytes.len() > 80 { "..." } else { "" })
             }
             Value::Bytes(chunk) => write!(to, "<{} bytes>", self.chunk(chunk).len()),
             Value::List(items) => self.print_items(to, ["[", "]"], items, depth),
-            Value::Tuple(items) => self.print_items(to, ["(", ")"], items, depth),
+            Value::Tuple(items) => {
+                let close = if items.len() == 1 { ",)" } else { ")" };
+                self.print_items(to, ["(", close], items, depth)
+            }
             Value::Set(items) => self.print_items(to, ["{", "}"], items, depth),
             Value::Dict(entries) => {
                 to.write_str("{")?;
@@ -270,11 +286,11 @@ impl<'a> Pickle<'a> {
 
 /// The values while they are being made.
 #[derive(Default)]
-pub(super) struct Values(pub(super) Vec<Value>);
+pub(super) struct Values<'a>(pub(super) Vec<Value<'a>>);
 
-impl Values {
+impl<'a> Values<'a> {
     /// Adds a value, unless there are more than can be numbered.
-    pub(super) fn push(&mut self, value: Value) -> Option<Id> {
+    pub(super) fn push(&mut self, value: Value<'a>) -> Option<Id> {
         let id = Id(u32::try_from(self.0.len()).ok().filter(|&id| id < u32::MAX)?);
         self.0.push(value);
         Some(id)

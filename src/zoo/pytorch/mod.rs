@@ -1,0 +1,10 @@
+//! PyTorch's own files.
+
+mod known;
+pub(super) mod legacy;
+mod numpy;
+mod rebuild;
+mod storage;
+pub(super) mod tar;
+mod walk;
+pub(super) mod zip;
