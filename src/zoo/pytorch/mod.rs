@@ -6,5 +6,7 @@ mod numpy;
 mod rebuild;
 mod storage;
 pub(super) mod tar;
+#[cfg(test)]
+mod tests;
 mod walk;
 pub(super) mod zip;
