@@ -56,7 +56,7 @@ def described(value):
 def walked(value, name=""):
     """The tensors in dicts and lists with their names."""
     if isinstance(value, (torch.Tensor, numpy.ndarray)):
-        yield name or "tensor", described(value)
+        yield name, described(value)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from walked(item, f"{name}.{key}" if name else str(key))
@@ -66,7 +66,9 @@ def walked(value, name=""):
 
 
 def expect(file, value, **metadata):
-    tensors = [{"name": name, **tensor} for name, tensor in walked(value)]
+    # A tensor alone is called as the file.
+    stem = pathlib.Path(file).stem
+    tensors = [{"name": name or stem, **tensor} for name, tensor in walked(value)]
     EXPECTED[file] = {"tensors": tensors, "metadata": metadata}
 
 
@@ -308,7 +310,8 @@ def main():
                 body = tensor[:2] + command + tensor[2:] if info.filename.endswith(".pkl") \
                     else good.read(info)
                 new.writestr(zipfile.ZipInfo(info.filename, (1980, 1, 1, 0, 0, 0)), body)
-    EXPECTED["hostile.pt"] = EXPECTED["alone.pt"]
+    [tensor] = EXPECTED["alone.pt"]["tensors"]
+    EXPECTED["hostile.pt"] = {"tensors": [{**tensor, "name": "hostile"}], "metadata": {}}
 
     (HERE / "pytorch.json").write_text(json.dumps(EXPECTED, indent=None, separators=(",", ":")))
 

@@ -106,14 +106,14 @@
 //! # What is read
 //!
 //! Tensors of all types that `Dtype` lists, with any strides; arrays in either order of axes;
-//! in dicts, lists, tuples and subclasses of them, however nested, under their keys joined by
+//! in dicts, lists, tuples and subclasses of them, nested, under their keys joined by
 //! dots. What holds no numbers to train with -- `epoch`, `arch`, the learning rate -- is text
 //! beside the tensors. Whole modules and scripts have the names of their `state_dict()`; of a
 //! script, whose archive does not say which tensors are parameters, all tensors are there, and
 //! in the order of its attributes.
 //!
-//! Deflated members, which other programs write, are inflated when they are used, those with
-//! strides of their own when the file is opened.
+//! A tensor that is all that a file holds is called as the file. Deflated members, which other
+//! programs write, are inflated whenever they are used.
 //!
 //! # What is not
 //!
