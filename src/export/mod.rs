@@ -7,8 +7,11 @@
 
 mod atomic;
 mod data;
+mod onnx;
 mod safetensors;
 
 pub use atomic::write_atomically;
 pub use data::Data;
+#[cfg(test)]
+pub(crate) use onnx::message;
 pub use safetensors::{Layout, write_safetensors};

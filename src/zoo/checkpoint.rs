@@ -2,6 +2,7 @@
 
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
+use super::onnx;
 use super::safetensors;
 use super::view::TensorView;
 use crate::{Error, Result};
@@ -67,7 +68,8 @@ impl Checkpoint {
                      \"NAME.safetensors\")",
                 ));
             }
-            Magic::Npy | Magic::Onnx | Magic::Json => {
+            Magic::Onnx => onnx::read(&mapping)?,
+            Magic::Npy | Magic::Json => {
                 return Err(Error::format(mapping.path(), "this format is not read yet"));
             }
             Magic::Other(name) => {

@@ -86,7 +86,7 @@ impl Magic {
             [0x1f, 0x8b, ..] => Self::Other("gzip; unpack it first"),
             _ if bytes.get(TAR..TAR + 5) == Some(b"ustar") => Self::Tar,
             // The first field of a model: the version of the format, a small number.
-            [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => Self::Onnx,
+            [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] => Self::Onnx,
             _ if bytes.trim_ascii_start().first() == Some(&b'{') => Self::Json,
             _ => Self::Safetensors,
         }

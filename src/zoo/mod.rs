@@ -10,6 +10,7 @@
 //! | `view` | one named tensor where it lies in the file |
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
+//! | `onnx` | the reader of that format's tensors |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //!
 //! ```no_run
@@ -33,6 +34,7 @@ pub(crate) mod fixture;
 mod format;
 mod mapping;
 mod narrow;
+mod onnx;
 pub(crate) mod safetensors;
 mod view;
 

@@ -1,0 +1,4 @@
+//! The ONNX format, to be written.
+
+#[cfg(test)]
+pub(crate) mod message;
