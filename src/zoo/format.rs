@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Magic); 10] = [
+        let cases: [(&[u8], Magic); 11] = [
             (b"\x10\0\0\0\0\0\0\0{\"a\":", Magic::Safetensors),
             // 640 is 80 02 in hexadecimal, lower byte first; 19280 is PK.
             (b"\x80\x02\0\0\0\0\0\0{", Magic::Safetensors),
@@ -109,6 +109,8 @@ mod tests {
             (b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94", Magic::Pickle),
             (b"\x93NUMPY\x01\x00", Magic::Npy),
             (b"\x08\x07\x12\x07pytorch", Magic::Onnx),
+            // A version of the model, where nothing says what wrote it.
+            (b"\x08\x08\x28\x01\x3a\0", Magic::Onnx),
             (b" {\"weight_map\": {}}", Magic::Json),
             (b"nothing known", Magic::Safetensors),
         ];

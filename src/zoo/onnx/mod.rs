@@ -51,7 +51,9 @@
 //!
 //! The graph itself: which tensor is multiplied with which does not matter to a checkpoint. The
 //! names of initializers are those of the program that wrote the model, mostly the names of the
-//! parameters; an exporter that folds batch norms into convolutions gives other names and values.
+//! parameters. But an exporter that optimises the graph makes batch norms part of the
+//! convolutions: their tensors are missing then, and the kernels are others, perhaps under the
+//! same names. PyTorch's leaves them as they are with `torch.onnx.export(..., optimize=False)`.
 //!
 //! Some tensors have no place in a checkpoint: those of text, of integers of 4 or 2 bits, of
 //! complex numbers of 128 bits, sparse ones, those that a `Constant` node holds, those inside of

@@ -121,8 +121,9 @@ fn the_texts_of_a_model_are_its_metadata() {
 
 #[test]
 fn values_one_by_one_become_those_of_their_type() {
-    // Type, field, what is in it, what comes of it.
-    let cases: [(u64, u32, &[i64], Dtype, &[f64]); 11] = [
+    /// Type, field, what is in it, what comes of it.
+    type Case<'a> = (u64, u32, &'a [i64], Dtype, &'a [f64]);
+    let cases: [Case; 11] = [
         (2, 5, &[0, 255], Dtype::U8, &[0.0, 255.0]),
         (3, 5, &[-128, 127], Dtype::I8, &[-128.0, 127.0]),
         (4, 5, &[0, 65_535], Dtype::U16, &[0.0, 65_535.0]),
