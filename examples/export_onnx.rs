@@ -73,18 +73,22 @@ fn answers(network: &Resnet<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
 }
 
 /// Batch norms and a classifier that do something: those of a fresh network scale by 1 and shift
-/// by 0, and make logits that are almost the same for all images.
+/// by 0, and make logits that are almost the same for all images. Smaller scales keep the sums
+/// over many blocks in the range of a trained network's.
 fn draw(parameters: &mut Parameters<f32>) {
     let mut rng = fastrand::Rng::with_seed(3);
     for id in parameters.ids() {
-        let is_classifier = parameters.name(id).starts_with("fc.");
-        let is_kernel = parameters.value(id).shape().len() > 1;
-        let values = parameters.value_mut(id).as_mut_slice();
-        match (is_classifier, is_kernel) {
-            (true, _) => values.iter_mut().for_each(|v| *v *= 10.0),
-            // Scales and variances are around 1 and remain positive.
-            (false, false) => values.iter_mut().for_each(|v| *v += rng.f32() - 0.5),
-            (false, true) => {}
+        let name = parameters.name(id).to_owned();
+        let values = parameters.value_mut(id);
+        let is_kernel = values.shape().len() > 1;
+        for value in values.as_mut_slice() {
+            *value = match name.rsplit('.').next() {
+                _ if name.starts_with("fc.") => 10.0 * *value,
+                Some("weight") if !is_kernel => 0.25 + 0.5 * rng.f32(),
+                Some("running_var") => 0.5 + rng.f32(),
+                Some("bias" | "running_mean") => rng.f32() - 0.5,
+                _ => *value,
+            };
         }
     }
 }
