@@ -13,12 +13,16 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// More steps than any run can take.
+pub(super) const MOST_STEPS: u64 = 1 << 40;
+
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the command line's help describes each key")]
 pub struct Config {
     pub zoo: Vec<PathBuf>,
+    pub rename: Vec<String>,
     pub data: PathBuf,
     pub form: FormName,
     pub architecture: Option<String>,
@@ -75,6 +79,7 @@ impl Default for Config {
         let Aligned { stem, stages, pointwise } = Aligned::default();
         Self {
             zoo: vec![],
+            rename: vec![],
             data: PathBuf::new(),
             form: FormName::Lite,
             architecture: None,
@@ -209,7 +214,6 @@ impl Config {
     /// # Errors
     /// If one of them has not.
     pub fn check(&self) -> Result<()> {
-        const MOST_STEPS: u64 = 1 << 40;
         let range = |key: &str, value: f64, low: f64, high: f64| {
             if (low..=high).contains(&value) {
                 return Ok(());
