@@ -1,11 +1,18 @@
 //! Writers of checkpoints.
 //!
 //! A file is there in whole or not at all: `atomic` writes beside it and renames.
+//! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
-//! implementation does.
+//! implementation does. `onnx` writes a network with its graph, for programs that run such.
 
 mod atomic;
+mod data;
+mod onnx;
 mod safetensors;
 
 pub use atomic::write_atomically;
-pub use safetensors::{Data, Layout, write_safetensors};
+pub use data::Data;
+#[cfg(test)]
+pub(crate) use onnx::message;
+pub use onnx::write_onnx;
+pub use safetensors::{Layout, write_safetensors};
