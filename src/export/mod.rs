@@ -1,11 +1,14 @@
 //! Writers of checkpoints.
 //!
 //! A file is there in whole or not at all: `atomic` writes beside it and renames.
+//! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
 //! implementation does.
 
 mod atomic;
+mod data;
 mod safetensors;
 
 pub use atomic::write_atomically;
-pub use safetensors::{Data, Layout, write_safetensors};
+pub use data::Data;
+pub use safetensors::{Layout, write_safetensors};
