@@ -3,12 +3,16 @@
 //! A file is there in whole or not at all: `atomic` writes beside it and renames.
 //! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
-//! implementation does.
+//! implementation does; `pytorch` what `torch.save` writes.
 
 mod atomic;
 mod data;
+#[cfg(test)]
+mod fixture;
+mod pytorch;
 mod safetensors;
 
 pub use atomic::write_atomically;
 pub use data::Data;
+pub use pytorch::write_pytorch;
 pub use safetensors::{Layout, write_safetensors};
