@@ -4,8 +4,11 @@
 //! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
 //! implementation does; `pytorch` what `torch.save` writes.
+//! `authors` gives the tensors of a zoo the names that the authors' code has for them.
 
 mod atomic;
+mod authors;
+mod batch_counts;
 mod data;
 #[cfg(test)]
 mod fixture;
@@ -13,6 +16,8 @@ mod pytorch;
 mod safetensors;
 
 pub use atomic::write_atomically;
+pub use authors::{Renamed, from_authors, to_authors};
+pub use batch_counts::with_batch_counts;
 pub use data::Data;
 pub use pytorch::write_pytorch;
 pub use safetensors::{Layout, write_safetensors};
