@@ -1,28 +1,42 @@
 //! `inspect`: what is in checkpoint files.
 
-use super::output::{self, Output, Result};
+use super::output::{self, Output, Result, Stop};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use zoo_tuning::zoo::{Checkpoint, Zoo};
+use zoo_tuning::nn::{Architecture, HEAD, Identified};
+use zoo_tuning::zoo::{Checkpoint, Naming, Zoo};
 
-/// Show the tensors of checkpoint files, and whether the files form a zoo.
+/// Show what is in checkpoint files, whether they hold a network, and whether they form a zoo.
+///
+/// The formats: safetensors, PyTorch (.pth, old and new), pickles of NumPy arrays, .npy, .npz, ONNX,
+/// and indices of several files. Values are not read, so that files of any size are shown at once;
+/// and nothing that a file says is ever run, so that an untrusted .pth can be looked at safely: what
+/// it would have Python import and call is listed.
 ///
 /// Files form a zoo if they have the same tensors in the same shapes; only the head may differ.
-/// Values are not read, so that files of any size are shown at once.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  zoo-tuning inspect model.safetensors
+  zoo-tuning inspect model.pth
+  zoo-tuning inspect moco_v1_200ep_pretrain.pth.tar --as resnet50
   zoo-tuning inspect data/zoo/*.safetensors --brief
+  zoo-tuning inspect odd.pth --as resnet18 --rename '^net\\.stem=conv1' --rename 'downsample=shortcut'
   zoo-tuning inspect a.safetensors b.safetensors --json | jq .zoo.forms")]
 pub struct Arguments {
     /// Checkpoint files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// Compare with this network: what is missing, unexpected, or has another shape
+    #[arg(long = "as", value_name = "ARCHITECTURE", value_parser = PossibleValuesParser::new(Architecture::NAMES))]
+    architecture: Option<String>,
+    /// Change names first: what matches the regular expression FROM becomes TO
+    #[arg(long, value_name = "FROM=TO")]
+    rename: Vec<String>,
     /// Names of tensors that may differ between the files begin with this
-    #[arg(long, value_name = "PREFIX", default_values_t = ["fc.".to_owned()])]
+    #[arg(long, value_name = "PREFIX", default_values_t = [HEAD.to_owned()])]
     except: Vec<String>,
     /// Leave out the list of tensors
     #[arg(long)]
@@ -38,10 +52,35 @@ struct Report {
 #[derive(Serialize)]
 struct File {
     file: String,
+    format: &'static str,
     bytes: u64,
     parameters: u64,
     metadata: BTreeMap<String, String>,
+    /// What a pickle would have Python import and call, beside its tensors.
+    foreign: Vec<ForeignReport>,
+    network: Option<NetworkReport>,
     tensors: Vec<Tensor>,
+}
+
+#[derive(Serialize)]
+struct ForeignReport {
+    name: String,
+    count: usize,
+    calls: Vec<String>,
+}
+
+/// How a file fits a network.
+#[derive(Serialize)]
+struct NetworkReport {
+    architecture: &'static str,
+    fits: bool,
+    prefix: String,
+    /// The prefix and the layout, for a human.
+    names: String,
+    found: usize,
+    missing: Vec<String>,
+    misshapen: Vec<String>,
+    unexpected: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -62,37 +101,91 @@ struct ZooReport {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    let rules = Naming::of_rules(&arguments.rename)?;
     let mut checkpoints = Vec::with_capacity(arguments.files.len());
     let mut report = Report { files: Vec::new(), zoo: None };
     for path in &arguments.files {
         let checkpoint = Checkpoint::open(path)?;
-        report.files.push(file(&checkpoint)?);
-        checkpoints.push(checkpoint);
+        let mut file = file(&checkpoint)?;
+        let mut naming = rules.clone();
+        if let Some(name) = &arguments.architecture {
+            let identified = Identified::compared(&checkpoint, name, &rules)?;
+            file.network = Some(network(&identified));
+            naming = identified.naming;
+        }
+        report.files.push(file);
+        checkpoints.push((checkpoint, naming));
     }
     if checkpoints.len() > 1 {
-        let sources = checkpoints.len();
         let except: Vec<&str> = arguments.except.iter().map(String::as_str).collect();
-        report.zoo = Some(match Zoo::from_checkpoints(checkpoints, &except) {
-            Ok(zoo) => {
-                ZooReport { forms: true, sources, shared: zoo.names().count(), problem: None }
-            }
-            Err(error) => {
-                ZooReport { forms: false, sources, shared: 0, problem: Some(error.to_string()) }
-            }
-        });
+        report.zoo = Some(zoo(checkpoints, &except, arguments.architecture.is_some()));
     }
+    let fits = |file: &File| file.network.as_ref().is_none_or(|network| network.fits);
+    let all_fit = report.files.iter().all(fits);
     if output.json {
-        return output.object(&report);
-    }
-    for file in &report.files {
-        show(file, arguments.brief, output)?;
-    }
-    match report.zoo {
-        Some(ZooReport { problem: Some(problem), .. }) => output.line(output::printable(&problem)),
-        Some(ZooReport { sources, shared, .. }) => {
-            output.line(format!("these {sources} files form a zoo: {shared} tensors in common"))
+        output.object(&report)?;
+    } else {
+        for file in &report.files {
+            show(file, arguments.brief, output)?;
         }
-        None => Ok(()),
+        match report.zoo {
+            Some(ZooReport { problem: Some(problem), .. }) => {
+                output.line(output::printable(&problem))?;
+            }
+            Some(ZooReport { sources, shared, .. }) => {
+                let text = format!("these {sources} files form a zoo: {shared} tensors in common");
+                output.line(text)?;
+            }
+            None => {}
+        }
+    }
+    if all_fit { Ok(()) } else { Err(Stop::Failed) }
+}
+
+/// Whether the files form a zoo: under the names that were asked for, or, if they do not and no
+/// network was named, under those of the network that all of them hold.
+fn zoo(checkpoints: Vec<(Checkpoint, Naming)>, except: &[&str], named: bool) -> ZooReport {
+    let sources = checkpoints.len();
+    let form = |checkpoints: Vec<(Checkpoint, Naming)>| {
+        let renamed = checkpoints.into_iter().map(|(file, naming)| naming.renamed(file));
+        Zoo::from_checkpoints(renamed.collect::<zoo_tuning::Result<_>>()?, except)
+    };
+    let identified = |checkpoints: &[(Checkpoint, Naming)]| {
+        let identify = |(checkpoint, rules): &(Checkpoint, Naming)| {
+            let naming = Identified::new(checkpoint, None, rules).ok()?.naming;
+            Some((checkpoint.clone(), naming))
+        };
+        checkpoints.iter().map(identify).collect::<Option<Vec<_>>>()
+    };
+    let zoo = form(checkpoints.clone()).or_else(|error| match identified(&checkpoints) {
+        Some(checkpoints) if !named => form(checkpoints),
+        _ => Err(error),
+    });
+    match zoo {
+        Ok(zoo) => ZooReport { forms: true, sources, shared: zoo.names().count(), problem: None },
+        Err(error) => {
+            ZooReport { forms: false, sources, shared: 0, problem: Some(error.to_string()) }
+        }
+    }
+}
+
+fn network(Identified { architecture, naming, fit }: &Identified) -> NetworkReport {
+    let missing = fit.missing.iter().map(|((name, shape), near)| match near {
+        Some(near) => format!("{name} {shape:?} (there is {near})"),
+        None => format!("{name} {shape:?}"),
+    });
+    let misshapen = fit.misshapen.iter();
+    let misshapen = misshapen
+        .map(|(name, expected, found)| format!("{name} {found:?} instead of {expected:?}"));
+    NetworkReport {
+        architecture: architecture.name,
+        fits: fit.is_complete(&[HEAD]),
+        prefix: naming.prefix().to_owned(),
+        names: naming.to_string(),
+        found: fit.found,
+        missing: missing.collect(),
+        misshapen: misshapen.collect(),
+        unexpected: fit.unexpected.clone(),
     }
 }
 
@@ -109,11 +202,19 @@ fn file(checkpoint: &Checkpoint) -> Result<File> {
         })
         .collect();
     tensors.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    let foreign = checkpoint.foreign().iter().map(|foreign| ForeignReport {
+        name: foreign.name.clone(),
+        count: foreign.count,
+        calls: foreign.calls.clone(),
+    });
     Ok(File {
         file: path.display().to_string(),
+        format: checkpoint.format().name(),
         bytes,
         parameters: checkpoint.iter().map(|view| view.len() as u64).sum(),
         metadata: checkpoint.metadata().clone(),
+        foreign: foreign.collect(),
+        network: None,
         tensors,
     })
 }
@@ -121,21 +222,30 @@ fn file(checkpoint: &Checkpoint) -> Result<File> {
 /// Characters of a text that are shown.
 const LONGEST: usize = 100;
 
+/// A text of a file, which may be of any length and hold anything.
+fn shortened(text: &str) -> String {
+    let mut shown: String = output::printable(text).chars().take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        shown += "...";
+    }
+    shown
+}
+
 fn show(file: &File, brief: bool, output: &mut Output) -> Result {
     let size = format!(
-        "{} tensors, {} numbers, {}",
+        "{}, {} tensors, {} numbers, {}",
+        file.format,
         file.tensors.len(),
         output::count(file.parameters),
         output::bytes(file.bytes)
     );
     output.line(format!("{}: {size}", output.bold(&file.file)))?;
     for (key, text) in &file.metadata {
-        // A text may be of any length, and hold anything.
-        let mut shown: String = output::printable(text).chars().take(LONGEST).collect();
-        if text.chars().count() > LONGEST {
-            shown += "...";
-        }
-        output.line(format!("  {} = {shown}", output::printable(key)))?;
+        output.line(format!("  {} = {}", shortened(key), shortened(text)))?;
+    }
+    show_foreign(&file.foreign, output)?;
+    if let Some(network) = &file.network {
+        show_network(network, output)?;
     }
     if !brief {
         let mut rows = vec![["  tensor", "type", "shape", "bytes"].map(str::to_owned).to_vec()];
@@ -148,6 +258,49 @@ fn show(file: &File, brief: bool, output: &mut Output) -> Result {
             ]
         }));
         output.table(&rows)?;
+    }
+    Ok(())
+}
+
+fn show_foreign(foreign: &[ForeignReport], output: &mut Output) -> Result {
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    output
+        .line("  Python would import for this file, beside what tensors need (nothing was run):")?;
+    for ForeignReport { name, count, calls } in foreign {
+        if calls.is_empty() {
+            output.line(format!("    {}", shortened(name)))?;
+        }
+        for call in calls {
+            output.line(format!("    {}({})", shortened(name), shortened(call)))?;
+        }
+        if *count > calls.len() && !calls.is_empty() {
+            output.line(format!("    and {} more calls of it", count - calls.len()))?;
+        }
+    }
+    Ok(())
+}
+
+fn show_network(network: &NetworkReport, output: &mut Output) -> Result {
+    let NetworkReport { architecture, fits, names, found, .. } = network;
+    let judgement = if *fits { "fits" } else { "does not fit" };
+    output.line(format!("  {judgement} {architecture}: {found} tensors found, names {names}"))?;
+    for (what, all) in [
+        ("missing", &network.missing),
+        ("of another shape", &network.misshapen),
+        ("unexpected", &network.unexpected),
+    ] {
+        const MOST: usize = 20;
+        if !all.is_empty() {
+            output.line(format!("  {} {what}:", all.len()))?;
+        }
+        for name in all.iter().take(MOST) {
+            output.line(format!("    {}", output::printable(name)))?;
+        }
+        if all.len() > MOST {
+            output.line(format!("    and {} more (--json lists all)", all.len() - MOST))?;
+        }
     }
     Ok(())
 }

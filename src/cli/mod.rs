@@ -14,6 +14,7 @@ mod output;
 mod predict;
 mod progress;
 mod train;
+mod zoo;
 
 use clap::{Parser, Subcommand};
 use output::Output;
@@ -37,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   zoo-tuning demo                                the main job, in about a minute
   zoo-tuning inspect data/zoo/*.safetensors      do these files form a zoo?
+  zoo-tuning inspect untrusted.pth               what is in it? (nothing of it is run)
   zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --out run
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
@@ -55,6 +57,7 @@ enum Command {
     Predict(predict::Arguments),
     Collapse(collapse::Arguments),
     Inspect(inspect::Arguments),
+    Zoo(zoo::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
 }
@@ -82,6 +85,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Predict(arguments) => predict::run(arguments, output),
         Command::Collapse(arguments) => collapse::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Zoo(arguments) => zoo::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
         Command::Bench(arguments) => bench::run(arguments, output),
     }

@@ -32,6 +32,16 @@ pub fn interrupted() -> bool {
     INTERRUPTS.load(Ordering::Relaxed) > 0
 }
 
+/// A bar over so many things, on a terminal.
+pub fn counted(what: &'static str, count: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:24} {pos}/{len} {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count as u64).with_style(style).with_message(what)
+}
+
 /// Shows a run on the standard error output.
 pub struct Progress {
     bar: Option<ProgressBar>,

@@ -31,7 +31,7 @@ Examples:
       --shots 20 --epochs 40 --out run
   zoo-tuning train --resume run
   zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-2
-  zoo-tuning train --zoo resnet50-*.safetensors --architecture resnet50 --data photos/ \\
+  zoo-tuning train --zoo resnet50.pth moco.pth.tar --data photos/ \\
       --preset released,paper --out run-3"
 )]
 pub struct Arguments {
@@ -54,14 +54,19 @@ struct Settings {
     /// Settings that belong together; those of several are combined
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Preset::NAMES), help_heading = "Sources and method")]
     preset: Option<Vec<String>>,
-    /// The pretrained networks: files of one architecture
+    /// The pretrained networks: checkpoints of one architecture, in any format that inspect
+    /// shows, or one zoo.toml that describes them
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Sources and method")]
     zoo: Option<Vec<PathBuf>>,
+    /// Change the names of their tensors: what matches the regular expression FROM becomes TO.
+    /// Prefixes such as module. or backbone.body. are found without it
+    #[arg(long, value_name = "FROM=TO", help_heading = "Sources and method")]
+    rename: Option<Vec<String>>,
     /// What becomes of them: one is tuned, their mean, a zoo gated per sample or per batch, or
     /// nothing [default: lite]
     #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES), help_heading = "Sources and method")]
     form: Option<String>,
-    /// The networks' architecture [default: as their files say]
+    /// The networks' architecture [default: as their files say, or as their tensors tell]
     #[arg(long, value_parser = PossibleValuesParser::new(Architecture::NAMES), help_heading = "Sources and method")]
     architecture: Option<String>,
     /// Whether the channels of the sources are brought into one order first [default: matched]

@@ -133,6 +133,8 @@ pub struct Builder<'a, T> {
     sources: &'a [State<T>],
     /// Where all values are taken from as they are, if so.
     saved: Option<&'a State<T>>,
+    /// Whether all values are zeros, if they are not taken from anywhere.
+    blank: bool,
     /// Sources of a zoo that does not start from any.
     count: usize,
     form: Form,
@@ -148,6 +150,7 @@ impl<'a, T: Element> Builder<'a, T> {
             parameters: Parameters::default(),
             sources: &[],
             saved: None,
+            blank: false,
             count: 1,
             form: Form::Plain,
             head: Head::Fresh,
@@ -160,6 +163,12 @@ impl<'a, T: Element> Builder<'a, T> {
     /// measured.
     pub fn drawn(form: Form, count: usize, seed: u64) -> Self {
         Self { count: count.max(1), form, ..Self::fresh(seed) }
+    }
+
+    /// Of a plain network of zeros, for the sake of its tensors' names and shapes: its memory
+    /// is never touched.
+    pub(super) fn blank() -> Self {
+        Self { blank: true, ..Self::fresh(0) }
     }
 
     /// Of a network of that form, of `count` sources, that was saved as `state`: nothing is
@@ -370,6 +379,7 @@ impl<'a, T: Element> Builder<'a, T> {
                 let problem = format!("{key} of {shape:?} would exceed the address space");
                 return Err(Error::argument("build", problem));
             }
+            None if self.blank => Tensor::zeros(shape),
             None => start(self)?,
         };
         self.parameters.add(key, role, value)

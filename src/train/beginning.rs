@@ -2,12 +2,12 @@
 
 use super::choice::{FormName, Start};
 use super::{Config, Data, Input};
-use crate::nn::{Architecture, Blueprint, Builder, Form, Resnet};
+use crate::nn::{Architecture, Blueprint, Builder, Form, HEAD, Identified, Resnet};
 use crate::start;
 use crate::tensor::State;
-use crate::zoo::{Checkpoint, Zoo};
+use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Samples on which the sources are scored, at most.
 const SCORED: usize = 2000;
@@ -44,20 +44,19 @@ impl Sources {
             let input = Input::usual(&architecture);
             return Ok(Self { states: vec![], architecture, input });
         }
-        let zoo = Zoo::open_except(&files, &["fc."])?;
-        let states = State::of_zoo(&zoo)?;
-        let mut known: Option<(Architecture, Input)> = None;
-        for (source, state) in zoo.sources().iter().zip(&states) {
-            let architecture = architecture_of(source, state, name)?;
+        let (mut known, mut sources): (Option<(Architecture, Input)>, _) = (None, Vec::new());
+        for (checkpoint, rules) in opened(&files, &config.rename)? {
+            let (source, architecture) = network(checkpoint, name, &rules)?;
             let origin = source.path().display().to_string();
             let input = Input::from_metadata(&origin, source.metadata(), &architecture)?;
+            let first_origin = || sources.first().map_or(&origin, |(origin, _)| origin);
             match &known {
                 None => known = Some((architecture, input)),
                 Some((first, _)) if first.name != architecture.name => {
                     let problem = format!(
                         "{origin} is a {}, but {} a {}",
                         architecture.name,
-                        files[0].display(),
+                        first_origin(),
                         first.name
                     );
                     return Err(Error::config("zoo", problem));
@@ -68,13 +67,23 @@ impl Sources {
                     if !chosen && !same {
                         let problem = format!(
                             "{origin} was trained with another normalisation than {}; choose one",
-                            files[0].display()
+                            first_origin()
                         );
                         return Err(Error::config("mean and deviation", problem));
                     }
                 }
             }
+            sources.push((origin, source));
+            if config.form == FormName::Scratch {
+                break;
+            }
         }
+        if config.form == FormName::Single && sources.len() > 1 {
+            let problem = format!("form single tunes one source, but {} are given", sources.len());
+            return Err(Error::config("zoo", problem));
+        }
+        let sources = sources.into_iter().map(|(_, source)| source).collect();
+        let states = State::of_zoo(&Zoo::from_checkpoints(sources, &[HEAD])?)?;
         let (architecture, input) = known.unwrap_or_else(|| unreachable!("there is a file"));
         let states = if config.form == FormName::Scratch { vec![] } else { states };
         let fits = states.is_empty() || config.channels.is_none_or(|c| c == architecture.channels);
@@ -92,28 +101,32 @@ impl Sources {
     }
 }
 
-fn architecture_of(
-    source: &Checkpoint,
-    state: &State<f32>,
+/// The checkpoints of the files, or of the sources that a file describes, with the rules for
+/// their names.
+fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Vec<(Checkpoint, Naming)>> {
+    if let [file] = files
+        && file.extension().is_some_and(|extension| extension == "toml")
+    {
+        let manifest = Manifest::read(file)?;
+        return manifest.sources.iter().map(Source::open).collect();
+    }
+    let rules = Naming::of_rules(rename)?;
+    files.iter().map(|file| Ok((Checkpoint::open(file)?, rules.clone()))).collect()
+}
+
+/// The source under the names of its network, and the network's sizes.
+fn network(
+    source: Checkpoint,
     name: Option<&str>,
-) -> Result<Architecture> {
+    rules: &Naming,
+) -> Result<(Checkpoint, Architecture)> {
     if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
         let problem = format!("is a {form} network; a source is a plain one (see collapse)");
         return Err(Error::config(source.path().display().to_string(), problem));
     }
-    match name.or(source.metadata().get("architecture").map(String::as_str)) {
-        // A source may come without its classifier, which is not used: one class stands for it.
-        Some(name) if !state.tensors.contains_key("fc.bias") => {
-            let stem = state.get("conv1.weight")?;
-            let [_, channels, _, _] =
-                stem.dims("architecture", "conv1.weight", "[O, C, kh, kw]")?;
-            Architecture::named(name, channels, 1)
-        }
-        Some(name) => Architecture::of(name, state),
-        // Says how to name the architecture.
-        None => Blueprint::from_metadata(&source.path().display().to_string(), &BTreeMap::new())
-            .map(|blueprint| blueprint.architecture),
-    }
+    let name = name.or(source.metadata().get("architecture").map(String::as_str));
+    let Identified { architecture, naming, .. } = Identified::new(&source, name, rules)?;
+    Ok((naming.renamed(source)?, architecture))
 }
 
 /// The network before its first step.

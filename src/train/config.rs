@@ -19,6 +19,7 @@ use toml::{Table, Value};
 #[allow(missing_docs, reason = "the command line's help describes each key")]
 pub struct Config {
     pub zoo: Vec<PathBuf>,
+    pub rename: Vec<String>,
     pub data: PathBuf,
     pub form: FormName,
     pub architecture: Option<String>,
@@ -75,6 +76,7 @@ impl Default for Config {
         let Aligned { stem, stages, pointwise } = Aligned::default();
         Self {
             zoo: vec![],
+            rename: vec![],
             data: PathBuf::new(),
             form: FormName::Lite,
             architecture: None,

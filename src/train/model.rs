@@ -3,15 +3,18 @@
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::write_safetensors;
-use crate::nn::{Architecture, Blueprint, Form, Network, Resnet};
+use crate::nn::{Blueprint, Form, Identified, Network, Resnet};
 use crate::tensor::State;
-use crate::zoo::Checkpoint;
+use crate::zoo::{Checkpoint, Naming};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The metadata's key of the classes' names, a JSON list.
 const CLASS_NAMES: &str = "class_names";
+
+/// The metadata's key of the network's form: only files of this project have it.
+const FORM: &str = "form";
 
 /// A network, what it expects its images to be, and what its outputs mean.
 pub struct Model {
@@ -32,22 +35,26 @@ pub struct Model {
 impl Model {
     /// Opens a file that [`Model::write`] or a run wrote; a checkpoint of a run too, whose
     /// optimizer is passed over. A plain network of another program is opened as the
-    /// architecture of the given name.
+    /// architecture of the given name, or as the one that its tensors tell.
     ///
     /// # Errors
     /// If the file cannot be read, does not say what network it is, or holds another.
     pub fn open(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path)?;
-        let (state, metadata) = checkpoint::network_part(&checkpoint)?;
+        let mut checkpoint = Checkpoint::open(path)?;
         let origin = checkpoint.path().display().to_string();
         let blueprint = match architecture {
-            Some(name) => Blueprint {
-                architecture: Architecture::of(name, &state)?,
-                form: Form::Plain,
-                sources: 1,
-            },
-            None => Blueprint::from_metadata(&origin, &metadata)?,
+            None if checkpoint.metadata().contains_key(FORM) => {
+                Blueprint::from_metadata(&origin, checkpoint.metadata())?
+            }
+            name => {
+                let rules = Naming::default();
+                let Identified { architecture, naming, .. } =
+                    Identified::new(&checkpoint, name, &rules)?;
+                checkpoint = naming.renamed(checkpoint)?;
+                Blueprint { architecture, form: Form::Plain, sources: 1 }
+            }
         };
+        let (state, metadata) = checkpoint::network_part(&checkpoint)?;
         Self::new(blueprint, &state, metadata, origin)
     }
 

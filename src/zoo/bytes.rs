@@ -140,12 +140,32 @@ impl Bytes {
         Ok(Cow::Owned(bytes))
     }
 
-    /// These bytes in memory.
+    /// The first `count` of the bytes, or all if there are fewer. Of deflated ones, no more are
+    /// inflated.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn inflated(&self) -> Result<Self> {
-        self.get().map(|bytes| Self::made(&self.mapping, bytes.into_owned()))
+    pub fn first(&self, count: usize) -> Result<Cow<'_, [u8]>> {
+        let count = count.min(self.len());
+        if let Some(bytes) = self.in_memory() {
+            return Ok(Cow::Borrowed(&bytes[..count]));
+        }
+        let Place::Deflated { range, part, .. } = &self.place else { unreachable!() };
+        let end = part.start + count;
+        let deflated = &self.mapping.bytes()[range.clone()];
+        let mut bytes = match decompress_to_vec_with_limit(deflated, end) {
+            Ok(bytes) => bytes,
+            // There are more, as was to be expected.
+            Err(error) if error.status == TINFLStatus::HasMoreOutput => error.output,
+            Err(_) => vec![],
+        };
+        if bytes.len() < end {
+            // The error that whoever wants all of them sees, at the same place.
+            return self.get().map(|bytes| Cow::Owned(bytes[..count].to_vec()));
+        }
+        bytes.truncate(end);
+        bytes.drain(..part.start);
+        Ok(Cow::Owned(bytes))
     }
 
     /// Tells the system that the bytes were copied, so that their part of the file need not
@@ -234,6 +254,32 @@ mod tests {
         let noise = mapping(&[0xff; 40]);
         let error = Bytes::deflated(&noise, 0..40, 10).unwrap().get().unwrap_err();
         assert!(error.to_string().contains("are damaged"), "{error}");
+    }
+
+    #[test]
+    fn the_first_of_deflated_bytes_are_inflated_alone() {
+        let values: Vec<u8> = (0..100_000u32).map(|i| (i / 7) as u8).collect();
+        let deflated = compress_to_vec(&values, 6);
+        let bytes = |end: usize, length| {
+            let file = mapping(&deflated[..end]);
+            Bytes::deflated(&file, 0..end, length).unwrap()
+        };
+        let whole = bytes(deflated.len(), values.len());
+        for count in [0, 1, 1000, values.len()] {
+            assert!(*whole.first(count).unwrap() == values[..count], "{count}");
+        }
+        assert_eq!(whole.first(usize::MAX).unwrap().len(), values.len());
+        let part = whole.slice(500..600).unwrap();
+        assert_eq!(*part.first(20).unwrap(), values[500..520]);
+        assert_eq!(*part.first(200).unwrap(), values[500..600]);
+        // What is damaged behind them is not looked at.
+        let half = bytes(deflated.len() / 2, values.len());
+        assert_eq!(*half.first(1000).unwrap(), values[..1000]);
+        assert!(half.first(values.len()).unwrap_err().to_string().contains("end too early"));
+        let longer = bytes(deflated.len(), values.len() + 1);
+        assert!(longer.first(usize::MAX).unwrap_err().to_string().contains("inflate to 100000"));
+        let file = mapping(b"0123456789");
+        assert_eq!(*Bytes::mapped(&file, 2..8).unwrap().first(3).unwrap(), *b"234");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A checkpoint: one file of named tensors, whatever its format.
 
+use super::archive::Archive;
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
-use super::safetensors;
 use super::view::TensorView;
+use super::{numpy, safetensors, shards};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -36,8 +37,8 @@ pub struct Foreign {
 /// The named tensors of one file, or of one index of several files.
 ///
 /// To open it reads no values, only the names, types and shapes: several
-/// gigabytes are open at once.
-#[derive(Debug)]
+/// gigabytes are open at once. To clone it copies none either.
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
     format: Format,
@@ -56,22 +57,40 @@ impl Checkpoint {
     /// If it cannot be opened, its format is not one of those that are read, or
     /// it is not a valid file of its format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let mapping = Arc::new(Mapping::open(path)?);
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Err(shards::folder(path));
+        }
+        Self::of(Arc::new(Mapping::open(path)?))
+    }
+
+    /// The contents of a mapped file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of(mapping: Arc<Mapping>) -> Result<Self> {
         let contents = match Magic::of(mapping.bytes()) {
             Magic::Safetensors => safetensors::read(&mapping)?,
-            Magic::Zip | Magic::Tar | Magic::Pickle => {
-                return Err(Error::format(
-                    mapping.path(),
-                    "this is a PyTorch pickle, which is not read yet; convert it in Python: \
-                     safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
-                     \"NAME.safetensors\")",
-                ));
+            Magic::Npy => numpy::read(&mapping)?,
+            Magic::Zip => {
+                let archive = Archive::read(&mapping)?;
+                if !numpy::is_in(&archive) {
+                    return Err(not_yet(mapping.path()));
+                }
+                numpy::read_archive(mapping.path(), &archive)?
             }
-            Magic::Npy | Magic::Onnx | Magic::Json => {
+            Magic::Tar | Magic::Pickle => return Err(not_yet(mapping.path())),
+            Magic::Json => shards::read(&mapping)?,
+            Magic::Onnx => {
                 return Err(Error::format(mapping.path(), "this format is not read yet"));
             }
             Magic::Other(name) => {
                 return Err(Error::format(mapping.path(), format!("the file is {name}")));
+            }
+            Magic::Unknown => {
+                let problem = "the file begins like none of the formats that are read: \
+                               safetensors, PyTorch, NumPy, ONNX; is it complete?";
+                return Err(Error::format(mapping.path(), problem));
             }
         };
         Self::new(mapping.path(), contents)
@@ -90,6 +109,27 @@ impl Checkpoint {
             }
         }
         Ok(Self { path: path.to_path_buf(), format, metadata, tensors, index, foreign })
+    }
+
+    /// The tensors to which `rename` gives a name, under that name.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub(super) fn map_names(self, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let Self { path, format, metadata, tensors, foreign, .. } = self;
+        let named = tensors.into_iter().filter_map(|view| {
+            let name = rename(view.name())?;
+            Some(view.named(name))
+        });
+        let tensors = named.collect();
+        Self::new(&path, Contents { format, metadata, tensors, foreign })
+    }
+
+    /// The same with these texts over its own.
+    #[cfg(feature = "cli")]
+    pub(super) fn with_metadata(mut self, texts: BTreeMap<String, String>) -> Self {
+        self.metadata.extend(texts);
+        self
     }
 
     /// The file.
@@ -154,6 +194,15 @@ impl Checkpoint {
     }
 }
 
+fn not_yet(path: &Path) -> Error {
+    Error::format(
+        path,
+        "this is a PyTorch pickle, which is not read yet; convert it in Python: \
+         safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
+         \"NAME.safetensors\")",
+    )
+}
+
 impl<'a> IntoIterator for &'a Checkpoint {
     type Item = &'a TensorView;
     type IntoIter = std::slice::Iter<'a, TensorView>;
@@ -197,8 +246,7 @@ mod tests {
     fn pytorch_pickles_are_an_error_that_says_how_to_convert() {
         // The first bytes of torch.save's two formats and of pickle.dump.
         for bytes in [
-            &b"PK\x03\x04\x00\x00\x08\x08\x00\x00"[..],
-            b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+            &b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."[..],
             b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94",
             b"\x80\x02}q\x00.",
         ] {

@@ -61,6 +61,7 @@ pub(super) enum Magic {
     Onnx,
     /// A format that is known, but not read; and what to do.
     Other(&'static str),
+    Unknown,
 }
 
 impl Magic {
@@ -88,7 +89,7 @@ impl Magic {
             // The first field of a model: the version of the format, a small number.
             [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => Self::Onnx,
             _ if bytes.trim_ascii_start().first() == Some(&b'{') => Self::Json,
-            _ => Self::Safetensors,
+            _ => Self::Unknown,
         }
     }
 }
@@ -110,7 +111,7 @@ mod tests {
             (b"\x93NUMPY\x01\x00", Magic::Npy),
             (b"\x08\x07\x12\x07pytorch", Magic::Onnx),
             (b" {\"weight_map\": {}}", Magic::Json),
-            (b"nothing known", Magic::Safetensors),
+            (b"nothing known", Magic::Unknown),
         ];
         for (bytes, magic) in cases {
             assert_eq!(Magic::of(bytes), magic, "{bytes:?}");

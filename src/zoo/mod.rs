@@ -8,9 +8,14 @@
 //! | `narrow` | floating-point numbers of 16 and 8 bits |
 //! | `bytes` | where bytes lie: in a file as they are, or deflated there |
 //! | `view` | one named tensor where it lies in the file |
+//! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `safetensors` | the reader of that format; each further format is one more file |
+//! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
+//! | `shards` | checkpoints in several files, and the index of them |
 //! | `checkpoint` | all tensors of one file, whatever its format |
+//! | `naming` | from a file's names of tensors to a network's |
+//! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};
@@ -25,21 +30,31 @@
 //! # }
 //! ```
 
+mod archive;
 mod bytes;
 mod checkpoint;
 mod dtype;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+mod literal;
+#[cfg(feature = "cli")]
+mod manifest;
 mod mapping;
+mod naming;
 mod narrow;
+mod numpy;
 pub(crate) mod safetensors;
+mod shards;
 mod view;
 
 pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use format::Format;
+#[cfg(feature = "cli")]
+pub use manifest::{Manifest, Source, sha256};
 pub use mapping::{Mapping, Plain};
+pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};

@@ -161,13 +161,17 @@ fn contiguous_end(path: &Path, entries: &[Entry]) -> Result<usize> {
 }
 
 /// The value of `item`.
-fn parse<'a, T: Deserialize<'a>>(path: &Path, item: &str, text: &'a str) -> Result<T> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(path: &Path, item: &str, text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| Error::format_of(path, item, error.to_string()))
 }
 
 /// The members of the object `item`, each value as its text. Two members of one
 /// name are refused: of them, each reader might take another.
-fn members<'a>(path: &Path, item: &str, text: &'a str) -> Result<Vec<(String, &'a str)>> {
+pub(super) fn members<'a>(
+    path: &Path,
+    item: &str,
+    text: &'a str,
+) -> Result<Vec<(String, &'a str)>> {
     let Members(members) = parse(path, item, text)?;
     let mut seen = BTreeSet::new();
     if let Some((name, _)) = members.iter().find(|(name, _)| !seen.insert(name)) {

@@ -20,8 +20,7 @@ pub struct TensorView {
     /// The distance between neighbours on each axis, counted in numbers; `None` if the numbers
     /// lie in row-major order without gaps.
     ///
-    /// Invariant: all of them lie within `bytes`, which are as many as they need, and which
-    /// are in memory without inflating.
+    /// Invariant: all of them lie within `bytes`, which are as many as they need.
     strides: Option<Vec<usize>>,
 }
 
@@ -52,8 +51,7 @@ impl TensorView {
     }
 
     /// A tensor of some of the numbers in `bytes`: the first is the one at `offset`, and
-    /// neighbours on axis `a` are `strides[a]` numbers apart. Inflates what is deflated, unless
-    /// the numbers lie in row-major order.
+    /// neighbours on axis `a` are `strides[a]` numbers apart.
     pub(super) fn strided(
         bytes: &Bytes,
         name: impl Into<String>,
@@ -106,9 +104,6 @@ impl TensorView {
             );
             return Err(view.problem(problem));
         }
-        if view.bytes.in_memory().is_none() {
-            view.bytes = view.bytes.inflated()?;
-        }
         view.strides = Some(strides.to_vec());
         Ok(view)
     }
@@ -122,8 +117,8 @@ impl TensorView {
     }
 
     /// The same tensor under another name.
-    pub(super) fn named(&self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self.clone() }
+    pub(super) fn named(self, name: String) -> Self {
+        Self { name, ..self }
     }
 
     /// The name in the checkpoint.

@@ -1,0 +1,207 @@
+//! `zoo`: descriptions of zoos, made and checked.
+
+use super::output::{self, Output, Result, Stop};
+use super::progress;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::path::PathBuf;
+use zoo_tuning::nn::{Architecture, HEAD, Identified};
+use zoo_tuning::zoo::{Checkpoint, Manifest, Naming, Source, Zoo, sha256};
+use zoo_tuning::{Error, tensor};
+
+/// Describe a zoo in a file, zoo.toml, and check the files against it.
+///
+/// The description says of each source its file, where it is from, under which licence, its hash,
+/// how its tensors are named, and what it expects its images to be. train --zoo takes it.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(Check),
+    Describe(Describe),
+}
+
+/// Check every source: its hash, its format, its tensors, that all values are finite, and that the
+/// sources form a zoo.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  zoo-tuning zoo check zoo.toml
+  zoo-tuning zoo check zoo.toml --json | jq .sources[].problem")]
+struct Check {
+    /// The description
+    #[arg(value_name = "zoo.toml")]
+    description: PathBuf,
+}
+
+/// Write a description of checkpoint files to the standard output, to be completed by hand.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  zoo-tuning zoo describe resnet50.pth moco.pth.tar > zoo.toml
+  zoo-tuning zoo describe models/*.pth --as resnet50 --rename '^net=' > models/zoo.toml
+
+Files are named as they are given, and count from the folder of the description.")]
+struct Describe {
+    /// Checkpoint files of one architecture
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Their architecture [default: as their tensors tell]
+    #[arg(long = "as", value_name = "ARCHITECTURE", value_parser = PossibleValuesParser::new(Architecture::NAMES))]
+    architecture: Option<String>,
+    /// Change names first: what matches the regular expression FROM becomes TO
+    #[arg(long, value_name = "FROM=TO")]
+    rename: Vec<String>,
+}
+
+pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    match arguments.command {
+        Command::Check(arguments) => check(&arguments, output),
+        Command::Describe(arguments) => describe(&arguments, output),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    sources: Vec<SourceReport>,
+    /// Why the sources form no zoo, if each is well.
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SourceReport {
+    name: String,
+    file: String,
+    format: Option<&'static str>,
+    architecture: Option<&'static str>,
+    /// How its names become the network's.
+    names: Option<String>,
+    licence: Option<String>,
+    hash: &'static str,
+    problem: Option<String>,
+}
+
+fn check(arguments: &Check, output: &mut Output) -> Result {
+    let manifest = Manifest::read(&arguments.description)?;
+    let mut report = Report { sources: Vec::new(), problem: None };
+    let mut checkpoints = Vec::new();
+    let bar = progress::counted("checking", manifest.sources.len());
+    for source in &manifest.sources {
+        let mut row = SourceReport {
+            name: source.name.clone().unwrap_or_else(|| stem(&source.file)),
+            file: source.file.display().to_string(),
+            format: None,
+            architecture: None,
+            names: None,
+            licence: source.licence.clone(),
+            hash: if source.sha256.is_some() { "checked" } else { "none given" },
+            problem: None,
+        };
+        match check_source(source, manifest.architecture.as_deref(), &mut row) {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(error) => row.problem = Some(error.to_string()),
+        }
+        report.sources.push(row);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let well = checkpoints.len() == manifest.sources.len();
+    let zoo = well.then(|| Zoo::from_checkpoints(checkpoints, &[HEAD]));
+    let mut shared = 0;
+    match zoo {
+        Some(Ok(zoo)) => shared = zoo.names().count(),
+        Some(Err(error)) => report.problem = Some(error.to_string()),
+        None => {}
+    }
+    let passed = well && report.problem.is_none();
+    if output.json {
+        output.object(&report)?;
+    } else {
+        show(&report, shared, output)?;
+    }
+    if passed { Ok(()) } else { Err(Stop::Failed) }
+}
+
+/// Everything that can be wrong with one source.
+fn check_source(
+    source: &Source,
+    architecture: Option<&str>,
+    row: &mut SourceReport,
+) -> zoo_tuning::Result<Checkpoint> {
+    let (checkpoint, rules) = source.open()?;
+    row.format = Some(checkpoint.format().name());
+    source.check_hash()?;
+    let identified = Identified::new(&checkpoint, architecture, &rules)?;
+    row.architecture = Some(identified.architecture.name);
+    row.names = Some(identified.naming.to_string());
+    let checkpoint = identified.naming.renamed(checkpoint)?;
+    for view in &checkpoint {
+        if !tensor::Tensor::<f32>::mapped(view)?.is_finite() {
+            let problem = "holds a value that is not finite";
+            return Err(Error::format_of(checkpoint.path(), view.name(), problem));
+        }
+    }
+    Ok(checkpoint)
+}
+
+fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
+    let heading = ["source", "format", "network", "names", "licence", "hash", ""];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let or_dash = |text: Option<&str>| output::printable(text.unwrap_or("-"));
+    rows.extend(report.sources.iter().map(|row| {
+        vec![
+            output::printable(&row.name),
+            or_dash(row.format),
+            or_dash(row.architecture),
+            or_dash(row.names.as_deref()),
+            or_dash(row.licence.as_deref()),
+            row.hash.to_owned(),
+            if row.problem.is_some() { "FAIL" } else { "pass" }.to_owned(),
+        ]
+    }));
+    output.table(&rows)?;
+    for problem in report.sources.iter().filter_map(|row| row.problem.as_ref()) {
+        output.line(output::printable(problem))?;
+    }
+    match &report.problem {
+        Some(problem) => output.line(output::printable(problem)),
+        None if shared > 0 => {
+            let sources = report.sources.len();
+            output.line(format!("these {sources} sources form a zoo: {shared} tensors in common"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn describe(arguments: &Describe, output: &mut Output) -> Result {
+    let rules = Naming::of_rules(&arguments.rename)?;
+    let mut manifest = Manifest { architecture: arguments.architecture.clone(), sources: vec![] };
+    for file in &arguments.files {
+        let checkpoint = Checkpoint::open(file)?;
+        let name = manifest.architecture.as_deref();
+        let identified = Identified::new(&checkpoint, name, &rules)?;
+        manifest.architecture = Some(identified.architecture.name.to_owned());
+        let prefix = identified.naming.prefix();
+        manifest.sources.push(Source {
+            file: file.clone(),
+            name: Some(stem(file)),
+            format: Some(checkpoint.format().name().to_owned()),
+            sha256: Some(sha256(file)?),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+            rename: arguments.rename.clone(),
+            ..Source::default()
+        });
+    }
+    output.line(manifest.to_toml()?.trim_end())
+}
+
+/// The name of a file without what stands behind its first dot.
+fn stem(file: &std::path::Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or(&name).to_owned()
+}

@@ -1,0 +1,465 @@
+//! The names that programs give to the tensors of one and the same network.
+//!
+//! A ResNet-50 is saved by torchvision as `conv1.weight`, by MoCo as
+//! `state_dict.module.encoder_q.conv1.weight`, inside a detector as `backbone.body.conv1.weight`,
+//! by Detectron2 as `model.backbone.bottom_up.stem.conv1.weight`. A [`Naming`] leads from the
+//! file's names to the network's: found by [`Naming::detect`], or said as rules `FROM=TO`.
+
+use super::checkpoint::Checkpoint;
+use super::view::TensorView;
+use crate::{Error, Result};
+use regex_lite::Regex;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// A tensor that a network has: its name and its shape.
+pub type Expected = (String, Vec<usize>);
+
+/// From the names of a file to those of a network.
+#[derive(Clone, Debug, Default)]
+pub struct Naming {
+    /// What the names of the network's tensors begin with; a tensor whose name does not is
+    /// another network's.
+    prefix: String,
+    layout: Option<&'static Layout>,
+    /// Applied one after the other before all else.
+    rules: Vec<Rule>,
+}
+
+/// Whatever matches `from` becomes `to`.
+#[derive(Clone, Debug)]
+struct Rule {
+    from: Regex,
+    to: String,
+}
+
+/// The names of another library, as rules for what stands behind the prefix.
+#[derive(Debug)]
+struct Layout {
+    name: &'static str,
+    rules: &'static [(&'static str, &'static str)],
+}
+
+const LAYOUTS: [Layout; 2] = [
+    Layout {
+        name: "Detectron2",
+        rules: &[
+            (r"^stem\.conv1\.norm\.", "bn1."),
+            (r"^stem\.", ""),
+            (r"^res2\.", "layer1."),
+            (r"^res3\.", "layer2."),
+            (r"^res4\.", "layer3."),
+            (r"^res5\.", "layer4."),
+            (r"\.shortcut\.norm\.", ".downsample.1."),
+            (r"\.shortcut\.", ".downsample.0."),
+            (r"\.conv(\d)\.norm\.", ".bn$1."),
+        ],
+    },
+    // The children of a torchvision ResNet in their order, without the classifier.
+    Layout {
+        name: "torch.nn.Sequential",
+        rules: &[
+            (r"^0\.", "conv1."),
+            (r"^1\.", "bn1."),
+            (r"^4\.", "layer1."),
+            (r"^5\.", "layer2."),
+            (r"^6\.", "layer3."),
+            (r"^7\.", "layer4."),
+        ],
+    },
+];
+
+/// Where a file holds the network twice, the one to take: of a query and a slowly following key
+/// encoder the query, and otherwise the average over training, which evaluates better.
+const PREFERRED: [&str; 5] =
+    ["encoder_q.", "online_encoder.", "state_dict_ema.", "model_ema.", "ema."];
+
+impl Layout {
+    fn compiled(&self) -> Vec<Rule> {
+        let rule = |(from, to): &(&str, &str)| {
+            Some(Rule { from: Regex::new(from).ok()?, to: (*to).to_owned() })
+        };
+        self.rules.iter().filter_map(rule).collect()
+    }
+}
+
+fn apply(rules: &[Rule], name: &str) -> String {
+    let mut name = name.to_owned();
+    for Rule { from, to } in rules {
+        name = from.replace_all(&name, to.as_str()).into_owned();
+    }
+    name
+}
+
+impl Naming {
+    /// Rules `FROM=TO`, applied one after the other: whatever in a name matches the regular
+    /// expression `FROM` becomes `TO`, in which `$1` is its first group.
+    ///
+    /// # Errors
+    /// If a rule has no `=`, or its left side is no regular expression.
+    pub fn of_rules(rules: &[impl AsRef<str>]) -> Result<Self> {
+        let rule = |rule: &str| {
+            let refuse = |problem: String| Error::config("rename", format!("{rule:?} {problem}"));
+            let (from, to) = rule
+                .split_once('=')
+                .ok_or_else(|| refuse("should have the form FROM=TO".to_owned()))?;
+            let from = Regex::new(from)
+                .map_err(|error| refuse(format!("is no regular expression: {error}")))?;
+            Ok(Rule { from, to: to.to_owned() })
+        };
+        let rules = rules.iter().map(|text| rule(text.as_ref())).collect::<Result<_>>()?;
+        Ok(Self { rules, ..Self::default() })
+    }
+
+    /// After the rules, only what begins with `prefix` is the network's, and begins behind it.
+    pub fn behind(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
+    /// Finds the prefix and the layout under which most tensors of the network `expected` are in
+    /// the file, after the rules of this naming; a prefix that it has already stays. Shapes are not compared, only their number of
+    /// axes: a classifier of other classes belongs to the network all the same.
+    pub fn detect(self, checkpoint: &Checkpoint, expected: &[Expected]) -> Self {
+        let behind = |name: &str| {
+            let name = apply(&self.rules, name);
+            name.strip_prefix(&self.prefix).map(str::to_owned)
+        };
+        let names: Vec<(String, usize)> = checkpoint
+            .iter()
+            .filter_map(|view| Some((behind(view.name())?, view.shape().len())))
+            .collect();
+        let axes: HashMap<&str, usize> =
+            expected.iter().map(|(name, shape)| (name.as_str(), shape.len())).collect();
+        let (mut best, mut found) = (self.clone(), 0);
+        for layout in std::iter::once(None).chain(LAYOUTS.iter().map(Some)) {
+            // Usually the first look finds them all, and no rule has to be tried.
+            if found * 10 >= expected.len() * 9 {
+                break;
+            }
+            let Some((prefix, count)) = most_common_prefix(&names, &axes, layout) else { continue };
+            if count > found {
+                let prefix = format!("{}{prefix}", self.prefix);
+                best = Self { prefix, layout, rules: self.rules.clone() };
+                found = count;
+            }
+        }
+        best
+    }
+
+    /// The name in the network of the tensor that the file calls `name`, if it is the network's.
+    pub fn apply(&self, name: &str) -> Option<String> {
+        self.with_layout(&self.layout.map(Layout::compiled).unwrap_or_default(), name)
+    }
+
+    fn with_layout(&self, layout: &[Rule], name: &str) -> Option<String> {
+        let name = apply(&self.rules, name);
+        Some(apply(layout, name.strip_prefix(&self.prefix)?))
+    }
+
+    /// What the names begin with in the file; empty for nothing.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether all names stay as they are.
+    pub fn is_identity(&self) -> bool {
+        self.prefix.is_empty() && self.layout.is_none() && self.rules.is_empty()
+    }
+
+    /// The tensors of the checkpoint that are the network's, under the network's names.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub fn renamed(&self, checkpoint: Checkpoint) -> Result<Checkpoint> {
+        if self.is_identity() {
+            return Ok(checkpoint);
+        }
+        let layout = self.layout.map(Layout::compiled).unwrap_or_default();
+        checkpoint.map_names(|name| self.with_layout(&layout, name))
+    }
+}
+
+impl fmt::Display for Naming {
+    /// Such as `behind module.encoder_q.`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.prefix.as_str(), self.layout) {
+            ("", None) => f.write_str("as they are"),
+            (prefix, None) => write!(f, "behind {prefix}"),
+            ("", Some(layout)) => write!(f, "as of {}", layout.name),
+            (prefix, Some(layout)) => write!(f, "behind {prefix}, as of {}", layout.name),
+        }
+    }
+}
+
+/// The prefix behind which most of the expected names stand, and how many.
+fn most_common_prefix(
+    names: &[(String, usize)],
+    expected: &HashMap<&str, usize>,
+    layout: Option<&'static Layout>,
+) -> Option<(String, usize)> {
+    /// Parts of a name that are looked at: no real name has more, and a hostile one may.
+    const MOST_PARTS: usize = 16;
+    let rules = layout.map(Layout::compiled).unwrap_or_default();
+    // In the order in which they occur.
+    let (mut prefixes, mut votes): (Vec<&str>, HashMap<&str, usize>) = Default::default();
+    for (name, axes) in names {
+        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
+        for start in starts.take(MOST_PARTS) {
+            let (prefix, rest) = name.split_at(start);
+            let is_expected = |name: &str| expected.get(name) == Some(axes);
+            let fits = match layout {
+                None => is_expected(rest),
+                Some(_) => is_expected(&apply(&rules, rest)),
+            };
+            if fits {
+                *votes.entry(prefix).or_insert_with(|| {
+                    prefixes.push(prefix);
+                    0
+                }) += 1;
+            }
+        }
+    }
+    let rank = |prefix: &str| {
+        let preferred = PREFERRED.iter().position(|ending| prefix.contains(ending));
+        std::cmp::Reverse(preferred.unwrap_or(PREFERRED.len()))
+    };
+    // Of equal ones the last would be taken.
+    let best = prefixes.iter().rev().max_by_key(|prefix| (votes[**prefix], rank(prefix)))?;
+    Some(((*best).to_owned(), votes[*best]))
+}
+
+/// How the tensors of a file fit a network, as PyTorch's strict loading would say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fit {
+    /// Tensors of the network that are in the file, in the same shape.
+    pub found: usize,
+    /// Those that are not, and the most similar name that is there and not used.
+    pub missing: Vec<(Expected, Option<String>)>,
+    /// Those that have another shape: name, shape in the network, shape in the file.
+    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// The file's names of tensors that are not the network's.
+    pub unexpected: Vec<String>,
+}
+
+impl Fit {
+    /// Compares the file under that naming with the network. Counters of batches
+    /// (`num_batches_tracked`) are neither missing nor unexpected.
+    pub fn new(checkpoint: &Checkpoint, naming: &Naming, expected: &[Expected]) -> Self {
+        let layout = naming.layout.map(Layout::compiled).unwrap_or_default();
+        let mut present: HashMap<String, &TensorView> = HashMap::new();
+        let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let mut fit = Self::default();
+        for view in checkpoint.iter().filter(|v| !v.name().ends_with("num_batches_tracked")) {
+            match naming.with_layout(&layout, view.name()) {
+                Some(name) if wanted.contains(name.as_str()) => drop(present.insert(name, view)),
+                _ => fit.unexpected.push(view.name().to_owned()),
+            }
+        }
+        for (name, shape) in expected {
+            match present.get(name) {
+                Some(view) if view.shape() == shape => fit.found += 1,
+                Some(view) => {
+                    fit.misshapen.push((name.clone(), shape.clone(), view.shape().to_vec()));
+                }
+                None => {
+                    // Not of many: looking for similar names takes the square of their number.
+                    let few = fit.missing.len() < 10;
+                    let unused = fit.unexpected.iter().map(String::as_str);
+                    let near = few.then(|| crate::error::nearest(name, unused)).flatten();
+                    fit.missing.push(((name.clone(), shape.clone()), near.map(str::to_owned)));
+                }
+            }
+        }
+        fit
+    }
+
+    /// Whether the network can be loaded, its classifier perhaps excepted: names that begin with
+    /// one of `except` may be missing or have another shape.
+    pub fn is_complete(&self, except: &[&str]) -> bool {
+        let excepted = |name: &str| except.iter().any(|prefix| name.starts_with(prefix));
+        self.missing.iter().all(|((name, _), _)| excepted(name))
+            && self.misshapen.iter().all(|(name, ..)| excepted(name))
+    }
+}
+
+impl fmt::Display for Fit {
+    /// The first few of what does not fit, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 4;
+        let mut parts = Vec::new();
+        let mut part = |what: &str, all: Vec<String>| {
+            let more = all.len().saturating_sub(MOST);
+            let shown = all[..all.len() - more].join(", ");
+            match (all.len(), more) {
+                (0, _) => {}
+                (_, 0) => parts.push(format!("{what} {shown}")),
+                _ => parts.push(format!("{what} {shown} and {more} more")),
+            }
+        };
+        let missing = self.missing.iter().map(|((name, shape), near)| match near {
+            Some(near) => format!("{name} {shape:?} (there is {near})"),
+            None => format!("{name} {shape:?}"),
+        });
+        part("missing:", missing.collect());
+        let misshapen = self.misshapen.iter();
+        let misshapen = misshapen
+            .map(|(name, expected, found)| format!("{name} {found:?} instead of {expected:?}"));
+        part("of another shape:", misshapen.collect());
+        part("unexpected:", self.unexpected.clone());
+        match parts.len() {
+            0 => f.write_str("all fits"),
+            _ => f.write_str(&parts.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dtype::Dtype;
+    use super::super::fixture;
+    use super::*;
+
+    fn expected(tensors: &[(&str, &[usize])]) -> Vec<Expected> {
+        tensors.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect()
+    }
+
+    fn network() -> Vec<Expected> {
+        expected(&[
+            ("conv1.weight", &[2, 1, 1, 1]),
+            ("bn1.weight", &[2]),
+            ("layer1.0.conv1.weight", &[2, 2, 1, 1]),
+            ("layer1.0.bn1.weight", &[2]),
+            ("layer1.0.downsample.0.weight", &[2, 2, 1, 1]),
+            ("fc.bias", &[3]),
+        ])
+    }
+
+    /// A file of zeros.
+    fn file(tensors: &[(&str, &[usize])]) -> Checkpoint {
+        let zeros = [0; 64];
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|&(name, shape)| (name, Dtype::U8, shape, &zeros[..shape.iter().product()]))
+            .collect();
+        fixture::checkpoint(&tensors)
+    }
+
+    fn behind(prefix: &str) -> Vec<(String, Vec<usize>)> {
+        network().into_iter().map(|(name, shape)| (format!("{prefix}{name}"), shape)).collect()
+    }
+
+    fn file_of(tensors: &[(String, Vec<usize>)]) -> Checkpoint {
+        let tensors: Vec<_> =
+            tensors.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+        file(&tensors)
+    }
+
+    #[test]
+    fn the_prefix_of_the_network_is_found() {
+        for prefix in
+            ["", "module.", "backbone.body.", "state_dict.module.encoder_q.", "a.b.c.d.e."]
+        {
+            let file = file_of(&behind(prefix));
+            let naming = Naming::default().detect(&file, &network());
+            assert_eq!((naming.prefix(), naming.is_identity()), (prefix, prefix.is_empty()));
+            let fit = Fit::new(&file, &naming, &network());
+            assert_eq!(fit, Fit { found: 6, ..Fit::default() });
+            let renamed = naming.renamed(file).unwrap();
+            assert_eq!(renamed.names().count(), 6);
+            assert!(renamed.contains("layer1.0.downsample.0.weight"));
+        }
+    }
+
+    #[test]
+    fn of_two_encoders_the_query_is_taken_whatever_their_order() {
+        for prefixes in [["m.encoder_k.", "m.encoder_q."], ["m.encoder_q.", "m.encoder_k."]] {
+            let file = file_of(&prefixes.map(behind).concat());
+            let naming = Naming::default().detect(&file, &network());
+            assert_eq!(naming.prefix(), "m.encoder_q.");
+            assert_eq!(Fit::new(&file, &naming, &network()).unexpected.len(), 6);
+            assert_eq!(naming.renamed(file).unwrap().len(), 6);
+        }
+    }
+
+    #[test]
+    fn the_first_is_taken_where_nothing_else_decides() {
+        let file = file_of(&["student.", "teacher."].map(behind).concat());
+        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "student.");
+    }
+
+    #[test]
+    fn detectron_and_sequential_names_are_known() {
+        let detectron = file(&[
+            ("model.backbone.stem.conv1.weight", &[2, 1, 1, 1]),
+            ("model.backbone.stem.conv1.norm.weight", &[2]),
+            ("model.backbone.res2.0.conv1.weight", &[2, 2, 1, 1]),
+            ("model.backbone.res2.0.conv1.norm.weight", &[2]),
+            ("model.backbone.res2.0.shortcut.weight", &[2, 2, 1, 1]),
+        ]);
+        let sequential = file(&[
+            ("net.0.weight", &[2, 1, 1, 1]),
+            ("net.1.weight", &[2]),
+            ("net.4.0.conv1.weight", &[2, 2, 1, 1]),
+            ("net.4.0.bn1.weight", &[2]),
+            ("net.4.0.downsample.0.weight", &[2, 2, 1, 1]),
+        ]);
+        for (file, prefix, text) in [
+            (detectron, "model.backbone.", "behind model.backbone., as of Detectron2"),
+            (sequential, "net.", "behind net., as of torch.nn.Sequential"),
+        ] {
+            let naming = Naming::default().detect(&file, &network());
+            assert_eq!((naming.prefix(), naming.to_string().as_str()), (prefix, text));
+            let fit = Fit::new(&file, &naming, &network());
+            assert_eq!((fit.found, fit.missing.len()), (5, 1));
+            assert!(fit.is_complete(&["fc."]) && !fit.is_complete(&[]));
+        }
+    }
+
+    #[test]
+    fn rules_are_applied_in_their_order_and_before_detection() {
+        let file = file(&[("x.first.weight", &[2, 1, 1, 1]), ("x.bn1.weight", &[2])]);
+        let rules = Naming::of_rules(&["first=second", r"\.second\.(w.*)$=.conv1.$1"]).unwrap();
+        assert_eq!(rules.apply("x.first.weight").unwrap(), "x.conv1.weight");
+        let naming = rules.detect(&file, &network());
+        assert_eq!(naming.prefix(), "x.");
+        assert!(naming.renamed(file).unwrap().contains("conv1.weight"));
+    }
+
+    #[test]
+    fn rules_without_meaning_are_errors() {
+        for (rule, problem) in [("a", "FROM=TO"), ("(=b", "no regular expression")] {
+            let error = Naming::of_rules(&[rule]).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains(rule), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_tensors_that_would_have_one_name_are_an_error() {
+        let naming = Naming::of_rules(&["^[ab]$=c"]).unwrap();
+        let error = naming.renamed(file(&[("a", &[]), ("b", &[])])).unwrap_err().to_string();
+        assert!(error.contains("c: is there more than once"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_listed_with_the_nearest_name() {
+        let file = file(&[
+            ("conv1.weight", &[2, 3, 1, 1]),
+            ("bn1.weigth", &[2]),
+            ("bn1.num_batches_tracked", &[]),
+        ]);
+        let two = &network()[..2];
+        let fit = Fit::new(&file, &Naming::default().detect(&file, two), two);
+        let missing = (two[1].clone(), Some("bn1.weigth".to_owned()));
+        let misshapen = ("conv1.weight".to_owned(), vec![2, 1, 1, 1], vec![2, 3, 1, 1]);
+        let unexpected = vec!["bn1.weigth".to_owned()];
+        assert_eq!(
+            fit.to_string(),
+            "missing: bn1.weight [2] (there is bn1.weigth); of another shape: conv1.weight \
+             [2, 3, 1, 1] instead of [2, 1, 1, 1]; unexpected: bn1.weigth"
+        );
+        assert_eq!(
+            fit,
+            Fit { found: 0, missing: vec![missing], misshapen: vec![misshapen], unexpected }
+        );
+    }
+}
