@@ -4,11 +4,13 @@
 //! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
 //! implementation does; `pytorch` what `torch.save` writes.
-//! `authors` gives the tensors of a zoo the names that the authors' code has for them.
+//! `authors` gives the tensors of a zoo the names that the authors' code has for them; `convert`
+//! says what of one file goes into another.
 
 mod atomic;
 mod authors;
 mod batch_counts;
+mod convert;
 mod data;
 #[cfg(test)]
 mod fixture;
@@ -18,6 +20,7 @@ mod safetensors;
 pub use atomic::write_atomically;
 pub use authors::{Renamed, from_authors, to_authors};
 pub use batch_counts::with_batch_counts;
+pub use convert::{Names, converted, format_of_ending};
 pub use data::Data;
 pub use pytorch::write_pytorch;
 pub use safetensors::{Layout, write_safetensors};
