@@ -385,7 +385,6 @@ fn a_loss_that_is_not_finite_stops_the_run() {
 #[test]
 fn wrong_arguments_are_errors() {
     let folder = TempDir::new().unwrap();
-    let run = folder.path().join("run");
     for (code, extra) in [
         (2, &["--batch", "-1"][..]),
         (2, &["--batch", "99999999999999999999"]),
@@ -416,7 +415,8 @@ fn wrong_arguments_are_errors() {
         (1, &["--label-smoothing", "1.5"]),
         (1, &["--architecture", "resnet50"]),
     ] {
-        let mut command = training(&run, extra);
+        // A folder for each: one that is not empty would be an error of its own.
+        let mut command = training(&folder.path().join(extra.join("")), extra);
         bad(code, &mut command);
     }
     // Without an argument of `training` that these would contradict.
@@ -432,7 +432,8 @@ fn wrong_arguments_are_errors() {
     ] {
         let mut command = program();
         command.arg("train").args(extra).arg("--zoo").args(SOURCES.map(source));
-        bad(1, command.arg("--data").arg(digits()).arg("--out").arg(&run));
+        let out = folder.path().join(extra.join("").replace('/', ""));
+        bad(1, command.arg("--data").arg(digits()).arg("--out").arg(out));
     }
     for data in [folder.path(), Path::new("/nowhere"), Path::new("/dev/null"), &source("edges")] {
         bad(1, program().args(["eval", "--data"]).arg(data).arg(source("edges")));

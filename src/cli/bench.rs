@@ -5,20 +5,22 @@ use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::Instant;
 use zoo_tuning::dataset::Batch;
 use zoo_tuning::kernel::Window;
 use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
 use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Conv, Form, GateAverage, Mixing, Network, Parameters, Pass,
-    Place, Resnet,
+    Aligned, Architecture, Builder, Conv, Form, GateAverage, HEAD, Identified, Mixing, Network,
+    Parameters, Pass, Place, Resnet,
 };
 use zoo_tuning::ops;
 use zoo_tuning::ops::GateFunction;
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
-use zoo_tuning::tensor::Tensor;
+use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::train::classification::train_step;
+use zoo_tuning::zoo::{Checkpoint, Naming, Zoo};
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
 ///
@@ -29,7 +31,8 @@ use zoo_tuning::train::classification::train_step;
 Examples:
   zoo-tuning bench gemm --threads 1
   zoo-tuning bench step --kind zoo --depth 18 --size 64 --batch 16
-  zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s")]
+  zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s
+  zoo-tuning bench zoo --sources models/*.pth")]
 pub struct Arguments {
     /// What to measure
     #[arg(value_name = "WHAT")]
@@ -49,6 +52,9 @@ pub struct Arguments {
     /// Sources of the zoo
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     m: u16,
+    /// The files of zoo
+    #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("what", "zoo"))]
+    sources: Vec<PathBuf>,
     /// Runs of step and infer to take the median of
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: u16,
@@ -66,6 +72,8 @@ enum What {
     Step,
     /// Evaluation
     Infer,
+    /// Checkpoint files: opened as a zoo, and made into a network
+    Zoo,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,6 +112,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         What::Conv => conv(&arguments, output),
         What::Layer => layer(&arguments, output),
         What::Step | What::Infer => network(&arguments, output),
+        What::Zoo => zoo(&arguments, output),
     }
 }
 
@@ -222,7 +231,7 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 fn network(arguments: &Arguments, output: &mut Output) -> Result {
-    let &Arguments { what, kind, depth, batch, size, m, runs } = arguments;
+    let &Arguments { what, kind, depth, batch, size, m, runs, .. } = arguments;
     let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
     let builder = Builder::drawn(kind.form(Aligned::default()), m.into(), 0);
     let mut network = Resnet::<f32>::new(&architecture, builder)?;
@@ -266,6 +275,39 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
         "size": size,
         "seconds": rounded(seconds, 3),
         "images_per_s": rounded(f64::from(batch) / seconds, 2),
+        "peak_mib": peak_mib(),
+    }))
+}
+
+/// Once, since a second look finds the files' pages in memory.
+fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
+    let begun = Instant::now();
+    let (mut sources, mut architecture) = (Vec::new(), None);
+    for file in &arguments.sources {
+        let checkpoint = Checkpoint::open(file)?;
+        let name = architecture.as_ref().map(|known: &Architecture| known.name);
+        let identified = Identified::new(&checkpoint, name, &Naming::default())?;
+        sources.push(identified.naming.renamed(checkpoint)?);
+        architecture = Some(identified.architecture);
+    }
+    let states = State::of_zoo(&Zoo::from_checkpoints(sources, &[HEAD])?)?;
+    let opened = begun.elapsed().as_secs_f64();
+    let peak_open = peak_mib();
+    let Some(architecture) = architecture else { return Ok(()) };
+    let form = arguments.kind.form(Aligned::default());
+    let begun = Instant::now();
+    let network = Resnet::<f32>::new(&architecture, Builder::from_sources(&states, form, 0)?)?;
+    let built = begun.elapsed().as_secs_f64();
+    let bytes = network.parameters().count() * size_of::<f32>();
+    output.object(&json!({
+        "what": "zoo",
+        "architecture": architecture.name,
+        "kind": arguments.kind.name(),
+        "m": states.len(),
+        "open_ms": rounded(opened * 1e3, 1),
+        "open_peak_mib": peak_open,
+        "build_ms": rounded(built * 1e3, 1),
+        "parameters_mib": bytes >> 20,
         "peak_mib": peak_mib(),
     }))
 }

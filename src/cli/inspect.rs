@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use zoo_tuning::nn::{Architecture, HEAD, Identified};
-use zoo_tuning::zoo::{Checkpoint, Naming, Zoo};
+use zoo_tuning::zoo::{Checkpoint, Naming, TensorView, Zoo};
 
 /// Show what is in checkpoint files, whether they hold a network, and whether they form a zoo.
 ///
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Leave out the list of tensors
     #[arg(long)]
     brief: bool,
+    /// Read all values too: their sum, the smallest, the largest, and how many are not finite
+    #[arg(long, conflicts_with = "brief")]
+    statistics: bool,
 }
 
 #[derive(Serialize)]
@@ -89,6 +92,17 @@ struct Tensor {
     dtype: &'static str,
     shape: Vec<usize>,
     bytes: u64,
+    #[serde(flatten)]
+    statistics: Option<Statistics>,
+}
+
+/// Of a tensor's values, as `f64`; of those that are finite.
+#[derive(Serialize)]
+struct Statistics {
+    sum: f64,
+    min: f64,
+    max: f64,
+    not_finite: usize,
 }
 
 #[derive(Serialize)]
@@ -106,7 +120,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let mut report = Report { files: Vec::new(), zoo: None };
     for path in &arguments.files {
         let checkpoint = Checkpoint::open(path)?;
-        let mut file = file(&checkpoint)?;
+        let mut file = file(&checkpoint, arguments.statistics)?;
         let mut naming = rules.clone();
         if let Some(name) = &arguments.architecture {
             let identified = Identified::compared(&checkpoint, name, &rules)?;
@@ -189,18 +203,19 @@ fn network(Identified { architecture, naming, fit }: &Identified) -> NetworkRepo
     }
 }
 
-fn file(checkpoint: &Checkpoint) -> Result<File> {
+fn file(checkpoint: &Checkpoint, with_statistics: bool) -> Result<File> {
     let path = checkpoint.path();
     let bytes = std::fs::metadata(path).map_err(zoo_tuning::Error::io("read", path))?.len();
-    let mut tensors: Vec<Tensor> = checkpoint
-        .iter()
-        .map(|view| Tensor {
+    let tensor = |view: &TensorView| {
+        Ok(Tensor {
             name: view.name().to_owned(),
             dtype: view.dtype().name(),
             shape: view.shape().to_vec(),
             bytes: view.byte_len() as u64,
+            statistics: with_statistics.then(|| statistics(view)).transpose()?,
         })
-        .collect();
+    };
+    let mut tensors = checkpoint.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     tensors.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
     let foreign = checkpoint.foreign().iter().map(|foreign| ForeignReport {
         name: foreign.name.clone(),
@@ -216,6 +231,25 @@ fn file(checkpoint: &Checkpoint) -> Result<File> {
         foreign: foreign.collect(),
         network: None,
         tensors,
+    })
+}
+
+fn statistics(view: &TensorView) -> Result<Statistics> {
+    let values = view.to_vec::<f64>()?;
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    // Neumaier's sum, which loses nothing that matters.
+    let (mut sum, mut lost) = (0.0, 0.0);
+    for value in finite.clone() {
+        let next: f64 = sum + value;
+        lost +=
+            if f64::abs(sum) >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        sum = next;
+    }
+    Ok(Statistics {
+        sum: sum + lost,
+        min: finite.clone().fold(f64::INFINITY, f64::min),
+        max: finite.clone().fold(f64::NEG_INFINITY, f64::max),
+        not_finite: values.len() - finite.count(),
     })
 }
 
@@ -249,13 +283,21 @@ fn show(file: &File, brief: bool, output: &mut Output) -> Result {
     }
     if !brief {
         let mut rows = vec![["  tensor", "type", "shape", "bytes"].map(str::to_owned).to_vec()];
+        if file.tensors.iter().any(|tensor| tensor.statistics.is_some()) {
+            rows[0].extend(["sum", "smallest", "largest", "not finite"].map(str::to_owned));
+        }
         rows.extend(file.tensors.iter().map(|tensor| {
-            vec![
+            let mut row = vec![
                 format!("  {}", output::printable(&tensor.name)),
                 tensor.dtype.to_owned(),
                 format!("{:?}", tensor.shape),
                 output::count(tensor.bytes),
-            ]
+            ];
+            if let Some(Statistics { sum, min, max, not_finite }) = tensor.statistics {
+                row.extend([sum, min, max].map(|value| format!("{value:.6}")));
+                row.push(not_finite.to_string());
+            }
+            row
         }));
         output.table(&rows)?;
     }

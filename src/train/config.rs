@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// More steps than any run can take.
+pub(super) const MOST_STEPS: u64 = 1 << 40;
+
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,7 +214,6 @@ impl Config {
     /// # Errors
     /// If one of them has not.
     pub fn check(&self) -> Result<()> {
-        const MOST_STEPS: u64 = 1 << 40;
         let range = |key: &str, value: f64, low: f64, high: f64| {
             if (low..=high).contains(&value) {
                 return Ok(());

@@ -14,6 +14,7 @@
 use super::beginning::{Beginning, Sources, begin};
 use super::checkpoint::{self, Progress};
 use super::classification::train_step;
+use super::config::MOST_STEPS;
 use super::record::{Metrics, Record, is_leftover, remove_leftovers};
 use super::{Config, Data, Input, Model, Purpose, evaluate};
 use crate::dataset::{Loader, few_shot, train_validation_test};
@@ -329,7 +330,7 @@ impl Run {
             (Some(steps), _) => Some(steps),
             (None, epochs) => epochs.unwrap_or(1).checked_mul(per_epoch),
         };
-        let steps = steps.filter(|&steps| usize::try_from(steps).is_ok());
+        let steps = steps.filter(|&steps| steps <= MOST_STEPS && usize::try_from(steps).is_ok());
         let steps = steps.ok_or_else(|| Error::config("epochs", "are too many"))?;
         Ok((loader, steps))
     }

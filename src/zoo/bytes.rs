@@ -62,6 +62,11 @@ impl Bytes {
         Self { mapping: mapping.clone(), place: Place::Made(Arc::new(bytes), all) }
     }
 
+    /// Bytes that a reader made from those of the same file.
+    pub fn made_beside(&self, bytes: Vec<u8>) -> Self {
+        Self::made(&self.mapping, bytes)
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         self.mapping.path()

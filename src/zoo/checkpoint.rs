@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
 use super::view::TensorView;
-use super::{numpy, safetensors, shards};
+use super::{numpy, pytorch, safetensors, shards};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -74,12 +74,20 @@ impl Checkpoint {
             Magic::Npy => numpy::read(&mapping)?,
             Magic::Zip => {
                 let archive = Archive::read(&mapping)?;
-                if !numpy::is_in(&archive) {
-                    return Err(not_yet(mapping.path()));
+                if pytorch::zip::is_pytorch(&archive) {
+                    pytorch::zip::read(&mapping, &archive)?
+                } else if numpy::is_in(&archive) {
+                    numpy::read_archive(mapping.path(), &archive)?
+                } else {
+                    return Err(Error::format(
+                        mapping.path(),
+                        "a zip archive of something else: PyTorch's have a folder with data.pkl, \
+                         NumPy's only members whose names end in .npy",
+                    ));
                 }
-                numpy::read_archive(mapping.path(), &archive)?
             }
-            Magic::Tar | Magic::Pickle => return Err(not_yet(mapping.path())),
+            Magic::Pickle => pytorch::legacy::read(&mapping)?,
+            Magic::Tar => pytorch::tar::read(&mapping)?,
             Magic::Json => shards::read(&mapping)?,
             Magic::Onnx => {
                 return Err(Error::format(mapping.path(), "this format is not read yet"));
@@ -194,15 +202,6 @@ impl Checkpoint {
     }
 }
 
-fn not_yet(path: &Path) -> Error {
-    Error::format(
-        path,
-        "this is a PyTorch pickle, which is not read yet; convert it in Python: \
-         safetensors.torch.save_file(torch.load(FILE, map_location=\"cpu\"), \
-         \"NAME.safetensors\")",
-    )
-}
-
 impl<'a> IntoIterator for &'a Checkpoint {
     type Item = &'a TensorView;
     type IntoIter = std::slice::Iter<'a, TensorView>;
@@ -240,19 +239,6 @@ mod tests {
         let error = checkpoint.get("fc.weigth").unwrap_err().to_string();
         assert!(error.contains(&checkpoint.path().display().to_string()), "{error}");
         assert!(error.ends_with("the most similar one is fc.weight"), "{error}");
-    }
-
-    #[test]
-    fn pytorch_pickles_are_an_error_that_says_how_to_convert() {
-        // The first bytes of torch.save's two formats and of pickle.dump.
-        for bytes in [
-            &b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."[..],
-            b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94",
-            b"\x80\x02}q\x00.",
-        ] {
-            let error = Checkpoint::open(fixture::file(bytes)).unwrap_err().to_string();
-            assert!(error.contains("safetensors.torch.save_file"), "{error}");
-        }
     }
 
     #[test]

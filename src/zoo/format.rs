@@ -75,8 +75,11 @@ impl Magic {
             [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
             // A member, or the end of an archive without members.
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Zip,
-            // Protocols 2 to 5; earlier ones begin with any instruction.
+            // Protocols 2 to 5; earlier ones begin with any instruction, of which these make a
+            // dict or list and note it, or name a class.
             [0x80, 2..=5, ..] => Self::Pickle,
+            [b'}' | b']', b'q', ..] | [b'(', b'd' | b'l', b'p', ..] => Self::Pickle,
+            [b'c', b'c', b'o', ..] | [b'c', b'n', b'u', b'm', b'p', b'y', ..] => Self::Pickle,
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
             [0x89, b'H', b'D', b'F', ..] => {
                 Self::Other("HDF5, which is not read; save the arrays with numpy.savez")
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Magic); 10] = [
+        let cases: [(&[u8], Magic); 13] = [
             (b"\x10\0\0\0\0\0\0\0{\"a\":", Magic::Safetensors),
             // 640 is 80 02 in hexadecimal, lower byte first; 19280 is PK.
             (b"\x80\x02\0\0\0\0\0\0{", Magic::Safetensors),
@@ -108,6 +111,9 @@ mod tests {
             (b"PK\x03\x04\x00\x00\x08\x08\x00\x00", Magic::Zip),
             (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", Magic::Pickle),
             (b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00}\x94", Magic::Pickle),
+            (b"(dp0\nVmodel\np1\n", Magic::Pickle),
+            (b"}q\x00X\x05\x00\x00\x00model", Magic::Pickle),
+            (b"ccollections\nOrderedDict\n", Magic::Pickle),
             (b"\x93NUMPY\x01\x00", Magic::Npy),
             (b"\x08\x07\x12\x07pytorch", Magic::Onnx),
             (b" {\"weight_map\": {}}", Magic::Json),

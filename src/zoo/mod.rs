@@ -7,9 +7,11 @@
 //! | `dtype` | the types of number a file may hold |
 //! | `narrow` | floating-point numbers of 16 and 8 bits |
 //! | `bytes` | where bytes lie: in a file as they are, or deflated there |
+//! | `pickle` | the values and calls that a pickle is made of, running nothing |
 //! | `view` | one named tensor where it lies in the file |
 //! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
+//! | `pytorch` | the readers of PyTorch's files, of each age, and of pickled arrays |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
 //! | `shards` | checkpoints in several files, and the index of them |
@@ -44,6 +46,8 @@ mod mapping;
 mod naming;
 mod narrow;
 mod numpy;
+mod pickle;
+mod pytorch;
 pub(crate) mod safetensors;
 mod shards;
 mod view;
