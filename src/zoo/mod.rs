@@ -47,7 +47,7 @@ mod naming;
 mod narrow;
 mod numpy;
 mod pickle;
-mod pytorch;
+pub(crate) mod pytorch;
 pub(crate) mod safetensors;
 mod shards;
 mod view;

@@ -6,6 +6,7 @@
 //! `storage` and `cpu` of which there is one each.
 
 use super::{Data, Kind};
+use crate::zoo::pytorch::ATTRIBUTE;
 use std::collections::{BTreeMap, HashMap};
 
 /// Items that are put into a dict by one instruction.
@@ -24,7 +25,7 @@ pub(super) fn state_dict(tensors: &[(&str, Data)], texts: &BTreeMap<String, Stri
     if !texts.is_empty() {
         // The state of an object is a dict of its attributes.
         pickle.empty_dict();
-        pickle.text("zoo_tuning");
+        pickle.text(ATTRIBUTE);
         pickle.empty_dict();
         let texts: Vec<_> = texts.iter().collect();
         pickle.items(&texts, |pickle, (key, text)| {

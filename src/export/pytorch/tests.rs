@@ -1,7 +1,7 @@
 use super::super::fixture::Disk;
 use super::*;
 use crate::tensor::Tensor;
-use crate::zoo::fixture;
+use crate::zoo::{Checkpoint, Format, fixture};
 use proptest::prelude::*;
 use rawzip::ZipArchive;
 
@@ -141,4 +141,55 @@ proptest! {
             }
         }
     }
+
+    /// What is written is read: in the same order, whatever the names, types, shapes, bytes
+    /// and texts.
+    #[test]
+    fn everything_comes_back(
+        names in any_names(),
+        kinds in prop::collection::vec((any_dtype(), prop::collection::vec(0usize..4, 0..5)), 6),
+        texts in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
+        seed: u64,
+    ) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let sources: Vec<_> = kinds
+            .iter()
+            .map(|(dtype, shape)| {
+                let mut bytes = vec![0; dtype.bytes_of(shape).unwrap()];
+                rng.fill(&mut bytes);
+                fixture::checkpoint(&[("t", *dtype, shape, &bytes)])
+            })
+            .collect();
+        let tensors: Vec<_> = names
+            .iter()
+            .zip(&sources)
+            .map(|(name, source)| (name.as_str(), Data::from(source.get("t").unwrap())))
+            .collect();
+        let path = fixture::file(&[]);
+        write_pytorch(&path, tensors, &texts).unwrap();
+        let read = Checkpoint::open(&path).unwrap();
+        prop_assert_eq!(read.format(), Format::PytorchZip);
+        prop_assert_eq!(read.metadata(), &texts);
+        prop_assert!(read.foreign().is_empty());
+        prop_assert!(read.names().eq(names.iter().map(String::as_str)));
+        for (view, source) in read.iter().zip(&sources) {
+            let expected = source.get("t").unwrap();
+            prop_assert_eq!((view.dtype(), view.shape()), (expected.dtype(), expected.shape()));
+            prop_assert_eq!(view.bytes().unwrap(), expected.bytes().unwrap());
+        }
+    }
+}
+
+/// A type that PyTorch has.
+fn any_dtype() -> impl Strategy<Value = Dtype> {
+    let known: Vec<_> = Dtype::ALL.into_iter().filter(|d| Kind::of(*d).is_some()).collect();
+    prop::sample::select(known)
+}
+
+/// Different names in any order.
+fn any_names() -> impl Strategy<Value = Vec<String>> {
+    let names = prop::collection::btree_set(any::<String>(), 0..6);
+    // The reader calls a tensor without a name as its file.
+    let names = names.prop_map(|names| names.into_iter().filter(|n| !n.is_empty()).collect());
+    Strategy::prop_shuffle(names)
 }
