@@ -101,6 +101,8 @@ impl Checkpoint {
                 return Err(Error::format(mapping.path(), problem));
             }
         };
+        // Names, types and places were copied; around each the system mapped more of the file.
+        mapping.release(0..mapping.bytes().len());
         Self::new(mapping.path(), contents)
     }
 
