@@ -195,6 +195,11 @@ impl Architecture {
     }
 }
 
+/// Stages are counted from 1 there, and blocks from 0.
+fn block_name(stage: usize, number: usize) -> String {
+    format!("layer{}.{number}", stage + 1)
+}
+
 /// Channels that must keep one order among themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelGroup {
@@ -356,10 +361,6 @@ impl Residual {
         let sum = ops::add(pass.tape(), y, shortcut)?;
         ops::relu(pass.tape(), sum)
     }
-}
-
-fn block_name(stage: usize, number: usize) -> String {
-    format!("layer{}.{number}", stage + 1)
 }
 
 fn conv_norm<T: Element>(
