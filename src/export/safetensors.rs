@@ -109,6 +109,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Disk;
     use super::*;
     use crate::tensor::Tensor;
     use crate::zoo::{Checkpoint, Dtype, fixture};
@@ -117,24 +118,6 @@ mod tests {
 
     fn none() -> BTreeMap<String, String> {
         BTreeMap::new()
-    }
-
-    /// A writer with room for so many bytes.
-    struct Disk(usize);
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0 == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            let written = bytes.len().min(self.0);
-            self.0 -= written;
-            Ok(written)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Aligned {
         Self { stem: true, stages: vec![true; 8], pointwise: false }
     }
 
-    fn applies(&self, place: Place, taps: usize) -> bool {
+    /// Whether a kernel of so many taps at that place is aligned.
+    pub(crate) fn applies(&self, place: Place, taps: usize) -> bool {
         (taps > 1 || self.pointwise)
             && match place {
                 Place::Stem => self.stem,

@@ -22,6 +22,14 @@ impl Block {
             Self::Bottleneck => 4,
         }
     }
+
+    /// How many convolutions are on the path of a block.
+    pub(crate) fn convolutions(self) -> usize {
+        match self {
+            Self::Basic => 2,
+            Self::Bottleneck => 3,
+        }
+    }
 }
 
 /// What a residual network begins with.
@@ -31,6 +39,16 @@ pub enum Stem {
     Imagenet,
     /// 3x3 with stride 1, for small images.
     Small,
+}
+
+impl Stem {
+    /// Height and width of its kernels.
+    pub(crate) fn taps(self) -> usize {
+        match self {
+            Self::Imagenet => 7,
+            Self::Small => 3,
+        }
+    }
 }
 
 /// The sizes of a residual network.
@@ -128,6 +146,11 @@ impl Architecture {
             .flat_map(|(stage, &depth)| (0..depth).map(move |i| (stage, i)))
     }
 
+    /// The names of the blocks.
+    pub(crate) fn block_names(&self) -> Vec<String> {
+        self.blocks().map(|(stage, number)| block_name(stage, number)).collect()
+    }
+
     /// Channels that enter a block, and its stride.
     fn entry(&self, stage: usize, number: usize) -> (usize, usize) {
         match (stage, number) {
@@ -147,8 +170,8 @@ impl Architecture {
         let mut groups: Vec<ChannelGroup> = Vec::new();
         let mut stream = ChannelGroup::of(["conv1"]).producer("conv1", "bn1");
         for (stage, number) in self.blocks() {
-            let block = format!("layer{}.{number}", stage + 1);
-            let last = if self.block == Block::Basic { 2 } else { 3 };
+            let block = block_name(stage, number);
+            let last = self.block.convolutions();
             stream.consumers.push(format!("{block}.conv1.weight"));
             if self.has_shortcut(stage, number) {
                 stream.consumers.push(format!("{block}.downsample.0.weight"));
@@ -170,6 +193,11 @@ impl Architecture {
         groups.push(stream);
         groups
     }
+}
+
+/// Stages are counted from 1 there, and blocks from 0.
+fn block_name(stage: usize, number: usize) -> String {
+    format!("layer{}.{number}", stage + 1)
 }
 
 /// Channels that must keep one order among themselves.
@@ -224,15 +252,16 @@ impl<T: Element> Resnet<T> {
         architecture.check()?;
         let Architecture { block, width, stem, channels, classes, .. } = *architecture;
         let b = &mut builder;
-        let (taps, window) = match stem {
-            Stem::Imagenet => (7, Window::square(2, 3)),
-            Stem::Small => (3, Window::square(1, 1)),
+        let taps = stem.taps();
+        let window = match stem {
+            Stem::Imagenet => Window::square(2, 3),
+            Stem::Small => Window::square(1, 1),
         };
         let conv = b.conv("conv1", [width, channels, taps, taps], window, Place::Stem)?;
         let stem = (conv, b.batch_norm("bn1", width)?);
         let mut blocks = Vec::new();
         for (stage, number) in architecture.blocks() {
-            let name = format!("layer{}.{number}", stage + 1);
+            let name = block_name(stage, number);
             let (entering, stride) = architecture.entry(stage, number);
             let (inner, leaving) = (width << stage, architecture.stage_channels(stage));
             // Output channels, input channels, taps, stride of each convolution on the path.

@@ -49,7 +49,7 @@ mod narrow;
 mod numpy;
 mod onnx;
 mod pickle;
-mod pytorch;
+pub(crate) mod pytorch;
 pub(crate) mod safetensors;
 mod shards;
 mod view;
