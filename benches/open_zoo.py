@@ -219,4 +219,5 @@ def main():
     print(f"all figures: {FOLDER}/open_zoo.json")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -103,7 +103,9 @@ fn quiet(command: &mut Command) -> &mut Command {
 
 #[test]
 fn help_and_version_are_there() {
-    for command in ["train", "eval", "predict", "collapse", "inspect", "gradcheck", "bench"] {
+    for command in
+        ["train", "eval", "predict", "collapse", "convert", "inspect", "gradcheck", "bench"]
+    {
         let help = good(program().args([command, "--help"]));
         assert!(help.contains("Examples:"), "{command}");
     }

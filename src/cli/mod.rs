@@ -5,6 +5,7 @@
 
 mod bench;
 mod collapse;
+mod convert;
 mod data;
 mod demo;
 mod eval;
@@ -43,6 +44,7 @@ Examples:
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
+  zoo-tuning convert plain.safetensors plain.pth
   zoo-tuning gradcheck                           every operation's gradient, checked
   zoo-tuning help train                          all options of a command, with examples
 
@@ -56,6 +58,7 @@ enum Command {
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Collapse(collapse::Arguments),
+    Convert(convert::Arguments),
     Inspect(inspect::Arguments),
     Zoo(zoo::Arguments),
     Gradcheck(gradcheck::Arguments),
@@ -84,6 +87,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Eval(arguments) => eval::run(arguments, output),
         Command::Predict(arguments) => predict::run(arguments, output),
         Command::Collapse(arguments) => collapse::run(arguments, output),
+        Command::Convert(arguments) => convert::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Zoo(arguments) => zoo::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),

@@ -1,11 +1,31 @@
 //! Writers of checkpoints.
 //!
 //! A file is there in whole or not at all: `atomic` writes beside it and renames.
+//! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
-//! implementation does.
+//! implementation does; `pytorch` what `torch.save` writes; `onnx` a network with its
+//! graph, for programs that run such.
+//! `authors` gives the tensors of a zoo the names that the authors' code has for them; `convert`
+//! says what of one file goes into another.
 
 mod atomic;
+mod authors;
+mod batch_counts;
+mod convert;
+mod data;
+#[cfg(test)]
+mod fixture;
+mod onnx;
+mod pytorch;
 mod safetensors;
 
 pub use atomic::write_atomically;
-pub use safetensors::{Data, Layout, write_safetensors};
+pub use authors::{Renamed, from_authors, to_authors};
+pub use batch_counts::with_batch_counts;
+pub use convert::{Names, converted, format_of_ending};
+pub use data::Data;
+#[cfg(test)]
+pub(crate) use onnx::message;
+pub use onnx::write_onnx;
+pub use pytorch::write_pytorch;
+pub use safetensors::{Layout, write_safetensors};

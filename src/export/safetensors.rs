@@ -1,9 +1,7 @@
 //! Writes the safetensors format; [`crate::zoo`] reads it.
 
-use super::write_atomically;
-use crate::tensor::{Element, Tensor};
+use super::{Data, write_atomically};
 use crate::zoo::safetensors::{LARGEST_HEADER, METADATA};
-use crate::zoo::{Dtype, TensorView};
 use crate::{Error, Result};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -26,55 +24,6 @@ pub fn write_safetensors<'a>(
 ) -> Result<()> {
     let layout = Layout::new(tensors, metadata)?;
     write_atomically(path, |writer| layout.write_to(writer))
-}
-
-/// The type, shape and values of a tensor to be written: made by `into()` from a
-/// [`Tensor`], or from a [`TensorView`] of another file, whose bytes are copied
-/// as they are.
-#[derive(Clone, Copy)]
-pub struct Data<'a> {
-    dtype: Dtype,
-    shape: &'a [usize],
-    values: &'a dyn Values,
-}
-
-impl<'a, T: Element> From<&'a Tensor<T>> for Data<'a> {
-    fn from(tensor: &'a Tensor<T>) -> Self {
-        Self { dtype: T::DTYPE, shape: tensor.shape(), values: tensor }
-    }
-}
-
-impl<'a> From<&'a TensorView> for Data<'a> {
-    fn from(view: &'a TensorView) -> Self {
-        Self { dtype: view.dtype(), shape: view.shape(), values: view }
-    }
-}
-
-/// Values that can be written, as many as the type and shape beside them say.
-trait Values {
-    fn write_to(&self, writer: &mut dyn Write) -> io::Result<()>;
-}
-
-impl<T: Element> Values for Tensor<T> {
-    fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for values in self.as_slice().chunks(8192) {
-            bytes.clear();
-            for value in values {
-                bytes.extend_from_slice(value.little_endian().as_ref());
-            }
-            writer.write_all(&bytes)?;
-        }
-        Ok(())
-    }
-}
-
-impl Values for TensorView {
-    fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
-        // Damaged data in a file that is copied.
-        let bytes = self.bytes().map_err(io::Error::other)?;
-        writer.write_all(&bytes)
-    }
 }
 
 /// A safetensors file that is ready to be written anywhere.
@@ -106,7 +55,7 @@ impl<'a> Layout<'a> {
         if tensors.iter().any(|(name, _)| *name == METADATA) {
             return refuse(format!("no tensor may be named {METADATA}"));
         }
-        tensors.sort_by_key(|(_, data)| Reverse(data.dtype));
+        tensors.sort_by_key(|(_, data)| Reverse(data.dtype()));
 
         let mut members = Vec::new();
         if !metadata.is_empty() {
@@ -117,8 +66,8 @@ impl<'a> Layout<'a> {
             members.push(format!("{}:{{{}}}", quoted(METADATA), texts.join(",")));
         }
         let mut end = 0usize;
-        for (name, Data { dtype, shape, .. }) in &tensors {
-            let start = end;
+        for (name, data) in &tensors {
+            let (dtype, shape, start) = (data.dtype(), data.shape(), end);
             let Some(next) = dtype.bytes_of(shape).and_then(|size| start.checked_add(size)) else {
                 return refuse(format!("{name} of shape {shape:?} is too large"));
             };
@@ -149,7 +98,7 @@ impl<'a> Layout<'a> {
     pub fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
         writer.write_all(&(self.header.len() as u64).to_le_bytes())?;
         writer.write_all(self.header.as_bytes())?;
-        self.tensors.iter().try_for_each(|(_, data)| data.values.write_to(writer))
+        self.tensors.iter().try_for_each(|(_, data)| data.write_to(writer))
     }
 }
 
@@ -160,31 +109,15 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Disk;
     use super::*;
-    use crate::zoo::{Checkpoint, fixture};
+    use crate::tensor::Tensor;
+    use crate::zoo::{Checkpoint, Dtype, fixture};
     use proptest::prelude::*;
     use std::fs;
 
     fn none() -> BTreeMap<String, String> {
         BTreeMap::new()
-    }
-
-    /// A writer with room for so many bytes.
-    struct Disk(usize);
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0 == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            let written = bytes.len().min(self.0);
-            self.0 -= written;
-            Ok(written)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
     }
 
     #[test]
@@ -336,7 +269,7 @@ mod tests {
             given.extend([("f32", Data::from(&singles)), ("f64", Data::from(&doubles))]);
 
             let mut bytes = Vec::new();
-            Layout::new(given.iter().copied(), &metadata).unwrap().write_to(&mut bytes).unwrap();
+            Layout::new(given.iter().cloned(), &metadata).unwrap().write_to(&mut bytes).unwrap();
             let mut again = Vec::new();
             Layout::new(given.into_iter().rev(), &metadata).unwrap().write_to(&mut again).unwrap();
             prop_assert_eq!(&bytes, &again);

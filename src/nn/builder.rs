@@ -5,6 +5,7 @@ use super::{BatchNorm, Conv, Gate, Id, Linear, Mix, Parameters, Role};
 use crate::kernel::{Window, reduce};
 use crate::ops::GateFunction;
 use crate::tensor::{Element, State, Tensor, product};
+use crate::zoo::Expected;
 use crate::{Error, Result};
 
 /// The form of a network's convolutions.
@@ -84,7 +85,8 @@ impl Aligned {
         Self { stem: true, stages: vec![true; 8], pointwise: false }
     }
 
-    fn applies(&self, place: Place, taps: usize) -> bool {
+    /// Whether a kernel of so many taps at that place is aligned.
+    pub(crate) fn applies(&self, place: Place, taps: usize) -> bool {
         (taps > 1 || self.pointwise)
             && match place {
                 Place::Stem => self.stem,
@@ -132,8 +134,8 @@ pub struct Builder<'a, T> {
     sources: &'a [State<T>],
     /// Where all values are taken from as they are, if so.
     saved: Option<&'a State<T>>,
-    /// Whether all values are zeros, if they are not taken from anywhere.
-    blank: bool,
+    /// Where the names and shapes of tensors are put, if no values are wanted.
+    outline: Option<&'a mut Vec<Expected>>,
     /// Sources of a zoo that does not start from any.
     count: usize,
     form: Form,
@@ -149,7 +151,7 @@ impl<'a, T: Element> Builder<'a, T> {
             parameters: Parameters::default(),
             sources: &[],
             saved: None,
-            blank: false,
+            outline: None,
             count: 1,
             form: Form::Plain,
             head: Head::Fresh,
@@ -164,10 +166,10 @@ impl<'a, T: Element> Builder<'a, T> {
         Self { count: count.max(1), form, ..Self::fresh(seed) }
     }
 
-    /// Of a plain network of zeros, for the sake of its tensors' names and shapes: its memory
-    /// is never touched.
-    pub(super) fn blank() -> Self {
-        Self { blank: true, ..Self::fresh(0) }
+    /// Of a plain network without values, for the sake of its tensors' names and shapes, which
+    /// are added to `outline`.
+    pub(super) fn outlined(outline: &'a mut Vec<Expected>) -> Self {
+        Self { outline: Some(outline), ..Self::fresh(0) }
     }
 
     /// Of a network of that form, of `count` sources, that was saved as `state`: nothing is
@@ -372,13 +374,16 @@ impl<'a, T: Element> Builder<'a, T> {
         shape: &[usize],
         start: impl FnOnce(&mut Self) -> Result<Tensor<T>>,
     ) -> Result<Id> {
+        if let Some(outline) = &mut self.outline {
+            outline.push((key.to_owned(), shape.to_vec()));
+            return self.parameters.add(key, role, Tensor::scalar(T::zero()));
+        }
         let value = match self.saved {
             Some(state) => of_shape(state, key, shape)?.clone(),
             None if product(shape).is_none() => {
                 let problem = format!("{key} of {shape:?} would exceed the address space");
                 return Err(Error::argument("build", problem));
             }
-            None if self.blank => Tensor::zeros(shape),
             None => start(self)?,
         };
         self.parameters.add(key, role, value)

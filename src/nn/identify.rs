@@ -1,6 +1,6 @@
 //! Which network a checkpoint holds, if the checkpoint does not say.
 
-use super::{Architecture, Builder, Network, Resnet};
+use super::{Architecture, Builder, Resnet};
 use crate::zoo::{Checkpoint, Expected, Fit, Naming, TensorView};
 use crate::{Error, Result};
 
@@ -26,10 +26,9 @@ impl Architecture {
     /// # Errors
     /// If a size is out of range.
     pub fn tensors(&self) -> Result<Vec<Expected>> {
-        let network = Resnet::<f32>::new(self, Builder::blank())?;
-        let parameters = network.parameters();
-        let tensor = |id| (parameters.name(id).to_owned(), parameters.value(id).shape().to_vec());
-        Ok(parameters.ids().map(tensor).collect())
+        let mut tensors = Vec::new();
+        Resnet::<f32>::new(self, Builder::outlined(&mut tensors))?;
+        Ok(tensors)
     }
 }
 

@@ -4,7 +4,8 @@
 //! and, for each layer, the [`Id`]s of those it uses. A [`Builder`] makes both: it decides
 //! where values come from (drawn at random, one source, several sources) and in which
 //! [`Form`] convolutions are (plain, zoo or lite), so that a network is defined once.
-//! A [`Pass`] is one forward pass over a batch, with the tape it is recorded on.
+//! A [`Pass`] is one forward pass over a batch, with the tape it is recorded on; [`Operations`] is
+//! what a network asks of it, and of whatever else wants to know what the network computes.
 
 mod batch_norm;
 mod blueprint;
@@ -13,6 +14,7 @@ mod conv;
 mod gate;
 mod identify;
 mod linear;
+mod operations;
 mod parameters;
 mod pass;
 mod resnet;
@@ -24,6 +26,7 @@ pub use conv::{Conv, Mix};
 pub use gate::{Gate, GateAverage};
 pub use identify::{HEAD, Identified};
 pub use linear::Linear;
+pub use operations::Operations;
 pub use parameters::{Id, Parameters, Role};
 pub use pass::{Pass, Step};
 pub use resnet::{Architecture, Block, ChannelGroup, Resnet, Stem};

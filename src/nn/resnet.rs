@@ -1,10 +1,10 @@
 //! Residual networks (He et al., 2016), with torchvision's names.
 
-use super::{BatchNorm, Builder, Conv, Linear, Network, Parameters, Pass, Place};
+use super::{BatchNorm, Builder, Conv, Linear, Network, Operations, Parameters, Pass, Place};
 use crate::kernel::Window;
 use crate::tape::Var;
 use crate::tensor::{Element, State};
-use crate::{Error, Result, ops};
+use crate::{Error, Result};
 
 /// The kind of a residual network's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,14 @@ impl Block {
             Self::Bottleneck => 4,
         }
     }
+
+    /// How many convolutions are on the path of a block.
+    pub(crate) fn convolutions(self) -> usize {
+        match self {
+            Self::Basic => 2,
+            Self::Bottleneck => 3,
+        }
+    }
 }
 
 /// What a residual network begins with.
@@ -31,6 +39,16 @@ pub enum Stem {
     Imagenet,
     /// 3x3 with stride 1, for small images.
     Small,
+}
+
+impl Stem {
+    /// Height and width of its kernels.
+    pub(crate) fn taps(self) -> usize {
+        match self {
+            Self::Imagenet => 7,
+            Self::Small => 3,
+        }
+    }
 }
 
 /// The sizes of a residual network.
@@ -128,6 +146,11 @@ impl Architecture {
             .flat_map(|(stage, &depth)| (0..depth).map(move |i| (stage, i)))
     }
 
+    /// The names of the blocks.
+    pub(crate) fn block_names(&self) -> Vec<String> {
+        self.blocks().map(|(stage, number)| block_name(stage, number)).collect()
+    }
+
     /// Channels that enter a block, and its stride.
     fn entry(&self, stage: usize, number: usize) -> (usize, usize) {
         match (stage, number) {
@@ -147,8 +170,8 @@ impl Architecture {
         let mut groups: Vec<ChannelGroup> = Vec::new();
         let mut stream = ChannelGroup::of(["conv1"]).producer("conv1", "bn1");
         for (stage, number) in self.blocks() {
-            let block = format!("layer{}.{number}", stage + 1);
-            let last = if self.block == Block::Basic { 2 } else { 3 };
+            let block = block_name(stage, number);
+            let last = self.block.convolutions();
             stream.consumers.push(format!("{block}.conv1.weight"));
             if self.has_shortcut(stage, number) {
                 stream.consumers.push(format!("{block}.downsample.0.weight"));
@@ -170,6 +193,11 @@ impl Architecture {
         groups.push(stream);
         groups
     }
+}
+
+/// Stages are counted from 1 there, and blocks from 0.
+fn block_name(stage: usize, number: usize) -> String {
+    format!("layer{}.{number}", stage + 1)
 }
 
 /// Channels that must keep one order among themselves.
@@ -224,15 +252,16 @@ impl<T: Element> Resnet<T> {
         architecture.check()?;
         let Architecture { block, width, stem, channels, classes, .. } = *architecture;
         let b = &mut builder;
-        let (taps, window) = match stem {
-            Stem::Imagenet => (7, Window::square(2, 3)),
-            Stem::Small => (3, Window::square(1, 1)),
+        let taps = stem.taps();
+        let window = match stem {
+            Stem::Imagenet => Window::square(2, 3),
+            Stem::Small => Window::square(1, 1),
         };
         let conv = b.conv("conv1", [width, channels, taps, taps], window, Place::Stem)?;
         let stem = (conv, b.batch_norm("bn1", width)?);
         let mut blocks = Vec::new();
         for (stage, number) in architecture.blocks() {
-            let name = format!("layer{}.{number}", stage + 1);
+            let name = block_name(stage, number);
             let (entering, stride) = architecture.entry(stage, number);
             let (inner, leaving) = (width << stage, architecture.stage_channels(stage));
             // Output channels, input channels, taps, stride of each convolution on the path.
@@ -280,29 +309,38 @@ impl<T: Element> Resnet<T> {
     ///
     /// # Errors
     /// If the images have other channels or are too small.
-    pub fn features(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        let mut x = conv_norm(&self.stem, pass, x)?;
-        x = ops::relu(pass.tape(), x)?;
-        pass.observe_activation(self.stem.0.name(), x);
+    pub fn features<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
+        let mut x = conv_norm(&self.stem, o, x)?;
+        x = o.relu(x)?;
+        o.observe(self.stem.0.name(), &x);
         if self.architecture.stem == Stem::Imagenet {
-            x = ops::max_pool2d(pass.tape(), x, [3, 3], Window::square(2, 1))?;
+            x = o.max_pool(x, [3, 3], Window::square(2, 1))?;
         }
         for block in &self.blocks {
-            x = block.forward(pass, x)?;
-            pass.observe_activation(&block.name, x);
-            pass.release(x);
+            x = block.outputs(o, x)?;
+            o.observe(&block.name, &x);
+            o.release(&x);
         }
-        pass.tape().enter("features");
-        ops::global_mean_pool(pass.tape(), x)
+        o.enter("features");
+        o.global_mean_pool(x)
+    }
+
+    /// The logits `[N, classes]` of images `x` `[N, C, H, W]`, by whatever carries out the
+    /// operations: what [`Network::forward`] is for a [`Pass`].
+    ///
+    /// # Errors
+    /// As [`Resnet::features`].
+    pub fn logits<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
+        let features = self.features(o, x)?;
+        o.enter("fc");
+        o.linear(&self.head, features)
     }
 }
 
 impl<T: Element> Network<T> for Resnet<T> {
     /// The logits `[N, classes]` of images `x` `[N, C, H, W]`.
     fn forward(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        let features = self.features(pass, x)?;
-        pass.tape().enter("fc");
-        self.head.forward(pass, features)
+        self.logits(pass, x)
     }
 
     fn parameters(&self) -> &Parameters<T> {
@@ -315,30 +353,30 @@ impl<T: Element> Network<T> for Resnet<T> {
 }
 
 impl Residual {
-    fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        let mut y = x;
+    fn outputs<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
+        let mut y = x.clone();
         for (i, layer) in self.path.iter().enumerate() {
-            y = conv_norm(layer, pass, y)?;
+            y = conv_norm(layer, o, y)?;
             if i + 1 < self.path.len() {
-                y = ops::relu(pass.tape(), y)?;
-                pass.observe_activation(layer.0.name(), y);
+                y = o.relu(y)?;
+                o.observe(layer.0.name(), &y);
             }
         }
         let shortcut = match &self.shortcut {
-            Some(layer) => conv_norm(layer, pass, x)?,
+            Some(layer) => conv_norm(layer, o, x)?,
             None => x,
         };
-        pass.tape().enter(&self.name);
-        let sum = ops::add(pass.tape(), y, shortcut)?;
-        ops::relu(pass.tape(), sum)
+        o.enter(&self.name);
+        let sum = o.add(y, shortcut)?;
+        o.relu(sum)
     }
 }
 
-fn conv_norm<T: Element>(
+fn conv_norm<O: Operations>(
     (conv, norm): &(Conv, BatchNorm),
-    pass: &mut Pass<T>,
-    x: Var,
-) -> Result<Var> {
-    let y = conv.forward(pass, x)?;
-    norm.forward(pass, y)
+    o: &mut O,
+    x: O::Value,
+) -> Result<O::Value> {
+    let y = o.conv(conv, x)?;
+    o.batch_norm(norm, y)
 }

@@ -40,16 +40,26 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, does not say what network it is, or holds another.
     pub fn open(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
-        let mut checkpoint = Checkpoint::open(path)?;
+        Self::of(Checkpoint::open(path)?, architecture, &Naming::default())
+    }
+
+    /// As [`Model::open`], of an open file, whose names are led to the network's by `rules` first.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn of(
+        mut checkpoint: Checkpoint,
+        architecture: Option<&str>,
+        rules: &Naming,
+    ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
         let blueprint = match architecture {
             None if checkpoint.metadata().contains_key(FORM) => {
                 Blueprint::from_metadata(&origin, checkpoint.metadata())?
             }
             name => {
-                let rules = Naming::default();
                 let Identified { architecture, naming, .. } =
-                    Identified::new(&checkpoint, name, &rules)?;
+                    Identified::new(&checkpoint, name, rules)?;
                 checkpoint = naming.renamed(checkpoint)?;
                 Blueprint { architecture, form: Form::Plain, sources: 1 }
             }

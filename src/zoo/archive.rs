@@ -44,7 +44,6 @@ pub(super) struct Archive {
 struct Member {
     name: String,
     bytes: Bytes,
-    stored: bool,
 }
 
 impl Archive {
@@ -114,11 +113,6 @@ impl Archive {
     /// The bytes of the member of this name.
     pub fn get(&self, name: &str) -> Option<Bytes> {
         self.index.get(name).map(|&at| self.members[at].bytes.clone())
-    }
-
-    /// Whether there is a member of this name, and it is not deflated.
-    pub fn is_stored(&self, name: &str) -> bool {
-        self.index.get(name).is_some_and(|&at| self.members[at].stored)
     }
 }
 
@@ -207,7 +201,7 @@ fn member(
         Error::Format { path, problem, .. } => Error::format_of(path, name, problem),
         other => other,
     })?;
-    Ok((Member { name: name.to_owned(), bytes, stored }, record.local_header_offset()..end))
+    Ok((Member { name: name.to_owned(), bytes }, record.local_header_offset()..end))
 }
 
 /// What the end of an archive says of its directory.
@@ -330,8 +324,9 @@ mod tests {
         assert_eq!(get("x/data/0"), [5; 1000]);
         assert_eq!((get("x/"), get("é")), (vec![], b"four".to_vec()));
         assert!(archive.get("data.pkl").is_none());
-        assert!(archive.is_stored("é") && archive.get("é").unwrap().in_memory().is_some());
-        assert!(!archive.is_stored("x/data/0") && !archive.is_stored("y"));
+        assert!(archive.get("é").unwrap().in_memory().is_some(), "it is stored");
+        assert!(archive.get("x/data/0").unwrap().in_memory().is_none(), "it is deflated");
+        assert!(archive.get("y").is_none());
     }
 
     #[test]

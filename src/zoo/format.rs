@@ -90,7 +90,7 @@ impl Magic {
             [0x1f, 0x8b, ..] => Self::Other("gzip; unpack it first"),
             _ if bytes.get(TAR..TAR + 5) == Some(b"ustar") => Self::Tar,
             // The first field of a model: the version of the format, a small number.
-            [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => Self::Onnx,
+            [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] => Self::Onnx,
             _ if bytes.trim_ascii_start().first() == Some(&b'{') => Self::Json,
             _ => Self::Unknown,
         }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Magic); 13] = [
+        let cases: [(&[u8], Magic); 14] = [
             (b"\x10\0\0\0\0\0\0\0{\"a\":", Magic::Safetensors),
             // 640 is 80 02 in hexadecimal, lower byte first; 19280 is PK.
             (b"\x80\x02\0\0\0\0\0\0{", Magic::Safetensors),
@@ -116,6 +116,8 @@ mod tests {
             (b"ccollections\nOrderedDict\n", Magic::Pickle),
             (b"\x93NUMPY\x01\x00", Magic::Npy),
             (b"\x08\x07\x12\x07pytorch", Magic::Onnx),
+            // A version of the model, where nothing says what wrote it.
+            (b"\x08\x08\x28\x01\x3a\0", Magic::Onnx),
             (b" {\"weight_map\": {}}", Magic::Json),
             (b"nothing known", Magic::Unknown),
         ];

@@ -106,7 +106,7 @@ impl Reader<'_> {
         let quote = self.peek().filter(|c| matches!(c, '\'' | '"'));
         let Some(quote) = quote else { return Err(self.expected("a text in quotes")) };
         let start = self.at + 1;
-        let length = self.text[start..].find(|c| c == quote || matches!(c, '\\' | '\n'));
+        let length = self.text[start..].find([quote, '\\', '\n']);
         let end = length.map(|length| start + length);
         match end.filter(|&end| self.text[end..].starts_with(quote)) {
             Some(end) => {

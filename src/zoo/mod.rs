@@ -14,6 +14,7 @@
 //! | `pytorch` | the readers of PyTorch's files, of each age, and of pickled arrays |
 //! | `safetensors` | the reader of that format; each further format is one more file |
 //! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
+//! | `onnx` | the tensors of ONNX models, and where in the file they lie |
 //! | `shards` | checkpoints in several files, and the index of them |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
@@ -46,8 +47,9 @@ mod mapping;
 mod naming;
 mod narrow;
 mod numpy;
+mod onnx;
 mod pickle;
-mod pytorch;
+pub(crate) mod pytorch;
 pub(crate) mod safetensors;
 mod shards;
 mod view;

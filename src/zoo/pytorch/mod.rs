@@ -146,3 +146,7 @@ pub(super) mod tar;
 mod tests;
 mod walk;
 pub(super) mod zip;
+
+/// The attribute of a state dict that holds its texts, a dict from texts to texts. PyTorch keeps
+/// its own `_metadata` in the same way; [`crate::export::write_pytorch`] writes it.
+pub(crate) const ATTRIBUTE: &str = "zoo_tuning";

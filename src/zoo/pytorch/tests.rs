@@ -578,3 +578,21 @@ fn arrays_of_what_are_no_numbers_are_named() {
         assert_eq!(checkpoint.metadata()["a"], format!("{what}, which is not read"));
     }
 }
+
+/// A state dict with this state.
+fn with_state(state: Vec<u8>) -> Vec<u8> {
+    [call("collections", "OrderedDict", &[]), state, b"b".to_vec()].concat()
+}
+
+#[test]
+fn texts_of_a_state_dict_are_its_attribute() {
+    let long = "\u{fc}".repeat(3000);
+    let texts = dict(&[("form", text("plain")), ("long", text(&long)), ("number", int(3))]);
+    let state = dict(&[("_metadata", dict(&[("", dict(&[]))])), ("zoo_tuning", texts)]);
+    let metadata = opened(&archive(&with_state(state))).unwrap().metadata().clone();
+    assert_eq!(metadata.len(), 2);
+    assert_eq!((metadata["form"].as_str(), &metadata["long"]), ("plain", &long));
+    for state in [dict(&[("zoo_tuning", int(1))]), dict(&[]), tuple(&[])] {
+        assert!(opened(&archive(&with_state(state))).unwrap().metadata().is_empty());
+    }
+}

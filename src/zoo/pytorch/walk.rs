@@ -8,8 +8,9 @@
 use super::super::bytes::Bytes;
 use super::super::checkpoint::Contents;
 use super::super::format::Format;
-use super::super::pickle::{Id, Pickle};
+use super::super::pickle::{Id, Pickle, Value};
 use super::super::view::TensorView;
+use super::ATTRIBUTE;
 use super::known::foreign;
 use super::rebuild::{Key, Meaning, Objects, short};
 use super::storage::{Element, Part, Persistents};
@@ -53,7 +54,8 @@ pub(super) fn contents(
     let length = pickle.end() - pickle.start();
     let mut budget = Budget(length.saturating_mul(64).saturating_add(1 << 22));
     let mut objects = Objects::new(pickle, input, persistents);
-    let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
+    let mut metadata = attribute(pickle, &mut budget).map_err(|p| Error::format(&path, p))?;
+    let mut tensors = Vec::new();
     let mut nodes = vec![Node { name: String::new(), id: pickle.root(), depth: 0 }];
     while let Some(Node { name, id, depth }) = nodes.pop() {
         let problem = |problem| match name.as_str() {
@@ -122,4 +124,25 @@ pub(super) fn contents(
         }
     }
     Ok(Contents { format, metadata, tensors, foreign: foreign(pickle) })
+}
+
+/// The texts that [`ATTRIBUTE`] holds, if the file is a state dict with this attribute.
+fn attribute(pickle: &Pickle, budget: &mut Budget) -> Result<BTreeMap<String, String>, String> {
+    let mut texts = BTreeMap::new();
+    let Some(state) = pickle.call(pickle.root()).and_then(|call| call.state) else {
+        return Ok(texts);
+    };
+    let Value::Dict(attributes) = pickle.value(state) else { return Ok(texts) };
+    budget.spend(8 * attributes.len())?;
+    let ours = attributes.iter().find(|(key, _)| pickle.text(*key) == Some(ATTRIBUTE));
+    let Some(Value::Dict(entries)) = ours.map(|&(_, value)| pickle.value(value)) else {
+        return Ok(texts);
+    };
+    for &(key, text) in entries {
+        if let (Some(key), Some(text)) = (pickle.text(key), pickle.text(text)) {
+            budget.spend(key.len() + text.len() + 32)?;
+            texts.insert(key.to_owned(), text.to_owned());
+        }
+    }
+    Ok(texts)
 }

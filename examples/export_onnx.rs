@@ -1,0 +1,94 @@
+//! Write a network as an ONNX model, which other programs run; read it back as a checkpoint; and
+//! compare. What the network answers is written beside the model, for
+//! `tests/formats/check_onnx.py` to compare with ONNX Runtime.
+//!
+//! ```text
+//! cargo run --release --example export_onnx
+//! cargo run --release --example export_onnx -- FOLDER resnet18 resnet50   # with drawn weights
+//! ```
+
+use std::path::{Path, PathBuf};
+use zoo_tuning::export::{write_onnx, write_safetensors};
+use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Network, Parameters, Pass, Resnet};
+use zoo_tuning::tensor::{State, Tensor};
+use zoo_tuning::zoo::Checkpoint;
+use zoo_tuning::{Error, Result};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().map_or_else(|| PathBuf::from("target/onnx"), PathBuf::from);
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+
+    // A network of the repository, with all that its file says of it.
+    let source = Checkpoint::open("data/zoo/as_is.safetensors")?;
+    let state = State::mapped(&source)?;
+    let architecture = Architecture::of("resnet_small", &state)?;
+    let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
+    let mut metadata = source.metadata().clone();
+    metadata.extend(blueprint.to_metadata());
+    export(&folder, &blueprint.build(&state)?, 16, &metadata)?;
+
+    // Larger ones.
+    for name in arguments {
+        let architecture = Architecture::named(&name, 3, 1000)?;
+        let mut network = Resnet::new(&architecture, Builder::fresh(1))?;
+        draw(network.parameters_mut());
+        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
+        export(&folder, &network, 224, &blueprint.to_metadata())?;
+    }
+    Ok(())
+}
+
+/// Writes the network, and what it answers for two images of that height and width.
+fn export(
+    folder: &Path,
+    network: &Resnet<f32>,
+    size: usize,
+    metadata: &std::collections::BTreeMap<String, String>,
+) -> Result<()> {
+    let Architecture { name, channels, .. } = *network.architecture();
+    let path = folder.join(format!("{name}.onnx"));
+    write_onnx(&path, network, metadata)?;
+
+    let mut rng = fastrand::Rng::with_seed(2);
+    let images = Tensor::normal(&[2, channels, size, size], 1.0, &mut rng);
+    let logits = answers(network, &images)?;
+    let golden = [("images", (&images).into()), ("logits", (&logits).into())];
+    write_safetensors(path.with_extension("golden.safetensors"), golden, &Default::default())?;
+
+    // The model is a checkpoint with the same tensors, and says what network they are.
+    let checkpoint = Checkpoint::open(&path)?;
+    let blueprint = Blueprint::from_metadata(name, checkpoint.metadata())?;
+    let again = blueprint.build(&State::mapped(&checkpoint)?)?;
+    assert_eq!(answers(&again, &images)?.as_slice(), logits.as_slice());
+    println!("{}: {} tensors, the same answers", path.display(), checkpoint.len());
+    Ok(())
+}
+
+fn answers(network: &Resnet<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
+    let mut pass = Pass::evaluate(network.parameters());
+    let x = pass.input(images.clone());
+    let logits = network.forward(&mut pass, x)?;
+    Ok(pass.value(logits)?.clone())
+}
+
+/// Batch norms and a classifier that do something: those of a fresh network scale by 1 and shift
+/// by 0, and make logits that are almost the same for all images. Smaller scales keep the sums
+/// over many blocks in the range of a trained network's.
+fn draw(parameters: &mut Parameters<f32>) {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for id in parameters.ids() {
+        let name = parameters.name(id).to_owned();
+        let values = parameters.value_mut(id);
+        let is_kernel = values.shape().len() > 1;
+        for value in values.as_mut_slice() {
+            *value = match name.rsplit('.').next() {
+                _ if name.starts_with("fc.") => 10.0 * *value,
+                Some("weight") if !is_kernel => 0.25 + 0.5 * rng.f32(),
+                Some("running_var") => 0.5 + rng.f32(),
+                Some("bias" | "running_mean") => rng.f32() - 0.5,
+                _ => *value,
+            };
+        }
+    }
+}

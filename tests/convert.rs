@@ -1,0 +1,132 @@
+//! `convert`: from format to format and from name to name, as users run it.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+use zoo_tuning::zoo::{Checkpoint, Format};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
+}
+
+fn source(name: &str) -> PathBuf {
+    data(&format!("zoo/{name}.safetensors"))
+}
+
+fn program(arguments: &[&str], files: &[&Path]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo-tuning"));
+    command.stdin(Stdio::null()).args(arguments).args(files);
+    command
+}
+
+/// Runs the program, which must end well; its standard output.
+fn good(arguments: &[&str], files: &[&Path]) -> String {
+    let output = program(arguments, files).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?} {files:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program, which must end with an error; its error output.
+fn bad(arguments: &[&str], files: &[&Path]) -> String {
+    let output = program(arguments, files).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?} {files:?}: {stderr}");
+    assert!(stderr.contains("error: ") && !stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+/// Trains a zoo for a few steps into `folder`; its file.
+fn trained(folder: &Path, arguments: &[&str]) -> PathBuf {
+    let out = folder.join("run");
+    let mut command = program(&["train", "--shots", "4", "--steps", "6", "--threads", "2"], &[]);
+    command.arg("--zoo").args(["as_is", "edges"].map(source));
+    command.arg("--data").arg(data("digits/digits.csv.gz")).args(arguments);
+    let output = command.arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out.join("model.safetensors")
+}
+
+fn evaluation(file: &Path) -> serde_json::Value {
+    let digits = data("digits/digits.csv.gz");
+    serde_json::from_str(&good(&["eval", "--json", "--data"], &[&digits, file])).unwrap()
+}
+
+#[test]
+fn a_network_goes_to_pytorch_and_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let [there, back] = ["plain.pth", "plain.safetensors"].map(|name| folder.path().join(name));
+    let report = good(&["convert", "--json"], &[&source("as_is"), &there]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    // The counts that PyTorch wants, one for each of the nine batch norms, are there too.
+    assert_eq!(report["tensors"], 47 + 9);
+    assert_eq!(report["format"], "PyTorch (zip)");
+    assert_eq!(report["bytes"], fs::metadata(&there).unwrap().len());
+    assert_eq!(report["bytes_before"], fs::metadata(source("as_is")).unwrap().len());
+    assert_eq!(evaluation(&there)["accuracy"], evaluation(&source("as_is"))["accuracy"]);
+
+    let shown = good(&["convert"], &[&there, &back]);
+    assert!(shown.contains("56 tensors, safetensors") && shown.contains("(before: PyTorch (zip)"));
+    let [original, there, back] =
+        [source("as_is"), there, back].map(|path| Checkpoint::open(path).unwrap());
+    assert_eq!((there.format(), back.format()), (Format::PytorchZip, Format::Safetensors));
+    for view in &original {
+        for other in [&there, &back] {
+            let other = other.get(view.name()).unwrap();
+            assert_eq!(other.bytes().unwrap(), view.bytes().unwrap(), "{}", view.name());
+        }
+    }
+    assert_eq!(original.metadata(), there.metadata());
+    assert_eq!(original.metadata(), back.metadata());
+}
+
+#[test]
+fn what_is_there_is_replaced_only_if_asked_even_the_input() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a.safetensors");
+    fs::copy(source("as_is"), &file).unwrap();
+    let before = fs::read(&file).unwrap();
+    let said = bad(&["convert"], &[&source("edges"), &file]);
+    assert!(said.contains("a.safetensors exists; --force replaces it"), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    good(&["convert", "--force"], &[&file, &file]);
+    assert_eq!(Checkpoint::open(&file).unwrap().len(), 47);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_converted_is_refused_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out.h5");
+    let said = bad(&["convert"], &[&source("as_is"), &out]);
+    assert!(said.contains("those that do are .safetensors, .pth"), "{said}");
+    let out = folder.path().join("out.pth");
+    let said = bad(&["convert", "--names", "authors"], &[&source("as_is"), &out]);
+    assert!(said.contains("is a plain network"), "{said}");
+    let said = bad(&["convert", "--names", "ours"], &[&source("as_is"), &out]);
+    assert!(said.contains("no zoo with the authors' names"), "{said}");
+    let softmax = trained(folder.path(), &["--form", "lite"]);
+    let said = bad(&["convert", "--names", "authors"], &[&softmax, &out]);
+    assert!(said.contains("are softmax"), "{said}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_zoo_goes_to_the_authors_names_and_comes_back_and_collapses() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let model = trained(folder.path(), &["--form", "lite", "--gate", "sigmoid"]);
+    let [theirs, ours, plain] = ["theirs.pth", "ours.safetensors", "plain.pth"].map(file);
+    good(&["convert", "--names", "authors"], &[&model, &theirs]);
+    let names = Checkpoint::open(&theirs).unwrap();
+    assert!(names.contains("f_net.conv1.lite_attention") && names.contains("c_net.bias"));
+    good(&["convert", "--names", "ours"], &[&theirs, &ours]);
+    let expected = evaluation(&model);
+    assert_eq!(evaluation(&ours), expected);
+    let collapsed = file("collapsed.safetensors");
+    good(&["collapse"], &[&ours, &collapsed]);
+    good(&["convert"], &[&collapsed, &plain]);
+    assert_eq!(evaluation(&plain)["accuracy"], expected["accuracy"]);
+}
