@@ -310,7 +310,7 @@ fn every_reader_answers_damaged_files_with_tensors_or_an_error() {
         Some(seconds) => Duration::from_secs(seconds),
         // About a minute in all, on however few processors.
         None => Duration::from_secs(30)
-            .min(Duration::from_secs(60 * workers as u64) / targets.len() as u32),
+            .min(Duration::from_secs(56 * workers as u64) / targets.len() as u32),
     };
     targets.reverse();
     let queue = Mutex::new(targets);
@@ -354,7 +354,8 @@ fn an_archive_that_is_put_together_again_is_the_same() {
         let Some(members) = archive::members(&file) else { continue };
         let Ok(before) = Checkpoint::open(&path) else { continue };
         let folder = folder("archive");
-        let again = folder.path().join("again");
+        // A tensor alone is called as its file.
+        let again = folder.path().join(path.file_name().unwrap());
         fs::write(&again, archive::archive(&members)).unwrap();
         let after = Checkpoint::open(&again).unwrap();
         assert!(before.names().eq(after.names()), "{}", path.display());

@@ -328,19 +328,20 @@ impl<'p> Objects<'p> {
         Ok(Part { storage, offset, shape, strides })
     }
 
-    /// Flags say that the values in the file are not yet those of the tensor.
+    /// Flags say that the values in the file are not yet those of the tensor. PyTorch takes a
+    /// flag that is there for set, whatever its value.
     fn check_flags(&self, flags: Id) -> Result<(), String> {
-        for (key, value) in self.entries_of(flags) {
-            let is_off = matches!(self.pickle.value(value), Value::Bool(false) | Value::None);
-            if let (Key::Of(key), false) = (key, is_off) {
-                let flag = self.pickle.describe(key);
-                return Err(format!(
-                    "has the flag {flag}: its values are to be changed when they are read; save \
-                     it after .resolve_conj().resolve_neg().clone()"
-                ));
-            }
+        match self.entries_of(flags).into_iter().find_map(|(key, _)| match key {
+            Key::Of(key) => Some(key),
+            Key::Index(_) => None,
+        }) {
+            None => Ok(()),
+            Some(key) => Err(format!(
+                "has the flag {}: its values are to be changed when they are read; save it after \
+                 .resolve_conj().resolve_neg().clone()",
+                self.pickle.describe(key)
+            )),
         }
-        Ok(())
     }
 
     /// A shape, or strides.

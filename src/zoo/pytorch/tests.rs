@@ -201,14 +201,32 @@ fn a_tensor_in_very_many_calls_is_refused() {
 }
 
 #[test]
+fn members_that_pytorch_would_take_for_others_are_refused() {
+    let pickle = || Member::stored("a/data.pkl", finished(b"N"));
+    let also = |name: &str| zip(&[pickle(), Member::stored(name, "")]);
+    assert!(opened(&also("a/other")).is_ok());
+    // It does not tell capital letters from small ones.
+    refused_file(&also("A/data.pkl"), "a/data.pkl and A/data.pkl are one to PyTorch");
+    refused_file(&also("a/DATA.pkl"), "a/data.pkl and a/DATA.pkl are one to PyTorch");
+    refused_file(&also("a/ByteOrder"), "expected a member a/byteorder, found a/ByteOrder");
+    // It looks into the folder of the first member.
+    let other = Member::stored("b/data.pkl", finished(b"N"));
+    let second = zip(&[Member::stored("c/version", "3"), pickle(), other]);
+    refused_file(&second, "c/data.pkl: is not in the archive's first folder");
+    refused_file(&zip(&[Member::stored("version", "3"), pickle()]), "first member is in no folder");
+}
+
+#[test]
 fn flags_that_change_the_values_are_refused() {
     let with = |flags: Vec<u8>| {
         let arguments = [floats(), int(0), ints(&[1]), ints(&[1]), int(0), dict(&[]), flags];
         call("torch._utils", "_rebuild_tensor_v2", &arguments)
     };
     tensor_refused(with(dict(&[("neg", b"\x88".to_vec())])), "has the flag \"neg\"");
-    let off = dict(&[("t", with(dict(&[("neg", b"\x89".to_vec())])))]);
-    assert_eq!(opened(&archive(&off)).unwrap().len(), 1);
+    // PyTorch looks only whether it is there.
+    tensor_refused(with(dict(&[("conj", b"\x89".to_vec())])), "has the flag \"conj\"");
+    let none = dict(&[("t", with(dict(&[])))]);
+    assert_eq!(opened(&archive(&none)).unwrap().len(), 1);
 }
 
 #[test]

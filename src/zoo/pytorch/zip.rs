@@ -9,36 +9,57 @@ use super::super::pickle::{Pickle, Value};
 use super::storage::{Name, Persistent, Persistents};
 use super::walk;
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The member with the pickle, in the archive's one folder.
 const PICKLE: &str = "data.pkl";
 
+/// The member that says in which order the bytes of numbers are.
+const BYTE_ORDER: &str = "byteorder";
+
 /// How many times the file's size a deflated pickle may be, beyond a million bytes: far more
 /// than any is, and far less than Deflate can make.
 const LARGEST_RATIO: usize = 20;
 
-/// The archive's one folder, if it is an archive of PyTorch's.
-fn folder(archive: &Archive) -> Option<&str> {
-    archive.names().find_map(|name| match name.split_once('/') {
-        Some((folder, PICKLE)) => Some(folder),
-        _ => None,
-    })
+/// The archive's folder: that of the first member, for PyTorch looks nowhere else.
+///
+/// # Errors
+/// If PyTorch might take other members than those that are read here. It does not tell capital
+/// letters from small ones, and of two names that differ only so, it takes one or the other.
+fn folder(archive: &Archive) -> Result<&str, String> {
+    let folder = archive.names().next().and_then(|first| first.split_once('/'));
+    let Some((folder, _)) = folder else {
+        return Err("the archive's first member is in no folder, as PyTorch's are".to_owned());
+    };
+    let mut small = HashMap::new();
+    for name in archive.names() {
+        if let Some(other) = small.insert(name.to_ascii_lowercase(), name) {
+            return Err(format!("the members {other} and {name} are one to PyTorch: which is it?"));
+        }
+    }
+    for record in [PICKLE, BYTE_ORDER] {
+        let expected = format!("{folder}/{record}");
+        let found = small.get(&expected.to_ascii_lowercase());
+        if let Some(found) = found.filter(|found| **found != expected) {
+            return Err(format!("expected a member {expected}, found {found}"));
+        }
+    }
+    Ok(folder)
 }
 
 /// Whether the archive is one of PyTorch's.
 pub(in super::super) fn is_pytorch(archive: &Archive) -> bool {
-    folder(archive).is_some()
+    archive.names().any(|name| name.split_once('/').is_some_and(|(_, record)| record == PICKLE))
 }
 
 /// Reads the tensors' names and places. Their values are not touched.
 pub(in super::super) fn read(mapping: &Arc<Mapping>, archive: &Archive) -> Result<Contents> {
     let path = mapping.path();
-    let folder = folder(archive)
-        .ok_or_else(|| Error::format(path, "expected a folder with data.pkl in the archive"))?;
+    let folder = folder(archive).map_err(|problem| Error::format(path, problem))?;
     let problem = |problem: String| Error::format_of(path, format!("{folder}/{PICKLE}"), problem);
 
-    if let Some(order) = archive.get(&format!("{folder}/byteorder")) {
+    if let Some(order) = archive.get(&format!("{folder}/{BYTE_ORDER}")) {
         let order = if order.len() > 16 { Vec::new() } else { order.get()?.into_owned() };
         if order.trim_ascii() != b"little" {
             return Err(Error::format(
@@ -54,7 +75,7 @@ pub(in super::super) fn read(mapping: &Arc<Mapping>, archive: &Archive) -> Resul
 
     let member = archive
         .get(&format!("{folder}/{PICKLE}"))
-        .ok_or_else(|| problem("is not in the archive".to_owned()))?;
+        .ok_or_else(|| problem("is not in the archive's first folder".to_owned()))?;
     let input = inflated(member).map_err(|error| problem(error.to_string()))?;
     let bytes = input.get()?;
     let pickle = Pickle::read(&bytes, 0).map_err(|error| problem(error.to_string()))?;
