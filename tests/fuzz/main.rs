@@ -21,6 +21,10 @@
 //! a seed and the number of a file follows all that is done to it. How many are tried depends
 //! on the time.
 //!
+//! This stands in the place of `cargo fuzz`, whose instrumentation needs a nightly compiler unless
+//! it is turned off, and a C++ one in any case. What is lost is the guidance by coverage: damages
+//! here are blind, and know the formats instead.
+//!
 //! A file that is answered wrongly is written to `failures/`; so is, next to it, what was wrong.
 //! What would end the whole process, such as a full stack, leaves its file in the folder for
 //! temporary files, under `zoo-fuzz-`.
@@ -83,20 +87,26 @@ fn tests() -> PathBuf {
 }
 
 /// The files of the folders for valid ones, with their paths.
-fn files() -> Vec<(PathBuf, Vec<u8>)> {
+fn all_files() -> Vec<(PathBuf, Vec<u8>)> {
     let folders = ["fuzz/corpus", "formats"].map(|folder| tests().join(folder));
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.push(tests().join("golden/checkpoint.safetensors"));
+    paths.retain(|path| path.is_file());
     paths.sort();
-    let is_checkpoint = |path: &PathBuf| {
-        let name = path.to_string_lossy();
-        let other = [".py", ".md", ".txt"].iter().any(|suffix| name.ends_with(suffix));
-        // Of JSON, only the indices.
-        path.is_file() && !other && (!name.ends_with(".json") || name.ends_with(".index.json"))
-    };
-    paths.retain(is_checkpoint);
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// The checkpoints among them: not the scripts that made them, what was expected of them, or
+/// the values that they keep outside.
+fn files() -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = all_files();
+    files.retain(|(path, _)| {
+        let name = path.to_string_lossy();
+        let other = [".py", ".json", ".bin", ".md", ".txt"];
+        name.ends_with(".index.json") || !other.iter().any(|suffix| name.ends_with(suffix))
+    });
+    files
 }
 
 fn targets() -> Vec<Target> {
@@ -231,13 +241,15 @@ fn try_target(target: &Target, time: Duration) -> (Vec<String>, String) {
     const ENOUGH_FAULTS: usize = 10;
     let folder = folder(target.name);
     let mut beside = 0;
-    if target.name == "index" {
-        for (path, file) in files() {
-            if path.parent().is_some_and(|parent| parent.ends_with("corpus")) {
-                fs::write(folder.path().join(path.file_name().unwrap()), &file).unwrap();
-                beside += file.len();
-            }
-        }
+    // What the files of some formats name.
+    let is_named = |path: &Path| match target.name {
+        "index" => path.parent().is_some_and(|parent| parent.ends_with("corpus")),
+        "onnx" => path.extension().is_some_and(|suffix| suffix == "bin"),
+        _ => false,
+    };
+    for (path, file) in all_files().iter().filter(|(path, _)| is_named(path)) {
+        fs::write(folder.path().join(path.file_name().unwrap()), file).unwrap();
+        beside += file.len();
     }
     let seed = setting("ZOO_FUZZ_SEED").unwrap_or(0);
     let cases = setting("ZOO_FUZZ_CASES");
@@ -310,7 +322,7 @@ fn every_reader_answers_damaged_files_with_tensors_or_an_error() {
         Some(seconds) => Duration::from_secs(seconds),
         // About a minute in all, on however few processors.
         None => Duration::from_secs(30)
-            .min(Duration::from_secs(56 * workers as u64) / targets.len() as u32),
+            .min(Duration::from_secs(56) / targets.len().div_ceil(workers) as u32),
     };
     targets.reverse();
     let queue = Mutex::new(targets);
