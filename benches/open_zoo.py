@@ -57,17 +57,23 @@ def make_zoo():
     return paths
 
 
+# A process begins with the memory of the one that it is forked from on its account, and this one
+# has all of PyTorch: programs are started by a small one.
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+begun = time.perf_counter()
+output = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, check=True).stdout
+seconds = time.perf_counter() - begun
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+json.dump([seconds, peak, output.decode()], sys.stdout)
+"""
+
+
 def measured(command):
     """Wall time in seconds, peak resident memory in MiB, and the output of a program."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    text = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} failed")
-    return seconds, usage.ru_maxrss / 1024, text
+    launched = subprocess.run([sys.executable, "-S", "-E", "-c", LAUNCHER, *command],
+                              stdout=subprocess.PIPE, check=True)
+    return json.loads(launched.stdout)
 
 
 def load_all(paths, mmap):

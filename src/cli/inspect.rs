@@ -3,6 +3,7 @@
 use super::output::{self, Output, Result, Stop};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -116,9 +117,7 @@ struct ZooReport {
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let rules = Naming::of_rules(&arguments.rename)?;
-    let mut checkpoints = Vec::with_capacity(arguments.files.len());
-    let mut report = Report { files: Vec::new(), zoo: None };
-    for path in &arguments.files {
+    let look = |path: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(path)?;
         let mut file = file(&checkpoint, arguments.statistics)?;
         let mut naming = rules.clone();
@@ -127,9 +126,13 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             file.network = Some(network(&identified));
             naming = identified.naming;
         }
-        report.files.push(file);
-        checkpoints.push((checkpoint, naming));
-    }
+        Ok((file, (checkpoint, naming)))
+    };
+    // Side by side; the error of the first file comes first all the same.
+    let looked: Vec<_> = arguments.files.par_iter().map(look).collect();
+    let looked: zoo_tuning::Result<Vec<_>> = looked.into_iter().collect();
+    let (files, checkpoints): (Vec<_>, Vec<_>) = looked?.into_iter().unzip();
+    let mut report = Report { files, zoo: None };
     if checkpoints.len() > 1 {
         let except: Vec<&str> = arguments.except.iter().map(String::as_str).collect();
         report.zoo = Some(zoo(checkpoints, &except, arguments.architecture.is_some()));
@@ -203,7 +206,7 @@ fn network(Identified { architecture, naming, fit }: &Identified) -> NetworkRepo
     }
 }
 
-fn file(checkpoint: &Checkpoint, with_statistics: bool) -> Result<File> {
+fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<File> {
     let path = checkpoint.path();
     let bytes = std::fs::metadata(path).map_err(zoo_tuning::Error::io("read", path))?.len();
     let tensor = |view: &TensorView| {
@@ -215,8 +218,8 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> Result<File> {
             statistics: with_statistics.then(|| statistics(view)).transpose()?,
         })
     };
-    let mut tensors = checkpoint.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-    tensors.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    let mut tensors = checkpoint.iter().map(tensor).collect::<zoo_tuning::Result<Vec<_>>>()?;
+    tensors.sort_by(|a, b| natural(&a.name).cmp(natural(&b.name)));
     let foreign = checkpoint.foreign().iter().map(|foreign| ForeignReport {
         name: foreign.name.clone(),
         count: foreign.count,
@@ -234,7 +237,7 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> Result<File> {
     })
 }
 
-fn statistics(view: &TensorView) -> Result<Statistics> {
+fn statistics(view: &TensorView) -> zoo_tuning::Result<Statistics> {
     let values = view.to_vec::<f64>()?;
     let finite = values.iter().copied().filter(|value| value.is_finite());
     // Neumaier's sum, which loses nothing that matters.
@@ -355,7 +358,8 @@ enum Part<'a> {
     Text(&'a str),
 }
 
-fn natural(name: &str) -> Vec<Part<'_>> {
+/// The parts of a name, one by one: they are compared without being kept.
+fn natural(name: &str) -> impl Iterator<Item = Part<'_>> {
     name.as_bytes()
         .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
         .filter_map(|part| std::str::from_utf8(part).ok())
@@ -367,7 +371,6 @@ fn natural(name: &str) -> Vec<Part<'_>> {
                 Part::Text(part)
             }
         })
-        .collect()
 }
 
 #[cfg(test)]
@@ -378,7 +381,7 @@ mod tests {
     fn numbers_in_names_are_compared_as_numbers() {
         let mut names =
             ["layer10.1", "layer9.0", "layer9.00", "bn", "é2", "layer9.10", "2", "layer9.2", "10"];
-        names.sort_by(|a, b| natural(a).cmp(&natural(b)));
+        names.sort_by(|a, b| natural(a).cmp(natural(b)));
         assert_eq!(names[..2], ["2", "10"]);
         assert_eq!(names[2], "bn");
         assert_eq!(names[5..], ["layer9.2", "layer9.10", "layer10.1", "é2"]);

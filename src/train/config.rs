@@ -456,7 +456,7 @@ mod tests {
             layered("learning-rate = 0.1", "").unwrap_err(),
             "run.toml: learning-rate: there is no such key; did you mean learning_rate?"
         );
-        assert!(layered("xyzzy = 1", "").unwrap_err().contains("there are zoo, data"));
+        assert!(layered("xyzzy = 1", "").unwrap_err().contains("there are zoo, rename, data"));
     }
 
     #[test]

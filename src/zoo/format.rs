@@ -5,7 +5,7 @@ use std::fmt;
 /// The format of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// [safetensors](super::safetensors).
+    /// `safetensors`: a header in JSON, and the values behind it.
     Safetensors,
     /// An index of tensors in several files, such as `model.safetensors.index.json`.
     Index,

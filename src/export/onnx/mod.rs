@@ -2,7 +2,7 @@
 //! tensors again.
 //!
 //! The nodes are noted down as the network itself names its operations, one by one (see
-//! [`Operations`]): so what is written is what [`Network::forward`] computes.
+//! [`Operations`](crate::nn::Operations)): so what is written is what [`Network::forward`] computes.
 //!
 //! | here | node |
 //! |---|---|

@@ -202,7 +202,7 @@ impl Model {
     fn contents(self) -> Contents {
         let Self { tensors, mut metadata, producer, opsets, not_read, .. } = self;
         let not_read: Vec<_> =
-            not_read.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
+            not_read.into_iter().map(|(what, count)| format!("{what} ({count})")).collect();
         for (key, text) in [
             ("onnx.producer", producer.join(" ").trim().to_owned()),
             ("onnx.opset", opsets.join(", ")),
