@@ -1,55 +1,14 @@
 //! The program as its users have it: arguments in, text, files and exit codes out.
 #![cfg(feature = "cli")]
 
+mod program;
+
+use program::{SOURCES, bad, digits, file, good, json, program, source, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-const SOURCES: [&str; 4] = ["as_is", "rotated", "inverted", "edges"];
-
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
-}
-
-fn source(name: &str) -> PathBuf {
-    file(&format!("zoo/{name}.safetensors"))
-}
-
-fn digits() -> PathBuf {
-    file("digits/digits.csv.gz")
-}
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo-tuning"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs the program, which must end well; its standard output.
-fn good(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {}", text(&stderr));
-    text(&stdout)
-}
-
-/// Runs the program, which must end with this exit code and an error; its error output.
-fn bad(code: i32, command: &mut Command) -> String {
-    let Output { status, stderr, .. } = command.output().unwrap();
-    let stderr = text(&stderr);
-    assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
-    assert!(stderr.contains("error: ") && !stderr.contains("panicked"), "{command:?}: {stderr}");
-    stderr
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
 
 /// A short run of a zoo of two sources into `folder`, with `extra` arguments.
 fn training(folder: &Path, extra: &[&str]) -> Command {
@@ -103,9 +62,9 @@ fn quiet(command: &mut Command) -> &mut Command {
 
 #[test]
 fn help_and_version_are_there() {
-    for command in
-        ["train", "eval", "predict", "collapse", "convert", "inspect", "gradcheck", "bench"]
-    {
+    let commands =
+        ["train", "eval", "predict", "collapse", "convert", "inspect", "gradcheck", "bench"];
+    for command in commands {
         let help = good(program().args([command, "--help"]));
         assert!(help.contains("Examples:"), "{command}");
     }

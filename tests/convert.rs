@@ -1,56 +1,42 @@
 //! `convert`: from format to format and from name to name, as users run it.
 #![cfg(feature = "cli")]
 
+mod program;
+
+use program::{digits, source};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use tempfile::TempDir;
 use zoo_tuning::zoo::{Checkpoint, Format};
 
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
-}
-
-fn source(name: &str) -> PathBuf {
-    data(&format!("zoo/{name}.safetensors"))
-}
-
-fn program(arguments: &[&str], files: &[&Path]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo-tuning"));
-    command.stdin(Stdio::null()).args(arguments).args(files);
+fn command(arguments: &[&str], files: &[&Path]) -> Command {
+    let mut command = program::program();
+    command.args(arguments).args(files);
     command
 }
 
-/// Runs the program, which must end well; its standard output.
 fn good(arguments: &[&str], files: &[&Path]) -> String {
-    let output = program(arguments, files).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?} {files:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    program::good(&mut command(arguments, files))
 }
 
-/// Runs the program, which must end with an error; its error output.
 fn bad(arguments: &[&str], files: &[&Path]) -> String {
-    let output = program(arguments, files).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?} {files:?}: {stderr}");
-    assert!(stderr.contains("error: ") && !stderr.contains("panicked"), "{stderr}");
-    stderr
+    program::bad(1, &mut command(arguments, files))
 }
 
 /// Trains a zoo for a few steps into `folder`; its file.
 fn trained(folder: &Path, arguments: &[&str]) -> PathBuf {
     let out = folder.join("run");
-    let mut command = program(&["train", "--shots", "4", "--steps", "6", "--threads", "2"], &[]);
+    let mut command = command(&["train", "--shots", "4", "--steps", "6", "--threads", "2"], &[]);
     command.arg("--zoo").args(["as_is", "edges"].map(source));
-    command.arg("--data").arg(data("digits/digits.csv.gz")).args(arguments);
+    command.arg("--data").arg(digits()).args(arguments);
     let output = command.arg("--out").arg(&out).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     out.join("model.safetensors")
 }
 
 fn evaluation(file: &Path) -> serde_json::Value {
-    let digits = data("digits/digits.csv.gz");
+    let digits = digits();
     serde_json::from_str(&good(&["eval", "--json", "--data"], &[&digits, file])).unwrap()
 }
 

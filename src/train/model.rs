@@ -53,15 +53,20 @@ impl Model {
         rules: &Naming,
     ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
-        let blueprint = match architecture {
-            None if checkpoint.metadata().contains_key(FORM) => {
-                Blueprint::from_metadata(&origin, checkpoint.metadata())?
+        let said = architecture.is_none() && checkpoint.metadata().contains_key(FORM);
+        let said = said.then(|| Blueprint::from_metadata(&origin, checkpoint.metadata()));
+        let blueprint = match said.transpose()? {
+            Some(blueprint) if blueprint.form != Form::Plain => {
+                checkpoint = rules.renamed(checkpoint)?;
+                blueprint
             }
-            name => {
+            said => {
+                // Another program may have changed the names of what was written here, too.
+                let name = said.as_ref().map(|said| said.architecture.name).or(architecture);
                 let Identified { architecture, naming, .. } =
                     Identified::new(&checkpoint, name, rules)?;
                 checkpoint = naming.renamed(checkpoint)?;
-                Blueprint { architecture, form: Form::Plain, sources: 1 }
+                said.unwrap_or(Blueprint { architecture, form: Form::Plain, sources: 1 })
             }
         };
         let (state, metadata) = checkpoint::network_part(&checkpoint)?;

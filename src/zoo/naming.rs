@@ -223,8 +223,11 @@ fn most_common_prefix(
         let preferred = PREFERRED.iter().position(|ending| prefix.contains(ending));
         std::cmp::Reverse(preferred.unwrap_or(PREFERRED.len()))
     };
+    // The momentum of an optimizer has the same names, further down.
+    let depth = |prefix: &str| std::cmp::Reverse(prefix.matches('.').count());
+    let key = |prefix: &&&str| (votes[**prefix], rank(prefix), depth(prefix));
     // Of equal ones the last would be taken.
-    let best = prefixes.iter().rev().max_by_key(|prefix| (votes[**prefix], rank(prefix)))?;
+    let best = prefixes.iter().rev().max_by_key(key)?;
     Some(((*best).to_owned(), votes[*best]))
 }
 
@@ -385,6 +388,12 @@ mod tests {
     fn the_first_is_taken_where_nothing_else_decides() {
         let file = file_of(&["student.", "teacher."].map(behind).concat());
         assert_eq!(Naming::default().detect(&file, &network()).prefix(), "student.");
+    }
+
+    #[test]
+    fn an_optimizer_with_the_same_names_is_not_taken_for_the_network() {
+        let file = file_of(&["optimizer.momentum.", "model."].map(behind).concat());
+        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "model.");
     }
 
     #[test]

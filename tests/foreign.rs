@@ -1,0 +1,135 @@
+//! Other programs' checkpoints, as users of the program meet them.
+#![cfg(feature = "cli")]
+
+mod program;
+
+use program::{bad, digits, good, json, program, source};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(name)
+}
+
+/// A source of the zoo as another program would have it: in PyTorch's format, behind a prefix,
+/// and without a word on what it is.
+fn disguised(folder: &Path, name: &str, prefix: &str) -> PathBuf {
+    let (there, bare) = (folder.join(format!("{name}.onnx")), folder.join(format!("{name}.pth")));
+    // By ONNX and back under other names, which leaves the tensors alone.
+    good(program().arg("convert").arg(source(name)).arg(&there));
+    let rename = format!("^={prefix}");
+    good(program().args(["convert", "--rename", &rename]).arg(&there).arg(&bare));
+    let metadata = &json(&good(program().args(["inspect", "--json"]).arg(&bare)))["files"][0];
+    assert_eq!(metadata["format"], "PyTorch (zip)");
+    bare
+}
+
+#[test]
+fn what_a_file_would_run_is_shown_and_not_run() {
+    let folder = TempDir::new().unwrap();
+    let hostile = fixture("hostile.pt");
+    let shown = good(program().current_dir(folder.path()).arg("inspect").arg(&hostile));
+    assert!(shown.contains("nothing was run") && shown.contains("system("), "{shown}");
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing happened");
+    let report = json(&good(program().args(["inspect", "--json"]).arg(&hostile)));
+    let foreign = &report["files"][0]["foreign"][0];
+    assert!(foreign["name"].as_str().unwrap().ends_with(".system"), "{foreign}");
+    assert_eq!(foreign["count"], 1);
+}
+
+#[test]
+fn networks_behind_prefixes_are_compared_tuned_and_evaluated_without_a_flag() {
+    let folder = TempDir::new().unwrap();
+    let files = [
+        disguised(folder.path(), "as_is", "state_dict.module.encoder_q."),
+        disguised(folder.path(), "edges", "backbone.body."),
+    ];
+    let shown = good(program().args(["inspect", "--brief"]).args(&files));
+    assert!(shown.contains("these 2 files form a zoo: 45 tensors in common"), "{shown}");
+    let shown = good(program().args(["inspect", "--as", "resnet_small"]).args(&files));
+    assert!(shown.contains("fits resnet_small: 47 tensors found, names behind backbone.body."));
+    let report = program().args(["inspect", "--json", "--as", "resnet18"]).args(&files).output();
+    let report = json(&program::text(&report.unwrap().stdout));
+    assert_eq!(report["files"][0]["network"]["fits"], false);
+    assert!(report["files"][0]["network"]["missing"].as_array().unwrap().len() > 50);
+
+    let run = folder.path().join("run");
+    let mut train = program();
+    train.args(["train", "--shots", "2", "--steps", "2", "--zoo"]).args(&files);
+    good(train.arg("--data").arg(digits()).arg("--out").arg(&run));
+    assert!(run.join("model.safetensors").is_file());
+
+    let evaluated = |file: &Path| {
+        let mut command = program();
+        json(&good(command.args(["eval", "--json", "--data"]).arg(digits()).arg(file)))
+    };
+    let expected = evaluated(&source("as_is"));
+    for file in [files[0].clone(), folder.path().join("as_is.onnx")] {
+        assert_eq!(evaluated(&file)["loss"], expected["loss"], "{}", file.display());
+    }
+}
+
+#[test]
+fn rules_for_names_are_applied_and_checked() {
+    let folder = TempDir::new().unwrap();
+    let odd = folder.path().join("odd.safetensors");
+    good(program().args(["convert", "--rename", "conv=comb"]).arg(source("edges")).arg(&odd));
+    let says = bad(
+        1,
+        program()
+            .args(["eval", "--architecture", "resnet_small", "--data"])
+            .arg(digits())
+            .arg(&odd),
+    );
+    assert!(says.contains("missing: conv1.weight [16, 3, 3, 3] (there is comb1.weight)"), "{says}");
+    let back = ["inspect", "--as", "resnet_small", "--rename", "comb=conv"];
+    good(program().args(back).arg(&odd));
+    let out = folder.path().join("out.safetensors");
+    let says = bad(1, program().args(["convert", "--rename", "(=x"]).arg(&odd).arg(&out));
+    assert!(says.contains("no regular expression"), "{says}");
+    let says =
+        bad(1, program().args(["convert", "--rename", "conv=bn"]).arg(source("edges")).arg(&out));
+    assert!(says.contains("more than once") && !out.exists(), "{says}");
+}
+
+#[test]
+fn a_described_zoo_is_checked_and_tuned() {
+    let folder = TempDir::new().unwrap();
+    let files = ["as_is", "edges"].map(|name| format!("{name}.pth"));
+    disguised(folder.path(), "as_is", "module.");
+    disguised(folder.path(), "edges", "");
+    let mut describe = program();
+    let described = good(describe.current_dir(&folder).args(["zoo", "describe"]).args(&files));
+    let description = folder.path().join("zoo.toml");
+    let licensed = described.replace("name = ", "licence = \"MIT\"\nmean = [0.5]\nname = ");
+    fs::write(&description, &licensed).unwrap();
+
+    let checked = good(program().args(["zoo", "check"]).arg(&description));
+    assert!(checked.contains("these 2 sources form a zoo: 45 tensors in common"), "{checked}");
+    assert!(checked.contains("behind module.") && checked.contains("MIT"), "{checked}");
+    let run = folder.path().join("run");
+    let train = |form: &str| {
+        let mut train = program();
+        train.args(["train", "--shots", "2", "--steps", "2", "--form", form, "--zoo"]);
+        train.arg(&description).arg("--data").arg(digits()).arg("--out").arg(run.join(form));
+        train
+    };
+    good(&mut train("lite"));
+    assert!(bad(1, &mut train("single")).contains("tunes one source"));
+
+    // One bit of the last value.
+    let path = folder.path().join(&files[1]);
+    let mut bytes = fs::read(&path).unwrap();
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let output = program().args(["zoo", "check", "--json"]).arg(&description).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report = json(&program::text(&output.stdout));
+    assert_eq!(report["sources"][0]["problem"], serde_json::Value::Null);
+    assert!(report["sources"][1]["problem"].as_str().unwrap().contains("its SHA-256 is"));
+
+    fs::write(&description, licensed.replace("mean", "maen")).unwrap();
+    assert!(bad(1, program().args(["zoo", "check"]).arg(&description)).contains("maen"));
+}
