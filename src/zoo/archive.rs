@@ -167,7 +167,9 @@ fn member(
     };
     let own_name = header.file_path();
     if own_name.as_bytes() != raw.as_bytes() {
-        let own_name = String::from_utf8_lossy(own_name.as_bytes()).into_owned();
+        // Wherever the directory led to, these bytes may be anything.
+        let own_name = String::from_utf8_lossy(own_name.as_bytes());
+        let own_name = own_name.chars().take(100).flat_map(char::escape_debug).collect();
         return disagreement("name", name.to_owned(), own_name);
     }
     if header.compression_method() != method {
