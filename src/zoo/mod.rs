@@ -4,21 +4,18 @@
 //! | file | holds |
 //! |---|---|
 //! | `mapping` | a file in memory, and the types its bytes may be read as |
-//! | `dtype` | the types of number a file may hold |
-//! | `narrow` | floating-point numbers of 16 and 8 bits |
-//! | `bytes` | where bytes lie: in a file as they are, or deflated there |
-//! | `pickle` | the values and calls that a pickle is made of, running nothing |
+//! | `bytes` | where bytes lie: in a file as they are, deflated there, or made from it |
+//! | `dtype`, `narrow` | the types of number a file may hold; those of 16 and 8 bits |
 //! | `view` | one named tensor where it lies in the file |
-//! | `archive` | the members of a zip archive |
 //! | `format` | the formats, and how a file's first bytes tell them |
-//! | `pytorch` | the readers of PyTorch's files, of each age, and of pickled arrays |
-//! | `safetensors` | the reader of that format; each further format is one more file |
-//! | `numpy` | NumPy's files, whose headers are a `literal` of Python |
-//! | `onnx` | the tensors of ONNX models, and where in the file they lie |
-//! | `shards` | checkpoints in several files, and the index of them |
+//! | `archive`, `literal` | what several formats share: zip archives, literals of Python |
 //! | `checkpoint` | all tensors of one file, whatever its format |
 //! | `naming` | from a file's names of tensors to a network's |
 //! | `manifest` | a zoo described in a file, with feature `cli` |
+//!
+//! Each format has a page, with a picture of its bytes, what is read and what is refused:
+//! [`safetensors`], [`pytorch`] (three formats, one of them for whole modules too) and the
+//! [`pickle`] inside, [`numpy`], [`onnx`], and [`shards`] for checkpoints in several files.
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};
@@ -46,12 +43,12 @@ mod manifest;
 mod mapping;
 mod naming;
 mod narrow;
-mod numpy;
-mod onnx;
-mod pickle;
-pub(crate) mod pytorch;
-pub(crate) mod safetensors;
-mod shards;
+pub mod numpy;
+pub mod onnx;
+pub mod pickle;
+pub mod pytorch;
+pub mod safetensors;
+pub mod shards;
 mod view;
 
 pub use checkpoint::{Checkpoint, Foreign};

@@ -25,7 +25,7 @@
 //!
 //! Of the 68 instructions of the protocols 0 to 5, most are variants of these:
 //! the same in text (protocol 0), with longer or shorter lengths, or for several
-//! items at once. [`opcode`] lists all.
+//! items at once. `opcode.rs` lists all.
 //!
 //! # A state dict of one tensor
 //!
@@ -72,8 +72,8 @@
 //! `cos⏎system⏎(S'rm -rf ~'⏎tR.` is a valid pickle. A reader that imports and
 //! calls is as safe as the file is trusted.
 //!
-//! This machine has no functions to call. GLOBAL makes a [`Value::Global`], which
-//! is two texts; REDUCE, NEWOBJ, NEWOBJ_EX, OBJ and INST make a [`Call`], which
+//! This machine has no functions to call. GLOBAL makes a `Value::Global`, which
+//! is two texts; REDUCE, NEWOBJ, NEWOBJ_EX, OBJ and INST make a `Call`, which
 //! is the numbers of the function's and the arguments' values; BUILD and what is
 //! appended to a call's result are noted in it. Whoever reads the values knows a
 //! short list of functions and what their calls *mean* -- that the one above is a
@@ -82,7 +82,7 @@
 //!
 //! # What it costs
 //!
-//! Values are in one array and refer to each other by [`Id`]. An instruction adds
+//! Values are in one array and refer to each other by `Id`. An instruction adds
 //! at most three values and moves each of them once, so time and memory are
 //! proportional to the bytes read, whatever they say: a length is compared with
 //! what is left before it is believed, the memo is a map and not an array as long
@@ -103,9 +103,9 @@
 
 mod argument;
 mod machine;
-pub mod opcode;
+pub(super) mod opcode;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use value::{Call, Chunk, Id, Pickle, Value};
+pub(super) use value::{Call, Chunk, Id, Pickle, Value};

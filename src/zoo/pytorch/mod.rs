@@ -8,7 +8,7 @@
 //! and a batch of one row repeated has a stride of 0. `torch.save` writes a storage whole and
 //! once, however many tensors view it, and however little of it they view.
 //!
-//! How a pickle works, and why this one cannot do anything, is the page of `zoo::pickle`.
+//! How a pickle works, and why this one cannot do anything, is the page of [`pickle`](super::pickle).
 //!
 //! # Since PyTorch 1.6: a zip archive
 //!
