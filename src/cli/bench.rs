@@ -3,6 +3,7 @@
 use super::output::{Output, Result};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
+use rayon::prelude::*;
 use serde_json::json;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -282,18 +283,18 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
 /// Once, since a second look finds the files' pages in memory.
 fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let begun = Instant::now();
-    let (mut sources, mut architecture) = (Vec::new(), None);
-    for file in &arguments.sources {
+    let open = |file: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(file)?;
-        let name = architecture.as_ref().map(|known: &Architecture| known.name);
-        let identified = Identified::new(&checkpoint, name, &Naming::default())?;
-        sources.push(identified.naming.renamed(checkpoint)?);
-        architecture = Some(identified.architecture);
-    }
+        let identified = Identified::new(&checkpoint, None, &Naming::default())?;
+        Ok((identified.naming.renamed(checkpoint)?, identified.architecture))
+    };
+    let found: Vec<_> = arguments.sources.par_iter().map(open).collect();
+    let found: zoo_tuning::Result<Vec<_>> = found.into_iter().collect();
+    let (sources, architectures): (Vec<_>, Vec<_>) = found?.into_iter().unzip();
     let states = State::of_zoo(&Zoo::from_checkpoints(sources, &[HEAD])?)?;
     let opened = begun.elapsed().as_secs_f64();
     let peak_open = peak_mib();
-    let Some(architecture) = architecture else { return Ok(()) };
+    let Some(architecture) = architectures.into_iter().next() else { return Ok(()) };
     let form = arguments.kind.form(Aligned::default());
     let begun = Instant::now();
     let network = Resnet::<f32>::new(&architecture, Builder::from_sources(&states, form, 0)?)?;

@@ -116,14 +116,16 @@ impl Output {
         let right: Vec<bool> = (0..columns)
             .map(|c| c > 0 && rows.iter().skip(1).filter_map(|row| row.get(c)).all(number))
             .collect();
+        let mut text = String::new();
         for (index, row) in rows.iter().enumerate() {
-            let mut text = String::new();
+            text.clear();
             for (column, cell) in row.iter().enumerate() {
-                let space = " ".repeat(widths[column] - cell.chars().count());
-                let gap = if column == 0 { "" } else { "  " };
-                let (before, after) =
-                    if right[column] { (space, String::new()) } else { (String::new(), space) };
-                text += &format!("{gap}{before}{cell}{after}");
+                let space = widths[column] - cell.chars().count();
+                let (before, after) = if right[column] { (space, 0) } else { (0, space) };
+                let before = before + if column == 0 { 0 } else { 2 };
+                text.extend(std::iter::repeat_n(' ', before));
+                text += cell;
+                text.extend(std::iter::repeat_n(' ', after));
             }
             let text = text.trim_end();
             if index == 0 { self.line(self.bold(text))? } else { self.line(self.judged(text))? }

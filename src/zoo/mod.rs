@@ -61,6 +61,7 @@ pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// Sources that fit each other: the same names, the same shapes. Their types of
@@ -78,7 +79,7 @@ impl Zoo {
     /// # Errors
     /// If one cannot be read, or has a tensor that another has not, or has in
     /// another shape.
-    pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self> {
+    pub fn open(paths: &[impl AsRef<Path> + Sync]) -> Result<Self> {
         Self::open_except(paths, &[])
     }
 
@@ -88,8 +89,10 @@ impl Zoo {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_except(paths: &[impl AsRef<Path>], except: &[&str]) -> Result<Self> {
-        let sources = paths.iter().map(Checkpoint::open).collect::<Result<_>>()?;
+    pub fn open_except(paths: &[impl AsRef<Path> + Sync], except: &[&str]) -> Result<Self> {
+        // Side by side; of several errors, that of the first file is told all the same.
+        let sources: Vec<_> = paths.par_iter().map(Checkpoint::open).collect();
+        let sources = sources.into_iter().collect::<Result<_>>()?;
         Self::from_checkpoints(sources, except)
     }
 

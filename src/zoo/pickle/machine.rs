@@ -1,10 +1,10 @@
 //! The machine that follows a pickle's instructions and does nothing.
 
 use super::argument::{self, Argument, Whole, decimal, shown, unsigned};
+use super::memo::Memo;
 use super::opcode::Opcode;
 use super::value::{Call, Chunk, Id, Pickle, Value, Values};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -67,7 +67,7 @@ struct Machine<'a> {
     /// or dict that is being collected.
     marks: Vec<usize>,
     /// A map, for the file chooses the indices.
-    memo: HashMap<u64, Id>,
+    memo: Memo,
     /// Values of which one is enough, since nothing changes them.
     none: Id,
     truth: [Id; 2],
@@ -81,7 +81,7 @@ impl<'a> Machine<'a> {
         let none = push(Value::None);
         let truth = [push(Value::Bool(false)), push(Value::Bool(true))];
         let empty = push(Value::Tuple(Vec::new()));
-        let (stack, marks, memo) = (Vec::new(), Vec::new(), HashMap::new());
+        let (stack, marks, memo) = (Vec::new(), Vec::new(), Memo::default());
         Self { input, values, stack, marks, memo, none, truth, empty }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Machine<'a> {
             Opcode::Get => self.recall(argument::index(bytes)?)?,
             Opcode::BinPut | Opcode::LongBinPut => self.memorize(unsigned(bytes))?,
             Opcode::Put => self.memorize(argument::index(bytes)?)?,
-            Opcode::Memoize => self.memorize(self.memo.len() as u64)?,
+            Opcode::Memoize => self.memorize(self.memo.len())?,
 
             Opcode::EmptyTuple => self.stack.push(self.empty),
             Opcode::Tuple1 => self.push_tuple(1)?,
@@ -379,8 +379,8 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, index: u64) -> Result<(), String> {
-        let id = self.memo.get(&index).ok_or_else(|| format!("the memo has no entry {index}"))?;
-        self.stack.push(*id);
+        let id = self.memo.get(index).ok_or_else(|| format!("the memo has no entry {index}"))?;
+        self.stack.push(id);
         Ok(())
     }
 

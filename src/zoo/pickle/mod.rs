@@ -103,6 +103,7 @@
 
 mod argument;
 mod machine;
+mod memo;
 pub(super) mod opcode;
 #[cfg(test)]
 mod tests;
