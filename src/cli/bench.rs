@@ -283,9 +283,10 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
 /// Once, since a second look finds the files' pages in memory.
 fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let begun = Instant::now();
+    let name = format!("resnet{}", arguments.depth);
     let open = |file: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(file)?;
-        let identified = Identified::new(&checkpoint, None, &Naming::default())?;
+        let identified = Identified::new(&checkpoint, Some(&name), &Naming::default())?;
         Ok((identified.naming.renamed(checkpoint)?, identified.architecture))
     };
     let found: Vec<_> = arguments.sources.par_iter().map(open).collect();
