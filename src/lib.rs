@@ -11,17 +11,16 @@
 //!
 //! ```
 //! use zoo_tuning::collapse::collapse;
-//! use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+//! use zoo_tuning::nn::{Builder, Form, Mixing, Network, Pass, Resnet, open_zoo};
 //! use zoo_tuning::optim::{Groups, Optimizer, Rule};
-//! use zoo_tuning::{Result, ops, tensor::State, tensor::Tensor, zoo::Zoo};
+//! use zoo_tuning::{Result, ops, tensor::State, tensor::Tensor};
 //!
 //! # fn main() -> Result<()> {
 //! # let images = Tensor::<f32>::full(&[4, 1, 16, 16], 0.5);
 //! # let labels = [3, 1, 4, 1];
 //! let files = ["data/zoo/as_is.safetensors", "data/zoo/rotated.safetensors"];
-//! let zoo = Zoo::open_except(&files, &["fc."])?; // mapped, not read; heads may differ
+//! let (zoo, architecture) = open_zoo(&files, None)?; // any format; mapped, not read
 //! let sources = State::of_zoo(&zoo)?;
-//! let architecture = Architecture::named("resnet_small", 1, 10)?;
 //! let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
 //! let mut network = Resnet::<f32>::new(&architecture, builder)?;
 //! let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
@@ -40,6 +39,14 @@
 //! ```
 //!
 //! More, in the order of a tutorial, is in the folder `examples`.
+//!
+//! # Any checkpoint
+//!
+//! Sources are other people's files: of PyTorch of any age ([`zoo::pytorch`], and the
+//! [`zoo::pickle`] inside, of which nothing is ever run), [`zoo::safetensors`], [`zoo::numpy`],
+//! [`zoo::onnx`], in one file or in several ([`zoo::shards`]). Each page has a picture of the
+//! format's bytes. [`nn::open_zoo`] tells by its tensors which network a file holds, and behind
+//! which prefix; [`export`] writes files that the others read.
 //!
 //! # The method
 //!

@@ -3,7 +3,6 @@
 use super::output::{Output, Result};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
-use rayon::prelude::*;
 use serde_json::json;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -12,8 +11,8 @@ use zoo_tuning::dataset::Batch;
 use zoo_tuning::kernel::Window;
 use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
 use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Conv, Form, GateAverage, HEAD, Identified, Mixing, Network,
-    Parameters, Pass, Place, Resnet,
+    Aligned, Architecture, Builder, Conv, Form, GateAverage, Mixing, Network, Parameters, Pass,
+    Place, Resnet, open_zoo,
 };
 use zoo_tuning::ops;
 use zoo_tuning::ops::GateFunction;
@@ -21,7 +20,6 @@ use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::train::classification::train_step;
-use zoo_tuning::zoo::{Checkpoint, Naming, Zoo};
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
 ///
@@ -284,18 +282,10 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
 fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let begun = Instant::now();
     let name = format!("resnet{}", arguments.depth);
-    let open = |file: &PathBuf| -> zoo_tuning::Result<_> {
-        let checkpoint = Checkpoint::open(file)?;
-        let identified = Identified::new(&checkpoint, Some(&name), &Naming::default())?;
-        Ok((identified.naming.renamed(checkpoint)?, identified.architecture))
-    };
-    let found: Vec<_> = arguments.sources.par_iter().map(open).collect();
-    let found: zoo_tuning::Result<Vec<_>> = found.into_iter().collect();
-    let (sources, architectures): (Vec<_>, Vec<_>) = found?.into_iter().unzip();
-    let states = State::of_zoo(&Zoo::from_checkpoints(sources, &[HEAD])?)?;
+    let (zoo, architecture) = open_zoo(&arguments.sources, Some(&name))?;
+    let states = State::of_zoo(&zoo)?;
     let opened = begun.elapsed().as_secs_f64();
     let peak_open = peak_mib();
-    let Some(architecture) = architectures.into_iter().next() else { return Ok(()) };
     let form = arguments.kind.form(Aligned::default());
     let begun = Instant::now();
     let network = Resnet::<f32>::new(&architecture, Builder::from_sources(&states, form, 0)?)?;

@@ -1,8 +1,10 @@
 //! Which network a checkpoint holds, if the checkpoint does not say.
 
 use super::{Architecture, Builder, Resnet};
-use crate::zoo::{Checkpoint, Expected, Fit, Naming, TensorView};
+use crate::zoo::{Checkpoint, Expected, Fit, Naming, TensorView, Zoo};
 use crate::{Error, Result};
+use rayon::prelude::*;
+use std::path::Path;
 
 /// What names of a classifier's tensors begin with. A source may come without its own, or with
 /// another task's: it is not used.
@@ -84,6 +86,64 @@ impl Identified {
             Error::format(checkpoint.path(), problem)
         })
     }
+}
+
+/// Opens checkpoint files of any program and format as a zoo, each under the names of the network
+/// that it holds: the architecture `name`, or the one that its tensors tell. Heads may differ; the
+/// classes of the architecture are those of the first file.
+///
+/// ```no_run
+/// use zoo_tuning::{nn::open_zoo, tensor::State};
+/// # fn main() -> zoo_tuning::Result<()> {
+/// let (zoo, architecture) = open_zoo(&["resnet50.pth", "moco_v1_200ep_pretrain.pth.tar"], None)?;
+/// let sources = State::<f32>::of_zoo(&zoo)?; // for Builder::from_sources
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If a file cannot be read, holds no such network, or another than the first; see
+/// [`Zoo::open_except`] too.
+pub fn open_zoo(
+    paths: &[impl AsRef<Path> + Sync],
+    name: Option<&str>,
+) -> Result<(Zoo, Architecture)> {
+    let open = |path: &_| Ok((Checkpoint::open(path)?, Naming::default()));
+    let sources: Vec<Result<_>> = paths.par_iter().map(open).collect();
+    identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)
+}
+
+/// As [`open_zoo`], of checkpoints that are open already, each with rules for its names.
+///
+/// # Errors
+/// As [`open_zoo`].
+pub fn identified_zoo(
+    sources: Vec<(Checkpoint, Naming)>,
+    name: Option<&str>,
+) -> Result<(Zoo, Architecture)> {
+    let identify = |(source, rules): (Checkpoint, Naming)| {
+        let said = source.metadata().get("architecture").map(String::as_str);
+        let identified = Identified::new(&source, name.or(said), &rules)?;
+        Ok((identified.naming.renamed(source)?, identified.architecture))
+    };
+    // Side by side; of several errors, that of the first file is told all the same.
+    let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();
+    let identified = identified.into_iter().collect::<Result<Vec<_>>>()?;
+    let (sources, architectures): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
+    let first = architectures.first().map(|first| first.name);
+    if let Some(at) = architectures.iter().position(|one| Some(one.name) != first) {
+        let problem = format!(
+            "{} is a {}, but {} a {}",
+            sources[at].path().display(),
+            architectures[at].name,
+            sources[0].path().display(),
+            architectures[0].name
+        );
+        return Err(Error::config("zoo", problem));
+    }
+    let zoo = Zoo::from_checkpoints(sources, &[HEAD])?;
+    let architecture = architectures.into_iter().next();
+    Ok((zoo, architecture.unwrap_or_else(|| unreachable!("a zoo has a source"))))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::choice::{FormName, Start};
 use super::{Config, Data, Input};
-use crate::nn::{Architecture, Blueprint, Builder, Form, HEAD, Identified, Resnet};
+use crate::nn::{Architecture, Blueprint, Builder, Form, Resnet, identified_zoo};
 use crate::start;
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
@@ -44,47 +44,14 @@ impl Sources {
             let input = Input::usual(&architecture);
             return Ok(Self { states: vec![], architecture, input });
         }
-        let (mut known, mut sources): (Option<(Architecture, Input)>, _) = (None, Vec::new());
-        for (checkpoint, rules) in opened(&files, &config.rename)? {
-            let (source, architecture) = network(checkpoint, name, &rules)?;
-            let origin = source.path().display().to_string();
-            let input = Input::from_metadata(&origin, source.metadata(), &architecture)?;
-            let first_origin = || sources.first().map_or(&origin, |(origin, _)| origin);
-            match &known {
-                None => known = Some((architecture, input)),
-                Some((first, _)) if first.name != architecture.name => {
-                    let problem = format!(
-                        "{origin} is a {}, but {} a {}",
-                        architecture.name,
-                        first_origin(),
-                        first.name
-                    );
-                    return Err(Error::config("zoo", problem));
-                }
-                Some((_, first)) => {
-                    let chosen = config.mean.is_some() && config.deviation.is_some();
-                    let same = (&first.mean, &first.deviation) == (&input.mean, &input.deviation);
-                    if !chosen && !same {
-                        let problem = format!(
-                            "{origin} was trained with another normalisation than {}; choose one",
-                            first_origin()
-                        );
-                        return Err(Error::config("mean and deviation", problem));
-                    }
-                }
-            }
-            sources.push((origin, source));
-            if config.form == FormName::Scratch {
-                break;
-            }
-        }
+        let sources = opened(&files, &config.rename)?;
         if config.form == FormName::Single && sources.len() > 1 {
             let problem = format!("form single tunes one source, but {} are given", sources.len());
             return Err(Error::config("zoo", problem));
         }
-        let sources = sources.into_iter().map(|(_, source)| source).collect();
-        let states = State::of_zoo(&Zoo::from_checkpoints(sources, &[HEAD])?)?;
-        let (architecture, input) = known.unwrap_or_else(|| unreachable!("there is a file"));
+        let (zoo, architecture) = identified_zoo(sources, name)?;
+        let input = input(&zoo, &architecture, config)?;
+        let states = State::of_zoo(&zoo)?;
         let states = if config.form == FormName::Scratch { vec![] } else { states };
         let fits = states.is_empty() || config.channels.is_none_or(|c| c == architecture.channels);
         if !fits {
@@ -104,29 +71,46 @@ impl Sources {
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
 /// their names.
 fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Vec<(Checkpoint, Naming)>> {
-    if let [file] = files
-        && file.extension().is_some_and(|extension| extension == "toml")
-    {
-        let manifest = Manifest::read(file)?;
-        return manifest.sources.iter().map(Source::open).collect();
+    let sources: Vec<(Checkpoint, Naming)> = match files {
+        [file] if file.extension().is_some_and(|extension| extension == "toml") => {
+            Manifest::read(file)?.sources.iter().map(Source::open).collect::<Result<_>>()?
+        }
+        _ => {
+            let rules = Naming::of_rules(rename)?;
+            let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
+            files.iter().map(open).collect::<Result<_>>()?
+        }
+    };
+    for (source, _) in &sources {
+        if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
+            let problem = format!("is a {form} network; a source is a plain one (see collapse)");
+            return Err(Error::config(source.path().display().to_string(), problem));
+        }
     }
-    let rules = Naming::of_rules(rename)?;
-    files.iter().map(|file| Ok((Checkpoint::open(file)?, rules.clone()))).collect()
+    Ok(sources)
 }
 
-/// The source under the names of its network, and the network's sizes.
-fn network(
-    source: Checkpoint,
-    name: Option<&str>,
-    rules: &Naming,
-) -> Result<(Checkpoint, Architecture)> {
-    if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
-        let problem = format!("is a {form} network; a source is a plain one (see collapse)");
-        return Err(Error::config(source.path().display().to_string(), problem));
+/// What the sources expect their images to be: the same of all, unless the run says what.
+fn input(zoo: &Zoo, architecture: &Architecture, config: &Config) -> Result<Input> {
+    let of = |source: &Checkpoint| {
+        let origin = source.path().display().to_string();
+        Input::from_metadata(&origin, source.metadata(), architecture)
+    };
+    let first = of(&zoo.sources()[0])?;
+    let chosen = config.mean.is_some() && config.deviation.is_some();
+    for source in &zoo.sources()[1..] {
+        let input = of(source)?;
+        let same = (&first.mean, &first.deviation) == (&input.mean, &input.deviation);
+        if !chosen && !same {
+            let problem = format!(
+                "{} was trained with another normalisation than {}; choose one",
+                source.path().display(),
+                zoo.sources()[0].path().display()
+            );
+            return Err(Error::config("mean and deviation", problem));
+        }
     }
-    let name = name.or(source.metadata().get("architecture").map(String::as_str));
-    let Identified { architecture, naming, .. } = Identified::new(&source, name, rules)?;
-    Ok((naming.renamed(source)?, architecture))
+    Ok(first)
 }
 
 /// The network before its first step.
