@@ -9,18 +9,18 @@ use zoo_tuning::collapse::collapse;
 use zoo_tuning::dataset::Batch;
 use zoo_tuning::demo::{Part, Target, Test};
 use zoo_tuning::export::write_safetensors;
-use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Mixing, Network, Resnet};
+use zoo_tuning::nn::{Blueprint, Builder, Form, Mixing, Network, Resnet, open_zoo};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::State;
 use zoo_tuning::train::classification::{logits, train_step};
-use zoo_tuning::zoo::{Checkpoint, Zoo};
+use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};
 
 fn main() -> Result<()> {
     let files = ["as_is", "rotated", "inverted", "edges"];
-    let zoo = Zoo::open(&files.map(|name| format!("data/zoo/{name}.safetensors")))?;
+    let files = files.map(|name| format!("data/zoo/{name}.safetensors"));
+    let (zoo, architecture) = open_zoo(&files, None)?;
     let sources: Vec<State<f32>> = State::of_zoo(&zoo)?;
-    let architecture = Architecture::of("resnet_small", &sources[0])?;
 
     // In lite, a batch is gated as a whole, and a moving average of the gate is kept.
     let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;

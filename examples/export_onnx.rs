@@ -9,7 +9,9 @@
 
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
-use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Network, Parameters, Pass, Resnet};
+use zoo_tuning::nn::{
+    Architecture, Blueprint, Builder, Form, Network, Parameters, Pass, Resnet, open_network,
+};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};
@@ -20,13 +22,9 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
 
     // A network of the repository, with all that its file says of it.
-    let source = Checkpoint::open("data/zoo/as_is.safetensors")?;
-    let state = State::mapped(&source)?;
-    let architecture = Architecture::of("resnet_small", &state)?;
-    let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
-    let mut metadata = source.metadata().clone();
-    metadata.extend(blueprint.to_metadata());
-    export(&folder, &blueprint.build(&state)?, 16, &metadata)?;
+    let source = "data/zoo/as_is.safetensors";
+    let metadata = Checkpoint::open(source)?.metadata().clone();
+    export(&folder, &open_network(source, None)?, 16, &metadata)?;
 
     // Larger ones.
     for name in arguments {

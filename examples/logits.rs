@@ -7,9 +7,9 @@
 //! The second file holds `images` `[N, C, H, W]` and `logits` `[N, classes]`; printed is the
 //! largest difference over the largest logit. The network is told by its tensors' names.
 
-use zoo_tuning::nn::{Blueprint, Form, Identified, Network, Pass};
+use zoo_tuning::nn::{Network, Pass, open_network};
 use zoo_tuning::tensor::State;
-use zoo_tuning::zoo::{Checkpoint, Naming};
+use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};
 
 fn main() -> Result<()> {
@@ -20,12 +20,7 @@ fn main() -> Result<()> {
             "give a checkpoint, and a file of images and logits",
         ));
     };
-    let checkpoint = Checkpoint::open(network)?;
-    let Identified { architecture, naming, .. } =
-        Identified::new(&checkpoint, None, &Naming::default())?;
-    let state = State::<f32>::mapped(&naming.renamed(checkpoint)?)?;
-    let network = Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)?;
-
+    let network = open_network::<f32>(network, None)?;
     let expected = State::mapped(&Checkpoint::open(expected)?)?;
     let mut pass = Pass::evaluate(network.parameters());
     let images = pass.input(expected.get("images")?.clone());

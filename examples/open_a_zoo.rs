@@ -6,10 +6,9 @@
 
 use zoo_tuning::Result;
 use zoo_tuning::demo::{Part, SIDE, Target};
-use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet, open_zoo};
 use zoo_tuning::start;
 use zoo_tuning::tensor::{State, Tensor};
-use zoo_tuning::zoo::Zoo;
 
 const FILES: [&str; 4] = [
     "data/zoo/as_is.safetensors",
@@ -19,9 +18,10 @@ const FILES: [&str; 4] = [
 ];
 
 fn main() -> Result<()> {
-    // The files are mapped and checked against each other; no value is read yet. Heads may
-    // differ, since they belong to the tasks that the sources were trained on.
-    let zoo = Zoo::open_except(&FILES, &["fc."])?;
+    // The files, of any format, are mapped and checked against each other; no value is read yet.
+    // Which network they hold, their tensors tell. Heads may differ, since they belong to the
+    // tasks that the sources were trained on.
+    let (zoo, architecture) = open_zoo(&FILES, None)?;
     for source in zoo.sources() {
         let bytes: usize = source.iter().map(|view| view.byte_len()).sum();
         let trained_on = source.metadata().get("trained_on").map_or("", String::as_str);
@@ -35,7 +35,6 @@ fn main() -> Result<()> {
     let target = Target::read("data/digits/digits.csv.gz")?;
     let train = target.split(Part::Demo, 20, 1)?.train;
     let (images, labels) = train.batch(&(0..200).collect::<Vec<_>>())?;
-    let architecture = Architecture::of("resnet_small", &sources[0])?;
     let architecture = Architecture { classes: target.classes().len(), ..architecture };
 
     // The gate prior: how well does each source, frozen, separate the target's classes?

@@ -57,7 +57,7 @@ fn source() -> Result<Checkpoint> {
 #[test]
 fn a_plain_network_computes_on_the_values_in_the_file() -> Result<()> {
     let state = State::<f32>::mapped(&source()?)?;
-    let architecture = Architecture::of("resnet_small", &state)?;
+    let architecture = Architecture::named("resnet_small", 1, 10)?;
     let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
     let network = blueprint.build(&state)?;
     let mut pass = Pass::evaluate(network.parameters());
@@ -77,7 +77,7 @@ fn training_writes_to_copies_and_never_to_the_file() -> Result<()> {
     let file = source()?;
     let before = std::fs::read(file.path()).unwrap();
     let state = [State::<f32>::mapped(&file)?];
-    let architecture = Architecture::of("resnet_small", &state[0])?;
+    let architecture = Architecture::named("resnet_small", 1, 10)?;
     let builder = Builder::from_sources(&state, Form::Plain, 1)?;
     let mut network = Resnet::new(&architecture, builder)?;
     for id in network.parameters().ids() {

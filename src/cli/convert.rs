@@ -1,23 +1,23 @@
 //! `convert`: a checkpoint in another format, or under other names.
 
+use super::data::NetworkNames;
 use super::output::{self, Output, Result};
-use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use zoo_tuning::Error;
 use zoo_tuning::export::{self, converted, format_of_ending, write_onnx};
-use zoo_tuning::nn::{Architecture, Identified, Network};
+use zoo_tuning::nn::{Identified, Network};
 use zoo_tuning::train::Model;
-use zoo_tuning::zoo::{Checkpoint, Format, Naming};
+use zoo_tuning::zoo::{Checkpoint, Format};
 
 /// Convert a checkpoint into another format.
 ///
 /// IN may have any format that inspect shows. OUT's ending says the new one: .safetensors; .pth,
 /// .pt or .bin for what torch.load(OUT, weights_only=True) reads; .onnx for a plain network with
 /// its graph. Tensors keep their names, their types and every bit (in ONNX, as F32); the texts beside
-/// them are carried along, in a PyTorch file as the attribute zoo_tuning of the state dict.
+/// them are carried along, in a PyTorch file as the attribute zoo_tuning of the state dict. With
+/// --as, a network is taken out of IN, under torchvision's names.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -37,15 +37,10 @@ pub struct Arguments {
     /// The file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Take this network out of IN, under torchvision's names; for ONNX it is told by the tensors,
-    /// if not named
-    #[arg(long = "as", value_name = "ARCHITECTURE", value_parser = PossibleValuesParser::new(Architecture::NAMES))]
-    architecture: Option<String>,
-    /// Change names first: what matches the regular expression FROM becomes TO
-    #[arg(long, value_name = "FROM=TO")]
-    rename: Vec<String>,
+    #[command(flatten)]
+    network: NetworkNames,
     /// Give the tensors of a zoo these names [default: as they are]
-    #[arg(long, value_name = "WHOSE", conflicts_with_all = ["architecture", "rename"])]
+    #[arg(long, value_name = "WHOSE", conflicts_with = "architecture")]
     names: Option<Names>,
     /// Replace OUT if it exists
     #[arg(long)]
@@ -71,7 +66,7 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { input, output: path, architecture, rename, names, force } = arguments;
+    let Arguments { input, output: path, network, names, force } = arguments;
     let format = format_of_ending(&path)?;
     if !force && path.symlink_metadata().is_ok() {
         let problem = format!("{} exists; --force replaces it", path.display());
@@ -80,14 +75,14 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let checkpoint = Checkpoint::open(&input)?;
     let format_before = checkpoint.format().name();
     // OUT may be IN.
-    let bytes_before = sizes(&checkpoint)?;
-    let rules = Naming::of_rules(&rename)?;
+    let bytes_before = checkpoint.file_bytes()?;
+    let rules = network.rules()?;
     let tensors = if format == Format::Onnx {
-        let model = Model::of(checkpoint, architecture.as_deref(), &rules)?;
+        let model = Model::of(checkpoint, network.architecture.as_deref(), &rules)?;
         write_onnx(&path, &model.network, &model.metadata())?;
         model.network.parameters().len()
     } else {
-        let naming = match &architecture {
+        let naming = match &network.architecture {
             Some(name) => Identified::new(&checkpoint, Some(name), &rules)?.naming,
             None => rules,
         };
@@ -120,12 +115,6 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         report.format_before,
         output::bytes(report.bytes_before)
     ))
-}
-
-/// Bytes of all files in which the tensors lie, and of the one that names them.
-fn sizes(checkpoint: &Checkpoint) -> Result<u64> {
-    let files = checkpoint.iter().map(|view| view.path()).chain([checkpoint.path()]);
-    files.collect::<BTreeSet<_>>().into_iter().map(size).sum()
 }
 
 fn size(path: &Path) -> Result<u64> {

@@ -1,15 +1,45 @@
 //! Arguments that say what to look at.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
+use zoo_tuning::nn::Architecture;
+use zoo_tuning::train::Model;
+use zoo_tuning::zoo::{Checkpoint, Naming};
+
+/// Which network a file holds, and how its tensors are named there.
+#[derive(Args)]
+pub struct NetworkNames {
+    /// The network [default: as the file says, or as its tensors tell]
+    #[arg(long = "as", visible_alias = "architecture", value_name = "ARCHITECTURE",
+        value_parser = PossibleValuesParser::new(Architecture::NAMES))]
+    pub architecture: Option<String>,
+    /// Change the names of tensors first: what matches the regular expression FROM becomes TO.
+    /// Prefixes such as module. or backbone.body. are found without it
+    #[arg(long, value_name = "FROM=TO")]
+    pub rename: Vec<String>,
+}
+
+impl NetworkNames {
+    /// The rules for names.
+    pub fn rules(&self) -> zoo_tuning::Result<Naming> {
+        Naming::of_rules(&self.rename)
+    }
+}
 
 /// A network in a file.
 #[derive(Args)]
 pub struct ModelFile {
     /// The network's file: model.safetensors of a run, or another program's
     #[arg(value_name = "MODEL")]
-    pub model: PathBuf,
-    /// What the network is, if its file does not say: resnet18, resnet34, resnet50, resnet_small
-    #[arg(long, value_name = "NAME")]
-    pub architecture: Option<String>,
+    model: PathBuf,
+    #[command(flatten)]
+    names: NetworkNames,
+}
+
+impl ModelFile {
+    pub fn open(&self) -> zoo_tuning::Result<Model> {
+        let rules = self.names.rules()?;
+        Model::of(Checkpoint::open(&self.model)?, self.names.architecture.as_deref(), &rules)
+    }
 }

@@ -4,7 +4,7 @@ use super::data::ModelFile;
 use super::output::{Output, Result, printable};
 use clap::Args;
 use std::path::PathBuf;
-use zoo_tuning::train::{Data, Model, Purpose, evaluate};
+use zoo_tuning::train::{Data, Purpose, evaluate};
 
 /// Measure a network's accuracy and loss on labelled images.
 #[derive(Args)]
@@ -15,7 +15,7 @@ Data is a folder with a folder of PNG or JPEG images for each class; the digits 
 
 Examples:
   zoo-tuning eval data/zoo/as_is.safetensors --data data/digits/digits.csv.gz
-  zoo-tuning eval resnet50.safetensors --architecture resnet50 --data photos/ --json")]
+  zoo-tuning eval resnet50.safetensors --as resnet50 --data photos/ --json")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFile,
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let Arguments { model: file, data, batch } = arguments;
-    let model = Model::open(&file.model, file.architecture.as_deref())?;
+    let model = file.open()?;
     let data = Data::open(&data, Purpose::Testing, &model.input)?;
     let numbers = model.class_numbers(data.classes())?;
     let names = if model.classes.is_empty() { data.classes() } else { &model.classes };

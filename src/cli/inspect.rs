@@ -1,22 +1,23 @@
 //! `inspect`: what is in checkpoint files.
 
+use super::data::NetworkNames;
 use super::output::{self, Output, Result, Stop};
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use zoo_tuning::nn::{Architecture, HEAD, Identified};
-use zoo_tuning::zoo::{Checkpoint, Naming, TensorView, Zoo};
+use zoo_tuning::nn::{HEAD, Identified};
+use zoo_tuning::zoo::{Checkpoint, Format, Naming, TensorView, Zoo};
 
-/// Show what is in checkpoint files, whether they hold a network, and whether they form a zoo.
+/// Show what is in checkpoint files, which network they hold, and whether they form a zoo.
 ///
 /// The formats: safetensors, PyTorch (.pth, old and new), pickles of NumPy arrays, .npy, .npz, ONNX,
 /// and indices of several files. Values are not read, so that files of any size are shown at once;
 /// and nothing that a file says is ever run, so that an untrusted .pth can be looked at safely: what
 /// it would have Python import and call is listed.
 ///
+/// With --as, a file is compared with a network: what is missing, unexpected, or has another shape.
 /// Files form a zoo if they have the same tensors in the same shapes; only the head may differ.
 #[derive(Args)]
 #[command(after_help = "\
@@ -30,12 +31,8 @@ pub struct Arguments {
     /// Checkpoint files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Compare with this network: what is missing, unexpected, or has another shape
-    #[arg(long = "as", value_name = "ARCHITECTURE", value_parser = PossibleValuesParser::new(Architecture::NAMES))]
-    architecture: Option<String>,
-    /// Change names first: what matches the regular expression FROM becomes TO
-    #[arg(long, value_name = "FROM=TO")]
-    rename: Vec<String>,
+    #[command(flatten)]
+    network: NetworkNames,
     /// Names of tensors that may differ between the files begin with this
     #[arg(long, value_name = "PREFIX", default_values_t = [HEAD.to_owned()])]
     except: Vec<String>,
@@ -56,7 +53,8 @@ struct Report {
 #[derive(Serialize)]
 struct File {
     file: String,
-    format: &'static str,
+    #[serde(serialize_with = "id")]
+    format: Format,
     bytes: u64,
     parameters: u64,
     metadata: BTreeMap<String, String>,
@@ -64,6 +62,14 @@ struct File {
     foreign: Vec<ForeignReport>,
     network: Option<NetworkReport>,
     tensors: Vec<Tensor>,
+}
+
+/// The word for a format.
+fn id<S: serde::Serializer>(
+    format: &Format,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(format.id())
 }
 
 #[derive(Serialize)]
@@ -116,15 +122,21 @@ struct ZooReport {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let rules = Naming::of_rules(&arguments.rename)?;
+    let rules = arguments.network.rules()?;
+    let named = arguments.network.architecture.as_deref();
     let look = |path: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(path)?;
         let mut file = file(&checkpoint, arguments.statistics)?;
         let mut naming = rules.clone();
-        if let Some(name) = &arguments.architecture {
-            let identified = Identified::compared(&checkpoint, name, &rules)?;
+        let identified = match named {
+            Some(name) => Some(Identified::compared(&checkpoint, name, &rules)?),
+            None => Identified::new(&checkpoint, None, &rules).ok(),
+        };
+        if let Some(identified) = identified {
             file.network = Some(network(&identified));
-            naming = identified.naming;
+            if named.is_some() {
+                naming = identified.naming;
+            }
         }
         Ok((file, (checkpoint, naming)))
     };
@@ -135,7 +147,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let mut report = Report { files, zoo: None };
     if checkpoints.len() > 1 {
         let except: Vec<&str> = arguments.except.iter().map(String::as_str).collect();
-        report.zoo = Some(zoo(checkpoints, &except, arguments.architecture.is_some()));
+        report.zoo = Some(zoo(checkpoints, &except, named.is_some()));
     }
     let fits = |file: &File| file.network.as_ref().is_none_or(|network| network.fits);
     let all_fit = report.files.iter().all(fits);
@@ -143,7 +155,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         output.object(&report)?;
     } else {
         for file in &report.files {
-            show(file, arguments.brief, output)?;
+            show(file, arguments.brief, named.is_some(), output)?;
         }
         match report.zoo {
             Some(ZooReport { problem: Some(problem), .. }) => {
@@ -187,28 +199,20 @@ fn zoo(checkpoints: Vec<(Checkpoint, Naming)>, except: &[&str], named: bool) -> 
 }
 
 fn network(Identified { architecture, naming, fit }: &Identified) -> NetworkReport {
-    let missing = fit.missing.iter().map(|((name, shape), near)| match near {
-        Some(near) => format!("{name} {shape:?} (there is {near})"),
-        None => format!("{name} {shape:?}"),
-    });
-    let misshapen = fit.misshapen.iter();
-    let misshapen = misshapen
-        .map(|(name, expected, found)| format!("{name} {found:?} instead of {expected:?}"));
     NetworkReport {
         architecture: architecture.name,
         fits: fit.is_complete(&[HEAD]),
         prefix: naming.prefix().to_owned(),
         names: naming.to_string(),
         found: fit.found,
-        missing: missing.collect(),
-        misshapen: misshapen.collect(),
+        missing: fit.missing.iter().map(ToString::to_string).collect(),
+        misshapen: fit.misshapen.iter().map(ToString::to_string).collect(),
         unexpected: fit.unexpected.clone(),
     }
 }
 
 fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<File> {
     let path = checkpoint.path();
-    let bytes = std::fs::metadata(path).map_err(zoo_tuning::Error::io("read", path))?.len();
     let tensor = |view: &TensorView| {
         Ok(Tensor {
             name: view.name().to_owned(),
@@ -227,8 +231,8 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
     });
     Ok(File {
         file: path.display().to_string(),
-        format: checkpoint.format().name(),
-        bytes,
+        format: checkpoint.format(),
+        bytes: checkpoint.file_bytes()?,
         parameters: checkpoint.iter().map(|view| view.len() as u64).sum(),
         metadata: checkpoint.metadata().clone(),
         foreign: foreign.collect(),
@@ -268,11 +272,12 @@ fn shortened(text: &str) -> String {
     shown
 }
 
-fn show(file: &File, brief: bool, output: &mut Output) -> Result {
+fn show(file: &File, brief: bool, compared: bool, output: &mut Output) -> Result {
     let size = format!(
-        "{}, {} tensors, {} numbers, {}",
+        "{}, {} {}, {} numbers, {}",
         file.format,
         file.tensors.len(),
+        if file.tensors.len() == 1 { "tensor" } else { "tensors" },
         output::count(file.parameters),
         output::bytes(file.bytes)
     );
@@ -281,8 +286,12 @@ fn show(file: &File, brief: bool, output: &mut Output) -> Result {
         output.line(format!("  {} = {}", shortened(key), shortened(text)))?;
     }
     show_foreign(&file.foreign, output)?;
-    if let Some(network) = &file.network {
-        show_network(network, output)?;
+    match &file.network {
+        Some(network) if compared => show_network(network, output)?,
+        Some(NetworkReport { architecture, names, .. }) => {
+            output.line(format!("  holds a {architecture}, names {names}"))?;
+        }
+        None => {}
     }
     if !brief {
         let mut rows = vec![["  tensor", "type", "shape", "bytes"].map(str::to_owned).to_vec()];
@@ -318,7 +327,7 @@ fn show_foreign(foreign: &[ForeignReport], output: &mut Output) -> Result {
             output.line(format!("    {}", shortened(name)))?;
         }
         for call in calls {
-            output.line(format!("    {}({})", shortened(name), shortened(call)))?;
+            output.line(format!("    {}", shortened(call)))?;
         }
         if *count > calls.len() && !calls.is_empty() {
             output.line(format!("    and {} more calls of it", count - calls.len()))?;

@@ -5,14 +5,14 @@ use super::output::{Output, Result, Stop, failure, printable};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::train::{Model, Prediction};
+use zoo_tuning::train::Prediction;
 
 /// Tell the most probable classes of images.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   zoo-tuning predict run/model.safetensors photo.jpg
-  zoo-tuning predict resnet50.safetensors --architecture resnet50 --top 5 photos/*.png --json
+  zoo-tuning predict resnet50.safetensors --as resnet50 --top 5 photos/*.png --json
 
 An image that cannot be read is an error, and the exit code is 1 at the end; the others are
 predicted nevertheless.")]
@@ -38,8 +38,8 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: ModelFile { model, architecture }, images, top } = arguments;
-    let model = Model::open(&model, architecture.as_deref())?;
+    let Arguments { model: file, images, top } = arguments;
+    let model = file.open()?;
     let mut failed = false;
     for path in images {
         let image = path.display().to_string();

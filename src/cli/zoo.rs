@@ -1,13 +1,13 @@
 //! `zoo`: descriptions of zoos, made and checked.
 
+use super::data::NetworkNames;
 use super::output::{self, Output, Result, Stop};
 use super::progress;
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::nn::{Architecture, HEAD, Identified};
-use zoo_tuning::zoo::{Checkpoint, Manifest, Naming, Source, Zoo, sha256};
+use zoo_tuning::nn::{HEAD, Identified};
+use zoo_tuning::zoo::{Checkpoint, Manifest, Source, Zoo, sha256};
 use zoo_tuning::{Error, tensor};
 
 /// Describe a zoo in a file, zoo.toml, and check the files against it.
@@ -51,12 +51,8 @@ struct Describe {
     /// Checkpoint files of one architecture
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Their architecture [default: as their tensors tell]
-    #[arg(long = "as", value_name = "ARCHITECTURE", value_parser = PossibleValuesParser::new(Architecture::NAMES))]
-    architecture: Option<String>,
-    /// Change names first: what matches the regular expression FROM becomes TO
-    #[arg(long, value_name = "FROM=TO")]
-    rename: Vec<String>,
+    #[command(flatten)]
+    network: NetworkNames,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
@@ -134,7 +130,7 @@ fn check_source(
     row: &mut SourceReport,
 ) -> zoo_tuning::Result<Checkpoint> {
     let (checkpoint, rules) = source.open()?;
-    row.format = Some(checkpoint.format().name());
+    row.format = Some(checkpoint.format().id());
     source.check_hash()?;
     let identified = Identified::new(&checkpoint, architecture, &rules)?;
     row.architecture = Some(identified.architecture.name);
@@ -179,8 +175,9 @@ fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
 }
 
 fn describe(arguments: &Describe, output: &mut Output) -> Result {
-    let rules = Naming::of_rules(&arguments.rename)?;
-    let mut manifest = Manifest { architecture: arguments.architecture.clone(), sources: vec![] };
+    let NetworkNames { architecture, rename } = &arguments.network;
+    let rules = arguments.network.rules()?;
+    let mut manifest = Manifest { architecture: architecture.clone(), sources: vec![] };
     for file in &arguments.files {
         let checkpoint = Checkpoint::open(file)?;
         let name = manifest.architecture.as_deref();
@@ -190,10 +187,10 @@ fn describe(arguments: &Describe, output: &mut Output) -> Result {
         manifest.sources.push(Source {
             file: file.clone(),
             name: Some(stem(file)),
-            format: Some(checkpoint.format().name().to_owned()),
+            format: Some(checkpoint.format().id().to_owned()),
             sha256: Some(sha256(file)?),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
-            rename: arguments.rename.clone(),
+            rename: rename.clone(),
             ..Source::default()
         });
     }

@@ -1,10 +1,8 @@
 //! The counts that PyTorch keeps beside the running statistics of a batch norm.
 
 use super::Data;
+use crate::zoo::BATCH_COUNT;
 use std::collections::HashSet;
-
-/// What the names of the counts end with.
-pub(super) const COUNT: &str = "num_batches_tracked";
 
 /// The same tensors, and a count of 0 behind each `running_var` beside which there is none.
 ///
@@ -12,15 +10,17 @@ pub(super) const COUNT: &str = "num_batches_tracked";
 /// running statistics do not depend on them. Yet `load_state_dict(strict=True)` may miss them.
 /// Only for tensors that are known to be a network of ours: the frozen batch norms of other
 /// networks have running statistics and no count, and a count would be one tensor too many.
-pub fn with_batch_counts(tensors: Vec<(String, Data<'_>)>) -> Vec<(String, Data<'_>)> {
-    let counted: HashSet<String> =
-        tensors.iter().filter_map(|(name, _)| Some(name.strip_suffix(COUNT)?.to_owned())).collect();
+pub(crate) fn with_batch_counts(tensors: Vec<(String, Data<'_>)>) -> Vec<(String, Data<'_>)> {
+    let counted: HashSet<String> = tensors
+        .iter()
+        .filter_map(|(name, _)| Some(name.strip_suffix(BATCH_COUNT)?.to_owned()))
+        .collect();
     let mut result = Vec::with_capacity(tensors.len());
     for (name, data) in tensors {
         let norm = name.strip_suffix("running_var").map(str::to_owned);
         result.push((name, data));
         if let Some(norm) = norm.filter(|norm| !counted.contains(norm)) {
-            result.push((norm + COUNT, Data::no_batches()));
+            result.push((norm + BATCH_COUNT, Data::no_batches()));
         }
     }
     result

@@ -21,7 +21,7 @@ mod safetensors;
 
 pub use atomic::write_atomically;
 pub use authors::{Renamed, from_authors, to_authors};
-pub use batch_counts::with_batch_counts;
+pub(crate) use batch_counts::with_batch_counts;
 pub use convert::{Names, converted, format_of_ending};
 pub use data::Data;
 #[cfg(test)]

@@ -58,6 +58,13 @@ impl Blueprint {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
+    /// Whether metadata are what [`Blueprint::to_metadata`] wrote. Other programs' files may have
+    /// one of its keys, but hardly all of them.
+    pub fn is_in(metadata: &BTreeMap<String, String>) -> bool {
+        let keys = ["architecture", "channels", "classes", "form"];
+        keys.into_iter().all(|key| metadata.contains_key(key))
+    }
+
     /// Reads what [`Blueprint::to_metadata`] wrote; `origin` is for messages.
     ///
     /// # Errors

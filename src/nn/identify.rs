@@ -1,7 +1,8 @@
 //! Which network a checkpoint holds, if the checkpoint does not say.
 
-use super::{Architecture, Builder, Resnet};
-use crate::zoo::{Checkpoint, Expected, Fit, Naming, TensorView, Zoo};
+use super::{Architecture, Blueprint, Form, Resnet};
+use crate::tensor::{Element, State};
+use crate::zoo::{Checkpoint, Fit, Naming, TensorView, Zoo};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
@@ -20,18 +21,6 @@ pub struct Identified {
     pub naming: Naming,
     /// What fits and what does not.
     pub fit: Fit,
-}
-
-impl Architecture {
-    /// The tensors of a plain network, with their shapes.
-    ///
-    /// # Errors
-    /// If a size is out of range.
-    pub fn tensors(&self) -> Result<Vec<Expected>> {
-        let mut tensors = Vec::new();
-        Resnet::<f32>::new(self, Builder::outlined(&mut tensors))?;
-        Ok(tensors)
-    }
 }
 
 impl Identified {
@@ -78,14 +67,34 @@ impl Identified {
         let complete = all.into_iter().filter(|one| one.fit.is_complete(&[HEAD]));
         complete.max_by_key(|one| one.fit.found).ok_or_else(|| {
             let problem = format!(
-                "holds none of the networks {}; inspect --as {} shows what is missing, and \
-                 --rename FROM=TO can change names",
+                "holds none of the networks {}; compare it with {} to see what is missing \
+                 (inspect --as), and change its names by rules (--rename FROM=TO)",
                 Architecture::NAMES.join(", "),
                 nearest.unwrap_or(Architecture::NAMES[0])
             );
             Error::format(checkpoint.path(), problem)
         })
     }
+}
+
+/// The plain network in a checkpoint file of any program and format: the architecture `name`, or
+/// the one that its tensors tell. Its values stay in the file where their type permits.
+///
+/// ```no_run
+/// # fn main() -> zoo_tuning::Result<()> {
+/// let network = zoo_tuning::nn::open_network::<f32>("resnet50-19c8e357.pth", None)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If the file cannot be read, or holds no such network, or more than that.
+pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> Result<Resnet<T>> {
+    let checkpoint = Checkpoint::open(path)?;
+    let identified = Identified::new(&checkpoint, name, &Naming::default())?;
+    let Identified { architecture, naming, .. } = identified;
+    let state = State::mapped(&naming.renamed(checkpoint)?)?;
+    Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)
 }
 
 /// Opens checkpoint files of any program and format as a zoo, each under the names of the network
@@ -122,7 +131,8 @@ pub fn identified_zoo(
     name: Option<&str>,
 ) -> Result<(Zoo, Architecture)> {
     let identify = |(source, rules): (Checkpoint, Naming)| {
-        let said = source.metadata().get("architecture").map(String::as_str);
+        let said = source.metadata().get("architecture");
+        let said = said.filter(|_| Blueprint::is_in(source.metadata())).map(String::as_str);
         let identified = Identified::new(&source, name.or(said), &rules)?;
         Ok((identified.naming.renamed(source)?, identified.architecture))
     };
@@ -178,6 +188,6 @@ mod tests {
         assert!(error.contains("does not hold a resnet18"), "{error}");
         let away = Naming::of_rules(&["conv=comb"]).unwrap();
         let error = Identified::new(&checkpoint, None, &away).unwrap_err().to_string();
-        assert!(error.contains("inspect --as resnet_small"), "{error}");
+        assert!(error.contains("compare it with resnet_small"), "{error}");
     }
 }

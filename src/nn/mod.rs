@@ -24,7 +24,7 @@ pub use blueprint::Blueprint;
 pub use builder::{Aligned, Builder, Form, Head, Mixing, Place, Statistics};
 pub use conv::{Conv, Mix};
 pub use gate::{Gate, GateAverage};
-pub use identify::{HEAD, Identified, identified_zoo, open_zoo};
+pub use identify::{HEAD, Identified, identified_zoo, open_network, open_zoo};
 pub use linear::Linear;
 pub use operations::Operations;
 pub use parameters::{Id, Parameters, Role};

@@ -3,7 +3,8 @@
 use super::{BatchNorm, Builder, Conv, Linear, Network, Operations, Parameters, Pass, Place};
 use crate::kernel::Window;
 use crate::tape::Var;
-use crate::tensor::{Element, State};
+use crate::tensor::Element;
+use crate::zoo::Expected;
 use crate::{Error, Result};
 
 /// The kind of a residual network's blocks.
@@ -98,16 +99,14 @@ impl Architecture {
         Ok(Self { name: known, block, depths, width, stem, channels, classes })
     }
 
-    /// The architecture of that name that the tensors of `source` belong to: channels and
-    /// classes are read from its first and last layer.
+    /// The tensors of a plain network, with their shapes.
     ///
     /// # Errors
-    /// If these tensors are missing, or there is no architecture of that name.
-    pub fn of<T: Element>(name: &str, source: &State<T>) -> Result<Self> {
-        let [_, channels, _, _] =
-            source.get("conv1.weight")?.dims("architecture", "conv1.weight", "[O, C, kh, kw]")?;
-        let [classes] = source.get("fc.bias")?.dims("architecture", "fc.bias", "[classes]")?;
-        Self::named(name, channels, classes)
+    /// If a size is out of range.
+    pub fn tensors(&self) -> Result<Vec<Expected>> {
+        let mut tensors = Vec::new();
+        Resnet::<f32>::new(self, Builder::outlined(&mut tensors))?;
+        Ok(tensors)
     }
 
     /// An error if there is no network of these sizes.

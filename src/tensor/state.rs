@@ -1,7 +1,7 @@
 //! Tensors by name.
 
 use super::{Element, Tensor};
-use crate::zoo::{Checkpoint, Zoo};
+use crate::zoo::{Checkpoint, Zoo, is_batch_count};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -20,14 +20,15 @@ impl<T: Element> State<T> {
         Self { origin: origin.into(), tensors: BTreeMap::new() }
     }
 
-    /// The tensors of a checkpoint, used in place where their type permits and converted one by
-    /// one as they are used otherwise; those that are not numbers of a network, such as PyTorch's counters `num_batches_tracked`, are left out.
+    /// The tensors of a checkpoint, used in place where their type permits, and converted one by
+    /// one as they are used otherwise. Those that are not numbers of a network, such as
+    /// PyTorch's counts `num_batches_tracked`, are left out.
     ///
     /// # Errors
     /// If a tensor's type has no values of type `T`.
     pub fn mapped(checkpoint: &Checkpoint) -> Result<Self> {
         let mut state = Self::new(checkpoint.path().display().to_string());
-        for view in checkpoint.iter().filter(|v| !v.name().ends_with("num_batches_tracked")) {
+        for view in checkpoint.iter().filter(|view| !is_batch_count(view.name())) {
             state.insert(view.name(), Tensor::mapped(view)?);
         }
         Ok(state)

@@ -82,7 +82,8 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Vec<(Checkpoint, Nami
         }
     };
     for (source, _) in &sources {
-        if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
+        let form = source.metadata().get("form").filter(|_| Blueprint::is_in(source.metadata()));
+        if let Some(form) = form.filter(|form| *form != "plain") {
             let problem = format!("is a {form} network; a source is a plain one (see collapse)");
             return Err(Error::config(source.path().display().to_string(), problem));
         }

@@ -13,9 +13,6 @@ use std::path::Path;
 /// The metadata's key of the classes' names, a JSON list.
 const CLASS_NAMES: &str = "class_names";
 
-/// The metadata's key of the network's form: only files of this project have it.
-const FORM: &str = "form";
-
 /// A network, what it expects its images to be, and what its outputs mean.
 pub struct Model {
     /// The network's form and sizes.
@@ -53,7 +50,7 @@ impl Model {
         rules: &Naming,
     ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
-        let said = architecture.is_none() && checkpoint.metadata().contains_key(FORM);
+        let said = architecture.is_none() && Blueprint::is_in(checkpoint.metadata());
         let said = said.then(|| Blueprint::from_metadata(&origin, checkpoint.metadata()));
         let blueprint = match said.transpose()? {
             Some(blueprint) if blueprint.form != Form::Plain => {

@@ -6,7 +6,7 @@ use super::mapping::Mapping;
 use super::view::TensorView;
 use super::{numpy, onnx, pytorch, safetensors, shards};
 use crate::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Foreign {
     pub name: String,
     /// How often the file calls it.
     pub count: usize,
-    /// The arguments of the first few calls, as text.
+    /// The first few calls, with their arguments, as text.
     pub calls: Vec<String>,
 }
 
@@ -143,6 +143,16 @@ impl Checkpoint {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The size of the file; if its tensors lie in others, of all of them together.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn file_bytes(&self) -> Result<u64> {
+        let files = self.iter().map(TensorView::path).chain([self.path()]);
+        let size = |path| Ok(std::fs::metadata(path).map_err(Error::io("read", path))?.len());
+        files.collect::<BTreeSet<_>>().into_iter().map(size).sum()
     }
 
     /// The format of the file.

@@ -26,7 +26,22 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name of the format.
+    /// The word for the format in files and for programs: it stays what it is.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::Index => "index",
+            Self::PytorchZip => "pytorch-zip",
+            Self::PytorchLegacy => "pytorch-legacy",
+            Self::PytorchTar => "pytorch-tar",
+            Self::Pickle => "pickle",
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Onnx => "onnx",
+        }
+    }
+
+    /// The name of the format, for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",

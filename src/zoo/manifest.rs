@@ -8,7 +8,7 @@
 //! name = "MoCo v1"
 //! licence = "CC-BY-NC-4.0"
 //! origin = "where the file was found"
-//! format = "PyTorch (before 1.6)"
+//! format = "pytorch-legacy"
 //! sha256 = "..."
 //! prefix = "state_dict.module.encoder_q."   # found by itself, if not given
 //! rename = ["^old=new"]                      # before that
@@ -52,7 +52,7 @@ pub struct Source {
     pub licence: Option<String>,
     /// Where it is from.
     pub origin: Option<String>,
-    /// The name of the file's format.
+    /// The word for the file's format, see [`Format::id`](super::Format::id).
     pub format: Option<String>,
     /// The hash of the file, in hexadecimal.
     pub sha256: Option<String>,
@@ -108,7 +108,7 @@ impl Source {
     /// If the file cannot be opened, is of another format, or a rule has no meaning.
     pub fn open(&self) -> Result<(Checkpoint, Naming)> {
         let checkpoint = Checkpoint::open(&self.file)?;
-        let found = checkpoint.format().name();
+        let found = checkpoint.format().id();
         if let Some(format) = self.format.as_ref().filter(|format| *format != found) {
             let problem = format!("its description says {format}, but it is {found}");
             return Err(Error::format(&self.file, problem));
@@ -241,9 +241,9 @@ mod tests {
         assert!(naming.renamed(checkpoint).unwrap().contains("t"));
         source.sha256 = Some("00".into());
         assert!(source.check_hash().unwrap_err().to_string().contains("SHA-256"));
-        source.format = Some("ONNX".into());
+        source.format = Some("onnx".into());
         assert!(
-            source.open().unwrap_err().to_string().contains("says ONNX, but it is safetensors")
+            source.open().unwrap_err().to_string().contains("says onnx, but it is safetensors")
         );
     }
 

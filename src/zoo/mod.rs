@@ -8,9 +8,9 @@
 //! | `dtype`, `narrow` | the types of number a file may hold; those of 16 and 8 bits |
 //! | `view` | one named tensor where it lies in the file |
 //! | `format` | the formats, and how a file's first bytes tell them |
-//! | `archive`, `literal` | what several formats share: zip archives, literals of Python |
+//! | `archive`, `literal`, `beside` | what several formats share: zip archives, literals of Python, files beside a file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
-//! | `naming` | from a file's names of tensors to a network's |
+//! | `naming`, `fit` | from a file's names of tensors to a network's; what is missing then |
 //! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! Each format has a page, with a picture of its bytes, what is read and what is refused:
@@ -31,9 +31,11 @@
 //! ```
 
 mod archive;
+mod beside;
 mod bytes;
 mod checkpoint;
 mod dtype;
+mod fit;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
@@ -53,16 +55,26 @@ mod view;
 
 pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
+pub use fit::{Fit, Misshapen, Missing};
 pub use format::Format;
 #[cfg(feature = "cli")]
 pub use manifest::{Manifest, Source, sha256};
 pub use mapping::{Mapping, Plain};
-pub use naming::{Expected, Fit, Naming};
+pub use naming::{Expected, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
+
+/// The last part of the names of counts that PyTorch keeps beside the running statistics of a
+/// batch norm.
+pub(crate) const BATCH_COUNT: &str = "num_batches_tracked";
+
+/// Whether a tensor of this name counts batches: it is no number that a network computes with.
+pub(crate) fn is_batch_count(name: &str) -> bool {
+    name.ends_with(BATCH_COUNT)
+}
 
 /// Sources that fit each other: the same names, the same shapes. Their types of
 /// number may differ.
@@ -144,12 +156,10 @@ impl Zoo {
 
     /// Whether the sources must agree about this tensor.
     ///
-    /// Batch normalisation's count of batches is never checked: it belongs to the
-    /// training that is over, nothing here reads it, and PyTorch before 0.4.1 did
-    /// not write it.
+    /// A count of batches is never checked: it belongs to the training that is over,
+    /// nothing here reads it, and PyTorch before 0.4.1 did not write it.
     fn checks(&self, name: &str) -> bool {
-        !name.ends_with("num_batches_tracked")
-            && !self.except.iter().any(|prefix| name.starts_with(prefix))
+        !is_batch_count(name) && !self.except.iter().any(|prefix| name.starts_with(prefix))
     }
 
     /// The number of sources, `m`, at least 1.

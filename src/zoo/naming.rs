@@ -6,10 +6,9 @@
 //! file's names to the network's: found by [`Naming::detect`], or said as rules `FROM=TO`.
 
 use super::checkpoint::Checkpoint;
-use super::view::TensorView;
 use crate::{Error, Result};
 use regex_lite::Regex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 /// A tensor that a network has: its name and its shape.
@@ -21,7 +20,8 @@ pub struct Naming {
     /// What the names of the network's tensors begin with; a tensor whose name does not is
     /// another network's.
     prefix: String,
-    layout: Option<&'static Layout>,
+    /// Another library's, for what stands behind the prefix.
+    layout: Option<Layout>,
     /// Applied one after the other before all else.
     rules: Vec<Rule>,
 }
@@ -33,17 +33,18 @@ struct Rule {
     to: String,
 }
 
-/// The names of another library, as rules for what stands behind the prefix.
-#[derive(Debug)]
+/// The names of another library.
+#[derive(Clone, Debug)]
 struct Layout {
     name: &'static str,
-    rules: &'static [(&'static str, &'static str)],
+    rules: Vec<Rule>,
 }
 
-const LAYOUTS: [Layout; 2] = [
-    Layout {
-        name: "Detectron2",
-        rules: &[
+/// The libraries whose names are known, with the rules that lead to torchvision's.
+const LAYOUTS: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "Detectron2",
+        &[
             (r"^stem\.conv1\.norm\.", "bn1."),
             (r"^stem\.", ""),
             (r"^res2\.", "layer1."),
@@ -54,11 +55,11 @@ const LAYOUTS: [Layout; 2] = [
             (r"\.shortcut\.", ".downsample.0."),
             (r"\.conv(\d)\.norm\.", ".bn$1."),
         ],
-    },
+    ),
     // The children of a torchvision ResNet in their order, without the classifier.
-    Layout {
-        name: "torch.nn.Sequential",
-        rules: &[
+    (
+        "torch.nn.Sequential",
+        &[
             (r"^0\.", "conv1."),
             (r"^1\.", "bn1."),
             (r"^4\.", "layer1."),
@@ -66,20 +67,21 @@ const LAYOUTS: [Layout; 2] = [
             (r"^6\.", "layer3."),
             (r"^7\.", "layer4."),
         ],
-    },
+    ),
 ];
 
-/// Where a file holds the network twice, the one to take: of a query and a slowly following key
-/// encoder the query, and otherwise the average over training, which evaluates better.
-const PREFERRED: [&str; 5] =
-    ["encoder_q.", "online_encoder.", "state_dict_ema.", "model_ema.", "ema."];
+/// Where a file holds the network twice, the one to take, by a part of the prefix: of a query and
+/// a slowly following key encoder the query, and otherwise the average over training, which
+/// evaluates better.
+const PREFERRED: [&str; 5] = ["encoder_q", "online_encoder", "state_dict_ema", "model_ema", "ema"];
 
 impl Layout {
-    fn compiled(&self) -> Vec<Rule> {
+    fn new((name, rules): (&'static str, &[(&str, &str)])) -> Self {
         let rule = |(from, to): &(&str, &str)| {
-            Some(Rule { from: Regex::new(from).ok()?, to: (*to).to_owned() })
+            let from = Regex::new(from).unwrap_or_else(|error| unreachable!("{from}: {error}"));
+            Rule { from, to: (*to).to_owned() }
         };
-        self.rules.iter().filter_map(rule).collect()
+        Self { name, rules: rules.iter().map(rule).collect() }
     }
 }
 
@@ -131,12 +133,14 @@ impl Naming {
         let axes: HashMap<&str, usize> =
             expected.iter().map(|(name, shape)| (name.as_str(), shape.len())).collect();
         let (mut best, mut found) = (self.clone(), 0);
-        for layout in std::iter::once(None).chain(LAYOUTS.iter().map(Some)) {
-            // Usually the first look finds them all, and no rule has to be tried.
+        // One by one: usually the first look finds them all, and no rule is made.
+        let layouts = LAYOUTS.into_iter().map(|layout| Some(Layout::new(layout)));
+        for layout in std::iter::once(None).chain(layouts) {
             if found * 10 >= expected.len() * 9 {
                 break;
             }
-            let Some((prefix, count)) = most_common_prefix(&names, &axes, layout) else { continue };
+            let rules = layout.as_ref().map_or(&[][..], |layout| &layout.rules);
+            let Some((prefix, count)) = most_common_prefix(&names, &axes, rules) else { continue };
             if count > found {
                 let prefix = format!("{}{prefix}", self.prefix);
                 best = Self { prefix, layout, rules: self.rules.clone() };
@@ -148,12 +152,12 @@ impl Naming {
 
     /// The name in the network of the tensor that the file calls `name`, if it is the network's.
     pub fn apply(&self, name: &str) -> Option<String> {
-        self.with_layout(&self.layout.map(Layout::compiled).unwrap_or_default(), name)
-    }
-
-    fn with_layout(&self, layout: &[Rule], name: &str) -> Option<String> {
         let name = apply(&self.rules, name);
-        Some(apply(layout, name.strip_prefix(&self.prefix)?))
+        let name = name.strip_prefix(&self.prefix)?;
+        Some(match &self.layout {
+            Some(layout) => apply(&layout.rules, name),
+            None => name.to_owned(),
+        })
     }
 
     /// What the names begin with in the file; empty for nothing.
@@ -174,15 +178,14 @@ impl Naming {
         if self.is_identity() {
             return Ok(checkpoint);
         }
-        let layout = self.layout.map(Layout::compiled).unwrap_or_default();
-        checkpoint.map_names(|name| self.with_layout(&layout, name))
+        checkpoint.map_names(|name| self.apply(name))
     }
 }
 
 impl fmt::Display for Naming {
     /// Such as `behind module.encoder_q.`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.prefix.as_str(), self.layout) {
+        match (self.prefix.as_str(), &self.layout) {
             ("", None) => f.write_str("as they are"),
             (prefix, None) => write!(f, "behind {prefix}"),
             ("", Some(layout)) => write!(f, "as of {}", layout.name),
@@ -195,11 +198,10 @@ impl fmt::Display for Naming {
 fn most_common_prefix(
     names: &[(String, usize)],
     expected: &HashMap<&str, usize>,
-    layout: Option<&'static Layout>,
+    rules: &[Rule],
 ) -> Option<(String, usize)> {
     /// Parts of a name that are looked at: no real name has more, and a hostile one may.
     const MOST_PARTS: usize = 16;
-    let rules = layout.map(Layout::compiled).unwrap_or_default();
     // In the order in which they occur.
     let (mut prefixes, mut votes): (Vec<&str>, HashMap<&str, usize>) = Default::default();
     for (name, axes) in names {
@@ -207,10 +209,8 @@ fn most_common_prefix(
         for start in starts.take(MOST_PARTS) {
             let (prefix, rest) = name.split_at(start);
             let is_expected = |name: &str| expected.get(name) == Some(axes);
-            let fits = match layout {
-                None => is_expected(rest),
-                Some(_) => is_expected(&apply(&rules, rest)),
-            };
+            let fits =
+                if rules.is_empty() { is_expected(rest) } else { is_expected(&apply(rules, rest)) };
             if fits {
                 *votes.entry(prefix).or_insert_with(|| {
                     prefixes.push(prefix);
@@ -220,7 +220,7 @@ fn most_common_prefix(
         }
     }
     let rank = |prefix: &str| {
-        let preferred = PREFERRED.iter().position(|ending| prefix.contains(ending));
+        let preferred = PREFERRED.iter().position(|part| prefix.split('.').any(|p| p == *part));
         std::cmp::Reverse(preferred.unwrap_or(PREFERRED.len()))
     };
     // The momentum of an optimizer has the same names, further down.
@@ -231,95 +231,10 @@ fn most_common_prefix(
     Some(((*best).to_owned(), votes[*best]))
 }
 
-/// How the tensors of a file fit a network, as PyTorch's strict loading would say it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fit {
-    /// Tensors of the network that are in the file, in the same shape.
-    pub found: usize,
-    /// Those that are not, and the most similar name that is there and not used.
-    pub missing: Vec<(Expected, Option<String>)>,
-    /// Those that have another shape: name, shape in the network, shape in the file.
-    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// The file's names of tensors that are not the network's.
-    pub unexpected: Vec<String>,
-}
-
-impl Fit {
-    /// Compares the file under that naming with the network. Counters of batches
-    /// (`num_batches_tracked`) are neither missing nor unexpected.
-    pub fn new(checkpoint: &Checkpoint, naming: &Naming, expected: &[Expected]) -> Self {
-        let layout = naming.layout.map(Layout::compiled).unwrap_or_default();
-        let mut present: HashMap<String, &TensorView> = HashMap::new();
-        let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-        let mut fit = Self::default();
-        for view in checkpoint.iter().filter(|v| !v.name().ends_with("num_batches_tracked")) {
-            match naming.with_layout(&layout, view.name()) {
-                Some(name) if wanted.contains(name.as_str()) => drop(present.insert(name, view)),
-                _ => fit.unexpected.push(view.name().to_owned()),
-            }
-        }
-        for (name, shape) in expected {
-            match present.get(name) {
-                Some(view) if view.shape() == shape => fit.found += 1,
-                Some(view) => {
-                    fit.misshapen.push((name.clone(), shape.clone(), view.shape().to_vec()));
-                }
-                None => {
-                    // Not of many: looking for similar names takes the square of their number.
-                    let few = fit.missing.len() < 10;
-                    let unused = fit.unexpected.iter().map(String::as_str);
-                    let near = few.then(|| crate::error::nearest(name, unused)).flatten();
-                    fit.missing.push(((name.clone(), shape.clone()), near.map(str::to_owned)));
-                }
-            }
-        }
-        fit
-    }
-
-    /// Whether the network can be loaded, its classifier perhaps excepted: names that begin with
-    /// one of `except` may be missing or have another shape.
-    pub fn is_complete(&self, except: &[&str]) -> bool {
-        let excepted = |name: &str| except.iter().any(|prefix| name.starts_with(prefix));
-        self.missing.iter().all(|((name, _), _)| excepted(name))
-            && self.misshapen.iter().all(|(name, ..)| excepted(name))
-    }
-}
-
-impl fmt::Display for Fit {
-    /// The first few of what does not fit, in one line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 4;
-        let mut parts = Vec::new();
-        let mut part = |what: &str, all: Vec<String>| {
-            let more = all.len().saturating_sub(MOST);
-            let shown = all[..all.len() - more].join(", ");
-            match (all.len(), more) {
-                (0, _) => {}
-                (_, 0) => parts.push(format!("{what} {shown}")),
-                _ => parts.push(format!("{what} {shown} and {more} more")),
-            }
-        };
-        let missing = self.missing.iter().map(|((name, shape), near)| match near {
-            Some(near) => format!("{name} {shape:?} (there is {near})"),
-            None => format!("{name} {shape:?}"),
-        });
-        part("missing:", missing.collect());
-        let misshapen = self.misshapen.iter();
-        let misshapen = misshapen
-            .map(|(name, expected, found)| format!("{name} {found:?} instead of {expected:?}"));
-        part("of another shape:", misshapen.collect());
-        part("unexpected:", self.unexpected.clone());
-        match parts.len() {
-            0 => f.write_str("all fits"),
-            _ => f.write_str(&parts.join("; ")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::dtype::Dtype;
-    use super::super::fixture;
+    use super::super::{Fit, fixture};
     use super::*;
 
     fn expected(tensors: &[(&str, &[usize])]) -> Vec<Expected> {
@@ -447,28 +362,5 @@ mod tests {
         let naming = Naming::of_rules(&["^[ab]$=c"]).unwrap();
         let error = naming.renamed(file(&[("a", &[]), ("b", &[])])).unwrap_err().to_string();
         assert!(error.contains("c: is there more than once"), "{error}");
-    }
-
-    #[test]
-    fn what_does_not_fit_is_listed_with_the_nearest_name() {
-        let file = file(&[
-            ("conv1.weight", &[2, 3, 1, 1]),
-            ("bn1.weigth", &[2]),
-            ("bn1.num_batches_tracked", &[]),
-        ]);
-        let two = &network()[..2];
-        let fit = Fit::new(&file, &Naming::default().detect(&file, two), two);
-        let missing = (two[1].clone(), Some("bn1.weigth".to_owned()));
-        let misshapen = ("conv1.weight".to_owned(), vec![2, 1, 1, 1], vec![2, 3, 1, 1]);
-        let unexpected = vec!["bn1.weigth".to_owned()];
-        assert_eq!(
-            fit.to_string(),
-            "missing: bn1.weight [2] (there is bn1.weigth); of another shape: conv1.weight \
-             [2, 3, 1, 1] instead of [2, 1, 1, 1]; unexpected: bn1.weigth"
-        );
-        assert_eq!(
-            fit,
-            Fit { found: 0, missing: vec![missing], misshapen: vec![misshapen], unexpected }
-        );
     }
 }

@@ -17,6 +17,7 @@
 //! there, never one elsewhere (`/etc/passwd`, `../key`). A file there may be a link to
 //! elsewhere: who downloads models into a cache keeps them so, and no index makes links.
 
+use super::beside::beside;
 use super::checkpoint::{Checkpoint, Contents, Foreign};
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
@@ -24,7 +25,7 @@ use super::safetensors::{members, parse};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The longest index that is read, like the header of a safetensors file.
@@ -67,19 +68,19 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
     let (mut tensors, mut foreign) = (Vec::with_capacity(map.len()), Vec::new());
     for (tensor, file) in map {
         let file: String = parse(path, &format!("weight_map.{tensor}"), file)?;
-        let beside = beside(&file).ok_or_else(|| {
+        let whole = beside(path, &file).ok_or_else(|| {
             let problem = format!(
                 "the index says that it is in {file:?}; expected the name of a file beside the \
                  index, which no index may leave"
             );
             Error::format_of(path, &tensor, problem)
         })?;
-        if !parts.contains_key(&beside) {
-            let part = open_part(path, &tensor, &beside)?;
+        if !parts.contains_key(&whole) {
+            let part = open_part(path, &tensor, &whole)?;
             foreign.extend_from_slice(part.foreign());
-            parts.insert(beside.clone(), part);
+            parts.insert(whole.clone(), part);
         }
-        let view = parts[&beside].get(&tensor).map_err(|error| {
+        let view = parts[&whole].get(&tensor).map_err(|error| {
             Error::format_of(path, &tensor, format!("is not where the index says: {error}"))
         })?;
         tensors.push(view.clone());
@@ -87,22 +88,9 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
     Ok(Contents { format: Format::Index, metadata, tensors, foreign: merged(foreign) })
 }
 
-/// The path that an index gives a file, if it leads nowhere but into the index's folder.
-fn beside(file: &str) -> Option<PathBuf> {
-    let normal = |component| match component {
-        Component::Normal(name) => Some(name),
-        _ => None,
-    };
-    let path = Path::new(file).components().map(normal).collect::<Option<PathBuf>>()?;
-    // One with a zero byte, no system opens; one with a slash behind it is a folder.
-    let named = !path.as_os_str().is_empty() && !file.ends_with('/') && !file.contains('\0');
-    named.then_some(path)
-}
-
 /// Opens the `file` that the index at `path` names for this tensor.
-fn open_part(path: &Path, tensor: &str, file: &Path) -> Result<Checkpoint> {
-    let whole = path.with_file_name("").join(file);
-    let mapping = Mapping::open(&whole).map_err(|error| match error {
+fn open_part(path: &Path, tensor: &str, whole: &Path) -> Result<Checkpoint> {
+    let mapping = Mapping::open(whole).map_err(|error| match error {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             let problem = format!(
                 "the index says that it is in {}, which is not there; all the files of a \
@@ -287,7 +275,6 @@ mod tests {
             "/etc/passwd",
             "../a.safetensors",
             "sub/../a.safetensors",
-            "./a.safetensors",
             "",
             ".",
             "sub/",

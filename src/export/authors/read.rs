@@ -1,10 +1,9 @@
 //! From the authors' names to ours.
 
-use super::super::batch_counts::COUNT;
 use super::{ALIGNMENT, AVERAGE, AVERAGE_WEIGHT, BACKBONE, CLASSIFIER, GATE};
 use super::{Entry, Renamed, Values, layer, plan};
 use crate::tensor::State;
-use crate::zoo::{Checkpoint, TensorView};
+use crate::zoo::{Checkpoint, TensorView, is_batch_count};
 use crate::{Error, Result};
 
 /// The zoo of a file with the authors' names, with `f_net.` before those of the backbone or
@@ -23,7 +22,7 @@ pub fn from_authors(checkpoint: &Checkpoint) -> Result<Renamed<'_>> {
     let blueprint = plan::blueprint(checkpoint, &entries)?;
     // Whatever the names above did not say, such as a layer without a gate, is said here.
     let mut state = State::new(checkpoint.path().display().to_string());
-    for entry in entries.iter().filter(|entry| !entry.name.ends_with(COUNT)) {
+    for entry in entries.iter().filter(|entry| !is_batch_count(&entry.name)) {
         state.insert(&entry.name, entry.tensor()?);
     }
     blueprint.build(&state)?;

@@ -1,11 +1,12 @@
 //! Values that lie in other files, beside the model.
 
+use super::super::beside::beside;
 use super::super::bytes::Bytes;
 use super::super::mapping::Mapping;
 use super::wire::Message;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A key and a value of texts, such as those that say where values lie.
@@ -86,43 +87,5 @@ impl External {
                 ))
             })
             .and_then(|end| Bytes::mapped(mapping, start..end))
-    }
-}
-
-/// The file at `location` in the folder of `model`, unless it would lead out of the folder: a
-/// model from elsewhere has no business with other files of its reader. (A link in the folder is
-/// followed: it was made by whoever made the folder.)
-fn beside(model: &Path, location: &str) -> Option<PathBuf> {
-    let mut path = model.parent().unwrap_or(Path::new("")).to_path_buf();
-    let mut named = false;
-    for part in Path::new(location).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => continue,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
-        }
-        named = true;
-    }
-    named.then_some(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_looked_for_beside_the_model() {
-        let at = |model: &str, location| beside(Path::new(model), location);
-        assert_eq!(at("/a/b/m.onnx", "w.bin"), Some("/a/b/w.bin".into()));
-        assert_eq!(at("m.onnx", "w.bin"), Some("w.bin".into()));
-        assert_eq!(at("b/m.onnx", "./c//w.bin"), Some("b/c/w.bin".into()));
-        assert_eq!(at("b/m.onnx", "..w"), Some("b/..w".into()));
-    }
-
-    #[test]
-    fn paths_that_lead_elsewhere_are_refused() {
-        for location in ["", ".", "/etc/passwd", "../w.bin", "c/../../w.bin", "c/..", "//w"] {
-            assert_eq!(beside(Path::new("b/m.onnx"), location), None, "{location}");
-        }
     }
 }

@@ -502,7 +502,7 @@ mod external {
     #[test]
     fn a_file_that_is_missing_is_refused() {
         refused(&[("location", "v.bin"), ("length", "4")], "which belongs beside the model");
-        refused(&[("location", "w.bin\0"), ("length", "4")], "which belongs beside the model");
+        refused(&[("location", "w.bin\0"), ("length", "4")], "not below the model");
         refused(&[("offset", "0"), ("length", "4")], "which is not named");
         refused(&[], "which is not named");
     }

@@ -66,7 +66,6 @@ struct Machine<'a> {
     /// Heights of the stack: what lies above the last belongs to a tuple, list
     /// or dict that is being collected.
     marks: Vec<usize>,
-    /// A map, for the file chooses the indices.
     memo: Memo,
     /// Values of which one is enough, since nothing changes them.
     none: Id,

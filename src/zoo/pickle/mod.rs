@@ -85,9 +85,9 @@
 //! Values are in one array and refer to each other by `Id`. An instruction adds
 //! at most three values and moves each of them once, so time and memory are
 //! proportional to the bytes read, whatever they say: a length is compared with
-//! what is left before it is believed, the memo is a map and not an array as long
-//! as its largest index, long texts and bytes stay in the input. A value that is
-//! used a thousand times is there once, so that "a list of ten of a list of ten of
+//! what is left before it is believed, the memo is an array only as far as its
+//! entries are numbered without a gap, long texts and bytes stay in the input. A
+//! value that is used a thousand times is there once, so that "a list of ten of a list of ten of
 //! ..." is small here, and must stay so with whoever walks it. Nothing is
 //! recursive, neither reading nor dropping: a million nested lists are a million
 //! entries of an array.

@@ -31,14 +31,20 @@
 //! as needed:
 //!
 //! ```text
-//! 0256   50 4b 03 04 ...            a member's header: PK 3 4; method 0, stored; sizes
-//!        'archive/data/0'           its name
+//! 0256   50 4b 03 04 00 00 08 08    a member's header: PK 3 4; flag 8, sizes follow the member
+//!        00 00 ... 00 00            method 0, stored; no checksum and no sizes yet
+//!        0e 00 3e 00                14 bytes of name, 62 of further fields
+//!        'example/data/0'           the name
 //!        46 42 3a 00 5a 5a 5a ...   FB, 58 bytes of Z
 //! 02c0   00 00 80 3f 00 00 00 40    1.0 and 2.0: 0x2c0 is 11 * 64
+//! 02c8   50 4b 07 08 76 a5 3f 2e    behind the member: PK 7 8, its checksum,
+//!        08 00 00 00 08 00 00 00    and twice its size, deflated and not
 //! ...
-//!        50 4b 01 02 ...            the directory: one record for each member
+//!        50 4b 01 02 ...            the directory: one record for each member, with its sizes
 //!        50 4b 05 06 ...            its end, before which is one of 64 bits: PK 6 6, PK 6 7
 //! ```
+//!
+//! So the directory says how long a member is, and only its own header where it begins.
 //!
 //! In the pickle, a storage is a persistent object of the name
 //!
@@ -100,8 +106,18 @@
 //!
 //! # Bare pickles
 //!
-//! Detectron's models are pickles of `{"blobs": {name: array}}`. What NumPy writes is in
-//! `numpy`, next to this file.
+//! Detectron's models are pickles of `{"blobs": {name: array}}`, Detectron2's of `{"model": ...}`.
+//! An array is a call too, and its numbers are in the pickle:
+//!
+//! ```text
+//! numpy._core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')   an array without a shape, and
+//! BUILD (1, (2, 3), numpy.dtype('f4', ...), False, <bytes>)        its state: the version, the
+//!                                                  shape, the type, in Fortran's order or not
+//! ```
+//!
+//! From protocol 3 on the bytes lie in the pickle as they are, and are used in place. Protocol 2
+//! has no bytes, but texts: `_codecs.encode('...', 'latin1')`, which are decoded when they are
+//! looked at.
 //!
 //! # What is read
 //!

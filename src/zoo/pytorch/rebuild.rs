@@ -32,7 +32,7 @@ pub(super) enum Key {
 const LONGEST_CHAIN: usize = 8;
 
 /// Dimensions of a tensor; PyTorch and NumPy have no more.
-const MOST_DIMENSIONS: usize = 64;
+pub(super) const MOST_DIMENSIONS: usize = 64;
 
 /// Characters of a text beside the tensors.
 const LONGEST_TEXT: usize = 1000;

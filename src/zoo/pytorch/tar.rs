@@ -6,6 +6,7 @@ use super::super::format::Format;
 use super::super::mapping::Mapping;
 use super::super::pickle::{Id, Pickle, Value};
 use super::legacy::{check_system, storage_at};
+use super::rebuild::MOST_DIMENSIONS;
 use super::storage::{Element, Part, Persistent, Persistents, Storage, size};
 use super::walk;
 use crate::{Error, Result};
@@ -16,9 +17,6 @@ use std::sync::Arc;
 
 /// Headers and members begin at multiples of this.
 const BLOCK: usize = 512;
-
-/// Dimensions of a tensor.
-const MOST_DIMENSIONS: usize = 64;
 
 /// Reads the tensors' names and places. Their values are not touched.
 pub(in super::super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
