@@ -1,5 +1,5 @@
 //! PyTorch's files, and pickles of arrays, against what PyTorch and NumPy find in them: made,
-//! with the files, by `tests/formats/pytorch.py`.
+//! with the files, by `tests/formats/make_pytorch.py`.
 
 use serde_json::Value;
 use std::borrow::Cow;
@@ -177,27 +177,6 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
         for end in (1..needed).step_by(1 + needed / 150) {
             std::fs::write(&path, &bytes[..end]).unwrap();
             assert!(Checkpoint::open(&path).is_err(), "{file} at {end}");
-        }
-    }
-}
-
-#[test]
-fn no_change_to_a_valid_file_panics() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("changed");
-    for file in ["alone.pt", "list_legacy.pt", "oldest.tar", "arrays_0.pkl", "arrays_5.pkl"] {
-        let bytes = std::fs::read(self::folder().join(file)).unwrap();
-        for at in (0..bytes.len()).step_by(1 + bytes.len() / 200) {
-            for byte in [0, bytes[at] ^ 1, 0xff] {
-                let mut changed = bytes.clone();
-                changed[at] = byte;
-                std::fs::write(&path, &changed).unwrap();
-                if let Ok(checkpoint) = Checkpoint::open(&path) {
-                    for view in &checkpoint {
-                        let _ = (view.bytes(), view.to_vec::<f32>());
-                    }
-                }
-            }
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::data::NetworkNames;
 use super::output::{self, Output, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use zoo_tuning::Error;
-use zoo_tuning::export::{self, converted, format_of_ending, write_onnx};
+use zoo_tuning::export::{Names, converted, format_of_ending, write_onnx};
 use zoo_tuning::nn::{Identified, Network};
 use zoo_tuning::train::Model;
 use zoo_tuning::zoo::{Checkpoint, Format};
@@ -47,14 +47,6 @@ pub struct Arguments {
     force: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Names {
-    /// Those of the authors' PyTorch code
-    Authors,
-    /// Those of this program, from the authors'
-    Ours,
-}
-
 #[derive(Serialize)]
 struct Report {
     file: String,
@@ -86,10 +78,6 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             Some(name) => Identified::new(&checkpoint, Some(name), &rules)?.naming,
             None => rules,
         };
-        let names = names.map(|names| match names {
-            Names::Authors => export::Names::Authors,
-            Names::Ours => export::Names::Ours,
-        });
         let checkpoint = naming.renamed(checkpoint)?;
         let renamed = converted(&checkpoint, format, names)?;
         renamed.write(&path, format)?;

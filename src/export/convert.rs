@@ -10,10 +10,11 @@ use std::path::Path;
 
 /// Whose names the tensors of a zoo are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Names {
-    /// Those of the authors' released code; see [`to_authors`].
+    /// Those of the authors' PyTorch code, from ours
     Authors,
-    /// Ours; see [`from_authors`].
+    /// Ours, from the authors'
     Ours,
 }
 

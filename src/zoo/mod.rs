@@ -14,8 +14,8 @@
 //! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! Each format has a page, with a picture of its bytes, what is read and what is refused:
-//! [`safetensors`], [`pytorch`] (three formats, one of them for whole modules too) and the
-//! [`pickle`] inside, [`numpy`], [`onnx`], and [`shards`] for checkpoints in several files.
+//! [`safetensors`], [`pytorch`] (its three formats, and bare pickles) and the [`pickle`] inside,
+//! [`numpy`], [`onnx`], and [`shards`] for checkpoints in several files.
 //!
 //! ```no_run
 //! use zoo_tuning::{tensor::State, zoo::Zoo};

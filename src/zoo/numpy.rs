@@ -11,6 +11,9 @@
 //! ...                     the numbers, to the end of the file
 //! ```
 //!
+//! The blanks behind the dictionary are so many that the numbers begin at a multiple of 64, so that
+//! a mapped file can be used in place. In an archive that is so only by chance.
+//!
 //! `numpy.savez` and `numpy.savez_compressed` write a zip archive in which each member is such
 //! a file, named as the array and `.npy`.
 //!

@@ -1,15 +1,36 @@
-//! The safetensors format.
+//! The safetensors format: named tensors and texts, made to be mapped.
 //!
-//! A file is the length of its header (8 bytes, little-endian), the header in
-//! JSON, and the tensors' values one after the other:
+//! A file is the length of its header, the header in JSON, and the tensors' values one after the
+//! other. What `safetensors.torch.save_file({"w": torch.tensor([1.0, 2.0])}, file, {"by": "me"})`
+//! writes:
 //!
 //! ```text
-//! {"__metadata__": {"any": "text"},
-//!  "conv1.weight": {"dtype": "F32", "shape": [64, 3, 7, 7], "data_offsets": [0, 37632]}}
+//! 0000   58 00 00 00 00 00 00 00    the length of the header, lower byte first: 88
+//! 0008   {"__metadata__":{"by":"me"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}
+//!                                   the header, with blanks behind it up to a multiple of 8
+//! 0060   00 00 80 3f 00 00 00 40    1.0 and 2.0
 //! ```
 //!
-//! Offsets count from the end of the header. The values must fill the rest of
-//! the file without a gap and without overlap, so that nothing can hide in it.
+//! Offsets count from the end of the header. Values are little-endian and row-major. Writers put
+//! the types of the most bytes first, so that with the blanks every tensor is aligned and can be
+//! used in place; a file in which one is not is read all the same, and that tensor converted.
+//!
+//! # What is read
+//!
+//! All types that the reference implementation knows; [`Dtype`](super::Dtype) lists them. Those
+//! with a value for every number of bits, from `F64` to `F8_E4M3` and `BOOL`, can be computed with;
+//! the rest are carried from file to file. Keys of a tensor beside `dtype`, `shape` and
+//! `data_offsets` are passed over. A set of files is opened by its index, see
+//! [`shards`](super::shards).
+//!
+//! # What is refused
+//!
+//! Whatever two readers could understand differently, or could hide something: a name or a key
+//! that is there twice; values that overlap, leave a gap, or do not reach the end of the file; a
+//! shape that needs other than the bytes it has, or cannot be counted; an unknown type; a header
+//! that is longer than 100 MB or than the file, does not begin with a brace, or is no JSON, no
+//! UTF-8. The values of the header are not parsed until they are needed, so that no nesting is
+//! deep enough to matter.
 
 use super::bytes::Bytes;
 use super::checkpoint::Contents;

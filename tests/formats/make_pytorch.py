@@ -1,6 +1,6 @@
 """Makes the PyTorch files that tests/pytorch.rs reads, and what PyTorch finds in them.
 
-    python tests/formats/pytorch.py
+    python tests/formats/make_pytorch.py
 
 It writes tests/formats/*.pt, *.pkl and *.tar, and pytorch.json beside them: of every file the
 names of its tensors in order, with type, shape and the bytes in row-major order as PyTorch or
