@@ -47,7 +47,7 @@ pub fn format_of_ending(path: impl AsRef<Path>) -> Result<Format> {
 /// The tensors and texts of a file, to be written in another format, under other names if asked.
 ///
 /// Everything is carried as it is, with one exception: in a PyTorch file a network of ours gets
-/// the counts of [`with_batch_counts`].
+/// counts of 0 beside the running statistics of its batch norms, which strict loading may miss.
 ///
 /// # Errors
 /// As [`to_authors`] and [`from_authors`].

@@ -17,7 +17,7 @@
 //!
 //! # What is read
 //!
-//! All types that the reference implementation knows; [`Dtype`](super::Dtype) lists them. Those
+//! All types that the reference implementation knows; [`Dtype`] lists them. Those
 //! with a value for every number of bits, from `F64` to `F8_E4M3` and `BOOL`, can be computed with;
 //! the rest are carried from file to file. Keys of a tensor beside `dtype`, `shape` and
 //! `data_offsets` are passed over. A set of files is opened by its index, see
