@@ -286,7 +286,7 @@ fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let open = |file: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(file)?;
         let identified = Identified::new(&checkpoint, None, &Naming::default())?;
-        Ok((identified.naming.renamed(checkpoint)?, identified.architecture))
+        Ok((identified.network(checkpoint)?, identified.architecture))
     };
     let found: Vec<_> = arguments.sources.par_iter().map(open).collect();
     let found: zoo_tuning::Result<Vec<_>> = found.into_iter().collect();

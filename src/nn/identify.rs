@@ -33,6 +33,15 @@ impl Architecture {
 }
 
 impl Identified {
+    /// The network's tensors of the file, under the network's names: what else the file holds is
+    /// left out.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub fn network(&self, checkpoint: Checkpoint) -> Result<Checkpoint> {
+        self.naming.network(checkpoint, &self.architecture.tensors()?)
+    }
+
     /// Compares the file with the architecture of that name, whether it fits or not. Its names
     /// are led to the network's by `rules`, and by what [`Naming::detect`] finds after them.
     ///
@@ -76,7 +85,7 @@ impl Identified {
         let complete = all.into_iter().filter(|one| one.fit.is_complete(&[HEAD]));
         complete.max_by_key(|one| one.fit.found).ok_or_else(|| {
             let problem = format!(
-                "holds none of the networks {}; inspect --as {} shows what is missing, and \
+                "holds none of the networks {}; inspect --as {} shows what does not fit, and \
                  --rename FROM=TO can change names",
                 Architecture::NAMES.join(", "),
                 nearest.unwrap_or(Architecture::NAMES[0])

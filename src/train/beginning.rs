@@ -45,10 +45,12 @@ impl Sources {
             return Ok(Self { states: vec![], architecture, input });
         }
         let (mut known, mut sources): (Option<(Architecture, Input)>, _) = (None, Vec::new());
-        for (checkpoint, rules) in opened(&files, &config.rename)? {
+        let (described, opened) = opened(&files, &config.rename)?;
+        let name = name.or(described.as_deref());
+        for (checkpoint, rules) in opened {
             let (source, architecture) = network(checkpoint, name, &rules)?;
             let origin = source.path().display().to_string();
-            let input = Input::from_metadata(&origin, source.metadata(), &architecture)?;
+            let input = Input::from_metadata(&origin, &source.declared(), &architecture)?;
             let first_origin = || sources.first().map_or(&origin, |(origin, _)| origin);
             match &known {
                 None => known = Some((architecture, input)),
@@ -102,16 +104,28 @@ impl Sources {
 }
 
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
-/// their names.
-fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Vec<(Checkpoint, Naming)>> {
+/// their names; and the architecture that the description names.
+fn opened(
+    files: &[&PathBuf],
+    rename: &[String],
+) -> Result<(Option<String>, Vec<(Checkpoint, Naming)>)> {
     if let [file] = files
         && file.extension().is_some_and(|extension| extension == "toml")
     {
-        let manifest = Manifest::read(file)?;
-        return manifest.sources.iter().map(Source::open).collect();
+        if !rename.is_empty() {
+            let problem = format!(
+                "{} has rules for each source of its own: write them there",
+                file.display()
+            );
+            return Err(Error::config("rename", problem));
+        }
+        let Manifest { architecture, sources } = Manifest::read(file)?;
+        let opened = sources.iter().map(Source::open).collect::<Result<_>>()?;
+        return Ok((architecture, opened));
     }
     let rules = Naming::of_rules(rename)?;
-    files.iter().map(|file| Ok((Checkpoint::open(file)?, rules.clone()))).collect()
+    let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
+    Ok((None, files.iter().map(open).collect::<Result<_>>()?))
 }
 
 /// The source under the names of its network, and the network's sizes.
@@ -120,13 +134,14 @@ fn network(
     name: Option<&str>,
     rules: &Naming,
 ) -> Result<(Checkpoint, Architecture)> {
-    if let Some(form) = source.metadata().get("form").filter(|form| *form != "plain") {
+    let declared = source.declared();
+    if let Some(form) = declared.get("form").filter(|form| *form != "plain") {
         let problem = format!("is a {form} network; a source is a plain one (see collapse)");
         return Err(Error::config(source.path().display().to_string(), problem));
     }
-    let name = name.or(source.metadata().get("architecture").map(String::as_str));
-    let Identified { architecture, naming, .. } = Identified::new(&source, name, rules)?;
-    Ok((naming.renamed(source)?, architecture))
+    let name = name.or(declared.get("architecture").map(String::as_str));
+    let identified = Identified::new(&source, name, rules)?;
+    Ok((identified.network(source)?, identified.architecture))
 }
 
 /// The network before its first step.

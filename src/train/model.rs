@@ -53,8 +53,9 @@ impl Model {
         rules: &Naming,
     ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
-        let said = architecture.is_none() && checkpoint.metadata().contains_key(FORM);
-        let said = said.then(|| Blueprint::from_metadata(&origin, checkpoint.metadata()));
+        let declared = checkpoint.declared();
+        let said = architecture.is_none() && declared.contains_key(FORM);
+        let said = said.then(|| Blueprint::from_metadata(&origin, &declared));
         let blueprint = match said.transpose()? {
             Some(blueprint) if blueprint.form != Form::Plain => {
                 checkpoint = rules.renamed(checkpoint)?;
@@ -63,9 +64,9 @@ impl Model {
             said => {
                 // Another program may have changed the names of what was written here, too.
                 let name = said.as_ref().map(|said| said.architecture.name).or(architecture);
-                let Identified { architecture, naming, .. } =
-                    Identified::new(&checkpoint, name, rules)?;
-                checkpoint = naming.renamed(checkpoint)?;
+                let identified = Identified::new(&checkpoint, name, rules)?;
+                checkpoint = identified.network(checkpoint)?;
+                let architecture = identified.architecture;
                 said.unwrap_or(Blueprint { architecture, form: Form::Plain, sources: 1 })
             }
         };

@@ -166,7 +166,26 @@ impl Naming {
         self.prefix.is_empty() && self.layout.is_none() && self.rules.is_empty()
     }
 
-    /// The tensors of the checkpoint that are the network's, under the network's names.
+    /// As [`Self::renamed`], of the network `expected` alone: what else stands behind the same
+    /// prefix, such as the head of another task, is left out. Its counters of batches
+    /// (`num_batches_tracked`) are kept.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub fn network(&self, checkpoint: Checkpoint, expected: &[Expected]) -> Result<Checkpoint> {
+        let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let is_counter = |name: &str| {
+            let layer = name.strip_suffix("num_batches_tracked");
+            layer.is_some_and(|layer| wanted.contains(format!("{layer}running_mean").as_str()))
+        };
+        let layout = self.layout.map(Layout::compiled).unwrap_or_default();
+        checkpoint.map_names(|name| {
+            let name = self.with_layout(&layout, name)?;
+            (wanted.contains(name.as_str()) || is_counter(&name)).then_some(name)
+        })
+    }
+
+    /// The tensors of the checkpoint behind the prefix, under the network's names.
     ///
     /// # Errors
     /// If two would have one name.
@@ -231,6 +250,12 @@ fn most_common_prefix(
     Some(((*best).to_owned(), votes[*best]))
 }
 
+/// The part of a network that a tensor of this name is in, such as `layer3`; a tensor beside all
+/// parts is in none.
+fn first_part(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(part, _)| part)
+}
+
 /// How the tensors of a file fit a network, as PyTorch's strict loading would say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fit {
@@ -242,6 +267,9 @@ pub struct Fit {
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// The file's names of tensors that are not the network's.
     pub unexpected: Vec<String>,
+    /// Of these, those within parts of the network, by the names that they would have there:
+    /// the file holds a deeper network, or one of another kind.
+    pub beyond: Vec<String>,
 }
 
 impl Fit {
@@ -251,11 +279,17 @@ impl Fit {
         let layout = naming.layout.map(Layout::compiled).unwrap_or_default();
         let mut present: HashMap<String, &TensorView> = HashMap::new();
         let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let parts: HashSet<&str> = wanted.iter().copied().filter_map(first_part).collect();
         let mut fit = Self::default();
         for view in checkpoint.iter().filter(|v| !v.name().ends_with("num_batches_tracked")) {
             match naming.with_layout(&layout, view.name()) {
                 Some(name) if wanted.contains(name.as_str()) => drop(present.insert(name, view)),
-                _ => fit.unexpected.push(view.name().to_owned()),
+                name => {
+                    fit.unexpected.push(view.name().to_owned());
+                    let within =
+                        |name: &String| first_part(name).is_some_and(|part| parts.contains(part));
+                    fit.beyond.extend(name.filter(within));
+                }
             }
         }
         for (name, shape) in expected {
@@ -276,12 +310,13 @@ impl Fit {
         fit
     }
 
-    /// Whether the network can be loaded, its classifier perhaps excepted: names that begin with
-    /// one of `except` may be missing or have another shape.
+    /// Whether the file holds the network, its classifier perhaps excepted: names that begin with
+    /// one of `except` may be missing, have another shape, or be more than the network has.
     pub fn is_complete(&self, except: &[&str]) -> bool {
         let excepted = |name: &str| except.iter().any(|prefix| name.starts_with(prefix));
         self.missing.iter().all(|((name, _), _)| excepted(name))
             && self.misshapen.iter().all(|(name, ..)| excepted(name))
+            && self.beyond.iter().all(|name| excepted(name))
     }
 }
 
@@ -468,7 +503,40 @@ mod tests {
         );
         assert_eq!(
             fit,
-            Fit { found: 0, missing: vec![missing], misshapen: vec![misshapen], unexpected }
+            Fit {
+                missing: vec![missing],
+                misshapen: vec![misshapen],
+                unexpected,
+                beyond: vec!["bn1.weigth".to_owned()],
+                ..Fit::default()
+            }
         );
+    }
+
+    #[test]
+    fn a_deeper_network_is_another() {
+        let more = |name: &str| {
+            let mut tensors = behind("module.");
+            tensors.push((format!("module.{name}"), vec![2]));
+            let file = file_of(&tensors);
+            let naming = Naming::default().detect(&file, &network());
+            (Fit::new(&file, &naming, &network()), naming.network(file, &network()).unwrap())
+        };
+        for name in ["layer1.1.bn1.weight", "layer1.0.se.weight", "conv1.bias"] {
+            let (fit, _) = more(name);
+            assert_eq!((fit.found, &fit.beyond[..]), (6, &[name.to_owned()][..]));
+            assert!(!fit.is_complete(&["fc."]), "{name}");
+        }
+        // Another task's head, wherever it is, is no part of the network.
+        for name in ["projection_head.0.weight", "fc.2.bias", "queue"] {
+            let (fit, network) = more(name);
+            assert_eq!((fit.found, fit.unexpected.len(), network.len()), (6, 1, 6), "{name}");
+            assert!(fit.is_complete(&["fc."]), "{name}");
+        }
+        let counted = [("m.bn1.running_mean", &[2][..]), ("m.bn1.num_batches_tracked", &[])];
+        let network = expected(&[("bn1.running_mean", &[2])]);
+        let naming = Naming::default().behind("m.");
+        let taken = naming.network(file(&counted), &network).unwrap();
+        assert_eq!(taken.len(), 2, "counters of batches belong to their layer");
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
         })?;
         tensors.push(view.clone());
     }
-    Ok(Contents { format: Format::Index, metadata, tensors, foreign: merged(foreign) })
+    let foreign = merged(foreign);
+    Ok(Contents { format: Format::Index, metadata, tensors, foreign, ..Contents::default() })
 }
 
 /// The path that an index gives a file, if it leads nowhere but into the index's folder.
