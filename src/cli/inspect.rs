@@ -42,7 +42,8 @@ pub struct Arguments {
     /// Leave out the list of tensors
     #[arg(long)]
     brief: bool,
-    /// Read all values too: their sum, the smallest, the largest, and how many are not finite
+    /// Read all values too: their sum, the smallest, the largest, and how many are not finite; of
+    /// types that are only carried from file to file, such as C64, nothing
     #[arg(long, conflicts_with = "brief")]
     statistics: bool,
 }
@@ -216,7 +217,9 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
             dtype: view.dtype().name(),
             shape: view.shape().to_vec(),
             bytes: view.byte_len() as u64,
-            statistics: with_statistics.then(|| statistics(view)).transpose()?,
+            statistics: (with_statistics && !view.dtype().is_opaque())
+                .then(|| statistics(view))
+                .transpose()?,
         })
     };
     let mut tensors = checkpoint.iter().map(tensor).collect::<zoo_tuning::Result<Vec<_>>>()?;

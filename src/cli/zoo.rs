@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use zoo_tuning::nn::{Architecture, HEAD, Identified};
 use zoo_tuning::train::Input;
-use zoo_tuning::zoo::{Checkpoint, Manifest, Naming, Source, Zoo, sha256};
+use zoo_tuning::zoo::{Checkpoint, Manifest, Naming, Source, Zoo, sha256_of};
 use zoo_tuning::{Error, tensor};
 
 /// Describe a zoo in a file, zoo.toml, and check the files against it.
@@ -136,7 +136,7 @@ fn check_source(
 ) -> zoo_tuning::Result<Checkpoint> {
     let (checkpoint, rules) = source.open()?;
     row.format = Some(checkpoint.format().name());
-    source.check_hash()?;
+    source.check_hash(&checkpoint)?;
     let identified = Identified::new(&checkpoint, architecture, &rules)?;
     row.architecture = Some(identified.architecture.name);
     row.names = Some(identified.naming.to_string());
@@ -194,7 +194,7 @@ fn describe(arguments: &Describe, output: &mut Output) -> Result {
             file: file.clone(),
             name: Some(stem(file)),
             format: Some(checkpoint.format().name().to_owned()),
-            sha256: Some(sha256(file)?),
+            sha256: Some(sha256_of(&checkpoint)?),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             rename: arguments.rename.clone(),
             ..Source::default()

@@ -55,7 +55,7 @@ pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use format::Format;
 #[cfg(feature = "cli")]
-pub use manifest::{Manifest, Source, sha256};
+pub use manifest::{Manifest, Source, sha256, sha256_of};
 pub use mapping::{Mapping, Plain};
 pub use naming::{Expected, Fit, Naming};
 pub use view::TensorView;
