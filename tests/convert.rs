@@ -91,6 +91,9 @@ fn what_cannot_be_converted_is_refused_and_leaves_nothing() {
     let out = folder.path().join("out.pth");
     let said = bad(&["convert", "--names", "authors"], &[&source("as_is"), &out]);
     assert!(said.contains("is a plain network"), "{said}");
+    let onnx = out.with_extension("onnx");
+    let said = bad(&["convert", "--names", "authors"], &[&source("as_is"), &onnx]);
+    assert!(said.contains("a zoo is not written as ONNX") && !onnx.exists(), "{said}");
     let said = bad(&["convert", "--names", "ours"], &[&source("as_is"), &out]);
     assert!(said.contains("no zoo with the authors' names"), "{said}");
     let softmax = trained(folder.path(), &["--form", "lite"]);

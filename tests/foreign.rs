@@ -97,6 +97,33 @@ fn rules_for_names_are_applied_and_checked() {
 }
 
 #[test]
+fn the_head_of_another_task_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    let projected = folder.path().join("projected.pth");
+    // As self-supervised sources have it: a head of its own name beside the network's parts.
+    let rename = ["--rename", "^fc=projection_head", "--rename", "^=module."];
+    good(program().arg("convert").args(rename).arg(source("as_is")).arg(&projected));
+    let files = [projected.clone(), source("edges")];
+    for named in [&[][..], &["--as", "resnet_small"]] {
+        let shown = good(program().args(["inspect", "--brief"]).args(named).args(&files));
+        assert!(shown.contains("these 2 files form a zoo: 45 tensors in common"), "{shown}");
+    }
+    let run = folder.path().join("run");
+    let mut train = program();
+    train.args(["train", "--shots", "2", "--steps", "2", "--zoo"]).args(&files);
+    good(train.arg("--data").arg(digits()).arg("--out").arg(&run));
+    let taken = folder.path().join("taken.safetensors");
+    let named = ["convert", "--as", "resnet_small"];
+    good(program().args(named).arg(&projected).arg(&taken));
+    let report = json(&good(program().args(["inspect", "--json"]).arg(&taken)));
+    let tensors = report["files"][0]["tensors"].as_array().unwrap();
+    let counters = |tensor: &&serde_json::Value| {
+        tensor["name"].as_str().unwrap().ends_with("num_batches_tracked")
+    };
+    assert_eq!((tensors.len(), tensors.iter().filter(counters).count()), (54, 9));
+}
+
+#[test]
 fn a_described_zoo_is_checked_and_tuned() {
     let folder = TempDir::new().unwrap();
     let files = ["as_is", "edges"].map(|name| format!("{name}.pth"));
@@ -120,6 +147,12 @@ fn a_described_zoo_is_checked_and_tuned() {
     };
     good(&mut train("lite"));
     assert!(bad(1, &mut train("single")).contains("tunes one source"));
+    let says = bad(1, train("zoo").args(["--rename", "conv=comb"]));
+    assert!(says.contains("rename: ") && says.contains("zoo.toml"), "{says}");
+    let other = licensed.replace("\"resnet_small\"", "\"resnet18\"");
+    fs::write(&description, other).unwrap();
+    assert!(bad(1, &mut train("zoo")).contains("does not hold a resnet18"));
+    fs::write(&description, &licensed).unwrap();
 
     // One bit in the middle.
     let path = folder.path().join(&files[1]);
@@ -132,6 +165,10 @@ fn a_described_zoo_is_checked_and_tuned() {
     let report = json(&program::text(&output.stdout));
     assert_eq!(report["sources"][0]["problem"], serde_json::Value::Null);
     assert!(report["sources"][1]["problem"].as_str().unwrap().contains("its SHA-256 is"));
+
+    fs::write(&description, licensed.replace("[0.5]", "[0.5, 0.5]")).unwrap();
+    let output = program().args(["zoo", "check"]).arg(&description).output().unwrap();
+    assert!(program::text(&output.stdout).contains("mean"), "of two channels there is one");
 
     fs::write(&description, licensed.replace("mean", "maen")).unwrap();
     assert!(bad(1, program().args(["zoo", "check"]).arg(&description)).contains("maen"));

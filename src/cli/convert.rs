@@ -60,6 +60,10 @@ struct Report {
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let Arguments { input, output: path, network, names, force } = arguments;
     let format = format_of_ending(&path)?;
+    if names.is_some() && format == Format::Onnx {
+        let problem = "a zoo is not written as ONNX; OUT ends in .safetensors or .pth";
+        return Err(Error::config("names", problem).into());
+    }
     if !force && path.symlink_metadata().is_ok() {
         let problem = format!("{} exists; --force replaces it", path.display());
         return Err(Error::config("OUT", problem).into());
@@ -74,11 +78,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         write_onnx(&path, &model.network, &model.metadata())?;
         model.network.parameters().len()
     } else {
-        let naming = match &network.architecture {
-            Some(name) => Identified::new(&checkpoint, Some(name), &rules)?.naming,
-            None => rules,
+        let checkpoint = match &network.architecture {
+            Some(name) => Identified::new(&checkpoint, Some(name), &rules)?.network(checkpoint)?,
+            None => rules.renamed(checkpoint)?,
         };
-        let checkpoint = naming.renamed(checkpoint)?;
         let renamed = converted(&checkpoint, format, names)?;
         renamed.write(&path, format)?;
         renamed.tensors.len()

@@ -39,7 +39,8 @@ pub struct Arguments {
     /// Leave out the list of tensors
     #[arg(long)]
     brief: bool,
-    /// Read all values too: their sum, the smallest, the largest, and how many are not finite
+    /// Read all values too: their sum, the smallest, the largest, and how many are not finite; of
+    /// types that are only carried from file to file, such as C64, nothing
     #[arg(long, conflicts_with = "brief")]
     statistics: bool,
 }
@@ -127,18 +128,12 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let look = |path: &PathBuf| -> zoo_tuning::Result<_> {
         let checkpoint = Checkpoint::open(path)?;
         let mut file = file(&checkpoint, arguments.statistics)?;
-        let mut naming = rules.clone();
         let identified = match named {
             Some(name) => Some(Identified::compared(&checkpoint, name, &rules)?),
             None => Identified::new(&checkpoint, None, &rules).ok(),
         };
-        if let Some(identified) = identified {
-            file.network = Some(network(&identified));
-            if named.is_some() {
-                naming = identified.naming;
-            }
-        }
-        Ok((file, (checkpoint, naming)))
+        file.network = identified.as_ref().map(network);
+        Ok((file, (checkpoint, identified)))
     };
     // Side by side; the error of the first file comes first all the same.
     let looked: Vec<_> = arguments.files.par_iter().map(look).collect();
@@ -147,7 +142,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let mut report = Report { files, zoo: None };
     if checkpoints.len() > 1 {
         let except: Vec<&str> = arguments.except.iter().map(String::as_str).collect();
-        report.zoo = Some(zoo(checkpoints, &except, named.is_some()));
+        report.zoo = Some(zoo(&checkpoints, &rules, &except, named.is_some()));
     }
     let fits = |file: &File| file.network.as_ref().is_none_or(|network| network.fits);
     let all_fit = report.files.iter().all(fits);
@@ -173,22 +168,26 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 
 /// Whether the files form a zoo: under the names that were asked for, or, if they do not and no
 /// network was named, under those of the network that all of them hold.
-fn zoo(checkpoints: Vec<(Checkpoint, Naming)>, except: &[&str], named: bool) -> ZooReport {
+fn zoo(
+    checkpoints: &[(Checkpoint, Option<Identified>)],
+    rules: &Naming,
+    except: &[&str],
+    named: bool,
+) -> ZooReport {
     let sources = checkpoints.len();
-    let form = |checkpoints: Vec<(Checkpoint, Naming)>| {
-        let renamed = checkpoints.into_iter().map(|(file, naming)| naming.renamed(file));
-        Zoo::from_checkpoints(renamed.collect::<zoo_tuning::Result<_>>()?, except)
+    let form = |sources: zoo_tuning::Result<Vec<_>>| Zoo::from_checkpoints(sources?, except);
+    let asked = |(file, identified): &(Checkpoint, Option<Identified>)| match identified {
+        Some(identified) if named => identified.network(file.clone()),
+        _ => rules.renamed(file.clone()),
     };
-    let identified = |checkpoints: &[(Checkpoint, Naming)]| {
-        let identify = |(checkpoint, rules): &(Checkpoint, Naming)| {
-            let naming = Identified::new(checkpoint, None, rules).ok()?.naming;
-            Some((checkpoint.clone(), naming))
-        };
-        checkpoints.iter().map(identify).collect::<Option<Vec<_>>>()
+    let held = |(file, identified): &(Checkpoint, Option<Identified>)| {
+        Some(identified.as_ref()?.network(file.clone()))
     };
-    let zoo = form(checkpoints.clone()).or_else(|error| match identified(&checkpoints) {
-        Some(checkpoints) if !named => form(checkpoints),
-        _ => Err(error),
+    let zoo = form(checkpoints.iter().map(asked).collect()).or_else(|error| {
+        match checkpoints.iter().map(held).collect::<Option<Vec<_>>>() {
+            Some(sources) if !named => form(sources.into_iter().collect()),
+            _ => Err(error),
+        }
     });
     match zoo {
         Ok(zoo) => ZooReport { forms: true, sources, shared: zoo.names().count(), problem: None },
@@ -219,7 +218,9 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
             dtype: view.dtype().name(),
             shape: view.shape().to_vec(),
             bytes: view.byte_len() as u64,
-            statistics: with_statistics.then(|| statistics(view)).transpose()?,
+            statistics: (with_statistics && !view.dtype().is_opaque())
+                .then(|| statistics(view))
+                .transpose()?,
         })
     };
     let mut tensors = checkpoint.iter().map(tensor).collect::<zoo_tuning::Result<Vec<_>>>()?;
@@ -339,6 +340,7 @@ fn show_foreign(foreign: &[ForeignReport], output: &mut Output) -> Result {
 fn show_network(network: &NetworkReport, output: &mut Output) -> Result {
     let NetworkReport { architecture, fits, names, found, .. } = network;
     let judgement = if *fits { "fits" } else { "does not fit" };
+    let names = output::printable(names);
     output.line(format!("  {judgement} {architecture}: {found} tensors found, names {names}"))?;
     for (what, all) in [
         ("missing", &network.missing),

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use zoo_tuning::nn::{HEAD, Identified};
-use zoo_tuning::zoo::{Checkpoint, Manifest, Source, Zoo, sha256};
+use zoo_tuning::train::Input;
+use zoo_tuning::zoo::{Checkpoint, Manifest, Source, Zoo, sha256_of};
 use zoo_tuning::{Error, tensor};
 
 /// Describe a zoo in a file, zoo.toml, and check the files against it.
@@ -26,8 +27,8 @@ enum Command {
     Describe(Describe),
 }
 
-/// Check every source: its hash, its format, its tensors, that all values are finite, and that the
-/// sources form a zoo.
+/// Check every source: its hash, its format, its tensors, that all values are finite, what is said
+/// of its images, and that the sources form a zoo.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +45,7 @@ struct Check {
 #[command(after_help = "\
 Examples:
   zoo-tuning zoo describe resnet50.pth moco.pth.tar > zoo.toml
-  zoo-tuning zoo describe models/*.pth --as resnet50 --rename '^net=' > models/zoo.toml
+  zoo-tuning zoo describe models/*.pth --as resnet50 --rename '^net=' > zoo.toml
 
 Files are named as they are given, and count from the folder of the description.")]
 struct Describe {
@@ -131,11 +132,13 @@ fn check_source(
 ) -> zoo_tuning::Result<Checkpoint> {
     let (checkpoint, rules) = source.open()?;
     row.format = Some(checkpoint.format().id());
-    source.check_hash()?;
+    source.check_hash(&checkpoint)?;
     let identified = Identified::new(&checkpoint, architecture, &rules)?;
     row.architecture = Some(identified.architecture.name);
     row.names = Some(identified.naming.to_string());
-    let checkpoint = identified.naming.renamed(checkpoint)?;
+    let checkpoint = identified.network(checkpoint)?;
+    let origin = checkpoint.path().display().to_string();
+    Input::from_metadata(&origin, &checkpoint.declared(), &identified.architecture)?;
     for view in &checkpoint {
         if !tensor::Tensor::<f32>::mapped(view)?.is_finite() {
             let problem = "holds a value that is not finite";
@@ -188,7 +191,7 @@ fn describe(arguments: &Describe, output: &mut Output) -> Result {
             file: file.clone(),
             name: Some(stem(file)),
             format: Some(checkpoint.format().id().to_owned()),
-            sha256: Some(sha256(file)?),
+            sha256: Some(sha256_of(&checkpoint)?),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             rename: rename.clone(),
             ..Source::default()

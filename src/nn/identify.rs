@@ -24,6 +24,15 @@ pub struct Identified {
 }
 
 impl Identified {
+    /// The network's tensors of the file, under the network's names: what else the file holds is
+    /// left out.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub fn network(&self, checkpoint: Checkpoint) -> Result<Checkpoint> {
+        self.naming.network(checkpoint, &self.architecture.tensors()?)
+    }
+
     /// Compares the file with the architecture of that name, whether it fits or not. Its names
     /// are led to the network's by `rules`, and by what [`Naming::detect`] finds after them.
     ///
@@ -88,12 +97,12 @@ impl Identified {
 /// ```
 ///
 /// # Errors
-/// If the file cannot be read, or holds no such network, or more than that.
+/// If the file cannot be read, or holds no such network with its classifier.
 pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> Result<Resnet<T>> {
     let checkpoint = Checkpoint::open(path)?;
     let identified = Identified::new(&checkpoint, name, &Naming::default())?;
-    let Identified { architecture, naming, .. } = identified;
-    let state = State::mapped(&naming.renamed(checkpoint)?)?;
+    let state = State::mapped(&identified.network(checkpoint)?)?;
+    let architecture = identified.architecture;
     Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)
 }
 
@@ -131,10 +140,11 @@ pub fn identified_zoo(
     name: Option<&str>,
 ) -> Result<(Zoo, Architecture)> {
     let identify = |(source, rules): (Checkpoint, Naming)| {
-        let said = source.metadata().get("architecture");
-        let said = said.filter(|_| Blueprint::is_in(source.metadata())).map(String::as_str);
+        let declared = source.declared();
+        let said = declared.get("architecture").filter(|_| Blueprint::is_in(&declared));
+        let said = said.map(String::as_str);
         let identified = Identified::new(&source, name.or(said), &rules)?;
-        Ok((identified.naming.renamed(source)?, identified.architecture))
+        Ok((identified.network(source)?, identified.architecture))
     };
     // Side by side; of several errors, that of the first file is told all the same.
     let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();

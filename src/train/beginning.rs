@@ -44,7 +44,8 @@ impl Sources {
             let input = Input::usual(&architecture);
             return Ok(Self { states: vec![], architecture, input });
         }
-        let sources = opened(&files, &config.rename)?;
+        let (described, sources) = opened(&files, &config.rename)?;
+        let name = name.or(described.as_deref());
         if config.form == FormName::Single && sources.len() > 1 {
             let problem = format!("form single tunes one source, but {} are given", sources.len());
             return Err(Error::config("zoo", problem));
@@ -69,33 +70,44 @@ impl Sources {
 }
 
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
-/// their names.
-fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Vec<(Checkpoint, Naming)>> {
-    let sources: Vec<(Checkpoint, Naming)> = match files {
+/// their names; and the architecture that the description names.
+fn opened(
+    files: &[&PathBuf],
+    rename: &[String],
+) -> Result<(Option<String>, Vec<(Checkpoint, Naming)>)> {
+    let (described, sources): (_, Vec<_>) = match files {
         [file] if file.extension().is_some_and(|extension| extension == "toml") => {
-            Manifest::read(file)?.sources.iter().map(Source::open).collect::<Result<_>>()?
+            if !rename.is_empty() {
+                let file = file.display();
+                let problem =
+                    format!("{file} has rules for each source of its own: write them there");
+                return Err(Error::config("rename", problem));
+            }
+            let Manifest { architecture, sources } = Manifest::read(file)?;
+            (architecture, sources.iter().map(Source::open).collect::<Result<_>>()?)
         }
         _ => {
             let rules = Naming::of_rules(rename)?;
             let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
-            files.iter().map(open).collect::<Result<_>>()?
+            (None, files.iter().map(open).collect::<Result<_>>()?)
         }
     };
     for (source, _) in &sources {
-        let form = source.metadata().get("form").filter(|_| Blueprint::is_in(source.metadata()));
+        let declared = source.declared();
+        let form = declared.get("form").filter(|_| Blueprint::is_in(&declared));
         if let Some(form) = form.filter(|form| *form != "plain") {
             let problem = format!("is a {form} network; a source is a plain one (see collapse)");
             return Err(Error::config(source.path().display().to_string(), problem));
         }
     }
-    Ok(sources)
+    Ok((described, sources))
 }
 
 /// What the sources expect their images to be: the same of all, unless the run says what.
 fn input(zoo: &Zoo, architecture: &Architecture, config: &Config) -> Result<Input> {
     let of = |source: &Checkpoint| {
         let origin = source.path().display().to_string();
-        Input::from_metadata(&origin, source.metadata(), architecture)
+        Input::from_metadata(&origin, &source.declared(), architecture)
     };
     let first = of(&zoo.sources()[0])?;
     let chosen = config.mean.is_some() && config.deviation.is_some();

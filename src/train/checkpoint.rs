@@ -104,7 +104,7 @@ pub(super) fn network_part(
 ) -> Result<(State<f32>, BTreeMap<String, String>)> {
     let mut state = State::mapped(checkpoint)?;
     state.tensors.retain(|name, _| !name.starts_with(OPTIMIZER));
-    let mut metadata = checkpoint.metadata().clone();
+    let mut metadata = checkpoint.declared();
     metadata.retain(|key, _| !key.starts_with(RUN));
     Ok((state, metadata))
 }

@@ -50,8 +50,9 @@ impl Model {
         rules: &Naming,
     ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
-        let said = architecture.is_none() && Blueprint::is_in(checkpoint.metadata());
-        let said = said.then(|| Blueprint::from_metadata(&origin, checkpoint.metadata()));
+        let declared = checkpoint.declared();
+        let said = architecture.is_none() && Blueprint::is_in(&declared);
+        let said = said.then(|| Blueprint::from_metadata(&origin, &declared));
         let blueprint = match said.transpose()? {
             Some(blueprint) if blueprint.form != Form::Plain => {
                 checkpoint = rules.renamed(checkpoint)?;
@@ -60,9 +61,9 @@ impl Model {
             said => {
                 // Another program may have changed the names of what was written here, too.
                 let name = said.as_ref().map(|said| said.architecture.name).or(architecture);
-                let Identified { architecture, naming, .. } =
-                    Identified::new(&checkpoint, name, rules)?;
-                checkpoint = naming.renamed(checkpoint)?;
+                let identified = Identified::new(&checkpoint, name, rules)?;
+                checkpoint = identified.network(checkpoint)?;
+                let architecture = identified.architecture;
                 said.unwrap_or(Blueprint { architecture, form: Form::Plain, sources: 1 })
             }
         };

@@ -6,16 +6,18 @@ use super::mapping::Mapping;
 use super::view::TensorView;
 use super::{numpy, onnx, pytorch, safetensors, shards};
 use crate::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a reader finds in a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Contents {
     pub format: Format,
     /// Texts beside the tensors.
     pub metadata: BTreeMap<String, String>,
+    /// The keys of those texts that are only what a pickle holds beside its tensors.
+    pub notes: HashSet<String>,
     /// In the order of the file.
     pub tensors: Vec<TensorView>,
     /// What a pickle names and is not read.
@@ -43,6 +45,7 @@ pub struct Checkpoint {
     path: PathBuf,
     format: Format,
     metadata: BTreeMap<String, String>,
+    notes: HashSet<String>,
     /// In the order of the file. Invariant: their names differ.
     tensors: Vec<TensorView>,
     /// Where in `tensors` a name is.
@@ -109,14 +112,14 @@ impl Checkpoint {
     /// # Errors
     /// If two tensors have one name.
     fn new(path: &Path, contents: Contents) -> Result<Self> {
-        let Contents { format, metadata, tensors, foreign } = contents;
+        let Contents { format, metadata, notes, tensors, foreign } = contents;
         let mut index = HashMap::with_capacity(tensors.len());
         for (i, tensor) in tensors.iter().enumerate() {
             if index.insert(tensor.name().to_owned(), i).is_some() {
                 return Err(Error::format_of(path, tensor.name(), "is there more than once"));
             }
         }
-        Ok(Self { path: path.to_path_buf(), format, metadata, tensors, index, foreign })
+        Ok(Self { path: path.to_path_buf(), format, metadata, notes, tensors, index, foreign })
     }
 
     /// The tensors to which `rename` gives a name, under that name.
@@ -124,18 +127,19 @@ impl Checkpoint {
     /// # Errors
     /// If two would have one name.
     pub(super) fn map_names(self, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let Self { path, format, metadata, tensors, foreign, .. } = self;
+        let Self { path, format, metadata, notes, tensors, foreign, .. } = self;
         let named = tensors.into_iter().filter_map(|view| {
             let name = rename(view.name())?;
             Some(view.named(name))
         });
         let tensors = named.collect();
-        Self::new(&path, Contents { format, metadata, tensors, foreign })
+        Self::new(&path, Contents { format, metadata, notes, tensors, foreign })
     }
 
     /// The same with these texts over its own.
     #[cfg(feature = "cli")]
     pub(super) fn with_metadata(mut self, texts: BTreeMap<String, String>) -> Self {
+        self.notes.retain(|key| !texts.contains_key(key));
         self.metadata.extend(texts);
         self
     }
@@ -170,6 +174,14 @@ impl Checkpoint {
     /// Texts that the file holds beside its tensors.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
+    }
+
+    /// Those of them that say what the tensors are. What a pickle holds beside its tensors is
+    /// not among them: another program means something else by `form` or `input_size`.
+    pub fn declared(&self) -> BTreeMap<String, String> {
+        let mut declared = self.metadata.clone();
+        declared.retain(|key, _| !self.notes.contains(key));
+        declared
     }
 
     /// The number of tensors.

@@ -18,6 +18,9 @@ pub struct Fit {
     pub misshapen: Vec<Misshapen>,
     /// The file's names of tensors that are not the network's.
     pub unexpected: Vec<String>,
+    /// Of these, those within parts of the network, by the names that they would have there:
+    /// the file holds a deeper network, or one of another kind.
+    pub beyond: Vec<String>,
 }
 
 /// A tensor of the network that is not in the file.
@@ -48,11 +51,17 @@ impl Fit {
     pub fn new(checkpoint: &Checkpoint, naming: &Naming, expected: &[Expected]) -> Self {
         let mut present: HashMap<String, &TensorView> = HashMap::new();
         let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let parts: HashSet<&str> = wanted.iter().copied().filter_map(first_part).collect();
         let mut fit = Self::default();
         for view in checkpoint.iter().filter(|view| !is_batch_count(view.name())) {
             match naming.apply(view.name()) {
                 Some(name) if wanted.contains(name.as_str()) => drop(present.insert(name, view)),
-                _ => fit.unexpected.push(view.name().to_owned()),
+                name => {
+                    fit.unexpected.push(view.name().to_owned());
+                    let within =
+                        |name: &String| first_part(name).is_some_and(|part| parts.contains(part));
+                    fit.beyond.extend(name.filter(within));
+                }
             }
         }
         for (name, shape) in expected {
@@ -75,13 +84,20 @@ impl Fit {
         fit
     }
 
-    /// Whether the network can be loaded, its classifier perhaps excepted: names that begin with
-    /// one of `except` may be missing or have another shape.
+    /// Whether the file holds the network, its classifier perhaps excepted: names that begin with
+    /// one of `except` may be missing, have another shape, or be more than the network has.
     pub fn is_complete(&self, except: &[&str]) -> bool {
         let excepted = |name: &str| except.iter().any(|prefix| name.starts_with(prefix));
         self.missing.iter().all(|missing| excepted(&missing.name))
             && self.misshapen.iter().all(|misshapen| excepted(&misshapen.name))
+            && self.beyond.iter().all(|name| excepted(name))
     }
+}
+
+/// The part of a network that a tensor of this name is in, such as `layer3`; a tensor beside all
+/// parts is in none.
+fn first_part(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(part, _)| part)
 }
 
 impl fmt::Display for Missing {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 /// The format of a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    #[default]
     /// `safetensors`: a header in JSON, and the values behind it.
     Safetensors,
     /// An index of tensors in several files, such as `model.safetensors.index.json`.

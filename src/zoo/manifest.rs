@@ -23,10 +23,11 @@
 use super::checkpoint::Checkpoint;
 use super::mapping::Mapping;
 use super::naming::Naming;
+use super::view::TensorView;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a `zoo.toml` says.
@@ -54,7 +55,7 @@ pub struct Source {
     pub origin: Option<String>,
     /// The word for the file's format, see [`Format::id`](super::Format::id).
     pub format: Option<String>,
-    /// The hash of the file, in hexadecimal.
+    /// The hash of the checkpoint, in hexadecimal; see [`sha256_of`].
     pub sha256: Option<String>,
     /// What the names of the network's tensors begin with.
     pub prefix: Option<String>,
@@ -142,13 +143,13 @@ impl Source {
         texts.into_iter().filter_map(text).collect()
     }
 
-    /// Reads the whole file and compares its hash with the description's.
+    /// Reads all of the checkpoint's files and compares their hash with the description's.
     ///
     /// # Errors
-    /// If the file cannot be read, or has another hash.
-    pub fn check_hash(&self) -> Result<()> {
+    /// If a file cannot be read, or they have another hash.
+    pub fn check_hash(&self, checkpoint: &Checkpoint) -> Result<()> {
         let Some(expected) = &self.sha256 else { return Ok(()) };
-        let found = sha256(&self.file)?;
+        let found = sha256_of(checkpoint)?;
         if found.eq_ignore_ascii_case(expected.trim()) {
             return Ok(());
         }
@@ -165,13 +166,32 @@ impl Source {
 /// # Errors
 /// If the file cannot be read.
 pub fn sha256(path: impl AsRef<Path>) -> Result<String> {
-    let mapping = Mapping::open(path)?;
-    let mut hash = Sha256::new();
-    // Piece by piece, so that the file does not fill the memory.
+    sha256_of_all([path.as_ref()])
+}
+
+/// The SHA-256 of a checkpoint, in hexadecimal: of its file, or, where its tensors lie in several,
+/// of the one that was opened and of the others behind it in the order of their paths, as
+/// `cat model.safetensors.index.json model-*.safetensors | sha256sum` says it.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn sha256_of(checkpoint: &Checkpoint) -> Result<String> {
+    let parts: BTreeSet<&Path> = checkpoint.iter().map(TensorView::path).collect();
+    let others = parts.into_iter().filter(|part| *part != checkpoint.path());
+    sha256_of_all(std::iter::once(checkpoint.path()).chain(others))
+}
+
+/// The hash of these files behind each other.
+fn sha256_of_all<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<String> {
+    // Piece by piece, so that no file fills the memory.
     const PIECE: usize = 1 << 24;
-    for (at, piece) in mapping.bytes().chunks(PIECE).enumerate() {
-        hash.update(piece);
-        mapping.release(at * PIECE..at * PIECE + piece.len());
+    let mut hash = Sha256::new();
+    for path in paths {
+        let mapping = Mapping::open(path)?;
+        for (at, piece) in mapping.bytes().chunks(PIECE).enumerate() {
+            hash.update(piece);
+            mapping.release(at * PIECE..at * PIECE + piece.len());
+        }
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -235,16 +255,42 @@ mod tests {
             mean: Some(vec![0.5, 0.25]),
             ..Source::default()
         };
-        source.check_hash().unwrap();
         let (checkpoint, naming) = source.open().unwrap();
+        source.check_hash(&checkpoint).unwrap();
         assert_eq!(checkpoint.metadata()["input_mean"], "0.5,0.25");
-        assert!(naming.renamed(checkpoint).unwrap().contains("t"));
         source.sha256 = Some("00".into());
-        assert!(source.check_hash().unwrap_err().to_string().contains("SHA-256"));
+        assert!(source.check_hash(&checkpoint).unwrap_err().to_string().contains("SHA-256"));
+        assert!(naming.renamed(checkpoint).unwrap().contains("t"));
         source.format = Some("onnx".into());
         assert!(
             source.open().unwrap_err().to_string().contains("says onnx, but it is safetensors")
         );
+    }
+
+    #[test]
+    fn the_hash_is_of_all_files_that_tensors_lie_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let index = r#"{"weight_map": {"y": "b.safetensors", "x": "a.safetensors"}}"#;
+        std::fs::write(place("i.json"), index).unwrap();
+        let part = |value: u8| {
+            fixture::safetensors(&[
+                ("x", Dtype::U8, &[1], &[value]),
+                ("y", Dtype::U8, &[1], &[value]),
+            ])
+        };
+        std::fs::write(place("a.safetensors"), part(1)).unwrap();
+        std::fs::write(place("b.safetensors"), part(2)).unwrap();
+        let all = [index.as_bytes(), &part(1), &part(2)].concat();
+        let checkpoint = Checkpoint::open(place("i.json")).unwrap();
+        let source = Source {
+            file: place("i.json"),
+            sha256: Some(sha256(fixture::file(&all)).unwrap()),
+            ..Source::default()
+        };
+        source.check_hash(&checkpoint).unwrap();
+        std::fs::write(place("b.safetensors"), part(3)).unwrap();
+        assert!(source.check_hash(&checkpoint).is_err());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub use dtype::Dtype;
 pub use fit::{Fit, Misshapen, Missing};
 pub use format::Format;
 #[cfg(feature = "cli")]
-pub use manifest::{Manifest, Source, sha256};
+pub use manifest::{Manifest, Source, sha256, sha256_of};
 pub use mapping::{Mapping, Plain};
 pub use naming::{Expected, Naming};
 pub use view::TensorView;

@@ -5,10 +5,11 @@
 //! by Detectron2 as `model.backbone.bottom_up.stem.conv1.weight`. A [`Naming`] leads from the
 //! file's names to the network's: found by [`Naming::detect`], or said as rules `FROM=TO`.
 
+use super::BATCH_COUNT;
 use super::checkpoint::Checkpoint;
 use crate::{Error, Result};
 use regex_lite::Regex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// A tensor that a network has: its name and its shape.
@@ -170,7 +171,25 @@ impl Naming {
         self.prefix.is_empty() && self.layout.is_none() && self.rules.is_empty()
     }
 
-    /// The tensors of the checkpoint that are the network's, under the network's names.
+    /// As [`Self::renamed`], of the network `expected` alone: what else stands behind the same
+    /// prefix, such as the head of another task, is left out. Its counters of batches
+    /// (`num_batches_tracked`) are kept.
+    ///
+    /// # Errors
+    /// If two would have one name.
+    pub fn network(&self, checkpoint: Checkpoint, expected: &[Expected]) -> Result<Checkpoint> {
+        let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        let is_counter = |name: &str| {
+            let layer = name.strip_suffix(BATCH_COUNT);
+            layer.is_some_and(|layer| wanted.contains(format!("{layer}running_mean").as_str()))
+        };
+        checkpoint.map_names(|name| {
+            let name = self.apply(name)?;
+            (wanted.contains(name.as_str()) || is_counter(&name)).then_some(name)
+        })
+    }
+
+    /// The tensors of the checkpoint behind the prefix, under the network's names.
     ///
     /// # Errors
     /// If two would have one name.
@@ -362,5 +381,32 @@ mod tests {
         let naming = Naming::of_rules(&["^[ab]$=c"]).unwrap();
         let error = naming.renamed(file(&[("a", &[]), ("b", &[])])).unwrap_err().to_string();
         assert!(error.contains("c: is there more than once"), "{error}");
+    }
+
+    #[test]
+    fn a_deeper_network_is_another() {
+        let more = |name: &str| {
+            let mut tensors = behind("module.");
+            tensors.push((format!("module.{name}"), vec![2]));
+            let file = file_of(&tensors);
+            let naming = Naming::default().detect(&file, &network());
+            (Fit::new(&file, &naming, &network()), naming.network(file, &network()).unwrap())
+        };
+        for name in ["layer1.1.bn1.weight", "layer1.0.se.weight", "conv1.bias"] {
+            let (fit, _) = more(name);
+            assert_eq!((fit.found, &fit.beyond[..]), (6, &[name.to_owned()][..]));
+            assert!(!fit.is_complete(&["fc."]), "{name}");
+        }
+        // Another task's head, wherever it is, is no part of the network.
+        for name in ["projection_head.0.weight", "fc.2.bias", "queue"] {
+            let (fit, network) = more(name);
+            assert_eq!((fit.found, fit.unexpected.len(), network.len()), (6, 1, 6), "{name}");
+            assert!(fit.is_complete(&["fc."]), "{name}");
+        }
+        let counted = [("m.bn1.running_mean", &[2][..]), ("m.bn1.num_batches_tracked", &[])];
+        let network = expected(&[("bn1.running_mean", &[2])]);
+        let naming = Naming::default().behind("m.");
+        let taken = naming.network(file(&counted), &network).unwrap();
+        assert_eq!(taken.len(), 2, "counters of batches belong to their layer");
     }
 }

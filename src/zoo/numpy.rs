@@ -40,7 +40,6 @@ use super::literal::Literal;
 use super::mapping::Mapping;
 use super::view::TensorView;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +80,7 @@ pub(super) fn read_archive(path: &Path, archive: &Archive) -> Result<Contents> {
 }
 
 fn contents(format: Format, tensors: Vec<TensorView>) -> Contents {
-    Contents { format, metadata: BTreeMap::new(), tensors, foreign: vec![] }
+    Contents { format, tensors, ..Contents::default() }
 }
 
 /// The array that `bytes` are a file of.

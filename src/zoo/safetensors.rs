@@ -90,7 +90,7 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
         TensorView::new(bytes, name, dtype, shape)
     });
     let tensors = views.collect::<Result<_>>()?;
-    Ok(Contents { format: Format::Safetensors, metadata, tensors, foreign: vec![] })
+    Ok(Contents { format: Format::Safetensors, metadata, tensors, ..Contents::default() })
 }
 
 /// The text of the header.

@@ -85,7 +85,8 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
         })?;
         tensors.push(view.clone());
     }
-    Ok(Contents { format: Format::Index, metadata, tensors, foreign: merged(foreign) })
+    let foreign = merged(foreign);
+    Ok(Contents { format: Format::Index, metadata, tensors, foreign, ..Contents::default() })
 }
 
 /// Opens the `file` that the index at `path` names for this tensor.

@@ -15,10 +15,17 @@ use crate::{Error, Result};
 /// If the file does not hold just a zoo of ours, or one whose gates are not sigmoids.
 pub fn to_authors(checkpoint: &Checkpoint) -> Result<Renamed<'_>> {
     let origin = checkpoint.path().display().to_string();
-    let blueprint = Blueprint::from_metadata(&origin, checkpoint.metadata())?;
     let impossible = |reason: String, hint| {
         Err(Error::Impossible { request: "give a network the authors' names", reason, hint })
     };
+    let declared = checkpoint.declared();
+    if !declared.contains_key("form") {
+        return impossible(
+            format!("{origin} does not say that it is a zoo of ours"),
+            "this is for the model.safetensors of a run of train",
+        );
+    }
+    let blueprint = Blueprint::from_metadata(&origin, &declared)?;
     match blueprint.form.mixing() {
         None => {
             return impossible(

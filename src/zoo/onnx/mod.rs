@@ -213,6 +213,6 @@ impl Model {
                 metadata.insert(key.to_owned(), text);
             }
         }
-        Contents { format: Format::Onnx, metadata, tensors, foreign: vec![] }
+        Contents { format: Format::Onnx, metadata, tensors, ..Contents::default() }
     }
 }

@@ -597,6 +597,28 @@ fn arrays_of_what_are_no_numbers_are_named() {
     }
 }
 
+#[test]
+fn what_stands_beside_tensors_does_not_say_what_they_are() {
+    let beside =
+        dict(&[("form", text("full")), ("a", array(&[1], dtype("u1", "|"), b"C\x01a".to_vec()))]);
+    let checkpoint = opened(&finished(&beside)).unwrap();
+    assert_eq!(checkpoint.metadata()["form"], "full");
+    assert!(checkpoint.declared().is_empty());
+    let state = dict(&[("zoo_tuning", dict(&[("form", text("plain"))]))]);
+    let checkpoint = opened(&archive(&with_state(state))).unwrap();
+    assert_eq!(checkpoint.declared()["form"], "plain");
+}
+
+#[test]
+fn an_empty_key_is_a_name() {
+    let tensor = || array(&[1], dtype("u1", "|"), b"C\x01a".to_vec());
+    let inner = dict(&[("a", tensor()), ("", tensor())]);
+    let checkpoint = opened(&finished(&dict(&[("a", tensor()), ("", inner)]))).unwrap();
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", ".a", "."]);
+    let checkpoint = opened(&finished(&dict(&[("", tensor())]))).unwrap();
+    assert!(checkpoint.contains(""));
+}
+
 /// A state dict with this state.
 fn with_state(state: Vec<u8>) -> Vec<u8> {
     [call("collections", "OrderedDict", &[]), state, b"b".to_vec()].concat()

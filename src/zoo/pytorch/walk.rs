@@ -15,7 +15,7 @@ use super::known::foreign;
 use super::rebuild::{Key, Meaning, Objects, short};
 use super::storage::{Element, Part, Persistents};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Containers within each other. A list that contains itself is deeper than that.
 const DEEPEST: usize = 100;
@@ -55,17 +55,21 @@ pub(super) fn contents(
     let mut budget = Budget(length.saturating_mul(64).saturating_add(1 << 22));
     let mut objects = Objects::new(pickle, input, persistents);
     let mut metadata = attribute(pickle, &mut budget).map_err(|p| Error::format(&path, p))?;
-    let mut tensors = Vec::new();
+    let (mut tensors, mut notes) = (Vec::new(), HashSet::new());
     let mut nodes = vec![Node { name: String::new(), id: pickle.root(), depth: 0 }];
     while let Some(Node { name, id, depth }) = nodes.pop() {
         let problem = |problem| match name.as_str() {
             "" => Error::format(&path, problem),
             name => Error::format_of(&path, short(name), problem),
         };
-        // A note of it under its name, unless it is the whole file.
+        // A note of it under its name, unless it is the whole file. A key may be an empty text.
+        let is_whole = depth == 0;
         let mut note = |text: &str| {
-            if !name.is_empty() {
-                metadata.entry(name.clone()).or_insert_with(|| text.to_owned());
+            if !is_whole {
+                metadata.entry(name.clone()).or_insert_with(|| {
+                    notes.insert(name.clone());
+                    text.to_owned()
+                });
             }
         };
         let meaning = objects.meaning(id).map_err(problem)?;
@@ -81,7 +85,7 @@ pub(super) fn contents(
                 let cost = 16 * part.shape.len() + 64;
                 budget.spend(cost).map_err(problem)?;
                 // A tensor that is all that a file holds is called as the file.
-                let own = if name.is_empty() { &*stem } else { &name };
+                let own = if is_whole { &*stem } else { &name };
                 let Part { storage, offset, shape, strides } = part;
                 match storage.element {
                     Element::Of(dtype) => {
@@ -115,7 +119,7 @@ pub(super) fn contents(
                         },
                     };
                     budget.spend(name.len() + key.len() + 32).map_err(problem)?;
-                    let name = if name.is_empty() { key } else { format!("{name}.{key}") };
+                    let name = if is_whole { key } else { format!("{name}.{key}") };
                     nodes.push(Node { name, id, depth: depth + 1 });
                 }
                 // The first is to be taken first.
@@ -123,7 +127,7 @@ pub(super) fn contents(
             }
         }
     }
-    Ok(Contents { format, metadata, tensors, foreign: foreign(pickle) })
+    Ok(Contents { format, metadata, notes, tensors, foreign: foreign(pickle) })
 }
 
 /// The texts that [`ATTRIBUTE`] holds, if the file is a state dict with this attribute.
