@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FROM=TO")]
     rename: Vec<String>,
     /// Give the tensors of a zoo these names [default: as they are]
-    #[arg(long, value_name = "WHOSE", conflicts_with_all = ["architecture", "rename"])]
+    #[arg(long, value_name = "WHOSE", conflicts_with = "architecture")]
     names: Option<Names>,
     /// Replace OUT if it exists
     #[arg(long)]
