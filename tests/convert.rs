@@ -114,6 +114,12 @@ fn a_zoo_goes_to_the_authors_names_and_comes_back_and_collapses() {
     good(&["convert", "--names", "ours"], &[&theirs, &ours]);
     let expected = evaluation(&model);
     assert_eq!(evaluation(&ours), expected);
+    // As their code saves it when it runs on several devices.
+    let [wrapped, unwrapped] = ["wrapped.pth", "unwrapped.safetensors"].map(file);
+    good(&["convert", "--rename", "^=state_dict.module."], &[&theirs, &wrapped]);
+    let rename = ["convert", "--names", "ours", "--rename", r"^state_dict\.module\.="];
+    good(&rename, &[&wrapped, &unwrapped]);
+    assert_eq!(evaluation(&unwrapped), expected);
     let collapsed = file("collapsed.safetensors");
     good(&["collapse"], &[&ours, &collapsed]);
     good(&["convert"], &[&collapsed, &plain]);

@@ -69,12 +69,12 @@ impl Sources {
     }
 }
 
+/// Open files with the rules for their names, and the architecture that a description names.
+type Opened = (Option<String>, Vec<(Checkpoint, Naming)>);
+
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
-/// their names; and the architecture that the description names.
-fn opened(
-    files: &[&PathBuf],
-    rename: &[String],
-) -> Result<(Option<String>, Vec<(Checkpoint, Naming)>)> {
+/// their names.
+fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
     let (described, sources): (_, Vec<_>) = match files {
         [file] if file.extension().is_some_and(|extension| extension == "toml") => {
             if !rename.is_empty() {

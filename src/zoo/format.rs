@@ -104,6 +104,12 @@ impl Magic {
                 Self::Other("GGUF, which is not read; it holds no networks of convolutions")
             }
             [0x1f, 0x8b, ..] => Self::Other("gzip; unpack it first"),
+            _ if bytes.starts_with(b"version https://git-lfs") => {
+                Self::Other("a pointer of Git LFS; fetch what it points to with git lfs pull")
+            }
+            [b'<', b'!' | b'h' | b'H' | b'?', ..] => {
+                Self::Other("a web page, as a failed download leaves it; download it again")
+            }
             _ if bytes.get(TAR..TAR + 5) == Some(b"ustar") => Self::Tar,
             // The first field of a model: the version of the format, a small number.
             [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] => Self::Onnx,
@@ -143,6 +149,8 @@ mod tests {
         let mut tar = vec![b'a'; 600];
         tar[257..262].copy_from_slice(b"ustar");
         assert_eq!(Magic::of(&tar), Magic::Tar);
-        assert!(matches!(Magic::of(b"\x89HDF\r\n\x1a\n"), Magic::Other(_)));
+        for other in [&b"\x89HDF\r\n\x1a\n"[..], b"version https://git-lfs.", b"<!DOCTYPE html>"] {
+            assert!(matches!(Magic::of(other), Magic::Other(_)), "{other:?}");
+        }
     }
 }

@@ -74,7 +74,8 @@ const LAYOUTS: [(&str, &[(&str, &str)]); 2] = [
 /// Where a file holds the network twice, the one to take, by a part of the prefix: of a query and
 /// a slowly following key encoder the query, and otherwise the average over training, which
 /// evaluates better.
-const PREFERRED: [&str; 5] = ["encoder_q", "online_encoder", "state_dict_ema", "model_ema", "ema"];
+const PREFERRED: [&str; 6] =
+    ["encoder_q", "online_encoder", "teacher", "state_dict_ema", "model_ema", "ema"];
 
 impl Layout {
     fn new((name, rules): (&'static str, &[(&str, &str)])) -> Self {
@@ -320,8 +321,8 @@ mod tests {
 
     #[test]
     fn the_first_is_taken_where_nothing_else_decides() {
-        let file = file_of(&["student.", "teacher."].map(behind).concat());
-        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "student.");
+        let file = file_of(&["left.", "right."].map(behind).concat());
+        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "left.");
     }
 
     #[test]
