@@ -175,7 +175,9 @@ fn zoo(
     named: bool,
 ) -> ZooReport {
     let sources = checkpoints.len();
-    let form = |sources: zoo_tuning::Result<Vec<_>>| Zoo::from_checkpoints(sources?, except);
+    let form = |sources: Vec<zoo_tuning::Result<Checkpoint>>| {
+        Zoo::from_checkpoints(sources.into_iter().collect::<zoo_tuning::Result<_>>()?, except)
+    };
     let asked = |(file, identified): &(Checkpoint, Option<Identified>)| match identified {
         Some(identified) if named => identified.network(file.clone()),
         _ => rules.renamed(file.clone()),
@@ -183,12 +185,13 @@ fn zoo(
     let held = |(file, identified): &(Checkpoint, Option<Identified>)| {
         Some(identified.as_ref()?.network(file.clone()))
     };
-    let zoo = form(checkpoints.iter().map(asked).collect()).or_else(|error| {
-        match checkpoints.iter().map(held).collect::<Option<Vec<_>>>() {
-            Some(sources) if !named => form(sources.into_iter().collect()),
-            _ => Err(error),
-        }
-    });
+    let zoo =
+        form(checkpoints.par_iter().map(asked).collect()).or_else(|error| {
+            match checkpoints.par_iter().map(held).collect::<Option<Vec<_>>>() {
+                Some(sources) if !named => form(sources),
+                _ => Err(error),
+            }
+        });
     match zoo {
         Ok(zoo) => ZooReport { forms: true, sources, shared: zoo.names().count(), problem: None },
         Err(error) => {
