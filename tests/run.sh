@@ -169,8 +169,9 @@ check "clippy of the library" cargo clippy --all-targets --no-default-features -
 check "documentation" documentation
 check "dependencies of the library" few_dependencies
 check "contents of the package" package
-check_tests "tests" cargo test --no-fail-fast
-check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
+# Half a minute of damaged files for each reader; once is enough.
+ZOO_FUZZ_SECONDS=30 check_tests "tests" cargo test --no-fail-fast
+ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
     # The one makes data/zoo, the other compares; both from files that are not kept here.

@@ -104,12 +104,12 @@ struct Tensor {
     statistics: Option<Statistics>,
 }
 
-/// Of a tensor's values, as `f64`; of those that are finite.
+/// Of a tensor's values, as `f64`; of those that are finite, if there are any.
 #[derive(Serialize)]
 struct Statistics {
     sum: f64,
-    min: f64,
-    max: f64,
+    min: Option<f64>,
+    max: Option<f64>,
     not_finite: usize,
 }
 
@@ -258,8 +258,8 @@ fn statistics(view: &TensorView) -> zoo_tuning::Result<Statistics> {
     }
     Ok(Statistics {
         sum: sum + lost,
-        min: finite.clone().fold(f64::INFINITY, f64::min),
-        max: finite.clone().fold(f64::NEG_INFINITY, f64::max),
+        min: finite.clone().reduce(f64::min),
+        max: finite.clone().reduce(f64::max),
         not_finite: values.len() - finite.count(),
     })
 }
@@ -310,7 +310,8 @@ fn show(file: &File, brief: bool, compared: bool, output: &mut Output) -> Result
                 output::count(tensor.bytes),
             ];
             if let Some(Statistics { sum, min, max, not_finite }) = tensor.statistics {
-                row.extend([sum, min, max].map(|value| format!("{value:.6}")));
+                let shown = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.6}"));
+                row.extend([Some(sum), min, max].map(shown));
                 row.push(not_finite.to_string());
             }
             row

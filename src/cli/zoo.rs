@@ -170,8 +170,11 @@ fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
     match &report.problem {
         Some(problem) => output.line(output::printable(problem)),
         None if shared > 0 => {
-            let sources = report.sources.len();
-            output.line(format!("these {sources} sources form a zoo: {shared} tensors in common"))
+            let sources = match report.sources.len() {
+                1 => "this source forms".to_owned(),
+                count => format!("these {count} sources form"),
+            };
+            output.line(format!("{sources} a zoo: {shared} tensors in common"))
         }
         None => Ok(()),
     }
