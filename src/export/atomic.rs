@@ -34,7 +34,7 @@ pub fn write_atomically(
 fn target(path: &Path) -> Result<PathBuf> {
     let target = match path.canonicalize() {
         Ok(target) => target,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => linked(path),
         Err(error) => return Err(Error::io("write", path)(error)),
     };
     // To rename over a device would replace the device: as root, /dev/null.
@@ -43,6 +43,18 @@ fn target(path: &Path) -> Result<PathBuf> {
         return Err(Error::io("write", path)(error));
     }
     Ok(target)
+}
+
+/// The file that links lead to from `path`, though it is not there yet.
+fn linked(path: &Path) -> PathBuf {
+    // As many as Linux follows: links that lead to each other have no end.
+    const MOST: usize = 40;
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST {
+        let Ok(next) = path.read_link() else { break };
+        path = folder(&path).join(next);
+    }
+    path
 }
 
 /// The folder of a file; that of a bare name is the current one.
@@ -211,5 +223,10 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // A link to what is not there yet.
+        let (early, file) = (folder.path().join("early"), folder.path().join("later"));
+        symlink("later", &early).unwrap();
+        write_atomically(&early, |w| w.write_all(b"there")).unwrap();
+        assert!(early.is_symlink() && fs::read(&file).unwrap() == b"there");
     }
 }
