@@ -180,3 +180,22 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
         }
     }
 }
+
+/// Its names would grow and grow; damaged files do this.
+#[test]
+fn a_container_within_itself_is_refused_in_few_words() {
+    // {"k...k": <the same dict>, ...}, many times over.
+    let mut pickle = b"\x80\x02}q\x00(".to_vec();
+    for key in 0..40u8 {
+        pickle.extend([b'X', 20, 0, 0, 0]);
+        pickle.extend([b'a' + key % 26; 19]);
+        pickle.push(b'0' + key / 26);
+        pickle.extend(b"h\x00");
+    }
+    pickle.extend(b"u.");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cyclic.pkl");
+    std::fs::write(&path, &pickle).unwrap();
+    let error = Checkpoint::open(&path).unwrap_err().to_string();
+    assert!(error.len() < 1000, "{} bytes of error", error.len());
+}

@@ -149,7 +149,7 @@
 //! To open a file is to read its pickle and the archive's directory; storages are not touched.
 //! Containers are walked with a list of what is left, no recursion, at most 100 deep, which
 //! also ends those that contain themselves. A pickle may have one container in very many
-//! places; all names together may have 64 bytes for each of its own, and 4 MB. A deflated pickle
+//! places; all names together may have 32 bytes for each of its own, and 64 kB. A deflated pickle
 //! may be 20 times the size of the file, and 1 MB.
 
 mod known;

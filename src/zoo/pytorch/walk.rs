@@ -52,7 +52,7 @@ pub(super) fn contents(
     let path = input.path().to_path_buf();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let length = pickle.end() - pickle.start();
-    let mut budget = Budget(length.saturating_mul(64).saturating_add(1 << 22));
+    let mut budget = Budget(length.saturating_mul(32).saturating_add(1 << 16));
     let mut objects = Objects::new(pickle, input, persistents);
     let mut metadata = attribute(pickle, &mut budget).map_err(|p| Error::format(&path, p))?;
     let (mut tensors, mut notes) = (Vec::new(), HashSet::new());
