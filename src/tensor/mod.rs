@@ -130,7 +130,8 @@ impl<T: Element> Tensor<T> {
     /// holds deflated is read here.
     ///
     /// # Errors
-    /// If its type has no values of type `T`, or they are deflated and damaged.
+    /// If its type has no values of type `T`, they are deflated and damaged, or there is no room
+    /// for them.
     pub fn mapped(view: &TensorView) -> Result<Self> {
         let shape = view.shape();
         if product(shape).is_none() || !view.converts() {
@@ -139,6 +140,11 @@ impl<T: Element> Tensor<T> {
         let storage = if view.as_slice::<T>().is_some() {
             Storage::Mapped(view.clone())
         } else {
+            // What can never have room is an error here, and not a panic later.
+            Vec::<T>::new().try_reserve_exact(view.len()).map_err(|error| {
+                let problem = format!("{} values: {error}", view.len());
+                Error::format_of(view.path(), view.name(), problem)
+            })?;
             Storage::Converted(Arc::new(Converted { view: view.clone(), values: OnceLock::new() }))
         };
         Ok(Self { shape: shape.to_vec(), storage })
