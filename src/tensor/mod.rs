@@ -5,6 +5,7 @@
 //! in place if they are of the right type there, and otherwise converted when they
 //! are first looked at, tensor by tensor.
 
+pub mod buffer;
 mod element;
 mod state;
 
