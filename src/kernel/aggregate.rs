@@ -5,14 +5,12 @@
 //! used and forgotten; the backward pass makes it again. At no time do the kernels
 //! of a whole batch exist.
 
-use super::conv::{
-    ChannelBlock, add_bias, channel_blocks, forward_samples, grow, input_gradient_samples,
-    kernel_gradient_block,
-};
+use super::conv::{KernelRows, Phases, add_bias};
 use super::gemm::{Matrix, par_gemm};
+use super::panel::{Layout, Operand, Target, multiply};
 use super::reduce;
 use super::window::Geometry;
-use crate::tensor::Element;
+use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
 /// The sizes of the kernels of a zoo.
@@ -146,112 +144,103 @@ impl<T: Element> PerSample<'_, T> {
         self.geometry.outputs * self.geometry.row_len()
     }
 
+    /// One sample as a batch.
+    fn one(&self) -> Geometry {
+        Geometry { batch: 1, ..*self.geometry }
+    }
+
+    /// Blocks of the kernel's rows, such that the kernels of all samples fit the third-level
+    /// cache.
+    fn blocks(&self) -> Vec<KernelRows> {
+        const VALUES: usize = 1 << 21;
+        KernelRows::blocks(self.geometry, VALUES / self.geometry.batch.max(1))
+    }
+
+    /// The sources' rows of a block, `[m, rows K]`.
+    fn sources_of(&self, rows: &KernelRows) -> Matrix<'_, T> {
+        let range = rows.kernel(self.geometry);
+        Matrix::strided(&self.weight[range.start..], self.sources, range.len(), self.kernel_len())
+    }
+
+    /// The kernels of all samples, `[N, rows K]`: `K = g A`. The sources are read once.
+    fn kernels(&self, rows: &KernelRows) -> Vec<T> {
+        let batch = self.geometry.batch;
+        let sources = self.sources_of(rows);
+        let mut kernels = buffer::take(batch * rows.kernel(self.geometry).len());
+        par_gemm(Matrix::new(self.gate, batch, self.sources), sources, &mut kernels);
+        kernels
+    }
+
     /// `y_n = conv(x_n, sum_i gate[n, i] A_i) + sum_i gate[n, i] bias_i`, of shape
     /// `[N, O, H', W']`.
     pub fn forward(&self) -> Vec<T> {
-        let g = self.geometry;
+        let (g, one) = (self.geometry, self.one());
         let sample_out = g.outputs * g.positions();
-        let mut y = vec![T::zero(); g.batch * sample_out];
-        y.par_chunks_mut(sample_out).enumerate().for_each_init(
-            Default::default,
-            |scratch, (n, y)| {
-                let (kernel, columns): &mut (Vec<T>, Vec<T>) = scratch;
-                let kernel = grow(kernel, self.kernel_len());
-                mix(self.gate_of(n), self.weight, kernel);
-                let x = &self.x[n * g.sample_len()..][..g.sample_len()];
-                forward_samples(g, x, kernel, y, columns);
-                if let Some(bias) = self.bias {
-                    let kernel_bias = grow(columns, g.outputs);
-                    mix(self.gate_of(n), bias, kernel_bias);
-                    add_bias(g, kernel_bias, y);
-                }
-            },
-        );
+        let mut y = buffer::take(g.batch * sample_out);
+        for rows in self.blocks() {
+            let kernels = self.kernels(&rows);
+            y.par_chunks_mut(sample_out)
+                .zip(self.x.par_chunks(g.sample_len()))
+                .zip(kernels.par_chunks(rows.kernel(g).len()))
+                .for_each(|((y, x), kernel)| rows.forward(&one, x, kernel, y));
+        }
+        if let Some(bias) = self.bias {
+            for (n, y) in y.chunks_mut(sample_out).enumerate() {
+                let mut of_sample = vec![T::zero(); g.outputs];
+                mix(self.gate_of(n), bias, &mut of_sample);
+                add_bias(g, &of_sample, y);
+            }
+        }
         y
     }
 
-    /// The gradient of `x` `[N, C, H, W]`; each sample's kernel is made once more.
+    /// The gradient of `x` `[N, C, H, W]`; the kernels are made once more.
     pub fn input_gradient(&self, dy: &[T]) -> Vec<T> {
-        let g = self.geometry;
+        let (g, one) = (self.geometry, self.one());
         let sample_out = g.outputs * g.positions();
-        let mut dx = vec![T::zero(); g.batch * g.sample_len()];
-        dx.par_chunks_mut(g.sample_len()).enumerate().for_each_init(
-            Default::default,
-            |scratch, (n, dx)| {
-                let (kernel, columns): &mut (Vec<T>, Vec<T>) = scratch;
-                let kernel = grow(kernel, self.kernel_len());
-                mix(self.gate_of(n), self.weight, kernel);
-                input_gradient_samples(g, &dy[n * sample_out..][..sample_out], kernel, dx, columns);
-            },
-        );
+        let mut samples: Vec<Phases<T>> = (0..g.batch).map(|_| Phases::new(&one)).collect();
+        for rows in self.blocks() {
+            let kernels = self.kernels(&rows);
+            samples
+                .par_iter_mut()
+                .zip(dy.par_chunks(sample_out))
+                .zip(kernels.par_chunks(rows.kernel(g).len()))
+                .for_each(|((dx, dy), kernel)| dx.add(&one, dy, rows.clone(), kernel));
+        }
+        let mut dx = buffer::take(g.batch * g.sample_len());
+        dx.par_chunks_mut(g.sample_len())
+            .zip(samples)
+            .for_each(|(dx, sample)| dx.copy_from_slice(&sample.finish(&one)));
         dx
     }
 
     /// The gradients of `weight` `[m, O, C / groups, kh, kw]` and, from the kernels
     /// alone, of `gate` `[N, m]`.
     ///
-    /// A task takes a block of input channels. There it makes the kernel gradient `D` of
-    /// one sample after the other and spends it while it is in the cache: for each source,
-    /// `dg_i = <D, A_i>` and `dA_i += g_i D`.
+    /// With `D` `[N, rows K]` the gradients of all samples' kernels, some rows at a time:
+    /// `dA = g^T D` and `dg += D A^T`. Sources are read once, and `D` while it is in the cache.
     pub fn kernel_gradients(&self, dy: &[T]) -> (Vec<T>, Vec<T>) {
-        /// Values of all samples' kernel gradients that are worth a task.
-        const WORTH_A_TASK: usize = 1 << 18;
-        let (g, m) = (self.geometry, self.sources);
-        let mut dweight = vec![T::zero(); self.weight.len()];
+        let (g, one, m) = (self.geometry, self.one(), self.sources);
+        let sample_out = g.outputs * g.positions();
+        let mut dweight = buffer::take(self.weight.len());
         let mut dgate = vec![T::zero(); self.gate.len()];
-        let count = (self.kernel_len() * g.batch / WORTH_A_TASK).clamp(4, 64);
-        let blocks = channel_blocks(g, count);
-        let parts: Vec<(Vec<T>, Vec<T>)> = blocks
-            .par_iter()
-            .map_init(Vec::new, |columns, block| self.block_gradients(dy, block, columns))
-            .collect();
-        for (block, (dweight_block, dgate_block)) in blocks.iter().zip(parts) {
-            let len = dweight_block.len() / m;
-            for (i, part) in dweight_block.chunks(len).enumerate() {
-                block.for_each_row(g, part, |o, columns, part| {
-                    let row = &mut dweight[(i * g.outputs + o) * g.row_len()..];
-                    row[columns].copy_from_slice(part);
-                });
-            }
-            reduce::add_scaled(&mut dgate, T::one(), &dgate_block);
+        for rows in self.blocks() {
+            let range = rows.kernel(g);
+            let mut d = buffer::take(g.batch * range.len());
+            d.par_chunks_mut(range.len())
+                .zip(self.x.par_chunks(g.sample_len()))
+                .zip(dy.par_chunks(sample_out))
+                .for_each(|((d, x), dy)| rows.kernel_gradient(&one, x, dy, d));
+            let d = Matrix::new(&d, g.batch, range.len());
+            let gate = Matrix::new(self.gate, g.batch, m);
+            let layout = Layout { row_stride: self.kernel_len(), ..Layout::matrix(m, range.len()) };
+            let target = Target::new(&mut dweight[range.start..], layout);
+            multiply(Operand::Steps(&gate), Operand::Steps(&d), g.batch, target, false);
+            let sources = self.sources_of(&rows);
+            let target = Target::new(&mut dgate, Layout::matrix(g.batch, m));
+            multiply(Operand::Lanes(&d), Operand::Lanes(&sources), range.len(), target, true);
         }
         (dweight, dgate)
-    }
-
-    /// One block's share of [`Self::kernel_gradients`]: `[m, O / groups, len]` and `[N, m]`.
-    fn block_gradients(
-        &self,
-        dy: &[T],
-        block: &ChannelBlock,
-        columns: &mut Vec<T>,
-    ) -> (Vec<T>, Vec<T>) {
-        let (g, m) = (self.geometry, self.sources);
-        let len = g.outputs_per_group() * block.row_len(g);
-        let weight = self.weight_block(block, len);
-        let mut dweight = vec![T::zero(); m * len];
-        let mut dgate = vec![T::zero(); g.batch * m];
-        let mut d = vec![T::zero(); len];
-        for (n, dgate) in dgate.chunks_mut(m).enumerate() {
-            d.fill(T::zero());
-            kernel_gradient_block(g, self.x, dy, block, n..n + 1, &mut d, columns);
-            for (i, (dgate, &gate)) in dgate.iter_mut().zip(self.gate_of(n)).enumerate() {
-                let source = i * len..(i + 1) * len;
-                *dgate = reduce::dot(&d, &weight[source.clone()]);
-                reduce::add_scaled(&mut dweight[source], gate, &d);
-            }
-        }
-        (dweight, dgate)
-    }
-
-    /// The columns of all sources that belong to a block, `[m, O / groups, len]`.
-    fn weight_block(&self, block: &ChannelBlock, len: usize) -> Vec<T> {
-        let g = self.geometry;
-        let mut out = vec![T::zero(); self.sources * len];
-        for (i, out) in out.chunks_mut(len).enumerate() {
-            let weight = &self.weight[i * self.kernel_len()..][..self.kernel_len()];
-            block.copy_rows(g, weight, out);
-        }
-        out
     }
 
     /// The gradient of `bias` `[m, O]`, and the biases' share of the gate's `[N, m]`.

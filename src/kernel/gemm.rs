@@ -1,19 +1,18 @@
-//! Matrix products, by the kernels of the `matrixmultiply` crate.
-//!
-//! The crate's functions take eleven raw arguments; here they are wrapped once,
-//! in [`gemm`], which checks every bound and is safe to call.
+//! Products of matrices that lie in memory.
 
+use super::panel::{Layout, Operand, Rows, Target, multiply};
 use crate::tensor::Element;
-use rayon::prelude::*;
+use std::ops::Range;
 
-/// A matrix that lies in a slice: element `(i, j)` at `i * row_stride + j * column_stride`.
+/// A matrix that lies in a slice: row by row, or turned around, column by column.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    /// From one row, or if turned one column, to the next.
+    stride: usize,
+    is_turned: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -27,113 +26,40 @@ impl<'a, T> Matrix<'a, T> {
     /// # Panics
     /// If the matrix does not lie within `values`.
     pub fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(span(rows, columns, row_stride, 1) <= values.len(), "the matrix leaves its slice");
-        Self { values, rows, columns, row_stride, column_stride: 1 }
+        assert!(span(rows, columns, row_stride) <= values.len(), "the matrix leaves its slice");
+        Self { values, rows, columns, stride: row_stride, is_turned: false }
     }
 
     /// The transposed matrix; nothing moves.
     pub fn t(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.columns, columns: self.rows, is_turned: !self.is_turned, ..self }
     }
 }
 
-/// A row-major matrix to be written to.
-pub struct MatrixMut<'a, T> {
-    values: &'a mut [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
+/// How many values a matrix reaches over.
+fn span(rows: usize, columns: usize, row_stride: usize) -> usize {
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
 }
 
-impl<'a, T> MatrixMut<'a, T> {
-    /// A row-major matrix without gaps.
-    pub fn new(values: &'a mut [T], rows: usize, columns: usize) -> Self {
-        Self::strided(values, rows, columns, columns)
-    }
-
-    /// A row-major matrix whose rows begin `row_stride` values apart.
-    ///
-    /// # Panics
-    /// If the matrix does not lie within `values`, or its rows overlap.
-    pub fn strided(values: &'a mut [T], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(span(rows, columns, row_stride, 1) <= values.len(), "the matrix leaves its slice");
-        assert!(rows <= 1 || row_stride >= columns, "the rows of an output overlap");
-        Self { values, rows, columns, row_stride }
+impl<T: Sync> Rows<T> for Matrix<'_, T> {
+    /// A row as it lies in memory, turned or not.
+    #[inline(always)]
+    fn row<'a>(&'a self, row: usize, columns: Range<usize>, _: &'a mut [T]) -> &'a [T] {
+        &self.values[row * self.stride..][columns]
     }
 }
 
-/// How many values a strided matrix reaches over.
-fn span(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> usize {
-    if rows == 0 || columns == 0 {
-        return 0;
-    }
-    (rows - 1) * row_stride + (columns - 1) * column_stride + 1
-}
-
-/// `c = a b + beta c`, on the calling thread. With `beta = 0`, what `c` held
-/// before is not read.
-///
-/// # Panics
-/// If the sizes do not fit.
-#[allow(unsafe_code)]
-pub fn gemm<T: Element>(a: Matrix<T>, b: Matrix<T>, beta: T, c: MatrixMut<T>) {
-    assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "sizes do not fit");
-    // SAFETY: `a`, `b` and `c` lie within their slices: their constructors have
-    // checked the furthest element, and `t` only swaps the roles of the axes.
-    // The rows of `c` do not overlap, and `c` is borrowed mutably, so nothing
-    // else refers to it.
-    unsafe {
-        T::RAW_GEMM(
-            a.rows,
-            a.columns,
-            b.columns,
-            T::one(),
-            a.values.as_ptr(),
-            a.row_stride as isize,
-            a.column_stride as isize,
-            b.values.as_ptr(),
-            b.row_stride as isize,
-            b.column_stride as isize,
-            beta,
-            c.values.as_mut_ptr(),
-            c.row_stride as isize,
-            1,
-        );
-    }
-}
-
-/// `c = a b` with the rows of `c` `[M, N]` (no gaps) shared out between threads;
-/// wins from about a million multiply-adds on.
+/// `c = a b` for `c` `[M, N]` (no gaps).
 ///
 /// # Panics
 /// If the sizes do not fit.
 pub fn par_gemm<T: Element>(a: Matrix<T>, b: Matrix<T>, c: &mut [T]) {
-    const WORTH_A_TASK: usize = 1 << 19;
-    let (rows, columns) = (a.rows, b.columns);
-    assert_eq!(c.len(), rows * columns, "sizes do not fit");
-    if c.is_empty() || a.columns == 0 {
-        c.fill(T::zero());
-        return;
-    }
-    // A multiple of every micro-kernel's height, so that no block has a ragged edge but the last.
-    let block = WORTH_A_TASK.div_ceil(columns * a.columns).next_multiple_of(48);
-    let block = block.max(rows.div_ceil(16).next_multiple_of(48));
-    c.par_chunks_mut(block * columns).enumerate().for_each(|(i, c)| {
-        let height = c.len() / columns;
-        let values = &a.values[i * block * a.row_stride..];
-        gemm(
-            Matrix { values, rows: height, ..a },
-            b,
-            T::zero(),
-            MatrixMut::new(c, height, columns),
-        );
-    });
+    let (rows, columns, depth) = (a.rows, b.columns, a.columns);
+    assert_eq!((b.rows, rows * columns), (depth, c.len()), "sizes do not fit");
+    let left = if a.is_turned { Operand::Steps(&a) } else { Operand::Lanes(&a) };
+    let right = if b.is_turned { Operand::Lanes(&b) } else { Operand::Steps(&b) };
+    let target = Target::new(c, Layout::matrix(rows, columns));
+    multiply(left, right, depth, target, false);
 }
 
 #[cfg(test)]
@@ -162,11 +88,15 @@ mod tests {
     #[test]
     fn transposed_and_strided_operands() {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // [2, 3]
-        let mut c = vec![10.0; 8];
-        // a^T a is [3, 3]; take its left two columns into every other place of rows of 3.
-        let left = Matrix::strided(&a, 2, 2, 3);
-        gemm(Matrix::new(&a, 2, 3).t(), left, 1.0, MatrixMut::strided(&mut c, 3, 2, 3));
-        assert_eq!(c, [27.0, 32.0, 10.0, 32.0, 39.0, 10.0, 37.0, 46.0]);
+        let mut c = vec![10.0; 6];
+        // a^T a is [3, 3]; take its left two columns.
+        par_gemm(Matrix::new(&a, 2, 3).t(), Matrix::strided(&a, 2, 2, 3), &mut c);
+        assert_eq!(c, [17.0, 22.0, 22.0, 29.0, 27.0, 36.0]);
+        par_gemm(Matrix::strided(&a, 2, 2, 3).t(), Matrix::new(&a, 2, 3), &mut c);
+        assert_eq!(c, [17.0, 22.0, 27.0, 22.0, 29.0, 36.0]);
+        let mut c = [0.0; 4];
+        par_gemm(Matrix::new(&a, 2, 3), Matrix::new(&a, 2, 3).t(), &mut c);
+        assert_eq!(c, [14.0, 32.0, 32.0, 77.0]);
     }
 
     /// The sum over nothing is zero, also where several blocks of rows would be made.

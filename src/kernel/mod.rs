@@ -9,11 +9,13 @@
 pub mod aggregate;
 pub mod conv;
 pub mod gemm;
+pub mod microkernel;
 pub mod norm;
+pub mod panel;
 pub mod pool;
 pub mod reduce;
 pub mod reference;
 pub mod window;
 
-pub use gemm::{Matrix, MatrixMut, gemm};
+pub use gemm::Matrix;
 pub use window::{Geometry, Window};

@@ -1,34 +1,22 @@
 //! The numbers a tensor may hold.
 
+#[cfg(target_arch = "x86_64")]
+use super::vector::Vector;
 use std::fmt;
 use std::iter::Sum;
-
-/// The signature shared by `matrixmultiply::sgemm` and `dgemm`: sizes `m, k, n`,
-/// `alpha`, then each of `A`, `B`, (`beta`) `C` with its row and column stride.
-pub type RawGemm<T> = unsafe fn(
-    usize,
-    usize,
-    usize,
-    T,
-    *const T,
-    isize,
-    isize,
-    *const T,
-    isize,
-    isize,
-    T,
-    *mut T,
-    isize,
-    isize,
-);
 
 /// A floating-point number that tensors are made of: `f32` to work with, `f64`
 /// so that gradient checks can be tight.
 pub trait Element:
     ndarray::NdFloat + crate::zoo::Plain + Default + Sum + fmt::Debug + Send + Sync + 'static
 {
-    /// The matrix product of this type; called only by [`mod@crate::kernel::gemm`].
-    const RAW_GEMM: RawGemm<Self>;
+    /// A register of 256 bits.
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Self>;
+
+    /// A register of 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Self>;
 
     /// The nearest value to `value`.
     fn from_f64(value: f64) -> Self;
@@ -38,7 +26,10 @@ pub trait Element:
 }
 
 impl Element for f32 {
-    const RAW_GEMM: RawGemm<Self> = matrixmultiply::sgemm;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = std::arch::x86_64::__m256;
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = std::arch::x86_64::__m512;
 
     fn from_f64(value: f64) -> Self {
         value as Self
@@ -50,7 +41,10 @@ impl Element for f32 {
 }
 
 impl Element for f64 {
-    const RAW_GEMM: RawGemm<Self> = matrixmultiply::dgemm;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = std::arch::x86_64::__m256d;
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = std::arch::x86_64::__m512d;
 
     fn from_f64(value: f64) -> Self {
         value

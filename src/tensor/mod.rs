@@ -8,9 +8,11 @@
 pub mod buffer;
 mod element;
 mod state;
+mod vector;
 
-pub use element::{Element, RawGemm};
+pub use element::Element;
 pub use state::State;
+pub use vector::{Portable, Vector};
 
 use crate::zoo::TensorView;
 use crate::{Error, Result};

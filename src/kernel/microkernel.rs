@@ -1,0 +1,288 @@
+//! The innermost loop of every product: a small tile of the result, held in registers.
+//!
+//! A tile of `R` rows and `C` registers of columns is a sum of outer products, one for each
+//! step along the inner axis. Both operands have been packed before (see
+//! [`panel`](super::panel)), so that a step reads `R` numbers of the one and `C` registers of
+//! the other from where the step before left off:
+//!
+//! ```text
+//!             b: C registers           a step costs R C multiply-adds of a register
+//!             +----+----+----+         and C + R loads
+//!   a: R      |    |    |    |
+//!   numbers + +----+----+----+
+//!           | |  tile, in R C registers
+//!           + +----+----+----+
+//! ```
+//!
+//! `R` and `C` are chosen so that the tile, one row of `b` and one number of `a` just fit the
+//! registers that there are. At the edges of a matrix the tile has fewer rows or registers.
+
+use crate::tensor::{Element, Portable, Vector};
+use std::sync::OnceLock;
+
+/// The instructions that a micro-kernel is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Whatever every processor of its kind has: SSE2, or NEON.
+    Portable,
+    /// AVX2 and FMA: registers of 256 bits, of which there are 16.
+    Avx2,
+    /// AVX-512: registers of 512 bits, of which there are 32.
+    Avx512,
+}
+
+impl Isa {
+    /// The best that this processor has, unless the environment variable `ZOO_ISA` (`portable`,
+    /// `avx2` or `avx512`) asks for less.
+    pub fn native() -> Self {
+        static NATIVE: OnceLock<Isa> = OnceLock::new();
+        *NATIVE.get_or_init(|| {
+            let most = Self::available().last().unwrap_or(Self::Portable);
+            match std::env::var("ZOO_ISA").as_deref() {
+                Ok("portable") => Self::Portable,
+                Ok("avx2") => most.min(Self::Avx2),
+                _ => most,
+            }
+        })
+    }
+
+    /// All that this processor has, the best last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        [Self::Portable, Self::Avx2, Self::Avx512].into_iter().filter(|isa| isa.is_available())
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_available(self) -> bool {
+        self == Self::Portable
+    }
+
+    /// Its name, as in `ZOO_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Rows of a whole tile, `R`.
+    pub const fn rows(self) -> usize {
+        match self {
+            Self::Portable => 4,
+            Self::Avx2 => 6,
+            Self::Avx512 => 8,
+        }
+    }
+
+    /// Registers of a whole tile's row, `C`.
+    pub const fn registers(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 2,
+            Self::Avx512 => 3,
+        }
+    }
+
+    /// Numbers in a register.
+    pub fn lanes<T: Element>(self) -> usize {
+        match self {
+            Self::Portable => Portable::<T>::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => T::Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => T::Avx512::LANES,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => Portable::<T>::LANES,
+        }
+    }
+
+    /// Columns of a whole tile.
+    pub fn columns<T: Element>(self) -> usize {
+        self.registers() * self.lanes::<T>()
+    }
+}
+
+impl Isa {
+    /// Runs `work`, compiled for these instructions as far as it is inlined here.
+    ///
+    /// # Panics
+    /// If the processor does not have them.
+    #[allow(unsafe_code)]
+    #[inline]
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        assert!(self.is_available());
+        match self {
+            Self::Portable => work(),
+            // SAFETY: the processor has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { run_avx2(work) },
+            // SAFETY: the processor has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { run_avx512(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => work(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+fn run_avx512<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// Columns of the widest tile of all.
+pub const MOST_COLUMNS: usize = 48;
+/// Rows of the highest tile of all.
+pub const MOST_ROWS: usize = 8;
+
+/// Where a tile goes: `rows` rows of whole registers, `stride` numbers apart.
+pub(super) struct Place<T> {
+    pub first: *mut T,
+    pub stride: usize,
+    /// Add to what is there, instead of writing over it.
+    pub add: bool,
+}
+
+/// One tile: `sum_k a[k] b[k]^T` for a panel `a` `[depth, rows]` and a panel `b`
+/// `[depth, registers * lanes]`.
+///
+/// # Safety
+/// `place` must hold `rows` rows of `registers` registers that nobody else refers to.
+///
+/// # Panics
+/// If a panel is shorter than `depth` steps, or the tile is higher or wider than a whole one.
+#[allow(unsafe_code)]
+pub(super) unsafe fn tile<T: Element>(
+    isa: Isa,
+    [rows, registers]: [usize; 2],
+    depth: usize,
+    a: &[T],
+    b: &[T],
+    place: Place<T>,
+) {
+    assert!(isa.is_available() && a.len() >= depth * rows);
+    assert!(b.len() >= depth * registers * isa.lanes::<T>());
+    let (a, b) = (a.as_ptr(), b.as_ptr());
+    // SAFETY: the processor has the instructions, the panels are as long as asserted, and the
+    // caller answers for the place.
+    unsafe {
+        match isa {
+            Isa::Portable => {
+                sized!(Portable<T>, (rows, registers), [1 2 3 4], (depth, a, b, place))
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2((rows, registers), depth, a, b, place),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512((rows, registers), depth, a, b, place),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("it is not available"),
+        }
+    }
+}
+
+/// Calls [`outer_products`] with the sizes of a tile as constants.
+macro_rules! sized {
+    ($vector:ty, $sizes:expr, [$($rows:literal)*], $arguments:tt) => {
+        match $sizes {
+            $(
+                ($rows, 1) => sized!(@call $vector, $rows, 1, $arguments),
+                ($rows, 2) => sized!(@call $vector, $rows, 2, $arguments),
+                ($rows, 3) => sized!(@call $vector, $rows, 3, $arguments),
+            )*
+            sizes => panic!("no tile is of {sizes:?} rows and registers"),
+        }
+    };
+    (@call $vector:ty, $rows:literal, $registers:literal, ($depth:expr, $a:expr, $b:expr, $place:expr)) => {
+        outer_products::<T, $vector, $rows, $registers>($depth, $a, $b, $place)
+    };
+}
+use sized;
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+unsafe fn avx2<T: Element>(
+    sizes: (usize, usize),
+    depth: usize,
+    a: *const T,
+    b: *const T,
+    place: Place<T>,
+) {
+    // SAFETY: as `tile` has checked.
+    unsafe { sized!(T::Avx2, sizes, [1 2 3 4 5 6], (depth, a, b, place)) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[allow(unsafe_code)]
+unsafe fn avx512<T: Element>(
+    sizes: (usize, usize),
+    depth: usize,
+    a: *const T,
+    b: *const T,
+    place: Place<T>,
+) {
+    // SAFETY: as `tile` has checked.
+    unsafe { sized!(T::Avx512, sizes, [1 2 3 4 5 6 7 8], (depth, a, b, place)) }
+}
+
+/// The loop itself; the compiler unrolls all but the one over `depth`.
+///
+/// # Safety
+/// `a` must point to `depth R` numbers, `b` to `depth` times `C` registers, and `place` be as in
+/// [`tile`]; the processor must have the vector's instructions.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usize>(
+    depth: usize,
+    a: *const T,
+    b: *const T,
+    place: Place<T>,
+) {
+    // SAFETY: both pointers move by one step, `depth` times in all; `place` is big enough.
+    unsafe {
+        let mut tile = [[V::splat(T::zero()); C]; R];
+        let (mut a, mut b) = (a, b);
+        for _ in 0..depth {
+            let mut row = [V::splat(T::zero()); C];
+            for (j, register) in row.iter_mut().enumerate() {
+                *register = V::load(b.add(j * V::LANES));
+            }
+            for (i, sums) in tile.iter_mut().enumerate() {
+                let factor = V::splat(*a.add(i));
+                for (sum, register) in sums.iter_mut().zip(row) {
+                    *sum = factor.multiply_add(register, *sum);
+                }
+            }
+            (a, b) = (a.add(R), b.add(C * V::LANES));
+        }
+        for (i, sums) in tile.into_iter().enumerate() {
+            for (j, sum) in sums.into_iter().enumerate() {
+                let to = place.first.add(i * place.stride + j * V::LANES);
+                let sum = if place.add { V::load(to).add(sum) } else { sum };
+                sum.store(to);
+            }
+        }
+    }
+}

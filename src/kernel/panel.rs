@@ -1,0 +1,416 @@
+//! Products of packed matrices: everything that is multiplied passes through here.
+//!
+//! An operand is any matrix whose rows can be read piece by piece ([`Rows`]): one that lies in
+//! memory, or the unfolded columns of a convolution, which exist only here. It is packed into
+//! *panels*, in which the numbers stand in the order in which the
+//! [micro-kernel](super::microkernel) reads them: step after step along the inner axis, and at
+//! each step the numbers of one tile's rows (of `a`) or columns (of `b`) side by side.
+//!
+//! ```text
+//!                  columns of a tile             b, packed once per tile of the result:
+//!                +-----+-----+-----+             a block of DEPTH steps x all columns of
+//!   inner axis   | b0  | b1  | b2  |  ...        the tile stays in the second-level cache
+//!                +-----+-----+-----+
+//!      +----+    +-----+-----+-----+
+//!      | a0 |    |tile |tile |tile |             a, packed once for all:
+//!      +----+    +-----+-----+-----+             its panels stream by, each for
+//!      | a1 |    |tile |tile |tile |             all panels of b
+//!      +----+    +-----+-----+-----+
+//!       ...
+//! ```
+//!
+//! The result is cut into tiles that threads take one after the other. Where the cuts are, and
+//! the order of every sum, depend on the sizes alone.
+
+use super::microkernel::{self, Isa, MOST_COLUMNS, MOST_ROWS, Place};
+use crate::tensor::{Element, buffer};
+use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Steps along the inner axis that are packed at a time.
+const DEPTH: usize = 384;
+/// Rows of a tile of the result: with `DEPTH` steps of `a`, less than half of a usual
+/// second-level cache.
+const TILE_ROWS: usize = 256;
+/// Columns of a tile of the result, likewise.
+const TILE_COLUMNS: usize = 240;
+/// Tiles that a product is cut into at least, if it is worth it: enough for a few threads.
+const TASKS: usize = 8;
+/// Multiply-adds that are worth a task.
+const WORTH_A_TASK: usize = 1 << 19;
+
+/// A matrix whose rows can be read piece by piece.
+pub trait Rows<T>: Sync {
+    /// The `columns` of a row: where they lie, or else copied to `line`, which is as long.
+    fn row<'a>(&'a self, row: usize, columns: Range<usize>, line: &'a mut [T]) -> &'a [T];
+}
+
+/// How a matrix is read to be packed.
+pub enum Operand<'a, R> {
+    /// Its rows are the steps along the inner axis.
+    Steps(&'a R),
+    /// Its columns are; each row belongs to one row or column of the result.
+    Lanes(&'a R),
+}
+
+impl<R> Clone for Operand<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Operand<'_, R> {}
+
+impl<R> Operand<'_, R> {
+    /// Packs the steps `steps` of the rows or columns `lanes` of the result into panels of
+    /// `width`, each a multiple of `unit` wide, filled up with zeros.
+    #[inline(always)]
+    fn pack<T: Element>(
+        &self,
+        lanes: Range<usize>,
+        steps: Range<usize>,
+        [width, unit]: [usize; 2],
+        panels: &mut [T],
+    ) where
+        R: Rows<T>,
+    {
+        let depth = steps.len();
+        match *self {
+            Self::Steps(rows) => {
+                let mut line = buffer::take(lanes.len());
+                for (step, row) in steps.enumerate() {
+                    let row = rows.row(row, lanes.clone(), &mut line);
+                    for (panel, numbers) in panels.chunks_mut(width * depth).zip(row.chunks(width))
+                    {
+                        let padded = panel.len() / depth;
+                        let place = &mut panel[step * padded..][..padded];
+                        if let (Some(place), Some(numbers)) = (
+                            place.first_chunk_mut::<MOST_COLUMNS>(),
+                            numbers.first_chunk::<MOST_COLUMNS>(),
+                        ) {
+                            *place = *numbers;
+                            continue;
+                        }
+                        place[..numbers.len()].copy_from_slice(numbers);
+                        place[numbers.len()..].fill(T::zero());
+                    }
+                }
+            }
+            Self::Lanes(rows) => {
+                let mut lines = buffer::take(TURN * depth);
+                for (panel, first) in
+                    panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width))
+                {
+                    let here = first..lanes.end.min(first + width);
+                    let padded = here.len().next_multiple_of(unit);
+                    for at in (0..padded).step_by(TURN) {
+                        let lanes =
+                            (here.start + at).min(here.end)..(here.start + at + TURN).min(here.end);
+                        let turned = TURN.min(padded - at);
+                        let mut lines = lines.chunks_mut(depth);
+                        let rows: [&[T]; TURN] = std::array::from_fn(|i| {
+                            let line = lines.next().unwrap_or_default();
+                            if i < lanes.len() {
+                                return rows.row(lanes.start + i, steps.clone(), line);
+                            }
+                            line.fill(T::zero());
+                            line
+                        });
+                        turn(rows, turned, &mut panel[at..], padded);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows that are turned into columns at a time.
+const TURN: usize = 8;
+
+/// Writes the first `count` rows as columns, side by side, of a matrix with rows `stride` apart.
+#[inline(always)]
+fn turn<T: Element>(rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usize) {
+    let depth = rows[0].len();
+    let whole = if count == TURN { depth / TURN * TURN } else { 0 };
+    for begin in (0..whole).step_by(TURN) {
+        let block: [&[T; TURN]; TURN] =
+            rows.map(|row| row[begin..begin + TURN].try_into().unwrap_or_else(|_| unreachable!()));
+        for step in 0..TURN {
+            let column: [T; TURN] = std::array::from_fn(|i| block[i][step]);
+            out[(begin + step) * stride..][..TURN].copy_from_slice(&column);
+        }
+    }
+    for step in whole..depth {
+        for (i, row) in rows[..count].iter().enumerate() {
+            out[step * stride + i] = row[step];
+        }
+    }
+}
+
+/// `target = a b`, or `target += a b`, with `depth` steps along the inner axis.
+pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
+    a: Operand<A>,
+    b: Operand<B>,
+    depth: usize,
+    mut target: Target<T>,
+    add: bool,
+) {
+    let isa = Isa::native();
+    let (rows, columns) = (target.rows.len(), target.columns.len());
+    let cuts = cuts::<T>(isa, rows, columns, depth);
+    // What only one column of tiles needs is packed there, piece by piece.
+    let is_shared = cuts.last().is_some_and(|[_, columns]| columns.start > 0);
+    let packed = is_shared.then(|| Packed::new(isa, a, rows, depth));
+    let product = Product { isa, a, b, packed };
+    let parts = parts(rows * columns, depth, cuts.len());
+    if parts.len() < 2 {
+        target.into_tiles(&cuts).into_par_iter().for_each(|mut tile| {
+            product.tile(&mut tile, 0..depth, add);
+        });
+        return;
+    }
+    let mut sums: Vec<_> = parts.iter().map(|_| buffer::take(rows * columns)).collect();
+    sums.par_iter_mut().zip(parts).for_each(|(sum, part)| {
+        let tiles = Target::new(sum, Layout::matrix(rows, columns)).into_tiles(&cuts);
+        tiles.into_par_iter().for_each(|mut tile| product.tile(&mut tile, part.clone(), false));
+    });
+    for (i, sum) in sums.iter().enumerate() {
+        for (row, numbers) in sum.chunks(columns).enumerate() {
+            target.write(row, 0, numbers, add || i > 0);
+        }
+    }
+}
+
+/// Where a result of `len` numbers has few tiles, the inner axis is cut as well, and the sums of
+/// its parts are added up.
+fn parts(len: usize, depth: usize, tiles: usize) -> Vec<Range<usize>> {
+    let worth = len.saturating_mul(depth) / WORTH_A_TASK;
+    let parts = TASKS.min(worth).div_ceil(tiles.max(1)).max(1);
+    let part = depth.div_ceil(parts).max(1).next_multiple_of(DEPTH);
+    (0..depth).step_by(part).map(|begin| begin..depth.min(begin + part)).collect()
+}
+
+/// A product on its way.
+struct Product<'a, T, A, B> {
+    isa: Isa,
+    a: Operand<'a, A>,
+    b: Operand<'a, B>,
+    packed: Option<Packed<T>>,
+}
+
+impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
+    /// One tile's sum over the steps `part`.
+    fn tile(&self, tile: &mut Target<T>, part: Range<usize>, add: bool) {
+        let Self { isa, a, b, packed } = self;
+        let [width, unit] = [isa.columns::<T>(), isa.lanes::<T>()];
+        let columns = tile.columns.len().next_multiple_of(unit);
+        let depth = DEPTH.min(part.len());
+        let mut of_b = buffer::take(columns * depth);
+        let mut of_a = buffer::take(if packed.is_some() { 0 } else { tile.rows.len() * depth });
+        if part.is_empty() && !add {
+            tile.clear();
+        }
+        for begin in part.clone().step_by(DEPTH) {
+            let steps = begin..part.end.min(begin + DEPTH);
+            let of_b = &mut of_b[..columns * steps.len()];
+            isa.run(|| b.pack(tile.columns.clone(), steps.clone(), [width, unit], of_b));
+            let of_a = match packed {
+                Some(packed) => packed.panels(&tile.rows, &steps),
+                None => {
+                    let of_a = &mut of_a[..tile.rows.len() * steps.len()];
+                    isa.run(|| a.pack(tile.rows.clone(), steps.clone(), [isa.rows(), 1], of_a));
+                    of_a
+                }
+            };
+            tile.add_product(*isa, of_a, of_b, steps.len(), add || begin > part.start);
+        }
+    }
+}
+
+/// The first operand of a product, packed as a whole.
+struct Packed<T> {
+    rows: usize,
+    /// Block after block of `DEPTH` steps, each of all rows.
+    values: Vec<T>,
+}
+
+impl<T: Element> Packed<T> {
+    fn new<R: Rows<T>>(isa: Isa, operand: Operand<R>, rows: usize, depth: usize) -> Self {
+        let mut values = buffer::take(rows * depth);
+        let height = isa.rows();
+        values.par_chunks_mut((rows * DEPTH).max(1)).enumerate().for_each(|(block, values)| {
+            let steps = block * DEPTH..depth.min((block + 1) * DEPTH);
+            // A few panels at a time, so that they are worth a task.
+            let some = (8192 / (height * steps.len())).max(1) * height;
+            values.par_chunks_mut(some * steps.len()).enumerate().for_each(|(i, panels)| {
+                let first = i * some;
+                let lanes = first..rows.min(first + some);
+                isa.run(|| operand.pack(lanes, steps.clone(), [height, 1], panels));
+            });
+        });
+        Self { rows, values }
+    }
+
+    /// The panels of some rows, whole ones from the first on, at some steps.
+    fn panels(&self, rows: &Range<usize>, steps: &Range<usize>) -> &[T] {
+        let block = &self.values[steps.start * self.rows..steps.end * self.rows];
+        &block[rows.start * steps.len()..rows.end * steps.len()]
+    }
+}
+
+/// Cuts a result into tiles, each of which is a task: their rows and columns.
+fn cuts<T: Element>(isa: Isa, rows: usize, columns: usize, depth: usize) -> Vec<[Range<usize>; 2]> {
+    if rows == 0 || columns == 0 {
+        return vec![];
+    }
+    let height = rows.div_ceil(rows.div_ceil(TILE_ROWS)).next_multiple_of(isa.rows());
+    let worth = (rows * columns).saturating_mul(depth) / WORTH_A_TASK;
+    let across = TASKS.min(worth).div_ceil(rows.div_ceil(height));
+    let across = across.max(columns.div_ceil(TILE_COLUMNS));
+    let width = columns.div_ceil(across).next_multiple_of(isa.columns::<T>());
+    let mut cuts = Vec::new();
+    for first in (0..columns).step_by(width) {
+        for top in (0..rows).step_by(height) {
+            cuts.push([top..rows.min(top + height), first..columns.min(first + width)]);
+        }
+    }
+    cuts
+}
+
+/// Where a product goes: a matrix whose columns are the positions of one sample after the other.
+///
+/// Element `(i, n positions + p)` stands at `n sample_stride + i row_stride + p`.
+pub struct Target<'a, T> {
+    first: *mut T,
+    layout: Layout,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    values: PhantomData<&'a mut [T]>,
+}
+
+/// The sizes of a [`Target`].
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// Rows of the matrix.
+    pub rows: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Columns of one sample.
+    pub positions: usize,
+    /// From one row to the next.
+    pub row_stride: usize,
+    /// From one sample to the next.
+    pub sample_stride: usize,
+}
+
+impl Layout {
+    /// A row-major matrix without gaps.
+    pub fn matrix(rows: usize, columns: usize) -> Self {
+        Self { rows, samples: 1, positions: columns, row_stride: columns, sample_stride: 0 }
+    }
+}
+
+// SAFETY: a target is a mutable borrow of its elements, which no other target holds.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Send for Target<'_, T> {}
+
+impl<'a, T: Element> Target<'a, T> {
+    /// A matrix that lies in `values`.
+    ///
+    /// # Panics
+    /// If it leaves them, or two of its elements are the same.
+    pub fn new(values: &'a mut [T], layout: Layout) -> Self {
+        let Layout { rows, samples, positions, row_stride, sample_stride } = layout;
+        if rows * samples * positions > 0 {
+            let sample = (rows - 1) * row_stride + positions;
+            assert!(rows == 1 || row_stride >= positions, "the rows of a target overlap");
+            assert!(samples == 1 || sample_stride >= sample, "the samples of a target overlap");
+            let span = (samples - 1) * sample_stride + sample;
+            assert!(span <= values.len(), "the target leaves its slice");
+        }
+        Self {
+            first: values.as_mut_ptr(),
+            layout,
+            rows: 0..rows,
+            columns: 0..samples * positions,
+            values: PhantomData,
+        }
+    }
+
+    /// Its tiles, which share no element.
+    fn into_tiles(self, cuts: &[[Range<usize>; 2]]) -> Vec<Self> {
+        let tile = |[rows, columns]: &[Range<usize>; 2]| Self {
+            rows: rows.clone(),
+            columns: columns.clone(),
+            ..self
+        };
+        cuts.iter().map(tile).collect()
+    }
+
+    /// The place of an element, and how many of its row follow in the same sample.
+    fn place(&self, row: usize, column: usize) -> (usize, usize) {
+        let Layout { positions, row_stride, sample_stride, .. } = self.layout;
+        let (sample, position) = (column / positions, column % positions);
+        (sample * sample_stride + row * row_stride + position, positions - position)
+    }
+
+    /// Sets all elements to zero.
+    fn clear(&mut self) {
+        for row in self.rows.clone() {
+            for column in self.columns.clone() {
+                self.write(row, column, &[T::zero()], false);
+            }
+        }
+    }
+
+    /// Writes, or adds, numbers of one row from `column` on.
+    #[allow(unsafe_code)]
+    fn write(&mut self, row: usize, mut column: usize, mut numbers: &[T], add: bool) {
+        assert!(self.rows.contains(&row) && column + numbers.len() <= self.columns.end);
+        while !numbers.is_empty() {
+            let (at, left) = self.place(row, column);
+            let (here, rest) = numbers.split_at(left.min(numbers.len()));
+            // SAFETY: these elements of the row lie behind each other, and are ours alone.
+            let to = unsafe { std::slice::from_raw_parts_mut(self.first.add(at), here.len()) };
+            if add {
+                to.iter_mut().zip(here).for_each(|(to, &number)| *to += number);
+            } else {
+                to.copy_from_slice(here);
+            }
+            (column, numbers) = (column + here.len(), rest);
+        }
+    }
+
+    /// Writes, or adds, the product of all panels `a` and `b` of so many steps.
+    #[allow(unsafe_code)]
+    fn add_product(&mut self, isa: Isa, a: &[T], b: &[T], depth: usize, add: bool) {
+        let (height, width, lanes) = (isa.rows(), isa.columns::<T>(), isa.lanes::<T>());
+        let (rows, columns) = (self.rows.clone(), self.columns.clone());
+        let mut edge = [T::zero(); MOST_ROWS * MOST_COLUMNS];
+        for (first, b) in columns.clone().step_by(width).zip(b.chunks(width * depth)) {
+            let count = width.min(columns.end - first);
+            let registers = count.div_ceil(lanes);
+            for (top, a) in rows.clone().step_by(height).zip(a.chunks(height * depth)) {
+                let sizes = [height.min(rows.end - top), registers];
+                let (at, left) = self.place(top, first);
+                if left.min(count) == registers * lanes {
+                    let stride = self.layout.row_stride;
+                    // SAFETY: the tile is whole, and within one sample: its elements are ours.
+                    unsafe {
+                        let place = Place { first: self.first.add(at), stride, add };
+                        microkernel::tile(isa, sizes, depth, a, b, place);
+                    }
+                    continue;
+                }
+                let stride = registers * lanes;
+                let place = Place { first: edge.as_mut_ptr(), stride, add: false };
+                // SAFETY: `edge` has room for a whole tile.
+                unsafe { microkernel::tile(isa, sizes, depth, a, b, place) };
+                for (i, numbers) in edge.chunks(stride).take(sizes[0]).enumerate() {
+                    self.write(top + i, first, &numbers[..count], add);
+                }
+            }
+        }
+    }
+}
