@@ -1,5 +1,6 @@
 //! The numbers a tensor may hold.
 
+use super::buffer::Pool;
 use std::fmt;
 use std::iter::Sum;
 
@@ -30,6 +31,10 @@ pub trait Element:
     /// The matrix product of this type; called only by [`mod@crate::kernel::gemm`].
     const RAW_GEMM: RawGemm<Self>;
 
+    /// Where the memory of this type is kept; asked only by [`mod@super::buffer`].
+    #[doc(hidden)]
+    fn pool() -> &'static Pool<Self>;
+
     /// The nearest value to `value`.
     fn from_f64(value: f64) -> Self;
 
@@ -39,6 +44,11 @@ pub trait Element:
 
 impl Element for f32 {
     const RAW_GEMM: RawGemm<Self> = matrixmultiply::sgemm;
+
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f32> = Pool::new();
+        &POOL
+    }
 
     fn from_f64(value: f64) -> Self {
         value as Self
@@ -51,6 +61,11 @@ impl Element for f32 {
 
 impl Element for f64 {
     const RAW_GEMM: RawGemm<Self> = matrixmultiply::dgemm;
+
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f64> = Pool::new();
+        &POOL
+    }
 
     fn from_f64(value: f64) -> Self {
         value
