@@ -408,6 +408,8 @@ fn wrong_arguments_are_errors() {
             .arg(source("edges")),
     );
     bad(1, program().args(["train", "--resume"]).arg(folder.path()));
+    let refused = bad(1, program().args(["gradcheck", "relu"]).env("ZOO_POOL_MIB", "much"));
+    assert!(refused.contains("ZOO_POOL_MIB: should be a number of MiB"), "{refused}");
     for threads in ["0", "-1", "100000"] {
         bad(2, program().args(["gradcheck", "relu", "--threads", threads]));
     }

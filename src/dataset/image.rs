@@ -1,7 +1,7 @@
 //! One image in memory, and the ways to move its pixels about.
 
 use super::resize::resize;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, buffer};
 use crate::{Error, Result};
 
 /// An image of shape `[C, H, W]`, none of them 0; values are 0 (black) to 1 until normalised.
@@ -162,7 +162,8 @@ impl Image {
         let Some(first) = images.first() else {
             return Err(Error::argument("stack", "there are no images"));
         };
-        let mut values = Vec::with_capacity(images.len() * first.values.len());
+        let mut values = buffer::take(images.len() * first.values.len());
+        values.clear();
         for (at, image) in images.iter().enumerate() {
             if image.shape != first.shape {
                 return Err(Error::shape(

@@ -10,7 +10,7 @@ use super::gemm::{Matrix, par_gemm};
 use super::panel::{Layout, Operand, Target, multiply};
 use super::reduce;
 use super::window::Geometry;
-use crate::tensor::{Element, buffer};
+use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 
 /// The sizes of the kernels of a zoo.
@@ -163,10 +163,10 @@ impl<T: Element> PerSample<'_, T> {
     }
 
     /// The kernels of all samples, `[N, rows K]`: `K = g A`. The sources are read once.
-    fn kernels(&self, rows: &KernelRows) -> Vec<T> {
+    fn kernels(&self, rows: &KernelRows) -> Buffer<T> {
         let batch = self.geometry.batch;
         let sources = self.sources_of(rows);
-        let mut kernels = buffer::take(batch * rows.kernel(self.geometry).len());
+        let mut kernels = buffer::scratch(batch * rows.kernel(self.geometry).len());
         par_gemm(Matrix::new(self.gate, batch, self.sources), sources, &mut kernels);
         kernels
     }
@@ -226,7 +226,7 @@ impl<T: Element> PerSample<'_, T> {
         let mut dgate = vec![T::zero(); self.gate.len()];
         for rows in self.blocks() {
             let range = rows.kernel(g);
-            let mut d = buffer::take(g.batch * range.len());
+            let mut d = buffer::scratch(g.batch * range.len());
             d.par_chunks_mut(range.len())
                 .zip(self.x.par_chunks(g.sample_len()))
                 .zip(dy.par_chunks(sample_out))

@@ -23,7 +23,7 @@
 //! the order of every sum, depend on the sizes alone.
 
 use super::microkernel::{self, Isa, MOST_COLUMNS, MOST_ROWS, Place};
-use crate::tensor::{Element, buffer};
+use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -78,7 +78,7 @@ impl<R> Operand<'_, R> {
         let depth = steps.len();
         match *self {
             Self::Steps(rows) => {
-                let mut line = buffer::take(lanes.len());
+                let mut line = buffer::scratch(lanes.len());
                 for (step, row) in steps.enumerate() {
                     let row = rows.row(row, lanes.clone(), &mut line);
                     for (panel, numbers) in panels.chunks_mut(width * depth).zip(row.chunks(width))
@@ -98,7 +98,7 @@ impl<R> Operand<'_, R> {
                 }
             }
             Self::Lanes(rows) => {
-                let mut lines = buffer::take(TURN * depth);
+                let mut lines = buffer::scratch(TURN * depth);
                 for (panel, first) in
                     panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width))
                 {
@@ -170,7 +170,7 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
         });
         return;
     }
-    let mut sums: Vec<_> = parts.iter().map(|_| buffer::take(rows * columns)).collect();
+    let mut sums: Vec<_> = parts.iter().map(|_| buffer::scratch(rows * columns)).collect();
     sums.par_iter_mut().zip(parts).for_each(|(sum, part)| {
         let tiles = Target::new(sum, Layout::matrix(rows, columns)).into_tiles(&cuts);
         tiles.into_par_iter().for_each(|mut tile| product.tile(&mut tile, part.clone(), false));
@@ -206,8 +206,8 @@ impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
         let [width, unit] = [isa.columns::<T>(), isa.lanes::<T>()];
         let columns = tile.columns.len().next_multiple_of(unit);
         let depth = DEPTH.min(part.len());
-        let mut of_b = buffer::take(columns * depth);
-        let mut of_a = buffer::take(if packed.is_some() { 0 } else { tile.rows.len() * depth });
+        let mut of_b = buffer::scratch(columns * depth);
+        let mut of_a = buffer::scratch(if packed.is_some() { 0 } else { tile.rows.len() * depth });
         if part.is_empty() && !add {
             tile.clear();
         }
@@ -232,12 +232,12 @@ impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
 struct Packed<T> {
     rows: usize,
     /// Block after block of `DEPTH` steps, each of all rows.
-    values: Vec<T>,
+    values: Buffer<T>,
 }
 
 impl<T: Element> Packed<T> {
     fn new<R: Rows<T>>(isa: Isa, operand: Operand<R>, rows: usize, depth: usize) -> Self {
-        let mut values = buffer::take(rows * depth);
+        let mut values = buffer::scratch(rows * depth);
         let height = isa.rows();
         values.par_chunks_mut((rows * DEPTH).max(1)).enumerate().for_each(|(block, values)| {
             let steps = block * DEPTH..depth.min((block + 1) * DEPTH);

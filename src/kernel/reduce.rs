@@ -1,6 +1,6 @@
 //! Elementwise passes and sums in a fixed order.
 
-use crate::tensor::Element;
+use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
 /// Values a task is given at least; below it, a pass stays on its thread.
@@ -8,7 +8,7 @@ const CHUNK: usize = 1 << 15;
 
 /// `out[i] = f(a[i])`.
 pub fn map<T: Element>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
+    let mut out = buffer::take(a.len());
     out.par_chunks_mut(CHUNK)
         .zip(a.par_chunks(CHUNK))
         .for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)));
@@ -18,7 +18,7 @@ pub fn map<T: Element>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
 /// `out[i] = f(a[i], b[i])` for slices of one length.
 pub fn zip_map<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     debug_assert_eq!(a.len(), b.len());
-    let mut out = vec![T::zero(); a.len()];
+    let mut out = buffer::take(a.len());
     out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
         |((out, a), b)| {
             out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b));

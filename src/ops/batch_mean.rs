@@ -4,7 +4,7 @@ use super::Gradients;
 use crate::gradcheck::{Case, Draw};
 use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, buffer};
 use crate::{Error, Result};
 
 /// The mean over the first axis of `x` `[N, K]`, of shape `[K]`.
@@ -17,7 +17,7 @@ pub fn batch_mean<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     if value.is_empty() {
         return Err(Error::shape("batch_mean", "input", "with at least one value", value.shape()));
     }
-    let mut mean = vec![T::zero(); len];
+    let mut mean = buffer::zeros(len);
     for row in value.as_slice().chunks(len) {
         reduce::add_scaled(&mut mean, T::from_f64(1.0 / batch as f64), row);
     }

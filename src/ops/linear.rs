@@ -5,7 +5,7 @@ use crate::gradcheck::{Case, Draw};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor, product};
+use crate::tensor::{Element, Tensor, buffer, product};
 use crate::{Error, Result};
 
 /// The linear map of `x` `[N, D]` by `weight` `[K, D]` and `bias` `[K]`, of shape `[N, K]`.
@@ -28,7 +28,7 @@ pub fn linear<T: Element>(
         let problem = format!("an output of [{batch}, {outputs}] exceeds the address space");
         Error::argument("linear", problem)
     })?;
-    let mut y = vec![T::zero(); count];
+    let mut y = buffer::take(count);
     let weights = Matrix::new(w.as_slice(), outputs, features);
     par_gemm(Matrix::new(xv.as_slice(), batch, features), weights.t(), &mut y);
     let mut inputs = vec![x, weight];
@@ -57,19 +57,19 @@ impl<T: Element> Backward<T> for Linear<T> {
         let [outputs, _] = self.weight.dims("linear", "weight", "[K, D]")?;
         let d = Matrix::new(dy.as_slice(), batch, outputs);
         let dx = wanted[0].then(|| {
-            let mut dx = vec![T::zero(); batch * features];
+            let mut dx = buffer::take(batch * features);
             par_gemm(d, Matrix::new(self.weight.as_slice(), outputs, features), &mut dx);
             Tensor::owned(vec![batch, features], dx)
         });
         let dw = wanted[1].then(|| {
-            let mut dw = vec![T::zero(); outputs * features];
+            let mut dw = buffer::take(outputs * features);
             par_gemm(d.t(), Matrix::new(self.x.as_slice(), batch, features), &mut dw);
             Tensor::owned(vec![outputs, features], dw)
         });
         let mut gradients = vec![dx, dw];
         if let Some(&wanted) = wanted.get(2) {
             gradients.push(wanted.then(|| {
-                let mut db = vec![T::zero(); outputs];
+                let mut db = buffer::zeros(outputs);
                 let rows = dy.as_slice().chunks(outputs.max(1));
                 rows.for_each(|dy| reduce::add_scaled(&mut db, T::one(), dy));
                 Tensor::owned(vec![outputs], db)

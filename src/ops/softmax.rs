@@ -5,7 +5,7 @@ use crate::Result;
 use crate::gradcheck::{Case, Draw};
 use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, buffer};
 
 /// The softmax over the last axis of `x` `[N, K]`.
 ///
@@ -14,7 +14,7 @@ use crate::tensor::{Element, Tensor};
 pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
     let [_, classes] = value.dims("softmax", "input", "[N, K]")?;
-    let mut y = value.as_slice().to_vec();
+    let mut y = buffer::copy(value.as_slice());
     y.chunks_mut(classes.max(1)).for_each(reduce::softmax_row);
     let y = Tensor::owned(value.shape().to_vec(), y);
     tape.record("softmax", y.clone(), &[x], Softmax { y })

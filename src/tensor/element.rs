@@ -1,5 +1,6 @@
 //! The numbers a tensor may hold.
 
+use super::buffer::Pool;
 #[cfg(target_arch = "x86_64")]
 use super::vector::Vector;
 use std::fmt;
@@ -18,6 +19,10 @@ pub trait Element:
     #[cfg(target_arch = "x86_64")]
     type Avx512: Vector<Self>;
 
+    /// Where the memory of this type is kept; asked only by [`mod@super::buffer`].
+    #[doc(hidden)]
+    fn pool() -> &'static Pool<Self>;
+
     /// The nearest value to `value`.
     fn from_f64(value: f64) -> Self;
 
@@ -30,6 +35,11 @@ impl Element for f32 {
     type Avx2 = std::arch::x86_64::__m256;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = std::arch::x86_64::__m512;
+
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f32> = Pool::new();
+        &POOL
+    }
 
     fn from_f64(value: f64) -> Self {
         value as Self
@@ -45,6 +55,11 @@ impl Element for f64 {
     type Avx2 = std::arch::x86_64::__m256d;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = std::arch::x86_64::__m512d;
+
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f64> = Pool::new();
+        &POOL
+    }
 
     fn from_f64(value: f64) -> Self {
         value

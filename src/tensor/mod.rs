@@ -10,6 +10,7 @@ mod element;
 mod state;
 mod vector;
 
+use buffer::Buffer;
 pub use element::Element;
 pub use state::State;
 pub use vector::{Portable, Vector};
@@ -28,7 +29,7 @@ pub struct Tensor<T> {
 
 #[derive(Clone, Debug)]
 enum Storage<T> {
-    Owned(Arc<Vec<T>>),
+    Owned(Arc<Buffer<T>>),
     /// Invariant: `view.as_slice::<T>()` is `Some`.
     Mapped(TensorView),
     /// Half precision, say, or not in row-major order.
@@ -71,7 +72,7 @@ impl<T: Element> Tensor<T> {
     /// A tensor whose size is known to fit: for kernels, which made both.
     pub(crate) fn owned(shape: Vec<usize>, values: Vec<T>) -> Self {
         debug_assert_eq!(product(&shape), Some(values.len()));
-        Self { shape, storage: Storage::Owned(Arc::new(values)) }
+        Self { shape, storage: Storage::Owned(Arc::new(values.into())) }
     }
 
     /// A tensor of one value and shape `[]`.
@@ -84,7 +85,7 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If the shape exceeds the address space, like a vector of that capacity.
     pub fn full(shape: &[usize], value: T) -> Self {
-        Self::owned(shape.to_vec(), vec![value; capacity(shape)])
+        Self::owned(shape.to_vec(), buffer::filled(capacity(shape), value))
     }
 
     /// A tensor of zeros.
@@ -100,7 +101,8 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// Like [`Tensor::full`].
     pub fn from_fn(shape: &[usize], f: impl FnMut() -> T) -> Self {
-        let values = std::iter::repeat_with(f).take(capacity(shape)).collect();
+        let mut values = buffer::take(capacity(shape));
+        values.fill_with(f);
         Self::owned(shape.to_vec(), values)
     }
 
@@ -159,7 +161,8 @@ impl<T: Element> Tensor<T> {
     /// If there is none, or their shapes differ.
     pub fn stack(tensors: &[&Self]) -> Result<Self> {
         let first = Self::alike("stack", tensors)?;
-        let mut values = Vec::with_capacity(tensors.len() * first.len());
+        let mut values = buffer::take(tensors.len() * first.len());
+        values.clear();
         for tensor in tensors {
             tensor.append_to(&mut values)?;
         }
@@ -253,10 +256,10 @@ impl<T: Element> Tensor<T> {
     /// with another tensor or lie in a file.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         if !matches!(self.storage, Storage::Owned(_)) {
-            self.storage = Storage::Owned(Arc::new(self.as_slice().to_vec()));
+            self.storage = Storage::Owned(Arc::new(buffer::copy(self.as_slice()).into()));
         }
         match &mut self.storage {
-            Storage::Owned(values) => Arc::<Vec<T>>::make_mut(values),
+            Storage::Owned(values) => Arc::<Buffer<T>>::make_mut(values),
             Storage::Mapped(_) | Storage::Converted(_) => unreachable!("made owned above"),
         }
     }
@@ -264,8 +267,8 @@ impl<T: Element> Tensor<T> {
     /// The values; copied only if they are shared or lie in a file.
     pub fn into_vec(self) -> Vec<T> {
         match self.storage {
-            Storage::Owned(values) => Arc::unwrap_or_clone(values),
-            Storage::Mapped(_) | Storage::Converted(_) => self.as_slice().to_vec(),
+            Storage::Owned(values) => Arc::unwrap_or_clone(values).into_vec(),
+            Storage::Mapped(_) | Storage::Converted(_) => buffer::copy(self.as_slice()),
         }
     }
 
@@ -294,7 +297,8 @@ impl<T: Element> Tensor<T> {
 
     /// The same values in another precision.
     pub fn cast<U: Element>(&self) -> Tensor<U> {
-        let values = self.as_slice().iter().map(|v| U::from_f64(v.widen())).collect();
+        let mut values = buffer::take(self.len());
+        values.iter_mut().zip(self.as_slice()).for_each(|(to, v)| *to = U::from_f64(v.widen()));
         Tensor::owned(self.shape.clone(), values)
     }
 

@@ -4,7 +4,7 @@ use crate::dataset::Batch;
 use crate::nn::{Network, Pass};
 use crate::ops;
 use crate::optim::Optimizer;
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, buffer};
 use crate::{Error, Result};
 
 /// One step of training: forward, backward, update. Returns the loss.
@@ -51,7 +51,7 @@ pub fn logits<T: Element>(
     for first in (0..count).step_by(batch.max(1)) {
         let n = batch.max(1).min(count - first);
         let len = c * h * w;
-        let part = images.as_slice()[first * len..][..n * len].to_vec();
+        let part = buffer::copy(&images.as_slice()[first * len..][..n * len]);
         let mut pass = Pass::evaluate(network.parameters());
         let x = pass.input(Tensor::new(&[n, c, h, w], part)?);
         let y = network.forward(&mut pass, x)?;
