@@ -122,13 +122,18 @@ impl<T: Element> Tape<T> {
         if self.spent {
             return Err(Self::USED_UP);
         }
-        let mut needs_gradient = false;
-        for &input in inputs {
-            needs_gradient |= self.node(input)?.needs_gradient;
-        }
+        let needs_gradient = self.needs_gradient(inputs)?;
         let rule = needs_gradient.then(|| Box::new(rule) as Box<dyn Backward<T>>);
         let inputs = if needs_gradient { inputs.iter().map(|v| v.index).collect() } else { vec![] };
         Ok(self.push(operation, value, inputs, needs_gradient, rule))
+    }
+
+    /// Whether a parameter leads to any of these, so that a backward rule will be kept.
+    ///
+    /// # Errors
+    /// If one belongs to another tape.
+    pub fn needs_gradient(&self, inputs: &[Var]) -> Result<bool> {
+        inputs.iter().try_fold(false, |any, &input| Ok(any | self.node(input)?.needs_gradient))
     }
 
     /// Forgets what operations have computed so far, but for the values `keep`; where no

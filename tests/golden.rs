@@ -117,7 +117,9 @@ macro_rules! golden {
 golden!(add, |tape, v, _case| ops::add(tape, v[0], v[1]));
 golden!(aggregate, |tape, v, _case| ops::aggregate(tape, v[0], v[1]));
 golden!(aggregated_conv2d, |tape, v, case| {
-    ops::aggregated_conv2d(tape, v[0], v[1], v.get(3).copied(), v[2], case.window())
+    let (weight, gate, bias) = (v[1], v[2], v.get(3).copied());
+    let kernels = ops::ZooKernels { weight, alignment: None, bias, gate };
+    ops::aggregated_conv2d(tape, v[0], kernels, case.window())
 });
 golden!(align, |tape, v, _case| ops::align(tape, v[0], v[1]));
 golden!(batch_mean, |tape, v, _case| ops::batch_mean(tape, v[0]));

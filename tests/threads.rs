@@ -19,6 +19,16 @@ const HALVE: Window = Window { stride: [2, 2], ..SAME };
 const GROUPS: Window = Window { groups: 4, ..SAME };
 const POINT: Window = Window { padding: [0, 0], ..SAME };
 
+/// Input, kernels and gate, then alignment and bias.
+fn zoo(v: &[Var], is_aligned: bool, has_bias: bool) -> ops::ZooKernels {
+    ops::ZooKernels {
+        weight: v[1],
+        gate: v[2],
+        alignment: is_aligned.then(|| v[3]),
+        bias: has_bias.then(|| v[3 + usize::from(is_aligned)]),
+    }
+}
+
 /// Operations with the shapes of their inputs.
 const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("add", &[&[5, 40_001], &[5, 40_001]], |t, v| ops::add(t, v[0], v[1])),
@@ -29,13 +39,23 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     }),
     ("aggregate", &[&[4, 300, 257], &[4]], |t, v| ops::aggregate(t, v[0], v[1])),
     ("aggregated_conv2d", &[&[9, 16, 16, 16], &[4, 16, 16, 3, 3], &[9, 4]], |t, v| {
-        ops::aggregated_conv2d(t, v[0], v[1], None, v[2], SAME)
+        ops::aggregated_conv2d(t, v[0], zoo(v, false, false), SAME)
     }),
-    ("aggregated_conv2d", &[&[33, 64, 4, 4], &[3, 48, 64, 3, 3], &[33, 3], &[3, 48]], |t, v| {
-        ops::aggregated_conv2d(t, v[0], v[1], Some(v[3]), v[2], HALVE)
+    (
+        "aggregated_conv2d",
+        &[&[33, 64, 4, 4], &[3, 48, 64, 3, 3], &[33, 3], &[3, 48, 48], &[3, 48]],
+        |t, v| ops::aggregated_conv2d(t, v[0], zoo(v, true, true), HALVE),
+    ),
+    (
+        "aggregated_conv2d",
+        &[&[9, 64, 28, 28], &[3, 48, 64, 3, 3], &[9, 3], &[3, 48, 48]],
+        |t, v| ops::aggregated_conv2d(t, v[0], zoo(v, true, false), SAME),
+    ),
+    ("aggregated_conv2d", &[&[9, 64, 28, 28], &[3, 48, 64, 3, 3], &[3], &[3, 48, 48]], |t, v| {
+        ops::aggregated_conv2d(t, v[0], zoo(v, true, false), SAME)
     }),
     ("aggregated_conv2d", &[&[5, 32, 7, 6], &[3, 16, 8, 3, 3], &[5, 3]], |t, v| {
-        ops::aggregated_conv2d(t, v[0], v[1], None, v[2], GROUPS)
+        ops::aggregated_conv2d(t, v[0], zoo(v, false, false), GROUPS)
     }),
     ("align", &[&[4, 64, 64, 3, 3], &[4, 64, 64]], |t, v| ops::align(t, v[0], v[1])),
     ("batch_mean", &[&[100, 70]], |t, v| ops::batch_mean(t, v[0])),

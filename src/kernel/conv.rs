@@ -36,11 +36,11 @@ pub fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T
 
 /// The gradient of `x` `[N, C, H, W]`, given `dy` `[N, O, H', W']`.
 pub fn input_gradient<T: Element>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
-    let mut phases = Phases::new(g);
+    let mut dx = InputGradient::new(g);
     for rows in groups(g) {
-        phases.add(g, dy, rows.clone(), &weight[rows.kernel(g)]);
+        dx.add(g, dy, &rows, &weight[rows.kernel(g)]);
     }
-    phases.finish(g)
+    dx.finish(g)
 }
 
 /// The gradient of `weight` `[O, C / groups, kh, kw]`, given `dy` `[N, O, H', W']`.
@@ -54,11 +54,14 @@ pub fn kernel_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
 }
 
 /// Some rows of the kernel matrix, all of one group: output channels and what leads to them.
+///
+/// Where its methods take kernels, these are the rows `[rows, C / groups, kh, kw]` of one kernel
+/// for all samples, or of one for each sample, one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct KernelRows {
-    pub group: usize,
+    group: usize,
     /// Counted over all groups.
-    pub outputs: Range<usize>,
+    outputs: Range<usize>,
 }
 
 /// All rows of each group.
@@ -89,71 +92,90 @@ impl KernelRows {
     }
 
     /// Writes these output channels of `y` `[N, O, H', W']`.
-    pub(super) fn forward<T: Element>(&self, g: &Geometry, x: &[T], weight: &[T], y: &mut [T]) {
+    pub(super) fn forward<T: Element>(&self, g: &Geometry, x: &[T], kernels: &[T], y: &mut [T]) {
+        let len = self.kernel(g).len();
+        if kernels.len() > len {
+            let one = g.of_one_sample();
+            y.par_chunks_mut(g.output_len())
+                .zip(x.par_chunks(g.sample_len()))
+                .zip(kernels.par_chunks(len))
+                .for_each(|((y, x), kernel)| self.forward(&one, x, kernel, y));
+            return;
+        }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         let layout = Layout {
             rows: outputs,
             samples: g.batch,
             positions,
             row_stride: positions,
-            sample_stride: g.outputs * positions,
+            sample_stride: g.output_len(),
         };
         let y = Target::new(&mut y[self.outputs.start * positions..], layout);
-        let w = Matrix::new(weight, outputs, g.row_len());
+        let w = Matrix::new(kernels, outputs, g.row_len());
         let x = Unfolded::forward(g, x, self.group);
         multiply(Operand::Lanes(&w), Operand::Steps(&x), g.row_len(), y, false);
     }
 
-    /// Writes the gradient of these rows, `dw` `[rows, C / groups, kh, kw]`.
+    /// Writes the gradient of these rows of the kernel, or of the kernels of all samples.
     pub(super) fn kernel_gradient<T: Element>(
         &self,
         g: &Geometry,
         x: &[T],
         dy: &[T],
-        dw: &mut [T],
+        kernels: &mut [T],
     ) {
+        let len = self.kernel(g).len();
+        if kernels.len() > len {
+            let one = g.of_one_sample();
+            kernels
+                .par_chunks_mut(len)
+                .zip(x.par_chunks(g.sample_len()))
+                .zip(dy.par_chunks(g.output_len()))
+                .for_each(|((kernel, x), dy)| self.kernel_gradient(&one, x, dy, kernel));
+            return;
+        }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         let dy = Unfolded::flat(dy, g.outputs, self.outputs.start, positions);
         let x = Unfolded::forward(g, x, self.group);
-        let dw = Target::new(dw, Layout::matrix(outputs, g.row_len()));
+        let dw = Target::new(kernels, Layout::matrix(outputs, g.row_len()));
         multiply(Operand::Lanes(&dy), Operand::Lanes(&x), g.batch * positions, dw, false);
     }
 }
 
 /// The gradient of the input in the making, phase by phase (see [`Phase`]).
-pub(super) struct Phases<T> {
+pub(super) struct InputGradient<T> {
+    /// With the pixels of each phase, `[N, C, pixels]`.
     phases: Vec<(Phase, Vec<T>)>,
     /// The group whose pixels have been written last.
     written: Option<usize>,
 }
 
-impl<T: Element> Phases<T> {
+impl<T: Element> InputGradient<T> {
     pub(super) fn new(g: &Geometry) -> Self {
         let pixels = |phase: &Phase| buffer::take(g.batch * g.channels * phase.len());
         let phases = Phase::all(g).into_iter().map(|phase| (pixels(&phase), phase));
         Self { phases: phases.map(|(pixels, phase)| (phase, pixels)).collect(), written: None }
     }
 
-    /// Adds what some rows of the kernel give back of `dy` `[N, O, H', W']`; group after group.
-    pub(super) fn add(&mut self, g: &Geometry, dy: &[T], rows: KernelRows, weight: &[T]) {
-        let (channels, row_len) = (g.channels_per_group(), g.row_len());
+    /// Adds what some rows of the kernel, or of the kernels of all samples, give back of `dy`
+    /// `[N, O, H', W']`; one group after the other.
+    pub(super) fn add(&mut self, g: &Geometry, dy: &[T], rows: &KernelRows, kernels: &[T]) {
+        let add = self.written.replace(rows.group) == Some(rows.group);
+        let len = rows.kernel(g).len();
         for (phase, pixels) in &mut self.phases {
-            let layout = Layout {
-                rows: channels,
-                samples: g.batch,
-                positions: phase.len(),
-                row_stride: phase.len(),
-                sample_stride: g.channels * phase.len(),
-            };
-            let first = rows.group * channels * phase.len();
-            let target = Target::new(&mut pixels[first..], layout);
-            let turned = Turned { weight, row_len, window: g.taps_len(), taps: &phase.taps };
-            let depth = rows.outputs.len() * phase.taps.len();
-            let dy = Unfolded::backward(g, dy, rows.outputs.start, phase);
-            let add = self.written == Some(rows.group);
-            multiply(Operand::Steps(&turned), Operand::Steps(&dy), depth, target, add);
+            if kernels.len() == len {
+                phase_gradient(g, phase, dy, rows, kernels, pixels, add);
+                continue;
+            }
+            let one = g.of_one_sample();
+            pixels
+                .par_chunks_mut(g.channels * phase.len())
+                .zip(dy.par_chunks(g.output_len()))
+                .zip(kernels.par_chunks(len))
+                .for_each(|((pixels, dy), kernel)| {
+                    phase_gradient(&one, phase, dy, rows, kernel, pixels, add);
+                });
         }
-        self.written = Some(rows.group);
     }
 
     /// The gradient `[N, C, H, W]`.
@@ -163,7 +185,7 @@ impl<T: Element> Phases<T> {
         }
         let mut dx = buffer::take(g.batch * g.sample_len());
         let [width, right] = [g.input[1], g.window.stride[1]];
-        for (phase, pixels) in self.phases.iter().filter(|(phase, _)| phase.len() > 0) {
+        for (phase, pixels) in self.phases {
             let images = dx.par_chunks_mut(g.pixels()).zip(pixels.par_chunks(phase.len()));
             images.with_min_len(8).for_each(|(dx, pixels)| {
                 let rows = dx.chunks_mut(width).skip(phase.first[0]).step_by(g.window.stride[0]);
@@ -172,9 +194,36 @@ impl<T: Element> Phases<T> {
                     places.zip(pixels).for_each(|(dx, &pixel)| *dx = pixel);
                 }
             });
+            buffer::give_back(pixels);
         }
         dx
     }
+}
+
+/// Writes, or adds, what some rows of one kernel give back to the pixels `[N, C, pixels]` of a
+/// phase.
+fn phase_gradient<T: Element>(
+    g: &Geometry,
+    phase: &Phase,
+    dy: &[T],
+    rows: &KernelRows,
+    weight: &[T],
+    pixels: &mut [T],
+    add: bool,
+) {
+    let (channels, row_len) = (g.channels_per_group(), g.row_len());
+    let layout = Layout {
+        rows: channels,
+        samples: g.batch,
+        positions: phase.len(),
+        row_stride: phase.len(),
+        sample_stride: g.channels * phase.len(),
+    };
+    let target = Target::new(&mut pixels[rows.group * channels * phase.len()..], layout);
+    let turned = Turned { weight, row_len, window: g.taps_len(), taps: &phase.taps };
+    let depth = rows.outputs.len() * phase.taps.len();
+    let dy = Unfolded::backward(g, dy, rows.outputs.start, phase);
+    multiply(Operand::Steps(&turned), Operand::Steps(&dy), depth, target, add);
 }
 
 /// Rows of a kernel with the axes exchanged, for the input gradient: row `(o, t)`, for the taps

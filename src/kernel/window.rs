@@ -161,6 +161,16 @@ impl Geometry {
         self.outputs / self.window.groups
     }
 
+    /// The same for one sample of the batch.
+    pub fn of_one_sample(&self) -> Self {
+        Self { batch: 1, ..*self }
+    }
+
+    /// Values of one output sample, `O H' W'`.
+    pub fn output_len(&self) -> usize {
+        self.outputs * self.positions()
+    }
+
     /// Values of one input sample, `C H W`.
     pub fn sample_len(&self) -> usize {
         self.channels * self.pixels()

@@ -57,45 +57,25 @@ impl Conv {
     /// If `x` does not fit the kernel.
     pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
         pass.tape().enter(&self.name);
-        let mut weight = pass.var(self.weight);
-        let mut bias = self.bias.map(|bias| pass.var(bias));
+        let (weight, bias) = (pass.var(self.weight), self.bias.map(|bias| pass.var(bias)));
         let Some(mix) = &self.mix else {
-            return self.plain(pass, x, weight, bias);
+            let y = ops::conv2d(pass.tape(), x, weight, bias, self.window)?;
+            return self.counted(pass, y, 0);
         };
-        if let Some(alignment) = mix.alignment {
-            let alignment = pass.var(alignment);
-            weight = ops::align(pass.tape(), weight, alignment)?;
-        }
-        let kernels = pass.value(weight)?.len();
-        if mix.lite {
-            let gate = mix.gate.of_batch(pass, x)?;
-            weight = ops::aggregate(pass.tape(), weight, gate)?;
-            if let Some(all) = bias {
-                bias = Some(ops::aggregate(pass.tape(), all, gate)?);
-            }
-            return self.plain(pass, x, weight, bias);
-        }
-        let gate = mix.gate.per_sample(pass, x)?;
-        let y = ops::aggregated_conv2d(pass.tape(), x, weight, bias, gate, self.window)?;
-        let shape = pass.value(y)?.shape();
-        let (samples, positions) = (shape[0], shape[2] * shape[3]);
-        let sources = pass.parameter(self.weight).shape()[0];
-        pass.count_multiply_adds((samples * (kernels + positions * kernels / sources)) as u64);
-        Ok(y)
+        let alignment = mix.alignment.map(|alignment| pass.var(alignment));
+        let gate =
+            if mix.lite { mix.gate.of_batch(pass, x)? } else { mix.gate.per_sample(pass, x)? };
+        let kernels = ops::ZooKernels { weight, alignment, bias, gate };
+        let y = ops::aggregated_conv2d(pass.tape(), x, kernels, self.window)?;
+        self.counted(pass, y, if mix.lite { 0 } else { pass.parameter(self.weight).len() })
     }
 
-    fn plain<T: Element>(
-        &self,
-        pass: &mut Pass<T>,
-        x: Var,
-        weight: Var,
-        bias: Option<Var>,
-    ) -> Result<Var> {
-        let y = ops::conv2d(pass.tape(), x, weight, bias, self.window)?;
+    /// Counts the multiply-adds of a plain convolution, and so many more for each sample.
+    fn counted<T: Element>(&self, pass: &mut Pass<T>, y: Var, more: usize) -> Result<Var> {
         let shape = pass.value(y)?.shape();
-        let positions = shape[0] * shape[2] * shape[3];
-        let count = positions * pass.value(weight)?.len();
-        pass.count_multiply_adds(count as u64);
+        let (samples, positions) = (shape[0], shape[2] * shape[3]);
+        let [.., o, c, kh, kw] = *pass.parameter(self.weight).shape() else { return Ok(y) };
+        pass.count_multiply_adds((samples * (positions * o * c * kh * kw + more)) as u64);
         Ok(y)
     }
 }

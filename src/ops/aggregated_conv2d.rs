@@ -1,55 +1,85 @@
-//! `y_n = conv(x_n, sum_i g[n, i] A_i) + sum_i g[n, i] b_i`: every sample has its own kernel.
+//! `y_n = conv(x_n, sum_i g[n, i] T_i W_i) + sum_i g[n, i] b_i`: a kernel aggregated from a zoo.
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate::PerSample;
-use crate::kernel::{Geometry, Window, reduce};
+use crate::kernel::aggregate::{Aggregated, Kept};
+use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
 
-/// The adaptively aggregated convolution of `x` `[N, C, H, W]` with the kernels of a zoo,
-/// `weight` `[m, O, C / groups, kh, kw]` and `bias` `[m, O]`, mixed for each sample by
-/// `gate` `[N, m]`; of shape `[N, O, H', W']` (Zoo-Tuning, adaptive aggregation).
+const NAME: &str = "aggregated_conv2d";
+
+/// The kernels of a zoo and how they are mixed.
+#[derive(Clone, Copy, Debug)]
+pub struct ZooKernels {
+    /// The sources' kernels, `[m, O, C / groups, kh, kw]`.
+    pub weight: Var,
+    /// Channel alignment, `[m, O, O]`.
+    pub alignment: Option<Var>,
+    /// Biases, `[m, O]`.
+    pub bias: Option<Var>,
+    /// The gate, `[N, m]`, or `[m]` for all samples alike (lite).
+    pub gate: Var,
+}
+
+/// The adaptively aggregated convolution of `x` `[N, C, H, W]` with the kernels of a zoo, aligned
+/// and mixed for each sample by the gate; of shape `[N, O, H', W']` (Zoo-Tuning, channel
+/// alignment and adaptive aggregation).
 ///
-/// The kernels of the samples, `N x O x C x kh x kw` values, are never held; see
-/// [`kernel::aggregate`](crate::kernel::aggregate).
+/// It is what [`align`](super::align), [`aggregate`](super::aggregate) and
+/// [`conv2d`](super::conv2d) would compute for one sample after the other; but kernels of all
+/// samples, `N x O x C x kh x kw` values, are never held, and where that is shorter, outputs are
+/// mixed instead of kernels: see [`kernel::aggregate`](crate::kernel::aggregate).
 ///
 /// # Errors
 /// If the shapes do not fit each other or the window.
 pub fn aggregated_conv2d<T: Element>(
     tape: &mut Tape<T>,
     x: Var,
-    weight: Var,
-    bias: Option<Var>,
-    gate: Var,
+    kernels: ZooKernels,
     window: Window,
 ) -> Result<Var> {
-    const NAME: &str = "aggregated_conv2d";
-    let (xv, w, g) =
-        (tape.value(x)?.clone(), tape.value(weight)?.clone(), tape.value(gate)?.clone());
+    let value = |var: Var| tape.value(var).cloned();
+    let (xv, weight, gate) = (value(x)?, value(kernels.weight)?, value(kernels.gate)?);
+    let alignment = kernels.alignment.map(value).transpose()?;
+    let bias = kernels.bias.map(value).transpose()?;
     let shape = xv.dims(NAME, "input", "[N, C, H, W]")?;
-    let [sources, o, c, kh, kw] = w.dims(NAME, "weight", "[m, O, C / groups, kh, kw]")?;
+    let [sources, o, c, kh, kw] = weight.dims(NAME, "weight", "[m, O, C / groups, kh, kw]")?;
     let geometry = Geometry::new(NAME, shape, [o, c, kh, kw], window)?;
-    if sources == 0 {
-        return Err(Error::shape(NAME, "weight", "of at least one source", w.shape()));
+    if sources == 0 || weight.is_empty() {
+        let expected = "of at least one source, with at least one value";
+        return Err(Error::shape(NAME, "weight", expected, weight.shape()));
     }
-    if g.shape() != [geometry.batch, sources] {
-        let expected = format!("[{}, {sources}]", geometry.batch);
-        return Err(Error::shape(NAME, "gate", expected, g.shape()));
+    if gate.shape() != [geometry.batch, sources] && gate.shape() != [sources] {
+        let expected = format!("[{}, {sources}] or [{sources}]", geometry.batch);
+        return Err(Error::shape(NAME, "gate", expected, gate.shape()));
     }
-    let mut inputs = vec![x, weight, gate];
-    let mut bias_value = None;
-    if let Some(bias) = bias {
-        let b = tape.value(bias)?.clone();
-        if b.shape() != [sources, o] {
-            return Err(Error::shape(NAME, "bias", format!("[{sources}, {o}]"), b.shape()));
+    for (name, tensor, expected) in
+        [("alignment", &alignment, &[sources, o, o][..]), ("bias", &bias, &[sources, o])]
+    {
+        if let Some(tensor) = tensor.as_ref().filter(|tensor| tensor.shape() != expected) {
+            return Err(Error::shape(NAME, name, format!("{expected:?}"), tensor.shape()));
         }
-        bias_value = Some(b);
-        inputs.push(bias);
     }
-    let rule = AggregatedConv2d { geometry, sources, x: xv, weight: w, bias: bias_value, gate: g };
-    let y = Tensor::owned(geometry.output_shape().to_vec(), rule.operands().forward());
+    let mut inputs = vec![x, kernels.weight, kernels.gate];
+    inputs.extend(kernels.alignment);
+    inputs.extend(kernels.bias);
+    let is_training = tape.needs_gradient(&inputs)?;
+    let mut rule = AggregatedConv2d {
+        geometry,
+        sources,
+        x: xv,
+        weight,
+        alignment,
+        bias,
+        gate,
+        kept: Kept::Nothing,
+    };
+    let operands = rule.operands();
+    let (y, kept) = operands.forward(operands.shortest_way(is_training));
+    rule.kept = kept;
+    let y = Tensor::owned(rule.geometry.output_shape().to_vec(), y);
     tape.record(NAME, y, &inputs, rule)
 }
 
@@ -58,16 +88,19 @@ struct AggregatedConv2d<T> {
     sources: usize,
     x: Tensor<T>,
     weight: Tensor<T>,
+    alignment: Option<Tensor<T>>,
     bias: Option<Tensor<T>>,
     gate: Tensor<T>,
+    kept: Kept<T>,
 }
 
 impl<T: Element> AggregatedConv2d<T> {
-    fn operands(&self) -> PerSample<'_, T> {
-        PerSample {
+    fn operands(&self) -> Aggregated<'_, T> {
+        Aggregated {
             geometry: &self.geometry,
             x: self.x.as_slice(),
             weight: self.weight.as_slice(),
+            alignment: self.alignment.as_ref().map(Tensor::as_slice),
             bias: self.bias.as_ref().map(Tensor::as_slice),
             gate: self.gate.as_slice(),
             sources: self.sources,
@@ -76,29 +109,20 @@ impl<T: Element> AggregatedConv2d<T> {
 }
 
 impl<T: Element> Backward<T> for AggregatedConv2d<T> {
-    /// With `D_n` the gradient of the kernel of sample `n`: `dA_i = sum_n g[n, i] D_n`,
-    /// `dg[n, i] = <D_n, A_i> + <db_n, b_i>`, and `dx_n` as in a convolution.
-    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let (operands, dy) = (self.operands(), dy.as_slice());
+    /// See [`Aggregated::backward`].
+    fn backward(mut self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let kept = std::mem::replace(&mut self.kept, Kept::Nothing);
+        let found = self.operands().backward(dy.as_slice(), kept, wanted[0]);
         let like = |tensor: &Tensor<T>, values| Tensor::owned(tensor.shape().to_vec(), values);
-        let dx = wanted[0].then(|| like(&self.x, operands.input_gradient(dy)));
-        let (dweight, mut dgate) = if wanted[1] || wanted[2] {
-            let (dweight, dgate) = operands.kernel_gradients(dy);
-            (Some(like(&self.weight, dweight)), Some(dgate))
-        } else {
-            (None, None)
-        };
-        let mut dbias = None;
-        if let Some(bias) = &self.bias {
-            let (db, dg) = operands.bias_gradients(bias.as_slice(), dy);
-            dbias = Some(like(bias, db));
-            if let Some(dgate) = &mut dgate {
-                reduce::add_scaled(dgate, T::one(), &dg);
+        let mut gradients = vec![
+            found.x.map(|dx| like(&self.x, dx)),
+            Some(like(&self.weight, found.weight)),
+            Some(like(&self.gate, found.gate)),
+        ];
+        for (tensor, gradient) in [(&self.alignment, found.alignment), (&self.bias, found.bias)] {
+            if let Some(tensor) = tensor {
+                gradients.push(gradient.map(|values| like(tensor, values)));
             }
-        }
-        let mut gradients = vec![dx, dweight, dgate.map(|dgate| like(&self.gate, dgate))];
-        if self.bias.is_some() {
-            gradients.push(dbias);
         }
         Ok(gradients)
     }
@@ -108,16 +132,24 @@ pub(super) fn case(draw: &mut Draw) -> Case {
     let g = draw.geometry(2);
     let m = draw.size(1, 6);
     let [o, c, kh, kw] = g.weight_shape();
-    let mut inputs = vec![
-        draw.tensor(&g.input_shape()),
-        draw.tensor(&[m, o, c, kh, kw]),
-        draw.tensor(&[g.batch, m]),
-    ];
-    if draw.flip() {
+    let gate = if draw.flip() { vec![g.batch, m] } else { vec![m] };
+    let mut inputs =
+        vec![draw.tensor(&g.input_shape()), draw.tensor(&[m, o, c, kh, kw]), draw.tensor(&gate)];
+    let (is_aligned, has_bias) = (draw.flip(), draw.flip());
+    if is_aligned {
+        inputs.push(draw.tensor(&[m, o, o]));
+    }
+    if has_bias {
         inputs.push(draw.tensor(&[m, o]));
     }
     Case::new(inputs, move |tape, v| {
-        aggregated_conv2d(tape, v[0], v[1], v.get(3).copied(), v[2], g.window)
+        let kernels = ZooKernels {
+            weight: v[1],
+            gate: v[2],
+            alignment: is_aligned.then(|| v[3]),
+            bias: has_bias.then(|| v[3 + usize::from(is_aligned)]),
+        };
+        aggregated_conv2d(tape, v[0], kernels, g.window)
     })
 }
 

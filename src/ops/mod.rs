@@ -25,7 +25,7 @@ mod softmax;
 
 pub use add::add;
 pub use aggregate::aggregate;
-pub use aggregated_conv2d::aggregated_conv2d;
+pub use aggregated_conv2d::{ZooKernels, aggregated_conv2d};
 pub use align::align;
 pub use batch_mean::batch_mean;
 pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};

@@ -1,0 +1,103 @@
+//! The second way: the input is convolved with the kernels of all sources, and the outputs are
+//! mixed.
+
+use super::kernels::side_by_side;
+use super::{Aggregated, Gradients, Kept, SideBySide, scaled};
+use crate::kernel::conv;
+use crate::kernel::panel::{Layout, Operand, Target, multiply};
+use crate::kernel::reduce;
+use crate::kernel::window::{Geometry, Unfolded};
+use crate::tensor::{Element, buffer};
+use rayon::prelude::*;
+
+impl<T: Element> Aggregated<'_, T> {
+    /// The convolution whose outputs are those of all sources, in one group.
+    fn of_all_sources(&self) -> Geometry {
+        let outputs = self.sources * self.geometry.outputs;
+        Geometry { outputs, ..*self.geometry }
+    }
+
+    /// Whether this way can be gone: with one group, since the sources' outputs would not stand
+    /// side by side otherwise, and with an alignment, without which it is never the shorter one.
+    pub(super) fn has_outputs(&self) -> bool {
+        self.geometry.window.groups == 1 && self.alignment.is_some()
+    }
+
+    /// `[O, m O]`.
+    fn transforms(&self) -> SideBySide<'_, T> {
+        let transforms = self.alignment.unwrap_or_default();
+        SideBySide { transforms, outputs: self.geometry.outputs }
+    }
+
+    /// `g[n, i] Z_in`, for the outputs of all sources or their gradients.
+    fn gated_outputs(&self, values: &[T]) -> Vec<T> {
+        let m = self.sources;
+        scaled(|part| self.gate_of(part / m)[part % m], values, self.geometry.output_len())
+    }
+
+    /// `[N, m O, H', W']` as a matrix `[m O, N H' W']`.
+    fn all_outputs_layout(&self) -> Layout {
+        let all = self.of_all_sources();
+        Layout {
+            rows: all.outputs,
+            samples: all.batch,
+            positions: all.positions(),
+            row_stride: all.positions(),
+            sample_stride: all.output_len(),
+        }
+    }
+
+    /// `Z = W * x`, then `Y = T (g Z)`.
+    pub(super) fn forward_by_outputs(&self) -> (Vec<T>, Kept<T>) {
+        let (g, all) = (self.geometry, self.of_all_sources());
+        let outputs = conv::forward(&all, self.x, self.weight, None);
+        let gated = self.gated_outputs(&outputs);
+        let columns = Unfolded::flat(&gated, all.outputs, 0, g.positions());
+        let mut y = buffer::take(g.batch * g.output_len());
+        let layout =
+            Layout { rows: g.outputs, sample_stride: g.output_len(), ..self.all_outputs_layout() };
+        let target = Target::new(&mut y, layout);
+        let transforms = self.transforms();
+        multiply(Operand::Lanes(&transforms), Operand::Steps(&columns), all.outputs, target, false);
+        buffer::give_back(gated);
+        (y, Kept::Outputs(outputs))
+    }
+
+    /// With `dZ' = T^T dY`: `dT = dY (g Z)^T`, `dg[n, i] = <dZ'_in, Z_in>`, and with
+    /// `dZ = g dZ'` the gradients of the convolution.
+    pub(super) fn backward_by_outputs(
+        &self,
+        dy: &[T],
+        outputs: Vec<T>,
+        wants_input: bool,
+    ) -> Gradients<T> {
+        let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
+        let columns = Unfolded::flat(dy, g.outputs, 0, g.positions());
+        let mut dgated = buffer::take(outputs.len());
+        let target = Target::new(&mut dgated, self.all_outputs_layout());
+        let transforms = self.transforms();
+        multiply(Operand::Steps(&transforms), Operand::Steps(&columns), g.outputs, target, false);
+
+        let gated = self.gated_outputs(&outputs);
+        let mut alignment = buffer::take(m * g.outputs * g.outputs);
+        let target = Target::new(&mut alignment, side_by_side(m, g.outputs));
+        let gated_columns = Unfolded::flat(&gated, all.outputs, 0, g.positions());
+        let depth = g.batch * g.positions();
+        multiply(Operand::Lanes(&columns), Operand::Lanes(&gated_columns), depth, target, false);
+        buffer::give_back(gated);
+
+        let parts = dgated.par_chunks(g.output_len()).zip(outputs.par_chunks(g.output_len()));
+        let of_parts: Vec<T> = parts.map(|(d, outputs)| reduce::dot(d, outputs)).collect();
+        buffer::give_back(outputs);
+        let mut gate = buffer::zeros(self.gate.len());
+        let shared = self.gate.len();
+        of_parts.iter().enumerate().for_each(|(part, &d)| gate[part % shared] += d);
+
+        let doutputs = self.gated_outputs(&dgated);
+        buffer::give_back(dgated);
+        let x = wants_input.then(|| conv::input_gradient(&all, &doutputs, self.weight));
+        let weight = conv::kernel_gradient(&all, self.x, &doutputs);
+        buffer::give_back(doutputs);
+        Gradients { x, weight, alignment: Some(alignment), gate, bias: None }
+    }
+}
