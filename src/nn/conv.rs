@@ -60,42 +60,21 @@ impl Conv {
         let mut weight = pass.var(self.weight);
         let mut bias = self.bias.map(|bias| pass.var(bias));
         let Some(mix) = &self.mix else {
-            return self.plain(pass, x, weight, bias);
+            return ops::conv2d(pass.tape(), x, weight, bias, self.window);
         };
         if let Some(alignment) = mix.alignment {
             let alignment = pass.var(alignment);
             weight = ops::align(pass.tape(), weight, alignment)?;
         }
-        let kernels = pass.value(weight)?.len();
         if mix.lite {
             let gate = mix.gate.of_batch(pass, x)?;
             weight = ops::aggregate(pass.tape(), weight, gate)?;
             if let Some(all) = bias {
                 bias = Some(ops::aggregate(pass.tape(), all, gate)?);
             }
-            return self.plain(pass, x, weight, bias);
+            return ops::conv2d(pass.tape(), x, weight, bias, self.window);
         }
         let gate = mix.gate.per_sample(pass, x)?;
-        let y = ops::aggregated_conv2d(pass.tape(), x, weight, bias, gate, self.window)?;
-        let shape = pass.value(y)?.shape();
-        let (samples, positions) = (shape[0], shape[2] * shape[3]);
-        let sources = pass.parameter(self.weight).shape()[0];
-        pass.count_multiply_adds((samples * (kernels + positions * kernels / sources)) as u64);
-        Ok(y)
-    }
-
-    fn plain<T: Element>(
-        &self,
-        pass: &mut Pass<T>,
-        x: Var,
-        weight: Var,
-        bias: Option<Var>,
-    ) -> Result<Var> {
-        let y = ops::conv2d(pass.tape(), x, weight, bias, self.window)?;
-        let shape = pass.value(y)?.shape();
-        let positions = shape[0] * shape[2] * shape[3];
-        let count = positions * pass.value(weight)?.len();
-        pass.count_multiply_adds(count as u64);
-        Ok(y)
+        ops::aggregated_conv2d(pass.tape(), x, weight, bias, gate, self.window)
     }
 }

@@ -63,6 +63,11 @@ struct AggregatedConv2d<T> {
 }
 
 impl<T: Element> AggregatedConv2d<T> {
+    /// Multiply-adds that make the kernels of a batch.
+    fn mixing(&self) -> u64 {
+        self.geometry.batch as u64 * self.weight.len() as u64
+    }
+
     fn operands(&self) -> PerSample<'_, T> {
         PerSample {
             geometry: &self.geometry,
@@ -101,6 +106,19 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
             gradients.push(dbias);
         }
         Ok(gradients)
+    }
+
+    /// Each sample's kernel is mixed, then used.
+    fn multiply_adds(&self) -> u64 {
+        self.geometry.multiply_adds().saturating_add(self.mixing())
+    }
+
+    /// For `dx` the same; for the others each sample's kernel gradient, which is mixed back
+    /// once into the sources, and once compared with each of them for the gate.
+    fn multiply_adds_backward(&self, wanted: &[bool]) -> u64 {
+        let dx = if wanted[0] { self.multiply_adds() } else { 0 };
+        let kernels = self.multiply_adds().saturating_add(self.mixing());
+        dx.saturating_add(if wanted[1] || wanted[2] { kernels } else { 0 })
     }
 }
 
