@@ -124,6 +124,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`error`](mod@error) | the one [`Error`]: what was expected, what was found, where, what to do |
+//! | [`profile`] | where the time goes, by operation and by layer |
 //! | [`zoo`] | checkpoints, memory-mapped, checked against each other |
 //! | [`tensor`] | values and a shape; owned, or where they lie in a file; `f32` or `f64` |
 //! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools |
@@ -170,6 +171,7 @@ pub mod kernel;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod profile;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod start;

@@ -19,9 +19,10 @@
 //! # }
 //! ```
 
+use crate::profile::{Clock, Pass, Work};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A handle to a value on a tape: a number, free to copy.
@@ -46,6 +47,19 @@ pub trait Backward<T> {
     /// # Errors
     /// Whatever the operation finds wrong.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Result<Vec<Option<Tensor<T>>>>;
+
+    /// Multiply-adds of the forward pass, by its formula; 0 where they are few beside the values
+    /// that are read and written.
+    fn multiply_adds(&self) -> u64 {
+        0
+    }
+
+    /// Multiply-adds of [`Backward::backward`]. In a product of the first two inputs, the
+    /// gradient of each costs what the product did.
+    fn multiply_adds_backward(&self, wanted: &[bool]) -> u64 {
+        let gradients = wanted.iter().take(2).filter(|&&wanted| wanted).count();
+        self.multiply_adds().saturating_mul(gradients as u64)
+    }
 }
 
 struct Node<T> {
@@ -56,15 +70,17 @@ struct Node<T> {
     needs_gradient: bool,
     rule: Option<Box<dyn Backward<T>>>,
     operation: &'static str,
-    scope: Option<Rc<str>>,
+    scope: Option<Arc<str>>,
+    multiply_adds: u64,
 }
 
 /// The record of one forward pass.
 pub struct Tape<T> {
     id: u32,
     nodes: Vec<Node<T>>,
-    scope: Option<Rc<str>>,
+    scope: Option<Arc<str>>,
     spent: bool,
+    clock: Clock,
 }
 
 impl<T: Element> Default for Tape<T> {
@@ -83,17 +99,17 @@ impl<T: Element> Tape<T> {
     pub fn new() -> Self {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, nodes: Vec::new(), scope: None, spent: false }
+        Self { id, nodes: Vec::new(), scope: None, spent: false, clock: Clock::start() }
     }
 
     /// A value that needs no gradient.
     pub fn constant(&mut self, value: Tensor<T>) -> Var {
-        self.push("constant", value, vec![], false, None)
+        self.leaf("constant", value, false)
     }
 
     /// A value whose gradient [`Tape::backward`] returns.
     pub fn parameter(&mut self, value: Tensor<T>) -> Var {
-        self.push("parameter", value, vec![], true, None)
+        self.leaf("parameter", value, true)
     }
 
     /// The value behind a handle.
@@ -122,10 +138,27 @@ impl<T: Element> Tape<T> {
         if self.spent {
             return Err(Self::USED_UP);
         }
-        let needs_gradient = self.needs_gradient(inputs)?;
+        let (mut needs_gradient, mut values) = (false, value.len());
+        for &input in inputs {
+            let node = self.node(input)?;
+            needs_gradient |= node.needs_gradient;
+            values += node.value.as_ref().map_or(0, Tensor::len);
+        }
+        let multiply_adds = rule.multiply_adds();
+        self.clock.lap(operation, Pass::Forward, self.scope.as_ref(), || {
+            work::<T>(multiply_adds, values)
+        });
         let rule = needs_gradient.then(|| Box::new(rule) as Box<dyn Backward<T>>);
         let inputs = if needs_gradient { inputs.iter().map(|v| v.index).collect() } else { vec![] };
-        Ok(self.push(operation, value, inputs, needs_gradient, rule))
+        let value = Some(value);
+        let scope = self.scope.clone();
+        let node = Node { value, inputs, needs_gradient, rule, operation, scope, multiply_adds };
+        Ok(self.push(node))
+    }
+
+    /// Multiply-adds of the operations so far, by their formulas.
+    pub fn multiply_adds(&self) -> u64 {
+        self.nodes.iter().map(|node| node.multiply_adds).fold(0, u64::saturating_add)
     }
 
     /// Whether a parameter leads to any of these, so that a backward rule will be kept.
@@ -150,7 +183,7 @@ impl<T: Element> Tape<T> {
 
     /// Names the part of a network that the following nodes belong to, for messages.
     pub fn enter(&mut self, scope: &str) {
-        self.scope = Some(Rc::from(scope));
+        self.scope = Some(Arc::from(scope));
     }
 
     /// The first node, in order of creation, that holds a value that is not
@@ -206,6 +239,7 @@ impl<T: Element> Tape<T> {
         let mut gradients: Vec<Option<Tensor<T>>> = Vec::new();
         gradients.resize_with(self.nodes.len(), || None);
         gradients[output.index as usize] = Some(seed);
+        self.clock.skip();
         for index in (0..self.nodes.len()).rev() {
             let node = &mut self.nodes[index];
             node.value = None;
@@ -215,6 +249,7 @@ impl<T: Element> Tape<T> {
             let (operation, inputs) = (node.operation, std::mem::take(&mut node.inputs));
             let wanted: Vec<bool> =
                 inputs.iter().map(|&i| self.nodes[i as usize].needs_gradient).collect();
+            let (multiply_adds, mut values) = (rule.multiply_adds_backward(&wanted), dy.len());
             let returned = rule.backward(dy, &wanted)?;
             if returned.len() != inputs.len() {
                 let problem = format!(
@@ -231,30 +266,35 @@ impl<T: Element> Tape<T> {
                     let expected = format!("{:?}, like the input", value.shape());
                     return Err(Error::shape(operation, "gradient", expected, gradient.shape()));
                 }
+                values += gradient.len();
                 accumulate(&mut gradients[input as usize], gradient);
             }
+            self.clock.lap(operation, Pass::Backward, self.nodes[index].scope.as_ref(), || {
+                work::<T>(multiply_adds, values)
+            });
         }
         Ok(Gradients { tape: self.id, gradients })
     }
 
-    fn push(
-        &mut self,
-        operation: &'static str,
-        value: Tensor<T>,
-        inputs: Vec<u32>,
-        needs_gradient: bool,
-        rule: Option<Box<dyn Backward<T>>>,
-    ) -> Var {
-        let index = self.nodes.len() as u32;
+    fn leaf(&mut self, operation: &'static str, value: Tensor<T>, needs_gradient: bool) -> Var {
         let scope = self.scope.clone();
-        self.nodes.push(Node {
+        let var = self.push(Node {
             value: Some(value),
-            inputs,
+            inputs: vec![],
             needs_gradient,
-            rule,
+            rule: None,
             operation,
             scope,
+            multiply_adds: 0,
         });
+        // Wherever the value is from, the next operation has not made it.
+        self.clock.skip();
+        var
+    }
+
+    fn push(&mut self, node: Node<T>) -> Var {
+        let index = self.nodes.len() as u32;
+        self.nodes.push(node);
         Var { index, tape: self.id }
     }
 
@@ -267,6 +307,12 @@ impl<T: Element> Tape<T> {
         }
         Ok(&self.nodes[var.index as usize])
     }
+}
+
+/// What an operation has done, for the profile.
+fn work<T>(multiply_adds: u64, values: usize) -> Work {
+    let bytes = (values as u64).saturating_mul(size_of::<T>() as u64);
+    Work { flops: multiply_adds.saturating_mul(2), bytes }
 }
 
 /// The one place where gradients meet.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// makes the network that export writes.
 const ROOMS: &[&[&str]] = &[
     &["error"],
+    &["profile"],
     &["zoo"],
     &["tensor"],
     &["kernel"],

@@ -1,6 +1,7 @@
 //! `bench`: how fast the library is, on the work of PyTorch's yardstick.
 
 use super::output::{Output, Result};
+use super::profile::Profiling;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -57,6 +58,8 @@ pub struct Arguments {
     /// Runs of step and infer to take the median of
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: u16,
+    #[command(flatten)]
+    pub profiling: Profiling,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

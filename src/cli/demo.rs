@@ -1,6 +1,7 @@
 //! `zoo-tuning demo`: the main job, on the data in the repository.
 
 use super::output::{Output, Result, count, message};
+use super::profile::Profiling;
 use super::progress::{catch_interrupts, interrupted};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -51,6 +52,8 @@ pub struct Arguments {
     /// Where the page, its numbers and the networks go
     #[arg(long, value_name = "FOLDER", default_value = "zoo-demo")]
     out: PathBuf,
+    #[command(flatten)]
+    pub profiling: Profiling,
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {

@@ -2,6 +2,7 @@
 
 use super::data::ModelFile;
 use super::output::{Output, Result, printable};
+use super::profile::Profiling;
 use clap::Args;
 use std::path::PathBuf;
 use zoo_tuning::train::{Data, Purpose, evaluate};
@@ -25,10 +26,12 @@ pub struct Arguments {
     /// Images computed at once; fewer if they are large
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
+    #[command(flatten)]
+    pub profiling: Profiling,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, data, batch } = arguments;
+    let Arguments { model: file, data, batch, .. } = arguments;
     let model = file.open()?;
     let data = Data::open(&data, Purpose::Testing, &model.input)?;
     let numbers = model.class_numbers(data.classes())?;

@@ -13,6 +13,7 @@ mod gradcheck;
 mod inspect;
 mod output;
 mod predict;
+mod profile;
 mod progress;
 mod train;
 mod zoo;
@@ -83,16 +84,26 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         output::use_threads(global.threads)?;
     }
     match command {
-        Command::Demo(arguments) => demo::run(arguments, global.threads, output),
-        Command::Train(arguments) => train::run(*arguments, global.threads, output),
-        Command::Eval(arguments) => eval::run(arguments, output),
-        Command::Predict(arguments) => predict::run(arguments, output),
+        Command::Demo(arguments) => {
+            arguments.profiling.clone().watch(|| demo::run(arguments, global.threads, output))
+        }
+        Command::Train(arguments) => {
+            arguments.profiling.clone().watch(|| train::run(*arguments, global.threads, output))
+        }
+        Command::Eval(arguments) => {
+            arguments.profiling.clone().watch(|| eval::run(arguments, output))
+        }
+        Command::Predict(arguments) => {
+            arguments.profiling.clone().watch(|| predict::run(arguments, output))
+        }
         Command::Collapse(arguments) => collapse::run(arguments, output),
         Command::Convert(arguments) => convert::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Zoo(arguments) => zoo::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
-        Command::Bench(arguments) => bench::run(arguments, output),
+        Command::Bench(arguments) => {
+            arguments.profiling.clone().watch(|| bench::run(arguments, output))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::data::ModelFile;
 use super::output::{Output, Result, Stop, failure, printable};
+use super::profile::Profiling;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Arguments {
     /// Show so many classes
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    #[command(flatten)]
+    pub profiling: Profiling,
 }
 
 /// One line of JSON.
@@ -38,7 +41,7 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, images, top } = arguments;
+    let Arguments { model: file, images, top, .. } = arguments;
     let model = file.open()?;
     let mut failed = false;
     for path in images {

@@ -1,6 +1,7 @@
 //! `train`: tunes a zoo to a target task.
 
 use super::output::{self, Output, Result, message};
+use super::profile::Profiling;
 use super::progress::Progress;
 use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser};
@@ -46,6 +47,8 @@ pub struct Arguments {
     resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    pub profiling: Profiling,
 }
 
 /// The keys of [`Config`], and `preset`.
@@ -229,7 +232,7 @@ struct Settings {
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
-    let Arguments { config, out, resume, settings } = arguments;
+    let Arguments { config, out, resume, settings, .. } = arguments;
     let mut run = match (resume, out) {
         (Some(folder), _) => Run::resume(folder)?,
         (None, Some(folder)) => {

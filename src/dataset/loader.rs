@@ -6,7 +6,7 @@
 use super::randomness::order_rng;
 use super::{Dataset, Image, Transform, apply_all, sample_rng};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
+use crate::{Error, Result, profile};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
@@ -117,6 +117,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// If a sample cannot be read or transformed, or images differ in shape.
     pub fn batch(&self, step: u64) -> Result<Batch> {
+        let _span = profile::span("load batch");
         let (epoch, place) = self.position(step);
         let order = self.order(epoch);
         let start = place * self.batch_size;
@@ -152,7 +153,11 @@ impl<'a> Loader<'a> {
                     }
                 }
             });
-            receiver.into_iter().try_for_each(|(step, batch)| work(step, batch?))
+            let received = || {
+                let _span = profile::span("wait for batch");
+                receiver.recv().ok()
+            };
+            std::iter::from_fn(received).try_for_each(|(step, batch)| work(step, batch?))
         })
     }
 

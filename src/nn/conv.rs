@@ -59,23 +59,12 @@ impl Conv {
         pass.tape().enter(&self.name);
         let (weight, bias) = (pass.var(self.weight), self.bias.map(|bias| pass.var(bias)));
         let Some(mix) = &self.mix else {
-            let y = ops::conv2d(pass.tape(), x, weight, bias, self.window)?;
-            return self.counted(pass, y, 0);
+            return ops::conv2d(pass.tape(), x, weight, bias, self.window);
         };
         let alignment = mix.alignment.map(|alignment| pass.var(alignment));
         let gate =
             if mix.lite { mix.gate.of_batch(pass, x)? } else { mix.gate.per_sample(pass, x)? };
         let kernels = ops::ZooKernels { weight, alignment, bias, gate };
-        let y = ops::aggregated_conv2d(pass.tape(), x, kernels, self.window)?;
-        self.counted(pass, y, if mix.lite { 0 } else { pass.parameter(self.weight).len() })
-    }
-
-    /// Counts the multiply-adds of a plain convolution, and so many more for each sample.
-    fn counted<T: Element>(&self, pass: &mut Pass<T>, y: Var, more: usize) -> Result<Var> {
-        let shape = pass.value(y)?.shape();
-        let (samples, positions) = (shape[0], shape[2] * shape[3]);
-        let [.., o, c, kh, kw] = *pass.parameter(self.weight).shape() else { return Ok(y) };
-        pass.count_multiply_adds((samples * (positions * o * c * kh * kw + more)) as u64);
-        Ok(y)
+        ops::aggregated_conv2d(pass.tape(), x, kernels, self.window)
     }
 }

@@ -72,9 +72,6 @@ impl Gate {
             bias: pass.var(self.bias),
         };
         let gate = ops::gate(pass.tape(), x, weights, self.function)?;
-        let samples = pass.value(gate)?.shape()[0];
-        let linear = pass.parameter(self.reduce).len() + pass.parameter(self.expand).len();
-        pass.count_multiply_adds((samples * linear) as u64);
         pass.observe(format!("{}.gate", self.name), gate);
         Ok(gate)
     }

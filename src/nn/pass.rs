@@ -31,7 +31,6 @@ pub struct Pass<'a, T> {
     keeps_activations: bool,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
-    multiply_adds: u64,
 }
 
 impl<'a, T: Element> Pass<'a, T> {
@@ -44,7 +43,6 @@ impl<'a, T: Element> Pass<'a, T> {
             keeps_activations: false,
             updates: Vec::new(),
             observed: Vec::new(),
-            multiply_adds: 0,
         }
     }
 
@@ -148,15 +146,11 @@ impl<'a, T: Element> Pass<'a, T> {
         self.observed().filter_map(|(name, var)| Some((name.strip_suffix(".gate")?, var)))
     }
 
-    pub(super) fn count_multiply_adds(&mut self, count: u64) {
-        self.multiply_adds += count;
-    }
-
     /// Multiply-adds of the convolutions, gates, linear layers, and aggregations per sample so
     /// far. Alignment and the aggregation of lite are not among them: at inference they can be
     /// done once for all.
     pub fn multiply_adds(&self) -> u64 {
-        self.multiply_adds
+        self.tape.multiply_adds()
     }
 
     /// Where a value stopped being finite first, as `layer (operation)`.

@@ -39,6 +39,10 @@ impl<T: Element> Backward<T> for Aggregate<T> {
             dgate.map(|d| Tensor::owned(self.gate.shape().to_vec(), d)),
         ])
     }
+
+    fn multiply_adds(&self) -> u64 {
+        self.values.len() as u64
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

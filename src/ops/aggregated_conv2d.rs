@@ -2,7 +2,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate::{Aggregated, Kept};
+use crate::kernel::aggregate::{Aggregated, Kept, Way};
 use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
@@ -74,10 +74,11 @@ pub fn aggregated_conv2d<T: Element>(
         alignment,
         bias,
         gate,
+        way: Way::Kernels,
         kept: Kept::Nothing,
     };
-    let operands = rule.operands();
-    let (y, kept) = operands.forward(operands.shortest_way(is_training));
+    rule.way = rule.operands().shortest_way(is_training);
+    let (y, kept) = rule.operands().forward(rule.way);
     rule.kept = kept;
     let y = Tensor::owned(rule.geometry.output_shape().to_vec(), y);
     tape.record(NAME, y, &inputs, rule)
@@ -91,6 +92,7 @@ struct AggregatedConv2d<T> {
     alignment: Option<Tensor<T>>,
     bias: Option<Tensor<T>>,
     gate: Tensor<T>,
+    way: Way,
     kept: Kept<T>,
 }
 
@@ -125,6 +127,15 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
             }
         }
         Ok(gradients)
+    }
+
+    /// As the way that was gone has them.
+    fn multiply_adds(&self) -> u64 {
+        self.operands().work(self.way)[0].multiply_adds()
+    }
+
+    fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
+        self.operands().work(self.way)[1].multiply_adds()
     }
 }
 

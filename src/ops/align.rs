@@ -51,6 +51,10 @@ impl<T: Element> Backward<T> for Align<T> {
         });
         Ok(vec![dw, dt])
     }
+
+    fn multiply_adds(&self) -> u64 {
+        self.weight.len() as u64 * self.stack.outputs as u64
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

@@ -67,6 +67,10 @@ impl<T: Element> Backward<T> for Conv2d<T> {
         }
         Ok(gradients)
     }
+
+    fn multiply_adds(&self) -> u64 {
+        self.geometry.multiply_adds()
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

@@ -77,6 +77,10 @@ impl<T: Element> Backward<T> for Linear<T> {
         }
         Ok(gradients)
     }
+
+    fn multiply_adds(&self) -> u64 {
+        self.x.shape()[0] as u64 * self.weight.len() as u64
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

@@ -5,7 +5,7 @@ use crate::nn::{Network, Pass};
 use crate::ops;
 use crate::optim::Optimizer;
 use crate::tensor::{Element, Tensor, buffer};
-use crate::{Error, Result};
+use crate::{Error, Result, profile};
 
 /// One step of training: forward, backward, update. Returns the loss.
 ///
@@ -19,6 +19,7 @@ pub fn train_step(
     smoothing: f64,
     rate: f64,
 ) -> Result<f64> {
+    let _span = profile::span("train step");
     let mut pass = Pass::train(network.parameters());
     let x = pass.input(batch.images.clone());
     let logits = network.forward(&mut pass, x)?;
@@ -33,6 +34,7 @@ pub fn train_step(
         });
     }
     let step = pass.backward(loss)?;
+    let _span = profile::span("optimizer");
     optimizer.step(network.parameters_mut(), step, rate);
     Ok(f64::from(value))
 }
@@ -47,6 +49,7 @@ pub fn logits<T: Element>(
     batch: usize,
 ) -> Result<Tensor<T>> {
     let [count, c, h, w] = images.dims("logits", "images", "[N, C, H, W]")?;
+    let _span = profile::span("evaluate");
     let (mut values, mut classes) = (Vec::new(), 0);
     for first in (0..count).step_by(batch.max(1)) {
         let n = batch.max(1).min(count - first);

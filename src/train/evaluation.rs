@@ -4,7 +4,7 @@ use super::classification::predictions;
 use crate::dataset::Loader;
 use crate::nn::{Network, Pass};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
+use crate::{Error, Result, profile};
 use serde::Serialize;
 
 /// What was measured on labelled images.
@@ -43,6 +43,7 @@ pub fn evaluate(
     numbers: &[usize],
     names: &[String],
 ) -> Result<Evaluation> {
+    let _span = profile::span("evaluate");
     let mut counts = vec![(0usize, 0usize); names.len()];
     let mut loss = 0.0;
     for step in 0..loader.batches_per_epoch() as u64 {

@@ -21,7 +21,7 @@ use crate::dataset::{Loader, few_shot, train_validation_test};
 use crate::export::write_atomically;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Schedule};
-use crate::{Error, Result};
+use crate::{Error, Result, profile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -439,6 +439,7 @@ impl Session<'_> {
 
     /// Writes the checkpoint, after the lines that belong before it.
     fn save(&mut self) -> Result<()> {
+        let _span = profile::span("write checkpoint");
         self.progress.metrics_bytes = self.record.synchronise()?;
         let path = self.run.folder.join(CHECKPOINT);
         checkpoint::save(path, &self.model, &self.optimizer, &self.progress)

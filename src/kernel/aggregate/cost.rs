@@ -59,6 +59,11 @@ pub struct Work {
 }
 
 impl Work {
+    /// Of the products.
+    pub fn multiply_adds(self) -> u64 {
+        (self.operations / 2.0) as u64
+    }
+
     /// How long it takes one core.
     pub fn seconds(self) -> f64 {
         self.operations / RATE + self.bytes / BANDWIDTH
