@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod conv;
+pub mod elementwise;
 pub mod gemm;
 pub mod norm;
 pub mod pool;

@@ -1,39 +1,6 @@
-//! Elementwise passes and sums in a fixed order.
+//! Sums in a fixed order.
 
 use crate::tensor::Element;
-use rayon::prelude::*;
-
-/// Values a task is given at least; below it, a pass stays on its thread.
-const CHUNK: usize = 1 << 15;
-
-/// `out[i] = f(a[i])`.
-pub fn map<T: Element>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
-    out.par_chunks_mut(CHUNK)
-        .zip(a.par_chunks(CHUNK))
-        .for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)));
-    out
-}
-
-/// `out[i] = f(a[i], b[i])` for slices of one length.
-pub fn zip_map<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    debug_assert_eq!(a.len(), b.len());
-    let mut out = vec![T::zero(); a.len()];
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
-        |((out, a), b)| {
-            out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b));
-        },
-    );
-    out
-}
-
-/// `sum[i] += values[i]`.
-pub fn add_to<T: Element>(sum: &mut [T], values: &[T]) {
-    debug_assert_eq!(sum.len(), values.len());
-    sum.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(sum, values)| {
-        sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
-    });
-}
 
 /// `sum[i] += factor * values[i]`, on the calling thread.
 pub fn add_scaled<T: Element>(sum: &mut [T], factor: T, values: &[T]) {
@@ -96,15 +63,5 @@ mod tests {
             assert_eq!(sum(&values), expected);
             assert_eq!(dot(&values, &vec![2.0; values.len()]), 2.0 * expected);
         }
-    }
-
-    #[test]
-    fn passes_longer_than_a_chunk_reach_their_end() {
-        let a = vec![1.5f32; CHUNK + 7];
-        assert!(map(&a, |a| 2.0 * a).iter().all(|&v| v == 3.0));
-        let mut b = zip_map(&a, &a, |a, b| a - b);
-        assert!(b.iter().all(|&v| v == 0.0));
-        add_to(&mut b, &a);
-        assert_eq!(a, b);
     }
 }
