@@ -17,4 +17,5 @@ pub mod reference;
 pub mod window;
 
 pub use gemm::{Matrix, MatrixMut, gemm};
+pub use norm::Then;
 pub use window::{Geometry, Window};

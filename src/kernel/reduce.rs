@@ -11,25 +11,36 @@ pub fn add_scaled<T: Element>(sum: &mut [T], factor: T, values: &[T]) {
 /// Lanes of the sums below: a whole vector register, and the same result with any.
 const LANES: usize = 16;
 
-/// The sum over `f(a[i], b[i])`, in sixteen interleaved partial sums, which is both
-/// faster and more accurate than one.
+/// The sum over `f(a[i], b[i])`, see [`sums_of`].
 pub fn sum_of<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    let [sum] = sums_of(a, b, |a, b| [f(a, b)]);
+    sum
+}
+
+/// The sums over each of `f(a[i], b[i])`, in sixteen interleaved partial sums, which is both
+/// faster and more accurate than one.
+pub fn sums_of<T: Element, const N: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [T; N]) -> [T; N] {
     debug_assert_eq!(a.len(), b.len());
-    let mut lanes = [T::zero(); LANES];
+    let mut lanes = [[T::zero(); LANES]; N];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| f(a, b)).sum();
+    let mut tail = [T::zero(); N];
+    for (&a, &b) in a.remainder().iter().zip(b.remainder()) {
+        let terms = f(a, b);
+        (0..N).for_each(|n| tail[n] += terms[n]);
+    }
     for (a, b) in a.zip(b) {
         for lane in 0..LANES {
-            lanes[lane] += f(a[lane], b[lane]);
+            let terms = f(a[lane], b[lane]);
+            (0..N).for_each(|n| lanes[n][lane] += terms[n]);
         }
     }
     // Halved until one is left: four dependent additions rather than sixteen.
     for width in [8, 4, 2, 1] {
         for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
+            lanes.iter_mut().for_each(|lanes| lanes[lane] += lanes[lane + width]);
         }
     }
-    lanes[0] + tail
+    std::array::from_fn(|n| lanes[n][0] + tail[n])
 }
 
 /// The sum of all values.
