@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod conv;
+pub mod descent;
 pub mod elementwise;
 pub mod gemm;
 pub mod norm;
