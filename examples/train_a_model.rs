@@ -9,7 +9,7 @@
 
 use zoo_tuning::Result;
 use zoo_tuning::dataset::{Loader, digits};
-use zoo_tuning::kernel::Window;
+use zoo_tuning::kernel::{Then, Window};
 use zoo_tuning::nn::{BatchNorm, Builder, Conv, Linear, Network, Parameters, Pass, Place};
 use zoo_tuning::ops;
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
@@ -43,8 +43,7 @@ impl Network<f32> for Digits {
     fn forward(&self, pass: &mut Pass<f32>, mut x: Var) -> Result<Var> {
         for (conv, norm) in &self.layers {
             x = conv.forward(pass, x)?;
-            x = norm.forward(pass, x)?;
-            x = ops::relu(pass.tape(), x)?;
+            x = norm.forward(pass, x, Then::Relu)?;
         }
         x = ops::global_mean_pool(pass.tape(), x)?;
         self.head.forward(pass, x)

@@ -320,7 +320,7 @@ fn accumulate<T: Element>(sum: &mut Option<Tensor<T>>, gradient: Tensor<T>) {
     match sum {
         None => *sum = Some(gradient),
         Some(sum) => {
-            crate::kernel::reduce::add_to(sum.as_mut_slice(), gradient.as_slice());
+            crate::kernel::elementwise::add_to(sum.as_mut_slice(), gradient.as_slice());
         }
     }
 }

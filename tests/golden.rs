@@ -5,7 +5,7 @@
 //! largest value of the tensor in question.
 
 use serde_json::Value;
-use zoo_tuning::kernel::Window;
+use zoo_tuning::kernel::{Then, Window};
 use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{Element, Tensor};
@@ -125,7 +125,7 @@ golden!(align, |tape, v, _case| ops::align(tape, v[0], v[1]));
 golden!(batch_mean, |tape, v, _case| ops::batch_mean(tape, v[0]));
 golden!(batch_norm, |tape, v, case| {
     let epsilon = case.number("epsilon");
-    let (y, moments) = ops::batch_norm(tape, v[0], v[1], v[2], epsilon)?;
+    let (y, moments) = ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Then::Nothing)?;
     check_running_statistics(&moments, &case.value["running"]);
     Ok(y)
 });
@@ -133,7 +133,7 @@ golden!(batch_norm_frozen, |tape, v, case| {
     let [mean, variance] = ["mean", "variance"].map(|key| tensor(&case.value["running"][key]));
     let (mean, variance) = (mean.cast(), variance.cast());
     let epsilon = case.number("epsilon");
-    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon)
+    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Nothing)
 });
 golden!(conv2d, |tape, v, case| {
     ops::conv2d(tape, v[0], v[1], v.get(2).copied(), case.window())

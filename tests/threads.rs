@@ -4,7 +4,7 @@
 //! that are cut into several tasks; then whole networks are trained for a few steps.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use zoo_tuning::kernel::Window;
+use zoo_tuning::kernel::{Then, Window};
 use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
@@ -60,11 +60,15 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("align", &[&[4, 64, 64, 3, 3], &[4, 64, 64]], |t, v| ops::align(t, v[0], v[1])),
     ("batch_mean", &[&[100, 70]], |t, v| ops::batch_mean(t, v[0])),
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
-        ops::batch_norm(t, v[0], v[1], v[2], 1e-5).map(|(y, _)| y)
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::Relu).map(|(y, _)| y)
+    }),
+    ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40], &[9, 40, 17, 16]], |t, v| {
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::AddRelu(v[3])).map(|(y, _)| y)
     }),
     ("batch_norm_frozen", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
         let statistics = [Tensor::full(&[40], 0.1), Tensor::full(&[40], 1.3)];
-        ops::batch_norm_frozen(t, v[0], [v[1], v[2]], &statistics[0], &statistics[1], 1e-5)
+        let [mean, variance] = &statistics;
+        ops::batch_norm_frozen(t, v[0], [v[1], v[2]], mean, variance, 1e-5, Then::Nothing)
     }),
     ("conv2d", &[&[9, 16, 16, 16], &[16, 16, 3, 3], &[16]], |t, v| {
         ops::conv2d(t, v[0], v[1], Some(v[2]), SAME)

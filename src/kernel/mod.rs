@@ -8,6 +8,8 @@
 
 pub mod aggregate;
 pub mod conv;
+pub mod descent;
+pub mod elementwise;
 pub mod gemm;
 pub mod microkernel;
 pub mod norm;
@@ -18,4 +20,5 @@ pub mod reference;
 pub mod window;
 
 pub use gemm::Matrix;
+pub use norm::Then;
 pub use window::{Geometry, Window};

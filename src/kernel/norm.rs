@@ -1,17 +1,55 @@
 //! Batch normalisation over `[N, C, H, W]`, per channel (Ioffe and Szegedy, 2015).
+//!
+//! Memory is what limits all of it, so what can be done with a value while it is at hand is done:
+//! a plane is read once for its moments, and a residual and the rectifier belong to the pass that
+//! normalises.
 
+use super::elementwise::{passed, rectified};
 use super::reduce;
-use crate::tensor::Element;
+use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
-/// Sizes of a batch: `[N, C, L]` with `L = H W`.
+/// What follows on a batch norm, in the same pass over the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then<V> {
+    /// `y = norm(x)`.
+    Nothing,
+    /// `y = relu(norm(x))`.
+    Relu,
+    /// `y = relu(norm(x) + residual)`, the end of a residual block.
+    AddRelu(V),
+}
+
+impl<V> Then<V> {
+    /// The residual, if there is one.
+    pub fn residual(self) -> Option<V> {
+        match self {
+            Self::Nothing | Self::Relu => None,
+            Self::AddRelu(residual) => Some(residual),
+        }
+    }
+
+    /// The same, with what `f` makes of the residual.
+    ///
+    /// # Errors
+    /// That of `f`.
+    pub fn try_map<U, E>(self, f: impl FnOnce(V) -> Result<U, E>) -> Result<Then<U>, E> {
+        Ok(match self {
+            Self::Nothing => Then::Nothing,
+            Self::Relu => Then::Relu,
+            Self::AddRelu(residual) => Then::AddRelu(f(residual)?),
+        })
+    }
+}
+
+/// Sizes of a batch `[N, C, L]`, `L = H W`: planes of `L` values, `C` of them for each sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels {
     /// Samples, `N`.
     pub batch: usize,
     /// Channels, `C`.
     pub channels: usize,
-    /// Values of one channel of one sample.
+    /// Values of a plane, `L`.
     pub len: usize,
 }
 
@@ -21,91 +59,169 @@ impl Channels {
         self.batch * self.len
     }
 
-    /// Sum over samples and positions of `f(a, b)`, per channel.
-    fn sums<T: Element>(&self, a: &[T], b: &[T], f: impl Fn(usize, T, T) -> T + Sync) -> Vec<T> {
-        let sum = |c: usize| {
-            (0..self.batch)
-                .map(|n| {
-                    let at = (n * self.channels + c) * self.len;
-                    reduce::sum_of(&a[at..at + self.len], &b[at..at + self.len], |a, b| f(c, a, b))
-                })
-                .sum()
-        };
-        (0..self.channels).into_par_iter().with_min_len(4).map(sum).collect()
+    /// Planes that a task is given at least.
+    fn task(&self) -> usize {
+        const VALUES: usize = 1 << 14;
+        VALUES.div_ceil(self.len.max(1))
     }
 
-    /// Calls `f(c, out)` for each channel of each sample.
-    fn for_each<T: Element>(&self, out: &mut [T], f: impl Fn(usize, usize, &mut [T]) + Sync) {
-        if self.len > 0 {
-            out.par_chunks_mut(self.len)
-                .enumerate()
-                .with_min_len(8)
-                .for_each(|(i, out)| f(i % self.channels, i * self.len, out));
-        }
+    fn planes<'a, T: Element>(&self, x: &'a [T]) -> rayon::slice::Chunks<'a, T> {
+        x.par_chunks(self.len.max(1))
+    }
+
+    fn planes_mut<'a, T: Element>(&self, x: &'a mut [T]) -> rayon::slice::ChunksMut<'a, T> {
+        x.par_chunks_mut(self.len.max(1))
     }
 
     /// Mean and (biased) variance of each channel.
+    ///
+    /// A plane's deviations are taken from its own mean, while it is in the cache. As all planes
+    /// are of one length, what Chan et al. (1983) add to them is that of the planes' means.
     pub fn moments<T: Element>(&self, x: &[T]) -> (Vec<T>, Vec<T>) {
-        let count = T::from_f64(self.count().max(1) as f64);
-        let mean: Vec<T> = self.sums(x, x, |_, x, _| x).into_iter().map(|s| s / count).collect();
-        let squares = self.sums(x, x, |c, x, _| (x - mean[c]) * (x - mean[c]));
-        let variance = squares.into_iter().map(|s| s / count).collect();
+        let [batch, len, count] =
+            [self.batch, self.len, self.count()].map(|size| T::from_f64(size as f64));
+        let of_plane = |x| {
+            let mean = reduce::sum(x) / len;
+            (mean, reduce::sum_of(x, x, |x, _| (x - mean) * (x - mean)))
+        };
+        let planes: Vec<_> = self.planes(x).with_min_len(self.task()).map(of_plane).collect();
+        let mut mean = vec![T::zero(); self.channels];
+        for (i, (of_plane, _)) in planes.iter().enumerate() {
+            mean[i % self.channels] += *of_plane / batch;
+        }
+        let mut variance = vec![T::zero(); self.channels];
+        for (i, &(of_plane, squares)) in planes.iter().enumerate() {
+            let apart = of_plane - mean[i % self.channels];
+            variance[i % self.channels] += (squares + len * apart * apart) / count;
+        }
         (mean, variance)
     }
 
-    /// `y = (x - mean) * scale + shift`, the constants per channel.
-    pub fn normalise<T: Element>(&self, x: &[T], mean: &[T], scale: &[T], shift: &[T]) -> Vec<T> {
-        let mut y = vec![T::zero(); x.len()];
-        self.for_each(&mut y, |c, at, y| {
+    /// `y = (x - mean) scale + shift`, the constants per channel, and what follows on it.
+    pub fn normalise<T: Element>(
+        &self,
+        x: &[T],
+        [mean, scale, shift]: [&[T]; 3],
+        then: Then<&[T]>,
+    ) -> Vec<T> {
+        let mut y = buffer::take(x.len());
+        let planes = self.planes_mut(&mut y).zip(self.planes(x)).enumerate();
+        planes.with_min_len(self.task()).for_each(|(i, (y, x))| {
+            let c = i % self.channels;
             let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
-            let x = &x[at..at + y.len()];
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale + shift);
+            let norm = |x| (x - mean) * scale + shift;
+            let pairs = y.iter_mut().zip(x);
+            match then {
+                Then::Nothing => pairs.for_each(|(y, &x)| *y = norm(x)),
+                Then::Relu => pairs.for_each(|(y, &x)| *y = rectified(norm(x))),
+                Then::AddRelu(residual) => pairs
+                    .zip(&residual[i * self.len..][..x.len()])
+                    .for_each(|((y, &x), &residual)| *y = rectified(norm(x) + residual)),
+            }
         });
         y
     }
 
-    /// Per channel, the sums of `dy` and of `dy * (x - mean)`.
+    /// Per channel, the sums of `dy` and of `dy (x - mean)`.
     pub fn gradient_sums<T: Element>(&self, x: &[T], dy: &[T], mean: &[T]) -> (Vec<T>, Vec<T>) {
-        (self.sums(dy, dy, |_, dy, _| dy), self.sums(x, dy, |c, x, dy| dy * (x - mean[c])))
+        let planes = self.planes(x).zip(self.planes(dy)).enumerate();
+        let sums = planes
+            .with_min_len(self.task())
+            .map(|(i, (x, dy))| sums_of_plane(x, dy, mean[i % self.channels]));
+        self.sums_of_channels(sums.collect())
     }
 
-    /// `dx = a dy + b (x - mean) + c`, the constants per channel.
+    /// [`gradient_sums`](Self::gradient_sums) behind a rectifier that gave `y`; what of `dy` does
+    /// not pass through it is set to zero on the way.
+    pub fn rectified_gradient_sums<T: Element>(
+        &self,
+        x: &[T],
+        dy: &mut [T],
+        y: &[T],
+        mean: &[T],
+    ) -> (Vec<T>, Vec<T>) {
+        let planes = self.planes_mut(dy).zip(self.planes(x)).zip(self.planes(y)).enumerate();
+        let sums = planes.with_min_len(self.task()).map(|(i, ((dy, x), y))| {
+            dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = passed(*dy, y));
+            sums_of_plane(x, dy, mean[i % self.channels])
+        });
+        self.sums_of_channels(sums.collect())
+    }
+
+    /// In the order of the samples.
+    fn sums_of_channels<T: Element>(&self, planes: Vec<[T; 2]>) -> (Vec<T>, Vec<T>) {
+        let [mut first, mut second] = [(); 2].map(|()| vec![T::zero(); self.channels]);
+        for (i, sums) in planes.into_iter().enumerate() {
+            first[i % self.channels] += sums[0];
+            second[i % self.channels] += sums[1];
+        }
+        (first, second)
+    }
+
+    /// `dx = a dy + b (x - mean) + c`, the constants per channel; where `dy` is `None`, `dx` holds
+    /// it and is written over.
     pub fn input_gradient<T: Element>(
         &self,
         x: &[T],
-        dy: &[T],
-        mean: &[T],
-        [a, b, c]: [&[T]; 3],
-    ) -> Vec<T> {
-        let mut dx = vec![T::zero(); x.len()];
-        self.for_each(&mut dx, |channel, at, dx| {
+        dy: Option<&[T]>,
+        [mean, a, b, c]: [&[T]; 4],
+        dx: &mut [T],
+    ) {
+        let planes = self.planes_mut(dx).zip(self.planes(x)).enumerate();
+        planes.with_min_len(self.task()).for_each(|(i, (dx, x))| {
+            let channel = i % self.channels;
             let (mean, a, b, c) = (mean[channel], a[channel], b[channel], c[channel]);
-            let (x, dy) = (&x[at..at + dx.len()], &dy[at..at + dx.len()]);
-            dx.iter_mut()
-                .zip(x)
-                .zip(dy)
-                .for_each(|((dx, &x), &dy)| *dx = a * dy + b * (x - mean) + c);
+            let gradient = |x, dy| a * dy + b * (x - mean) + c;
+            let pairs = dx.iter_mut().zip(x);
+            match dy {
+                None => pairs.for_each(|(dx, &x)| *dx = gradient(x, *dx)),
+                Some(dy) => pairs
+                    .zip(&dy[i * self.len..][..x.len()])
+                    .for_each(|((dx, &x), &dy)| *dx = gradient(x, dy)),
+            }
         });
-        dx
     }
+}
+
+/// The sums of `dy` and of `dy (x - mean)`.
+fn sums_of_plane<T: Element>(x: &[T], dy: &[T], mean: T) -> [T; 2] {
+    reduce::sums_of(x, dy, |x, dy| [dy, dy * (x - mean)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gradcheck::Draw;
-    use crate::kernel::reference;
+    use crate::kernel::{elementwise, reference};
 
     #[test]
     fn agrees_with_its_readable_twin() {
         let mut draw = Draw::seeded(2);
-        let (x, w, b) = (draw.tensor(&[3, 5, 7]), draw.tensor(&[5]), draw.tensor(&[5]));
-        let (x, w, b) = (x.as_slice(), w.as_slice(), b.as_slice());
+        let [x, residual] = [(); 2].map(|()| draw.tensor(&[3, 5, 7]).into_vec());
+        let [w, b] = [(); 2].map(|()| draw.tensor(&[5]).into_vec());
         let channels = Channels { batch: 3, channels: 5, len: 7 };
-        let (mean, variance) = channels.moments(x);
-        let scale: Vec<f64> = variance.iter().zip(w).map(|(v, w)| w / (v + 1e-5).sqrt()).collect();
-        let y = channels.normalise(x, &mean, &scale, b);
-        let twin = reference::batch_norm(x, [3, 5, 7], w, b, 1e-5);
-        assert!(y.iter().zip(&twin).all(|(y, t)| (y - t).abs() < 1e-12));
+        let (mean, variance) = channels.moments(&x);
+        let scale: Vec<f64> = variance.iter().zip(&w).map(|(v, w)| w / (v + 1e-5).sqrt()).collect();
+        let normalise = |then| channels.normalise(&x, [&mean, &scale, &b], then);
+        let twin = reference::batch_norm(&x, [3, 5, 7], &w, &b, 1e-5);
+        let sum = elementwise::add(&twin, &residual);
+        for (y, twin) in [
+            (normalise(Then::Nothing), twin.clone()),
+            (normalise(Then::Relu), elementwise::relu(&twin)),
+            (normalise(Then::AddRelu(&residual)), elementwise::relu(&sum)),
+        ] {
+            assert!(y.iter().zip(&twin).all(|(y, t)| (y - t).abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn a_mean_far_from_zero_leaves_the_variance_its_digits() {
+        // Each plane of a channel about a mean of its own: 4096, 4097, 4098.
+        let x: Vec<f32> =
+            (0..3 * 2 * 64).map(|i| 4096.0 + (i / 128) as f32 + [-0.5, 0.5][i % 2]).collect();
+        let (mean, variance) = Channels { batch: 3, channels: 2, len: 64 }.moments(&x);
+        assert_eq!(mean, [4097.0; 2]);
+        // 1/4 within the planes, 2/3 between them.
+        assert!(variance.iter().all(|v| (v - 11.0 / 12.0).abs() < 1e-6), "{variance:?}");
     }
 }

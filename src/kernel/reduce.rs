@@ -1,39 +1,6 @@
-//! Elementwise passes and sums in a fixed order.
+//! Sums in a fixed order.
 
-use crate::tensor::{Element, buffer};
-use rayon::prelude::*;
-
-/// Values a task is given at least; below it, a pass stays on its thread.
-const CHUNK: usize = 1 << 15;
-
-/// `out[i] = f(a[i])`.
-pub fn map<T: Element>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = buffer::take(a.len());
-    out.par_chunks_mut(CHUNK)
-        .zip(a.par_chunks(CHUNK))
-        .for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)));
-    out
-}
-
-/// `out[i] = f(a[i], b[i])` for slices of one length.
-pub fn zip_map<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    debug_assert_eq!(a.len(), b.len());
-    let mut out = buffer::take(a.len());
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
-        |((out, a), b)| {
-            out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b));
-        },
-    );
-    out
-}
-
-/// `sum[i] += values[i]`.
-pub fn add_to<T: Element>(sum: &mut [T], values: &[T]) {
-    debug_assert_eq!(sum.len(), values.len());
-    sum.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(sum, values)| {
-        sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
-    });
-}
+use crate::tensor::Element;
 
 /// `sum[i] += factor * values[i]`, on the calling thread.
 pub fn add_scaled<T: Element>(sum: &mut [T], factor: T, values: &[T]) {
@@ -44,25 +11,36 @@ pub fn add_scaled<T: Element>(sum: &mut [T], factor: T, values: &[T]) {
 /// Lanes of the sums below: a whole vector register, and the same result with any.
 const LANES: usize = 16;
 
-/// The sum over `f(a[i], b[i])`, in sixteen interleaved partial sums, which is both
-/// faster and more accurate than one.
+/// The sum over `f(a[i], b[i])`, see [`sums_of`].
 pub fn sum_of<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    let [sum] = sums_of(a, b, |a, b| [f(a, b)]);
+    sum
+}
+
+/// The sums over each of `f(a[i], b[i])`, in sixteen interleaved partial sums, which is both
+/// faster and more accurate than one.
+pub fn sums_of<T: Element, const N: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [T; N]) -> [T; N] {
     debug_assert_eq!(a.len(), b.len());
-    let mut lanes = [T::zero(); LANES];
+    let mut lanes = [[T::zero(); LANES]; N];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&a, &b)| f(a, b)).sum();
+    let mut tail = [T::zero(); N];
+    for (&a, &b) in a.remainder().iter().zip(b.remainder()) {
+        let terms = f(a, b);
+        (0..N).for_each(|n| tail[n] += terms[n]);
+    }
     for (a, b) in a.zip(b) {
         for lane in 0..LANES {
-            lanes[lane] += f(a[lane], b[lane]);
+            let terms = f(a[lane], b[lane]);
+            (0..N).for_each(|n| lanes[n][lane] += terms[n]);
         }
     }
     // Halved until one is left: four dependent additions rather than sixteen.
     for width in [8, 4, 2, 1] {
         for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
+            lanes.iter_mut().for_each(|lanes| lanes[lane] += lanes[lane + width]);
         }
     }
-    lanes[0] + tail
+    std::array::from_fn(|n| lanes[n][0] + tail[n])
 }
 
 /// The sum of all values.
@@ -96,15 +74,5 @@ mod tests {
             assert_eq!(sum(&values), expected);
             assert_eq!(dot(&values, &vec![2.0; values.len()]), 2.0 * expected);
         }
-    }
-
-    #[test]
-    fn passes_longer_than_a_chunk_reach_their_end() {
-        let a = vec![1.5f32; CHUNK + 7];
-        assert!(map(&a, |a| 2.0 * a).iter().all(|&v| v == 3.0));
-        let mut b = zip_map(&a, &a, |a, b| a - b);
-        assert!(b.iter().all(|&v| v == 0.0));
-        add_to(&mut b, &a);
-        assert_eq!(a, b);
     }
 }

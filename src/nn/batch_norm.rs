@@ -1,6 +1,7 @@
 //! Batch normalisation as a layer, with its running statistics.
 
 use super::{Id, Pass};
+use crate::kernel::Then;
 use crate::tape::Var;
 use crate::tensor::{Element, Tensor};
 use crate::{Result, ops};
@@ -25,19 +26,21 @@ impl BatchNorm {
     pub const MOMENTUM: f64 = 0.1;
 
     /// The normalised batch: by its own statistics in training, by the running ones in
-    /// evaluation.
+    /// evaluation; and what follows on it in the same pass.
     ///
     /// # Errors
-    /// If `x` has another number of channels, or too few values to have a variance.
-    pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+    /// If `x` has another number of channels, or too few values to have a variance, or a residual
+    /// another shape.
+    pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var, then: Then<Var>) -> Result<Var> {
         let (weight, bias) = (pass.var(self.weight), pass.var(self.bias));
         let mean = pass.parameter(self.running_mean);
         let variance = pass.parameter(self.running_variance);
-        if !pass.is_training() {
+        let (training, tape, epsilon) = (pass.is_training(), pass.tape(), Self::EPSILON);
+        if !training {
             let scale = [weight, bias];
-            return ops::batch_norm_frozen(pass.tape(), x, scale, mean, variance, Self::EPSILON);
+            return ops::batch_norm_frozen(tape, x, scale, mean, variance, epsilon, then);
         }
-        let (y, batch) = ops::batch_norm(pass.tape(), x, weight, bias, Self::EPSILON)?;
+        let (y, batch) = ops::batch_norm(tape, x, weight, bias, epsilon, then)?;
         let unbiased = batch.count as f64 / (batch.count - 1) as f64;
         pass.update(self.running_mean, towards(mean, &batch.mean, 1.0));
         pass.update(self.running_variance, towards(variance, &batch.variance, unbiased));

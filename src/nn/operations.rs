@@ -1,7 +1,7 @@
 //! The operations that a network is made of, apart from who carries them out.
 
 use super::{BatchNorm, Conv, Linear, Pass};
-use crate::kernel::Window;
+use crate::kernel::{Then, Window};
 use crate::tape::Var;
 use crate::tensor::Element;
 use crate::{Result, ops};
@@ -21,18 +21,17 @@ pub trait Operations {
     /// A convolution, see [`Conv`].
     fn conv(&mut self, conv: &Conv, x: Self::Value) -> Result<Self::Value>;
 
-    /// A batch norm, see [`BatchNorm`].
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Self::Value) -> Result<Self::Value>;
-
-    /// `max(x, 0)`.
-    fn relu(&mut self, x: Self::Value) -> Result<Self::Value>;
+    /// A batch norm, see [`BatchNorm`], and what follows on it.
+    fn batch_norm(
+        &mut self,
+        norm: &BatchNorm,
+        x: Self::Value,
+        then: Then<Self::Value>,
+    ) -> Result<Self::Value>;
 
     /// The largest value under each window of `size` `[kh, kw]`.
     fn max_pool(&mut self, x: Self::Value, size: [usize; 2], window: Window)
     -> Result<Self::Value>;
-
-    /// `x + y`.
-    fn add(&mut self, x: Self::Value, y: Self::Value) -> Result<Self::Value>;
 
     /// The mean of each channel, `[N, C]`.
     fn global_mean_pool(&mut self, x: Self::Value) -> Result<Self::Value>;
@@ -57,20 +56,12 @@ impl<T: Element> Operations for Pass<'_, T> {
         conv.forward(self, x)
     }
 
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Var) -> Result<Var> {
-        norm.forward(self, x)
-    }
-
-    fn relu(&mut self, x: Var) -> Result<Var> {
-        ops::relu(self.tape(), x)
+    fn batch_norm(&mut self, norm: &BatchNorm, x: Var, then: Then<Var>) -> Result<Var> {
+        norm.forward(self, x, then)
     }
 
     fn max_pool(&mut self, x: Var, size: [usize; 2], window: Window) -> Result<Var> {
         ops::max_pool2d(self.tape(), x, size, window)
-    }
-
-    fn add(&mut self, x: Var, y: Var) -> Result<Var> {
-        ops::add(self.tape(), x, y)
     }
 
     fn global_mean_pool(&mut self, x: Var) -> Result<Var> {

@@ -1,7 +1,7 @@
 //! Residual networks (He et al., 2016), with torchvision's names.
 
 use super::{BatchNorm, Builder, Conv, Linear, Network, Operations, Parameters, Pass, Place};
-use crate::kernel::Window;
+use crate::kernel::{Then, Window};
 use crate::tape::Var;
 use crate::tensor::Element;
 use crate::zoo::Expected;
@@ -309,9 +309,10 @@ impl<T: Element> Resnet<T> {
     /// # Errors
     /// If the images have other channels or are too small.
     pub fn features<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
-        let mut x = conv_norm(&self.stem, o, x)?;
-        x = o.relu(x)?;
-        o.observe(self.stem.0.name(), &x);
+        let (conv, norm) = &self.stem;
+        let y = o.conv(conv, x)?;
+        let mut x = o.batch_norm(norm, y, Then::Relu)?;
+        o.observe(conv.name(), &x);
         if self.architecture.stem == Stem::Imagenet {
             x = o.max_pool(x, [3, 3], Window::square(2, 1))?;
         }
@@ -354,28 +355,24 @@ impl<T: Element> Network<T> for Resnet<T> {
 impl Residual {
     fn outputs<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
         let mut y = x.clone();
-        for (i, layer) in self.path.iter().enumerate() {
-            y = conv_norm(layer, o, y)?;
+        for (i, (conv, norm)) in self.path.iter().enumerate() {
+            y = o.conv(conv, y)?;
             if i + 1 < self.path.len() {
-                y = o.relu(y)?;
-                o.observe(layer.0.name(), &y);
+                y = o.batch_norm(norm, y, Then::Relu)?;
+                o.observe(conv.name(), &y);
+            } else {
+                let shortcut = self.beside(o, x.clone())?;
+                o.enter(&self.name);
+                y = o.batch_norm(norm, y, Then::AddRelu(shortcut))?;
             }
         }
-        let shortcut = match &self.shortcut {
-            Some(layer) => conv_norm(layer, o, x)?,
-            None => x,
-        };
-        o.enter(&self.name);
-        let sum = o.add(y, shortcut)?;
-        o.relu(sum)
+        Ok(y)
     }
-}
 
-fn conv_norm<O: Operations>(
-    (conv, norm): &(Conv, BatchNorm),
-    o: &mut O,
-    x: O::Value,
-) -> Result<O::Value> {
-    let y = o.conv(conv, x)?;
-    o.batch_norm(norm, y)
+    /// What is added to the path.
+    fn beside<O: Operations>(&self, o: &mut O, x: O::Value) -> Result<O::Value> {
+        let Some((conv, norm)) = &self.shortcut else { return Ok(x) };
+        let y = o.conv(conv, x)?;
+        o.batch_norm(norm, y, Then::Nothing)
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
+use crate::kernel::elementwise;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -17,7 +17,7 @@ pub fn add<T: Element>(tape: &mut Tape<T>, a: Var, b: Var) -> Result<Var> {
         let expected = format!("{:?}, like the first operand", x.shape());
         return Err(Error::shape("add", "second operand", expected, y.shape()));
     }
-    let sum = reduce::zip_map(x.as_slice(), y.as_slice(), |a, b| a + b);
+    let sum = elementwise::add(x.as_slice(), y.as_slice());
     let sum = Tensor::owned(x.shape().to_vec(), sum);
     tape.record("add", sum, &[a, b], Add)
 }
@@ -26,8 +26,9 @@ struct Add;
 
 impl<T: Element> Backward<T> for Add {
     /// `da = dy`, `db = dy`.
-    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        Ok(vec![Some(dy.clone()), Some(dy)])
+    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        // Shared only if both are wanted: what is not can be written to in place.
+        Ok(vec![wanted[0].then(|| dy.clone()), wanted[1].then_some(dy)])
     }
 }
 

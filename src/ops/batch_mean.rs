@@ -31,7 +31,8 @@ struct BatchMean {
 impl<T: Element> Backward<T> for BatchMean {
     /// `dx[n, k] = dy[k] / N`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let row = reduce::map(dy.as_slice(), |dy| dy * T::from_f64(1.0 / self.batch as f64));
+        let share = T::from_f64(1.0 / self.batch as f64);
+        let row: Vec<T> = dy.as_slice().iter().map(|&dy| dy * share).collect();
         Ok(vec![Some(Tensor::owned(vec![self.batch, row.len()], row.repeat(self.batch)))])
     }
 }

@@ -1,10 +1,12 @@
-//! `y = (x - mean) / sqrt(variance + epsilon) weight + bias`, per channel.
+//! `y = (x - mean) / sqrt(variance + epsilon) weight + bias`, per channel; then, in the same pass,
+//! the residual and the rectifier of [`Then`].
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
+use crate::kernel::Then;
 use crate::kernel::norm::Channels;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, buffer};
 use crate::{Error, Result};
 
 /// Mean and variance of each channel of one batch, for the running statistics.
@@ -19,7 +21,7 @@ pub struct Moments<T> {
 }
 
 /// Batch normalisation in training: `x` `[N, C, ...]` by its own mean and variance;
-/// `weight` and `bias` are `[C]`.
+/// `weight` and `bias` are `[C]`, a residual is of the shape of `x`.
 ///
 /// # Errors
 /// If the shapes do not fit, or a channel has fewer than two values.
@@ -29,17 +31,17 @@ pub fn batch_norm<T: Element>(
     weight: Var,
     bias: Var,
     epsilon: f64,
+    then: Then<Var>,
 ) -> Result<(Var, Moments<T>)> {
-    let (channels, operands) = operands(tape, x, weight, bias)?;
+    let channels = channels(tape, x, weight, bias)?;
+    let value = tape.value(x)?;
     if channels.count() < 2 {
         let expected = "with two values per channel at least, to have a variance";
-        return Err(Error::shape("batch_norm", "input", expected, operands[0].shape()));
+        return Err(Error::shape("batch_norm", "input", expected, value.shape()));
     }
-    let [xv, w, b] = operands;
-    let (mean, variance) = channels.moments(xv.as_slice());
-    let rule = BatchNorm::new(channels, xv, w, &mean, &variance, epsilon, false);
-    let y = rule.forward(&b);
-    let y = tape.record("batch_norm", y, &[x, weight, bias], rule)?;
+    let (mean, variance) = channels.moments(value.as_slice());
+    let rule = BatchNorm::new(tape, channels, [x, weight], &mean, &variance, epsilon)?;
+    let y = rule.record("batch_norm", tape, [x, weight, bias], then)?;
     Ok((y, Moments { mean, variance, count: channels.count() }))
 }
 
@@ -55,8 +57,9 @@ pub fn batch_norm_frozen<T: Element>(
     mean: &Tensor<T>,
     variance: &Tensor<T>,
     epsilon: f64,
+    then: Then<Var>,
 ) -> Result<Var> {
-    let (channels, [xv, w, b]) = operands(tape, x, weight, bias)?;
+    let channels = channels(tape, x, weight, bias)?;
     for (name, tensor) in [("running mean", mean), ("running variance", variance)] {
         if tensor.shape() != [channels.channels] {
             let expected = format!("[{}]", channels.channels);
@@ -64,27 +67,24 @@ pub fn batch_norm_frozen<T: Element>(
         }
     }
     let (mean, variance) = (mean.as_slice(), variance.as_slice());
-    let rule = BatchNorm::new(channels, xv, w, mean, variance, epsilon, true);
-    let y = rule.forward(&b);
-    tape.record("batch_norm_frozen", y, &[x, weight, bias], rule)
+    let rule = BatchNorm::new(tape, channels, [x, weight], mean, variance, epsilon)?;
+    let rule = BatchNorm { frozen: true, ..rule };
+    rule.record("batch_norm_frozen", tape, [x, weight, bias], then)
 }
 
-fn operands<T: Element>(
-    tape: &Tape<T>,
-    x: Var,
-    weight: Var,
-    bias: Var,
-) -> Result<(Channels, [Tensor<T>; 3])> {
-    let values = [tape.value(x)?.clone(), tape.value(weight)?.clone(), tape.value(bias)?.clone()];
-    let &[batch, channels, ref rest @ ..] = values[0].shape() else {
-        return Err(Error::shape("batch_norm", "input", "[N, C, ...]", values[0].shape()));
+/// The sizes of `x`, which `weight` and `bias` have to fit.
+fn channels<T: Element>(tape: &Tape<T>, x: Var, weight: Var, bias: Var) -> Result<Channels> {
+    let shape = tape.value(x)?.shape();
+    let &[batch, channels, ref rest @ ..] = shape else {
+        return Err(Error::shape("batch_norm", "input", "[N, C, ...]", shape));
     };
-    for (name, tensor) in [("weight", &values[1]), ("bias", &values[2])] {
-        if tensor.shape() != [channels] {
-            return Err(Error::shape("batch_norm", name, format!("[{channels}]"), tensor.shape()));
+    for (name, var) in [("weight", weight), ("bias", bias)] {
+        let found = tape.value(var)?.shape();
+        if found != [channels] {
+            return Err(Error::shape("batch_norm", name, format!("[{channels}]"), found));
         }
     }
-    Ok((Channels { batch, channels, len: rest.iter().product() }, values))
+    Ok(Channels { batch, channels, len: rest.iter().product() })
 }
 
 struct BatchNorm<T> {
@@ -96,27 +96,49 @@ struct BatchNorm<T> {
     inverse: Vec<T>,
     /// Whether mean and variance are constants rather than functions of `x`.
     frozen: bool,
+    /// `y`, if it was rectified: where it is positive, a gradient passes.
+    rectified: Option<Tensor<T>>,
 }
 
 impl<T: Element> BatchNorm<T> {
     fn new(
+        tape: &Tape<T>,
         channels: Channels,
-        x: Tensor<T>,
-        weight: Tensor<T>,
+        [x, weight]: [Var; 2],
         mean: &[T],
         variance: &[T],
         epsilon: f64,
-        frozen: bool,
-    ) -> Self {
+    ) -> Result<Self> {
+        let (x, weight) = (tape.value(x)?.clone(), tape.value(weight)?.clone());
         let epsilon = T::from_f64(epsilon);
         let inverse = variance.iter().map(|&v| T::one() / (v + epsilon).sqrt()).collect();
-        Self { channels, x, weight, mean: mean.to_vec(), inverse, frozen }
+        let mean = mean.to_vec();
+        Ok(Self { channels, x, weight, mean, inverse, frozen: false, rectified: None })
     }
 
-    fn forward(&self, bias: &Tensor<T>) -> Tensor<T> {
-        let y =
-            self.channels.normalise(self.x.as_slice(), &self.mean, &self.scale(), bias.as_slice());
-        Tensor::owned(self.x.shape().to_vec(), y)
+    /// Computes `y` and puts it on the tape.
+    fn record(
+        mut self,
+        operation: &'static str,
+        tape: &mut Tape<T>,
+        operands: [Var; 3],
+        then: Then<Var>,
+    ) -> Result<Var> {
+        let shape = self.x.shape();
+        let values = then.try_map(|residual| {
+            let residual = tape.value(residual)?;
+            if residual.shape() != shape {
+                let expected = format!("{shape:?}, like the input");
+                return Err(Error::shape("batch_norm", "residual", expected, residual.shape()));
+            }
+            Ok(residual.as_slice())
+        })?;
+        let constants = [&self.mean, &self.scale(), tape.value(operands[2])?.as_slice()];
+        let y = self.channels.normalise(self.x.as_slice(), constants, values);
+        let y = Tensor::owned(shape.to_vec(), y);
+        self.rectified = (then != Then::Nothing).then(|| y.clone());
+        let inputs: Vec<Var> = operands.into_iter().chain(then.residual()).collect();
+        tape.record(operation, y, &inputs, self)
     }
 
     fn scale(&self) -> Vec<T> {
@@ -127,61 +149,146 @@ impl<T: Element> BatchNorm<T> {
 impl<T: Element> Backward<T> for BatchNorm<T> {
     /// With `z = (x - mean) inverse`: `dweight = sum dy z`, `dbias = sum dy`, and
     /// `dx = weight inverse (dy - mean(dy) - z mean(dy z))`; the two means are absent
-    /// where the statistics are constants.
-    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let count = T::from_f64(self.channels.count() as f64);
-        let (x, d) = (self.x.as_slice(), dy.as_slice());
-        let (sum, moment) = self.channels.gradient_sums(x, d, &self.mean);
+    /// where the statistics are constants. Behind a rectifier, `dy` is what passes back through
+    /// it; it is also the gradient of the residual.
+    fn backward(self: Box<Self>, mut dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let (channels, x) = (self.channels, self.x.as_slice());
+        let (sum, moment) = match &self.rectified {
+            None => channels.gradient_sums(x, dy.as_slice(), &self.mean),
+            Some(y) => {
+                let (dy, y) = (dy.as_mut_slice(), y.as_slice());
+                channels.rectified_gradient_sums(x, dy, y, &self.mean)
+            }
+        };
+        let dweight = moment.iter().zip(&self.inverse).map(|(&m, &i)| m * i).collect();
+        let [dweight, dbias] =
+            [dweight, sum.clone()].map(|values| Some(Tensor::owned(vec![values.len()], values)));
+        let dresidual = wanted.get(3).map(|&wanted| wanted.then(|| dy.clone()));
         let dx = wanted[0].then(|| {
             let a = self.scale();
             let (mut b, mut c) = (vec![T::zero(); a.len()], vec![T::zero(); a.len()]);
             if !self.frozen {
+                let count = T::from_f64(channels.count() as f64);
                 for (channel, &a) in a.iter().enumerate() {
                     let inverse = self.inverse[channel];
                     b[channel] = -a * inverse * inverse * moment[channel] / count;
                     c[channel] = -a * sum[channel] / count;
                 }
             }
-            let dx = self.channels.input_gradient(x, d, &self.mean, [&a, &b, &c]);
-            Tensor::owned(self.x.shape().to_vec(), dx)
+            let constants = [&self.mean, &a, &b, &c].map(Vec::as_slice);
+            if let Some(Some(dy)) = &dresidual {
+                let mut dx = buffer::take(x.len());
+                channels.input_gradient(x, Some(dy.as_slice()), constants, &mut dx);
+                Tensor::owned(dy.shape().to_vec(), dx)
+            } else {
+                channels.input_gradient(x, None, constants, dy.as_mut_slice());
+                dy
+            }
         });
-        let dweight = moment.iter().zip(&self.inverse).map(|(&m, &i)| m * i).collect();
-        let channels = vec![self.channels.channels];
-        Ok(vec![
-            dx,
-            Some(Tensor::owned(channels.clone(), dweight)),
-            Some(Tensor::owned(channels, sum)),
-        ])
+        Ok([dx, dweight, dbias].into_iter().chain(dresidual).collect())
     }
 }
 
-fn case_inputs(draw: &mut Draw) -> [Tensor<f64>; 3] {
-    let shape = [draw.size(2, 4), draw.size(1, 5), draw.size(1, 4), draw.size(1, 4)];
-    [draw.tensor(&shape), draw.tensor(&[shape[1]]), draw.tensor(&[shape[1]])]
+/// A case of `norm`, half of the time with a residual and the rectifier. What is rectified is then
+/// drawn, and the residual made to fit, so that no difference steps over the kink.
+fn drawn(
+    draw: &mut Draw,
+    shape: &[usize],
+    norm: impl Fn(&mut Tape<f64>, &[Var], Then<Var>) -> Result<Var> + 'static,
+) -> Case {
+    let channels = &shape[1..2];
+    let mut inputs = vec![draw.tensor(shape), draw.tensor(channels), draw.tensor(channels)];
+    if draw.flip() {
+        return Case::new(inputs, move |tape, v| norm(tape, v, Then::Nothing));
+    }
+    let mut tape = Tape::new();
+    let vars: Vec<Var> = inputs.iter().map(|x| tape.constant(x.clone())).collect();
+    let y = norm(&mut tape, &vars, Then::Nothing).and_then(|y| tape.value(y));
+    let y = y.unwrap_or_else(|_| unreachable!("the shapes fit"));
+    let mut residual = draw.distinct(shape);
+    residual.as_mut_slice().iter_mut().zip(y.as_slice()).for_each(|(r, y)| *r -= y);
+    inputs.push(residual);
+    Case::new(inputs, move |tape, v| norm(tape, v, Then::AddRelu(v[3])))
 }
 
+fn shape(draw: &mut Draw) -> [usize; 4] {
+    [draw.size(2, 4), draw.size(1, 5), draw.size(1, 4), draw.size(1, 4)]
+}
+
+// A generous epsilon: two values that happen to be close have a huge curvature.
+const EPSILON: f64 = 0.1;
+
 pub(super) fn case(draw: &mut Draw) -> Case {
-    Case::new(case_inputs(draw), |tape, v| {
-        // A generous epsilon: two values that happen to be close have a huge curvature.
-        batch_norm(tape, v[0], v[1], v[2], 0.1).map(|(y, _)| y)
+    let shape = shape(draw);
+    drawn(draw, &shape, |tape, v, then| {
+        batch_norm(tape, v[0], v[1], v[2], EPSILON, then).map(|(y, _)| y)
     })
 }
 
 pub(super) fn frozen_case(draw: &mut Draw) -> Case {
-    let inputs = case_inputs(draw);
-    let mean = draw.tensor(inputs[1].shape());
-    let squares = draw.tensor(inputs[1].shape()).as_slice().iter().map(|v| v * v).collect();
+    let shape = shape(draw);
+    let mean = draw.tensor(&shape[1..2]);
+    let squares = draw.tensor(mean.shape()).as_slice().iter().map(|v| v * v).collect();
     let variance = Tensor::owned(mean.shape().to_vec(), squares);
-    Case::new(inputs, move |tape, v| {
-        batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, 0.1)
+    drawn(draw, &shape, move |tape, v, then| {
+        batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, EPSILON, then)
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::ops;
+
     crate::gradcheck::gradient_test!(super::case);
 
     mod frozen {
         crate::gradcheck::gradient_test!(super::super::frozen_case);
+    }
+
+    /// The output of `operation` on `x`, `weight`, `bias` and a residual, and all gradients.
+    fn values(
+        operation: impl Fn(&mut Tape<f32>, &[Var; 4], Then<Var>) -> Result<Var>,
+        then: fn(Var) -> Then<Var>,
+    ) -> Vec<Option<Tensor<f32>>> {
+        let mut draw = Draw::seeded(7);
+        let mut tape = Tape::new();
+        let shapes: [&[usize]; 4] = [&[3, 4, 5, 6], &[4], &[4], &[3, 4, 5, 6]];
+        let v = shapes.map(|shape| tape.parameter(draw.tensor(shape).cast()));
+        let y = operation(&mut tape, &v, then(v[3])).unwrap();
+        let found = tape.value(y).unwrap().clone();
+        let dy = draw.tensor(found.shape()).cast();
+        let mut gradients = tape.backward_from(y, dy).unwrap();
+        [Some(found)].into_iter().chain(v.map(|v| gradients.take(v))).collect()
+    }
+
+    #[test]
+    fn in_one_pass_or_in_three_it_is_the_same_to_the_bit() {
+        let in_one = |tape: &mut Tape<f32>, v: &[Var; 4], then| {
+            batch_norm(tape, v[0], v[1], v[2], EPSILON, then).map(|(y, _)| y)
+        };
+        let in_three = |tape: &mut Tape<f32>, v: &[Var; 4], then: Then<Var>| {
+            let (mut y, _) = batch_norm(tape, v[0], v[1], v[2], EPSILON, Then::Nothing)?;
+            if let Some(residual) = then.residual() {
+                y = ops::add(tape, y, residual)?;
+            }
+            ops::relu(tape, y)
+        };
+        for then in [|_| Then::Relu, Then::AddRelu] {
+            let pairs = values(in_one, then).into_iter().zip(values(in_three, then));
+            for (one, three) in pairs {
+                assert_eq!(one.map(Tensor::into_vec), three.map(Tensor::into_vec));
+            }
+        }
+    }
+
+    #[test]
+    fn a_residual_of_another_shape_is_an_error() {
+        let mut tape = Tape::<f32>::new();
+        let [x, weight, bias, residual] =
+            [&[2, 3, 4, 4][..], &[3], &[3], &[2, 3, 4, 1]].map(|s| tape.constant(Tensor::zeros(s)));
+        let then = Then::AddRelu(residual);
+        let found = batch_norm(&mut tape, x, weight, bias, EPSILON, then);
+        assert!(matches!(found, Err(Error::Shape { .. })));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
+use crate::kernel::{elementwise, reduce};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ impl<T: Element> Backward<T> for Mse<T> {
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
         let factor = dy.item()? * T::from_f64(2.0 / self.a.len() as f64);
         let towards = |x: &Tensor<T>, y: &Tensor<T>| {
-            let d = reduce::zip_map(x.as_slice(), y.as_slice(), |x, y| factor * (x - y));
+            let d = elementwise::scaled_difference(factor, x.as_slice(), y.as_slice());
             Tensor::owned(x.shape().to_vec(), d)
         };
         Ok(vec![

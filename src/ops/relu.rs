@@ -3,7 +3,7 @@
 use super::Gradients;
 use crate::Result;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
+use crate::kernel::elementwise;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 
@@ -13,9 +13,7 @@ use crate::tensor::{Element, Tensor};
 /// If `x` belongs to another tape.
 pub fn relu<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    // Written so that NaN stays NaN: a fault must not be hidden here.
-    let y = reduce::map(value.as_slice(), |x| if x < T::zero() { T::zero() } else { x });
-    let y = Tensor::owned(value.shape().to_vec(), y);
+    let y = Tensor::owned(value.shape().to_vec(), elementwise::relu(value.as_slice()));
     tape.record("relu", y.clone(), &[x], Relu { y })
 }
 
@@ -25,10 +23,9 @@ struct Relu<T> {
 
 impl<T: Element> Backward<T> for Relu<T> {
     /// `dx = dy` where `y > 0`, else 0.
-    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let pass = |dy, y| if y > T::zero() { dy } else { T::zero() };
-        let dx = reduce::zip_map(dy.as_slice(), self.y.as_slice(), pass);
-        Ok(vec![Some(Tensor::owned(dy.shape().to_vec(), dx))])
+    fn backward(self: Box<Self>, mut dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        elementwise::relu_gradient(dy.as_mut_slice(), self.y.as_slice());
+        Ok(vec![Some(dy)])
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Gradients;
 use crate::Result;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
+use crate::kernel::elementwise;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 
@@ -13,8 +13,7 @@ use crate::tensor::{Element, Tensor};
 /// If `x` belongs to another tape.
 pub fn sigmoid<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let y = reduce::map(value.as_slice(), |x| T::one() / (T::one() + (-x).exp()));
-    let y = Tensor::owned(value.shape().to_vec(), y);
+    let y = Tensor::owned(value.shape().to_vec(), elementwise::sigmoid(value.as_slice()));
     tape.record("sigmoid", y.clone(), &[x], Sigmoid { y })
 }
 
@@ -24,9 +23,9 @@ struct Sigmoid<T> {
 
 impl<T: Element> Backward<T> for Sigmoid<T> {
     /// `dx = dy y (1 - y)`.
-    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let dx = reduce::zip_map(dy.as_slice(), self.y.as_slice(), |dy, y| dy * y * (T::one() - y));
-        Ok(vec![Some(Tensor::owned(dy.shape().to_vec(), dx))])
+    fn backward(self: Box<Self>, mut dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        elementwise::sigmoid_gradient(dy.as_mut_slice(), self.y.as_slice());
+        Ok(vec![Some(dy)])
     }
 }
 

@@ -1,9 +1,9 @@
 //! Stochastic gradient descent with momentum, and Adam.
 
+use crate::kernel::descent::{self, Adam, Sgd};
 use crate::nn::{Id, Parameters, Role, Step};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// How a gradient changes a parameter.
@@ -109,34 +109,26 @@ impl<T: Element> Optimizer<T> {
             (0..count).map(|_| Tensor::zeros(w.shape())).collect()
         });
         let number = T::from_f64;
-        let decay = number(decay);
-        match self.rule {
-            Rule::Sgd { momentum, nesterov } => {
+        let (w, g, decay) = (w.as_mut_slice(), g.as_slice(), number(decay));
+        match (self.rule, moments.as_mut_slice()) {
+            (Rule::Sgd { momentum, nesterov }, [v]) => {
                 let (rate, momentum) = (number(rate), number(momentum));
-                let velocity = moments[0].as_mut_slice();
-                each(w.as_mut_slice(), g.as_slice(), [velocity], |w, g, [v]| {
-                    let g = g + decay * *w;
-                    *v = momentum * *v + g;
-                    *w -= rate * if nesterov { g + momentum * *v } else { *v };
-                });
+                let settings = Sgd { rate, decay, momentum, nesterov };
+                descent::sgd(w, g, v.as_mut_slice(), settings);
             }
-            Rule::Adam { betas, epsilon } => {
-                // The corrections of both moments' start at zero, folded into the rate.
+            (Rule::Adam { betas, epsilon }, [m, v]) => {
                 let correction = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
-                let rate = number(rate / correction[0]);
-                let root = number(1.0 / correction[1].sqrt());
-                let epsilon = number(epsilon);
-                let [b1, b2] = betas.map(number);
-                let [a1, a2] = betas.map(|beta| number(1.0 - beta));
-                let (first, second) = moments.split_at_mut(1);
-                let moments = [first[0].as_mut_slice(), second[0].as_mut_slice()];
-                each(w.as_mut_slice(), g.as_slice(), moments, |w, g, [m, v]| {
-                    let g = g + decay * *w;
-                    *m = b1 * *m + a1 * g;
-                    *v = b2 * *v + a2 * g * g;
-                    *w -= rate * *m / (v.sqrt() * root + epsilon);
-                });
+                let settings = Adam {
+                    rate: number(rate / correction[0]),
+                    decay,
+                    betas: betas.map(number),
+                    rest: betas.map(|beta| number(1.0 - beta)),
+                    root: number(1.0 / correction[1].sqrt()),
+                    epsilon: number(epsilon),
+                };
+                descent::adam(w, g, m.as_mut_slice(), v.as_mut_slice(), settings);
             }
+            _ => unreachable!("there are as many moments as the rule has"),
         }
     }
 
@@ -188,34 +180,4 @@ impl<T: Element> Optimizer<T> {
         (self.moments, self.steps) = (moments, steps);
         Ok(())
     }
-}
-
-/// Calls `f` with each weight, its gradient and its moments; each element stands alone, so
-/// threads change nothing.
-fn each<T: Element, const M: usize>(
-    w: &mut [T],
-    g: &[T],
-    moments: [&mut [T]; M],
-    f: impl Fn(&mut T, T, [&mut T; M]) + Sync,
-) {
-    const CHUNK: usize = 1 << 14;
-    let chunks = w.len().div_ceil(CHUNK);
-    let mut of_moments: Vec<Vec<&mut [T]>> = (0..chunks).map(|_| Vec::with_capacity(M)).collect();
-    for moment in moments {
-        for (chunks, part) in of_moments.iter_mut().zip(moment.chunks_mut(CHUNK)) {
-            chunks.push(part);
-        }
-    }
-    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(of_moments).for_each(
-        |((w, g), mut moments)| {
-            for (i, (w, &g)) in w.iter_mut().zip(g).enumerate() {
-                let mut of_element = moments.iter_mut().map(|moment| &mut moment[i]);
-                f(
-                    w,
-                    g,
-                    std::array::from_fn(|_| of_element.next().unwrap_or_else(|| unreachable!())),
-                );
-            }
-        },
-    );
 }

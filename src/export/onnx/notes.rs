@@ -1,7 +1,7 @@
 //! A network's operations, noted down as the nodes of an ONNX graph.
 
 use super::message::Message;
-use crate::kernel::Window;
+use crate::kernel::{Then, Window};
 use crate::nn::{BatchNorm, Conv, Id, Linear, Operations, Parameters};
 use crate::{Error, Result};
 
@@ -87,25 +87,24 @@ impl Operations for Notes<'_> {
         self.layer("Conv", conv.name(), inputs, attributes)
     }
 
-    fn batch_norm(&mut self, norm: &BatchNorm, x: String) -> Result<String> {
+    /// Each of its parts as a node of its own, as ONNX has it.
+    fn batch_norm(&mut self, norm: &BatchNorm, x: String, then: Then<String>) -> Result<String> {
         let [weight, bias, mean, variance] =
             [norm.weight, norm.bias, norm.running_mean, norm.running_variance]
                 .map(|id| self.name(id));
         let name = of_layer(&weight);
         let attributes = vec![float("epsilon", BatchNorm::EPSILON as f32)];
-        self.layer("BatchNormalization", name, vec![x, weight, bias, mean, variance], attributes)
-    }
-
-    fn relu(&mut self, x: String) -> Result<String> {
-        self.free("Relu", vec![x], vec![])
+        let inputs = vec![x, weight, bias, mean, variance];
+        let mut y = self.layer("BatchNormalization", name, inputs, attributes)?;
+        let rectified = then != Then::Nothing;
+        if let Some(residual) = then.residual() {
+            y = self.free("Add", vec![y, residual], vec![])?;
+        }
+        if rectified { self.free("Relu", vec![y], vec![]) } else { Ok(y) }
     }
 
     fn max_pool(&mut self, x: String, size: [usize; 2], window: Window) -> Result<String> {
         self.free("MaxPool", vec![x], of_window(&size, window))
-    }
-
-    fn add(&mut self, x: String, y: String) -> Result<String> {
-        self.free("Add", vec![x, y], vec![])
     }
 
     fn global_mean_pool(&mut self, x: String) -> Result<String> {

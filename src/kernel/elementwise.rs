@@ -1,0 +1,105 @@
+//! Passes in which every value stands alone.
+
+use crate::tensor::{Element, buffer};
+use rayon::prelude::*;
+
+/// Values a task is given at least; below it, a pass stays on its thread.
+const CHUNK: usize = 1 << 15;
+
+/// `y = a + b`.
+pub fn add<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    zip_map(a, b, |a, b| a + b)
+}
+
+/// `sum += values`.
+pub fn add_to<T: Element>(sum: &mut [T], values: &[T]) {
+    update(sum, values, |sum, value| sum + value);
+}
+
+/// `y = factor (a - b)`.
+pub fn scaled_difference<T: Element>(factor: T, a: &[T], b: &[T]) -> Vec<T> {
+    zip_map(a, b, |a, b| factor * (a - b))
+}
+
+/// `y = max(x, 0)`.
+pub fn relu<T: Element>(x: &[T]) -> Vec<T> {
+    map(x, rectified)
+}
+
+/// `dx = dy` where `y = relu(x)` is positive, else 0; in the place of `dy`.
+pub fn relu_gradient<T: Element>(dy: &mut [T], y: &[T]) {
+    update(dy, y, passed);
+}
+
+/// `y = 1 / (1 + exp(-x))`.
+pub fn sigmoid<T: Element>(x: &[T]) -> Vec<T> {
+    map(x, |x| T::one() / (T::one() + (-x).exp()))
+}
+
+/// `dx = dy y (1 - y)` for `y = sigmoid(x)`; in the place of `dy`.
+pub fn sigmoid_gradient<T: Element>(dy: &mut [T], y: &[T]) {
+    update(dy, y, |dy, y| dy * y * (T::one() - y));
+}
+
+/// `max(x, 0)` of one value. Written so that NaN stays NaN: a fault must not be hidden here.
+pub(super) fn rectified<T: Element>(x: T) -> T {
+    if x < T::zero() { T::zero() } else { x }
+}
+
+/// What of `dy` passes back through a rectifier that gave `y`.
+pub(super) fn passed<T: Element>(dy: T, y: T) -> T {
+    if y > T::zero() { dy } else { T::zero() }
+}
+
+/// `y[i] = f(x[i])`.
+fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
+    let mut y = buffer::take(x.len());
+    y.par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)));
+    y
+}
+
+/// `y[i] = f(a[i], b[i])` for slices of one length.
+fn zip_map<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    debug_assert_eq!(a.len(), b.len());
+    let mut y = buffer::take(a.len());
+    y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
+        |((y, a), b)| {
+            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
+        },
+    );
+    y
+}
+
+/// `a[i] = f(a[i], b[i])` for slices of one length.
+fn update<T: Element>(a: &mut [T], b: &[T], f: impl Fn(T, T) -> T + Sync) {
+    debug_assert_eq!(a.len(), b.len());
+    a.par_chunks_mut(CHUNK)
+        .zip(b.par_chunks(CHUNK))
+        .for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a = f(*a, b)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_longer_than_a_chunk_reach_their_end() {
+        let a = vec![1.5f32; CHUNK + 7];
+        assert_eq!(relu(&a), a);
+        let mut b = scaled_difference(2.0, &a, &a);
+        assert!(b.iter().all(|&v| v == 0.0));
+        add_to(&mut b, &a);
+        assert_eq!(a, b);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_rectified() {
+        let y = relu(&[f32::NAN, -1.0, 2.0]);
+        assert!(y[0].is_nan() && y[1..] == [0.0, 2.0]);
+        let mut dy = [1.0; 3];
+        relu_gradient(&mut dy, &y);
+        assert_eq!(dy, [0.0, 0.0, 1.0]);
+    }
+}
