@@ -12,11 +12,13 @@
 //! `X` and `dY'` exist only as the panels that are multiplied at the moment
 //! (see [`panel`](super::panel)); a kernel of one tap needs no unfolding at all.
 
+use super::cost::winograd_wins;
 use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
 use super::panel::{Layout, Operand, Rows, Target, multiply};
 use super::reduce;
 use super::window::{Geometry, Phase, Tap, Unfolded};
+use super::winograd;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -103,6 +105,9 @@ impl KernelRows {
             return;
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
+        if winograd_wins(g, outputs) {
+            return winograd::forward(g, x, (self.group, &self.outputs), kernels, y);
+        }
         let layout = Layout {
             rows: outputs,
             samples: g.batch,
@@ -135,6 +140,10 @@ impl KernelRows {
             return;
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
+        if winograd_wins(g, outputs) {
+            let place = (self.group, &self.outputs);
+            return winograd::kernel_gradient(g, x, dy, place, kernels);
+        }
         let dy = Unfolded::flat(dy, g.outputs, self.outputs.start, positions);
         let x = Unfolded::forward(g, x, self.group);
         let dw = Target::new(kernels, Layout::matrix(outputs, g.row_len()));
@@ -212,6 +221,10 @@ fn phase_gradient<T: Element>(
     add: bool,
 ) {
     let (channels, row_len) = (g.channels_per_group(), g.row_len());
+    if winograd_wins(g, rows.outputs.len()) {
+        let place = (rows.group, &rows.outputs);
+        return winograd::input_gradient(g, dy, place, weight, pixels, add);
+    }
     let layout = Layout {
         rows: channels,
         samples: g.batch,

@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod conv;
+pub mod cost;
 pub mod descent;
 pub mod elementwise;
 pub mod gemm;
@@ -18,6 +19,7 @@ pub mod pool;
 pub mod reduce;
 pub mod reference;
 pub mod window;
+mod winograd;
 
 pub use gemm::Matrix;
 pub use norm::Then;

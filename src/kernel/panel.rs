@@ -134,11 +134,15 @@ fn turn<T: Element>(rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usi
     let depth = rows[0].len();
     let whole = if count == TURN { depth / TURN * TURN } else { 0 };
     for begin in (0..whole).step_by(TURN) {
-        let block: [&[T; TURN]; TURN] =
-            rows.map(|row| row[begin..begin + TURN].try_into().unwrap_or_else(|_| unreachable!()));
+        let mut block = [[T::zero(); TURN]; TURN];
+        for (block, row) in block.iter_mut().zip(rows) {
+            block.copy_from_slice(&row[begin..begin + TURN]);
+        }
         for step in 0..TURN {
-            let column: [T; TURN] = std::array::from_fn(|i| block[i][step]);
-            out[(begin + step) * stride..][..TURN].copy_from_slice(&column);
+            let out = &mut out[(begin + step) * stride..][..TURN];
+            for (out, block) in out.iter_mut().zip(&block) {
+                *out = block[step];
+            }
         }
     }
     for step in whole..depth {

@@ -1,7 +1,7 @@
 //! Channel alignment and the adaptive aggregation of kernels.
 //!
 //! The convolution of a zoo's layer is linear in everything: `y_n = sum_i g[n, i] T_i W_i * x_n`.
-//! So there are two ways to it, and [`cost`] says which is the shorter one for a layer:
+//! So there are two ways to it, and [`cost`](super::cost) says which is the shorter one for a layer:
 //!
 //! ```text
 //!  mixing kernels                            mixing outputs
@@ -18,11 +18,10 @@
 //! still in a cache when they are used, and then they are forgotten; the backward pass makes
 //! them again. The sources are read once for the whole batch.
 
-pub mod cost;
 mod kernels;
 mod outputs;
 
-pub use cost::Way;
+pub use super::cost::Way;
 
 use super::conv::add_bias;
 use super::gemm::{Matrix, par_gemm};
@@ -206,7 +205,7 @@ impl<T: Element> Aggregated<'_, T> {
     }
 
     /// Whether all samples share a gate.
-    fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         self.gate.len() == self.sources
     }
 

@@ -19,7 +19,7 @@ impl<T: Element> Aggregated<'_, T> {
 
     /// Whether this way can be gone: with one group, since the sources' outputs would not stand
     /// side by side otherwise, and with an alignment, without which it is never the shorter one.
-    pub(super) fn has_outputs(&self) -> bool {
+    pub(in crate::kernel) fn has_outputs(&self) -> bool {
         self.geometry.window.groups == 1 && self.alignment.is_some()
     }
 

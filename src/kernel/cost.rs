@@ -17,7 +17,9 @@
 //!
 //! The backward pass makes twice as many products.
 
-use super::Aggregated;
+use super::aggregate::Aggregated;
+use super::window::{Geometry, Window};
+use super::winograd::{self, Tiles};
 use crate::tensor::Element;
 
 /// Floating-point operations per second of a large product, on one core.
@@ -117,10 +119,36 @@ impl<T: Element> Aggregated<'_, T> {
     }
 }
 
+/// Whether the transforms of [`winograd`] are worth it, for so many output channels of one group
+/// of a convolution: it takes 36 multiply-adds for each tile of 16 outputs instead of 144, but
+/// pixels, outputs and kernels have to be transformed.
+pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
+    /// What the transform of a number costs, in multiply-adds of a product: of pixels and
+    /// outputs, which stay in a cache, and of kernels, which go through memory.
+    const IMAGES: usize = 80;
+    const KERNELS: usize = 200;
+    let Window { stride, padding, dilation, .. } = g.window;
+    let is_open = g.taps == [3, 3]
+        && (stride, dilation) == ([1, 1], [1, 1])
+        && padding[0] <= 2
+        && padding[1] <= 2
+        && winograd::is_on();
+    if !is_open {
+        return false;
+    }
+    let channels = g.channels_per_group();
+    let tiles = g.batch * Tiles::of(g).of_sample();
+    let places = 36 * tiles.next_multiple_of(NARROWEST);
+    let kernels = channels * outputs;
+    let transforms = places * (channels + outputs) * IMAGES + 36 * kernels * KERNELS;
+    // Unfolding costs a plain product about a quarter more.
+    let plain = (g.batch * g.positions()).next_multiple_of(NARROWEST) * 9 * 5 / 4;
+    places.saturating_mul(kernels).saturating_add(transforms) < plain.saturating_mul(kernels)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Geometry, Window};
 
     fn way(c: usize, size: usize, batch: usize, is_aligned: bool, is_shared: bool) -> Way {
         let window = Window::square(1, 1);
