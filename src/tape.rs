@@ -54,6 +54,12 @@ pub trait Backward<T> {
         0
     }
 
+    /// Of [`Backward::multiply_adds`], those that depend on parameters alone: a network that no
+    /// longer learns can do without them.
+    fn multiply_adds_of_parameters(&self) -> u64 {
+        0
+    }
+
     /// Multiply-adds of [`Backward::backward`]. In a product of the first two inputs, the
     /// gradient of each costs what the product did.
     fn multiply_adds_backward(&self, wanted: &[bool]) -> u64 {
@@ -145,6 +151,7 @@ impl<T: Element> Tape<T> {
             values += node.value.as_ref().map_or(0, Tensor::len);
         }
         let multiply_adds = rule.multiply_adds();
+        let of_parameters = rule.multiply_adds_of_parameters();
         self.clock.lap(operation, Pass::Forward, self.scope.as_ref(), || {
             work::<T>(multiply_adds, values)
         });
@@ -152,11 +159,13 @@ impl<T: Element> Tape<T> {
         let inputs = if needs_gradient { inputs.iter().map(|v| v.index).collect() } else { vec![] };
         let value = Some(value);
         let scope = self.scope.clone();
+        let multiply_adds = multiply_adds.saturating_sub(of_parameters);
         let node = Node { value, inputs, needs_gradient, rule, operation, scope, multiply_adds };
         Ok(self.push(node))
     }
 
-    /// Multiply-adds of the operations so far, by their formulas.
+    /// Multiply-adds of the operations so far, by their formulas, but for what depends on
+    /// parameters alone.
     pub fn multiply_adds(&self) -> u64 {
         self.nodes.iter().map(|node| node.multiply_adds).fold(0, u64::saturating_add)
     }

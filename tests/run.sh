@@ -172,6 +172,8 @@ check "contents of the package" package
 # Half a minute of damaged files for each reader; once is enough.
 ZOO_FUZZ_SECONDS=30 check_tests "tests" cargo test --no-fail-fast
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
+# Each once, and not timed.
+check "benches" cargo test --bench kernels
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
     # The one makes data/zoo, the other compares; both from files that are not kept here.

@@ -4,6 +4,7 @@ use super::output::{Output, Result};
 use super::profile::Profiling;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
+use rayon::prelude::*;
 use serde_json::json;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -55,11 +56,17 @@ pub struct Arguments {
     /// The files of zoo
     #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("what", "zoo"))]
     sources: Vec<PathBuf>,
-    /// Runs of step and infer to take the median of
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    runs: u16,
+    /// Runs to take the median of [default: 9 of gemm, 7 of conv, 5 of layer and memory, 3 of others]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    runs: Option<u16>,
     #[command(flatten)]
     pub profiling: Profiling,
+}
+
+impl Arguments {
+    fn runs(&self, default: usize) -> usize {
+        self.runs.map_or(default, usize::from)
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,6 +81,8 @@ enum What {
     Step,
     /// Evaluation
     Infer,
+    /// Large arrays: copied, and added up
+    Memory,
     /// Checkpoint files: opened as a zoo, and made into a network
     Zoo,
 }
@@ -110,20 +119,21 @@ impl Kind {
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     match arguments.what {
-        What::Gemm => gemm(output),
+        What::Gemm => gemm(&arguments, output),
         What::Conv => conv(&arguments, output),
         What::Layer => layer(&arguments, output),
         What::Step | What::Infer => network(&arguments, output),
+        What::Memory => memory(&arguments, output),
         What::Zoo => zoo(&arguments, output),
     }
 }
 
-fn gemm(output: &mut Output) -> Result {
+fn gemm(arguments: &Arguments, output: &mut Output) -> Result {
     for n in [256, 512, 1024, 2048] {
         let mut rng = fastrand::Rng::with_seed(0);
         let [a, b] = [0, 1].map(|_| Tensor::<f32>::normal(&[n, n], 1.0, &mut rng));
         let mut c = vec![0.0; n * n];
-        let seconds = median(3, 9, || {
+        let seconds = median(3, arguments.runs(9), || {
             par_gemm(Matrix::new(a.as_slice(), n, n), Matrix::new(b.as_slice(), n, n), &mut c);
             black_box(&c);
             Ok(())
@@ -161,8 +171,8 @@ fn conv(arguments: &Arguments, output: &mut Output) -> Result {
         };
         let y = forward()?;
         let dy = Tensor::normal(y.shape(), 1.0, &mut rng);
-        let seconds = median(2, 7, || forward().map(|y| drop(black_box(y))))?;
-        let both = median(2, 7, || {
+        let seconds = median(2, arguments.runs(7), || forward().map(|y| drop(black_box(y))))?;
+        let both = median(2, arguments.runs(7), || {
             let mut tape = Tape::new();
             let (x, w) = (tape.parameter(x.clone()), tape.parameter(weight.clone()));
             let y = convolve(&mut tape, x, w)?;
@@ -212,8 +222,8 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
             pass.value(y).cloned()
         };
         let dy = Tensor::normal(forward()?.shape(), 1.0, &mut rng);
-        let seconds = median(1, 5, || forward().map(|y| drop(black_box(y))))?;
-        let both = median(1, 5, || {
+        let seconds = median(1, arguments.runs(5), || forward().map(|y| drop(black_box(y))))?;
+        let both = median(1, arguments.runs(5), || {
             let mut pass = Pass::train(&layer.parameters);
             // The gradient of the input is wanted too.
             let x = pass.tape().parameter(x.clone());
@@ -233,7 +243,8 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 fn network(arguments: &Arguments, output: &mut Output) -> Result {
-    let &Arguments { what, kind, depth, batch, size, m, runs, .. } = arguments;
+    let &Arguments { what, kind, depth, batch, size, m, .. } = arguments;
+    let runs = arguments.runs(3);
     let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
     let builder = Builder::drawn(kind.form(Aligned::default()), m.into(), 0);
     let mut network = Resnet::<f32>::new(&architecture, builder)?;
@@ -253,7 +264,7 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
     let (name, seconds) = match what {
         What::Infer => {
             give_averages(&mut network, m);
-            let seconds = median(1, runs.into(), || {
+            let seconds = median(1, runs, || {
                 let mut pass = Pass::evaluate(network.parameters());
                 let x = pass.input(images.clone());
                 let y = network.forward(&mut pass, x)?;
@@ -262,7 +273,7 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
             ("infer", seconds)
         }
         _ => {
-            let seconds = median(1, runs.into(), || {
+            let seconds = median(1, runs, || {
                 train_step(&mut network, &mut optimizer, &labelled, 0.0, 1e-3).map(drop)
             })?;
             ("step", seconds)
@@ -279,6 +290,36 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
         "images_per_s": rounded(f64::from(batch) / seconds, 2),
         "peak_mib": peak_mib(),
     }))
+}
+
+/// What the memory takes and gives, which is a floor of all work that does little else with it.
+fn memory(arguments: &Arguments, output: &mut Output) -> Result {
+    // 128 MiB each, beyond any cache; a part for a thread.
+    const VALUES: usize = 1 << 25;
+    const PART: usize = 1 << 16;
+    let [a, b] = [1.0f32, 2.0].map(|value| vec![value; VALUES]);
+    let mut c = vec![0.0; VALUES];
+    let copy = median(1, arguments.runs(5), || {
+        c.par_chunks_mut(PART).zip(a.par_chunks(PART)).for_each(|(c, a)| c.copy_from_slice(a));
+        black_box(&c);
+        Ok(())
+    })?;
+    let add = median(1, arguments.runs(5), || {
+        let parts = c.par_chunks_mut(PART).zip(a.par_chunks(PART)).zip(b.par_chunks(PART));
+        parts.for_each(|((c, a), b)| {
+            for ((c, a), b) in c.iter_mut().zip(a).zip(b) {
+                *c = a + b;
+            }
+        });
+        black_box(&c);
+        Ok(())
+    })?;
+    for (what, arrays, seconds) in [("copy", 2, copy), ("add", 3, add)] {
+        let bytes = (arrays * VALUES * size_of::<f32>()) as f64;
+        let rate = rounded(bytes / seconds / 1e9, 1);
+        output.object(&json!({ "memory": what, "gb_per_s": rate }))?;
+    }
+    Ok(())
 }
 
 /// Once, since a second look finds the files' pages in memory.

@@ -17,7 +17,7 @@ use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
 use super::panel::{Layout, Operand, Rows, Target, multiply};
 use super::reduce;
-use super::window::{Geometry, Phase, Tap, Unfolded};
+use super::window::{Geometry, Phase, Tap, Unfolded, take_every};
 use super::winograd;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
@@ -161,9 +161,11 @@ pub(super) struct InputGradient<T> {
 
 impl<T: Element> InputGradient<T> {
     pub(super) fn new(g: &Geometry) -> Self {
-        let pixels = |phase: &Phase| buffer::take(g.batch * g.channels * phase.len());
-        let phases = Phase::all(g).into_iter().map(|phase| (pixels(&phase), phase));
-        Self { phases: phases.map(|(pixels, phase)| (phase, pixels)).collect(), written: None }
+        let with_pixels = |phase: Phase| {
+            let pixels = buffer::take(g.batch * g.channels * phase.len());
+            (phase, pixels)
+        };
+        Self { phases: Phase::all(g).into_iter().map(with_pixels).collect(), written: None }
     }
 
     /// Adds what some rows of the kernel, or of the kernels of all samples, give back of `dy`
@@ -189,10 +191,15 @@ impl<T: Element> InputGradient<T> {
 
     /// The gradient `[N, C, H, W]`.
     pub(super) fn finish(mut self, g: &Geometry) -> Vec<T> {
-        if let [(_, pixels)] = self.phases.as_mut_slice() {
+        if let [(phase, pixels)] = self.phases.as_mut_slice()
+            && phase.grid == g.input
+        {
             return std::mem::take(pixels);
         }
-        let mut dx = buffer::take(g.batch * g.sample_len());
+        // No tap reads the pixels of phases that are not there.
+        let covered: usize = self.phases.iter().map(|(phase, _)| phase.len()).sum();
+        let len = g.batch * g.sample_len();
+        let mut dx = if covered == g.pixels() { buffer::take(len) } else { buffer::zeros(len) };
         let [width, right] = [g.input[1], g.window.stride[1]];
         for (phase, pixels) in self.phases {
             let images = dx.par_chunks_mut(g.pixels()).zip(pixels.par_chunks(phase.len()));
@@ -258,8 +265,7 @@ impl<T: Element> Rows<T> for Turned<'_, T> {
             return &kernel[channels];
         }
         let kernel = &kernel[channels.start * self.window + tap.index..];
-        let of_channels = kernel.iter().step_by(self.window);
-        line.iter_mut().zip(of_channels).for_each(|(to, &weight)| *to = weight);
+        take_every(self.window, kernel, line);
         line
     }
 }

@@ -117,16 +117,15 @@ impl Isa {
 }
 
 impl Isa {
-    /// Runs `work`, compiled for these instructions as far as it is inlined here.
+    /// Runs `work`, compiled for these instructions.
     ///
     /// # Panics
     /// If the processor does not have them.
     #[allow(unsafe_code)]
-    #[inline]
-    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn run(self, work: impl Work) {
         assert!(self.is_available());
         match self {
-            Self::Portable => work(),
+            Self::Portable => work.run(),
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { run_avx2(work) },
@@ -134,21 +133,29 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => unsafe { run_avx512(work) },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => work(),
+            _ => work.run(),
         }
     }
 }
 
+/// Something to do that is worth being compiled for each set of instructions: loops that the
+/// compiler can make use of large registers in.
+pub trait Work {
+    /// Does it. To be of any use, it has to be marked `inline(always)`, and so has all that it
+    /// calls; a closure cannot be, which is why this is a trait.
+    fn run(self);
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn run_avx2(work: impl Work) {
+    work.run();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-fn run_avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn run_avx512(work: impl Work) {
+    work.run();
 }
 
 /// Columns of the widest tile of all.
@@ -197,6 +204,39 @@ pub(super) unsafe fn tile<T: Element>(
             Isa::Avx512 => avx512((rows, registers), depth, a, b, place),
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("it is not available"),
+        }
+    }
+}
+
+/// Writes eight rows of eight numbers, from `begin` on, as columns side by side of a matrix with
+/// rows `stride` apart.
+///
+/// # Panics
+/// If a row is shorter, or the matrix leaves `out`.
+#[allow(unsafe_code)]
+#[inline(always)]
+pub(super) fn turn<T: Element>(
+    isa: Isa,
+    rows: [&[T]; 8],
+    begin: usize,
+    out: &mut [T],
+    stride: usize,
+) {
+    assert!(out.len() >= 7 * stride + 8 && stride >= 8);
+    let mut from = [out.as_ptr(); 8];
+    for (from, row) in from.iter_mut().zip(rows) {
+        *from = row[begin..begin + 8].as_ptr();
+    }
+    let to = out.as_mut_ptr();
+    // SAFETY: there are eight numbers in each row, and room for them; a processor with AVX-512
+    // has AVX2 too, and `isa` is one that this processor has.
+    unsafe {
+        match isa {
+            Isa::Portable => Portable::<T>::turn(from, to, stride),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => T::Avx2::turn(from, to, stride),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => Portable::<T>::turn(from, to, stride),
         }
     }
 }

@@ -22,7 +22,7 @@
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.
 
-use super::microkernel::{self, Isa, MOST_COLUMNS, MOST_ROWS, Place};
+use super::microkernel::{self, Isa, MOST_COLUMNS, MOST_ROWS, Place, Work};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -35,6 +35,8 @@ const DEPTH: usize = 384;
 const TILE_ROWS: usize = 256;
 /// Columns of a tile of the result, likewise.
 const TILE_COLUMNS: usize = 240;
+/// Columns that a tile has at least; rather than into narrower ones, the inner axis is cut.
+const NARROW: usize = 96;
 /// Tiles that a product is cut into at least, if it is worth it: enough for a few threads.
 const TASKS: usize = 8;
 /// Multiply-adds that are worth a task.
@@ -62,65 +64,81 @@ impl<R> Clone for Operand<'_, R> {
 
 impl<R> Copy for Operand<'_, R> {}
 
-impl<R> Operand<'_, R> {
-    /// Packs the steps `steps` of the rows or columns `lanes` of the result into panels of
-    /// `width`, each a multiple of `unit` wide, filled up with zeros.
+/// Packs a block of an operand into panels.
+struct Packing<'a, T, R> {
+    operand: Operand<'a, R>,
+    block: Block,
+    panels: &'a mut [T],
+}
+
+impl<T: Element, R: Rows<T>> Work for Packing<'_, T, R> {
     #[inline(always)]
-    fn pack<T: Element>(
-        &self,
-        lanes: Range<usize>,
-        steps: Range<usize>,
-        [width, unit]: [usize; 2],
-        panels: &mut [T],
-    ) where
-        R: Rows<T>,
-    {
-        let depth = steps.len();
-        match *self {
-            Self::Steps(rows) => {
-                let mut line = buffer::scratch(lanes.len());
-                for (step, row) in steps.enumerate() {
-                    let row = rows.row(row, lanes.clone(), &mut line);
-                    for (panel, numbers) in panels.chunks_mut(width * depth).zip(row.chunks(width))
-                    {
-                        let padded = panel.len() / depth;
-                        let place = &mut panel[step * padded..][..padded];
-                        if let (Some(place), Some(numbers)) = (
-                            place.first_chunk_mut::<MOST_COLUMNS>(),
-                            numbers.first_chunk::<MOST_COLUMNS>(),
-                        ) {
-                            *place = *numbers;
-                            continue;
-                        }
-                        place[..numbers.len()].copy_from_slice(numbers);
-                        place[numbers.len()..].fill(T::zero());
-                    }
-                }
+    fn run(self) {
+        match self.operand {
+            Operand::Steps(rows) => pack_steps(rows, self.block, self.panels),
+            Operand::Lanes(rows) => pack_lanes(rows, self.block, self.panels),
+        }
+    }
+}
+
+/// What is packed at a time: some rows or columns of the result at some steps.
+struct Block {
+    isa: Isa,
+    /// Rows or columns of the result.
+    lanes: Range<usize>,
+    /// Along the inner axis.
+    steps: Range<usize>,
+    /// Lanes of a panel; the last one may have fewer.
+    width: usize,
+    /// Every panel is a multiple of that wide, filled up with zeros.
+    unit: usize,
+}
+
+/// Packs an operand whose rows are steps: each is dealt out to the panels.
+#[inline(always)]
+fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) {
+    let Block { lanes, steps, width, .. } = block;
+    let depth = steps.len();
+    let mut line = buffer::scratch(lanes.len());
+    for (step, row) in steps.enumerate() {
+        let row = rows.row(row, lanes.clone(), &mut line);
+        for (panel, numbers) in panels.chunks_mut(width * depth).zip(row.chunks(width)) {
+            let padded = panel.len() / depth;
+            let place = &mut panel[step * padded..][..padded];
+            // Of a constant length, a few registers are copied rather than a function called.
+            if let (Some(place), Some(numbers)) =
+                (place.first_chunk_mut::<MOST_COLUMNS>(), numbers.first_chunk::<MOST_COLUMNS>())
+            {
+                *place = *numbers;
+                continue;
             }
-            Self::Lanes(rows) => {
-                let mut lines = buffer::scratch(TURN * depth);
-                for (panel, first) in
-                    panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width))
-                {
-                    let here = first..lanes.end.min(first + width);
-                    let padded = here.len().next_multiple_of(unit);
-                    for at in (0..padded).step_by(TURN) {
-                        let lanes =
-                            (here.start + at).min(here.end)..(here.start + at + TURN).min(here.end);
-                        let turned = TURN.min(padded - at);
-                        let mut lines = lines.chunks_mut(depth);
-                        let rows: [&[T]; TURN] = std::array::from_fn(|i| {
-                            let line = lines.next().unwrap_or_default();
-                            if i < lanes.len() {
-                                return rows.row(lanes.start + i, steps.clone(), line);
-                            }
-                            line.fill(T::zero());
-                            line
-                        });
-                        turn(rows, turned, &mut panel[at..], padded);
-                    }
-                }
+            place[..numbers.len()].copy_from_slice(numbers);
+            place[numbers.len()..].fill(T::zero());
+        }
+    }
+}
+
+/// Packs an operand whose rows are lanes: a few at a time are turned into columns.
+#[inline(always)]
+fn pack_lanes<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) {
+    let Block { isa, lanes, steps, width, unit } = block;
+    let depth = steps.len();
+    let mut lines = buffer::scratch(TURN * depth);
+    for (panel, first) in panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width)) {
+        let end = lanes.end.min(first + width);
+        let padded = (end - first).next_multiple_of(unit);
+        for at in (0..padded).step_by(TURN) {
+            let mut turned: [&[T]; TURN] = [&[]; TURN];
+            for (i, (row, line)) in turned.iter_mut().zip(lines.chunks_mut(depth)).enumerate() {
+                let lane = first + at + i;
+                *row = if lane < end {
+                    rows.row(lane, steps.clone(), line)
+                } else {
+                    line.fill(T::zero());
+                    line
+                };
             }
+            turn(isa, turned, TURN.min(padded - at), &mut panel[at..], padded);
         }
     }
 }
@@ -130,20 +148,11 @@ const TURN: usize = 8;
 
 /// Writes the first `count` rows as columns, side by side, of a matrix with rows `stride` apart.
 #[inline(always)]
-fn turn<T: Element>(rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usize) {
+fn turn<T: Element>(isa: Isa, rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usize) {
     let depth = rows[0].len();
     let whole = if count == TURN { depth / TURN * TURN } else { 0 };
     for begin in (0..whole).step_by(TURN) {
-        let mut block = [[T::zero(); TURN]; TURN];
-        for (block, row) in block.iter_mut().zip(rows) {
-            block.copy_from_slice(&row[begin..begin + TURN]);
-        }
-        for step in 0..TURN {
-            let out = &mut out[(begin + step) * stride..][..TURN];
-            for (out, block) in out.iter_mut().zip(&block) {
-                *out = block[step];
-            }
-        }
+        microkernel::turn(isa, rows, begin, &mut out[begin * stride..], stride);
     }
     for step in whole..depth {
         for (i, row) in rows[..count].iter().enumerate() {
@@ -218,12 +227,18 @@ impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
         for begin in part.clone().step_by(DEPTH) {
             let steps = begin..part.end.min(begin + DEPTH);
             let of_b = &mut of_b[..columns * steps.len()];
-            isa.run(|| b.pack(tile.columns.clone(), steps.clone(), [width, unit], of_b));
+            let block = |lanes: &Range<usize>, width, unit| {
+                let (lanes, steps) = (lanes.clone(), steps.clone());
+                Block { isa: *isa, lanes, steps, width, unit }
+            };
+            let block_of_b = block(&tile.columns, width, unit);
+            isa.run(Packing { operand: *b, block: block_of_b, panels: of_b });
             let of_a = match packed {
                 Some(packed) => packed.panels(&tile.rows, &steps),
                 None => {
                     let of_a = &mut of_a[..tile.rows.len() * steps.len()];
-                    isa.run(|| a.pack(tile.rows.clone(), steps.clone(), [isa.rows(), 1], of_a));
+                    let block = block(&tile.rows, isa.rows(), 1);
+                    isa.run(Packing { operand: *a, block, panels: &mut *of_a });
                     of_a
                 }
             };
@@ -250,7 +265,8 @@ impl<T: Element> Packed<T> {
             values.par_chunks_mut(some * steps.len()).enumerate().for_each(|(i, panels)| {
                 let first = i * some;
                 let lanes = first..rows.min(first + some);
-                isa.run(|| operand.pack(lanes, steps.clone(), [height, 1], panels));
+                let block = Block { isa, lanes, steps: steps.clone(), width: height, unit: 1 };
+                isa.run(Packing { operand, block, panels });
             });
         });
         Self { rows, values }
@@ -271,7 +287,7 @@ fn cuts<T: Element>(isa: Isa, rows: usize, columns: usize, depth: usize) -> Vec<
     let height = rows.div_ceil(rows.div_ceil(TILE_ROWS)).next_multiple_of(isa.rows());
     let worth = (rows * columns).saturating_mul(depth) / WORTH_A_TASK;
     let across = TASKS.min(worth).div_ceil(rows.div_ceil(height));
-    let across = across.max(columns.div_ceil(TILE_COLUMNS));
+    let across = across.min(columns / NARROW).max(columns.div_ceil(TILE_COLUMNS));
     let width = columns.div_ceil(across).next_multiple_of(isa.columns::<T>());
     let mut cuts = Vec::new();
     for first in (0..columns).step_by(width) {
@@ -361,10 +377,9 @@ impl<'a, T: Element> Target<'a, T> {
 
     /// Sets all elements to zero.
     fn clear(&mut self) {
+        let zeros = buffer::zeros(self.columns.len());
         for row in self.rows.clone() {
-            for column in self.columns.clone() {
-                self.write(row, column, &[T::zero()], false);
-            }
+            self.write(row, self.columns.start, &zeros, false);
         }
     }
 

@@ -344,23 +344,28 @@ impl<'a, T: Element> Unfolded<'a, T> {
     }
 }
 
-/// `out[i] = values[i stride]`; apart from the last one, in steps that the compiler can widen.
+/// `out[i] = values[i stride]`.
 #[inline(always)]
-fn take_every<T: Element>(stride: usize, values: &[T], out: &mut [T]) {
+pub(super) fn take_every<T: Element>(stride: usize, values: &[T], out: &mut [T]) {
     match stride {
         1 => out.copy_from_slice(&values[..out.len()]),
         2 => {
+            // But for the last one in pairs, which registers can be made of.
             let Some((last, most)) = out.split_last_mut() else { return };
             *last = values[2 * most.len()];
             for (to, pair) in most.iter_mut().zip(values.chunks_exact(2)) {
                 *to = pair[0];
             }
         }
-        _ => {
-            let values = values.iter().step_by(stride);
-            out.iter_mut().zip(values).for_each(|(to, &value)| *to = value);
-        }
+        _ => take_apart(stride, values, out),
     }
+}
+
+/// One number after the other, which is faster than the gathering loads that the compiler would
+/// take if this were inlined.
+#[inline(never)]
+fn take_apart<T: Element>(stride: usize, values: &[T], out: &mut [T]) {
+    out.iter_mut().zip(values.iter().step_by(stride)).for_each(|(to, &value)| *to = value);
 }
 
 impl<T: Element> Rows<T> for Unfolded<'_, T> {
@@ -412,7 +417,8 @@ impl Phase {
         self.len() == 0
     }
 
-    /// All phases of the input of a convolution: with a stride of 1 there is one.
+    /// The phases of the input of a convolution, but for those that no tap reads: with a stride
+    /// of 1 there is one.
     ///
     /// Tap `u` of output `i` reads the pixel `q = i s - p + u d`. Of the pixels `q = a + s r` of
     /// phase `a` it reads one for each output if `s` divides `a + p - u d`, and that output
@@ -433,7 +439,7 @@ impl Phase {
                 [0, 1].map(|axis| g.input[axis].saturating_sub(first[axis]).div_ceil(stride[axis]));
             phases.push(Self { first, grid, taps: taps.collect() });
         }
-        phases.retain(|phase: &Self| !phase.is_empty());
+        phases.retain(|phase: &Self| !phase.is_empty() && !phase.taps.is_empty());
         phases
     }
 }

@@ -17,7 +17,7 @@
 //! sums of plain products. The environment variable `ZOO_WINOGRAD=off` turns it off.
 
 use super::gemm::Matrix;
-use super::microkernel::Isa;
+use super::microkernel::{Isa, Work};
 use super::panel::{Layout, Operand, Target, multiply};
 use super::window::Geometry;
 use crate::tensor::{Element, buffer, buffer::Buffer};
@@ -87,19 +87,24 @@ fn transform<T: Element, const R: usize, const C: usize>(
     load: impl Fn(usize, usize) -> Lanes<T>,
     mut store: impl FnMut(usize, usize, Lanes<T>),
 ) {
-    let mut half = [[[T::zero(); LANES]; C]; R];
-    for column in 0..C {
+    // Columns first: `half` holds the transposed `m tile`.
+    let mut half = [[[T::zero(); LANES]; R]; C];
+    for (column, half) in half.iter_mut().enumerate() {
         let mut tile = [[T::zero(); LANES]; C];
         for (row, lanes) in tile.iter_mut().enumerate() {
             *lanes = load(row, column);
         }
-        for row in 0..R {
-            half[row][column] = combine(&m[row], &tile);
+        for (factors, lanes) in m.iter().zip(half) {
+            *lanes = combine(factors, &tile);
         }
     }
-    for (row, half) in half.iter().enumerate() {
-        for column in 0..R {
-            store(row, column, combine(&m[column], half));
+    for row in 0..R {
+        let mut tile = [[T::zero(); LANES]; C];
+        for (lanes, half) in tile.iter_mut().zip(&half) {
+            *lanes = half[row];
+        }
+        for (column, factors) in m.iter().enumerate() {
+            store(row, column, combine(factors, &tile));
         }
     }
 }
@@ -117,6 +122,16 @@ fn combine<T: Element, const C: usize>(factors: &[f64; C], terms: &[Lanes<T>; C]
         }
     }
     sum
+}
+
+/// Deals a line out to four: `out[k][i] = line[4 i + k]`, for `count` numbers each.
+#[inline(always)]
+fn deal<T: Element>(line: &[T], count: usize, out: &mut [&mut [T]; OUT]) {
+    let [a, b, c, d] = out;
+    let out = a.iter_mut().zip(b.iter_mut()).zip(c.iter_mut().zip(d.iter_mut()));
+    for (((a, b), (c, d)), four) in out.zip(line.chunks_exact(OUT)).take(count) {
+        (*a, *b, *c, *d) = (four[0], four[1], four[2], four[3]);
+    }
 }
 
 /// The lanes that begin at `from`.
@@ -179,25 +194,82 @@ impl Tiles {
             .map(move |first| (first, Self { samples: some.min(whole.samples - first), ..whole }))
     }
 
-    /// Reads tiles of `SIDE` x `SIDE` numbers, beginning `OUT` apart in each direction and
-    /// `padding` before the image, of one channel of each sample; then `m tile m^T` goes to
-    /// `places` `[PLACES, columns]`.
-    #[inline(always)]
-    fn transform_channel<'a, T: Element, const SIDE: usize>(
+    /// The transforms of the pixels of some channels, `[channels, PLACES, columns]`.
+    fn of_pixels<T: Element>(&self, images: &Images<T>) -> Buffer<T> {
+        self.of_channels(images, |channel, places| {
+            Isa::native().run(OfPixels(Channel { tiles: self, images, channel, places }));
+        })
+    }
+
+    /// The transforms of the outputs' gradients of some channels, likewise.
+    fn of_outputs<T: Element>(&self, images: &Images<T>) -> Buffer<T> {
+        self.of_channels(images, |channel, places| {
+            Isa::native().run(OfOutputs(Channel { tiles: self, images, channel, places }));
+        })
+    }
+
+    fn of_channels<T: Element>(
         &self,
+        images: &Images<T>,
+        transform: impl Fn(usize, &mut [T]) + Sync,
+    ) -> Buffer<T> {
+        let len = PLACES * self.columns();
+        let mut places = buffer::scratch(images.count * len);
+        places.par_chunks_mut(len).enumerate().for_each(|(c, places)| transform(c, places));
+        places
+    }
+}
+
+/// One channel that is transformed.
+struct Channel<'a, T> {
+    tiles: &'a Tiles,
+    images: &'a Images<'a, T>,
+    channel: usize,
+    /// Of all its tiles, `[PLACES, columns]`.
+    places: &'a mut [T],
+}
+
+/// Pixels, `B^T d B`.
+struct OfPixels<'a, T>(Channel<'a, T>);
+
+impl<T: Element> Work for OfPixels<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Tiles { pixels, padding, .. } = *self.0.tiles;
+        self.0.transform(&PIXELS, pixels, padding);
+    }
+}
+
+/// Gradients of outputs, `A dy A^T`.
+struct OfOutputs<'a, T>(Channel<'a, T>);
+
+impl<T: Element> Work for OfOutputs<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        const SPREAD: Constants<IN, OUT> = transposed(&OUTPUTS);
+        let size = self.0.tiles.outputs;
+        self.0.transform(&SPREAD, size, [0, 0]);
+    }
+}
+
+impl<T: Element> Channel<'_, T> {
+    /// Reads tiles of `SIDE` x `SIDE` numbers, which begin `OUT` apart in each direction and
+    /// `padding` before the image, and writes `m tile m^T`.
+    #[inline(always)]
+    fn transform<const SIDE: usize>(
+        self,
         m: &Constants<IN, SIDE>,
         size: [usize; 2],
         padding: [usize; 2],
-        channel: impl Fn(usize) -> &'a [T],
-        places: &mut [T],
     ) {
-        let ([down, across], columns) = (self.grid(), self.columns());
-        let mut tiles = buffer::scratch::<T>(SIDE * SIDE * columns);
-        tiles.fill(T::zero());
+        let Self { tiles, images, channel, places } = self;
+        let ([down, across], columns) = (tiles.grid(), tiles.columns());
+        let mut pixels = buffer::scratch::<T>(SIDE * SIDE * columns);
+        pixels.fill(T::zero());
         // A row of pixels with the padding, and what the last tile sees beyond it.
         let mut line = vec![T::zero(); (across - 1) * OUT + SIDE];
-        for sample in 0..self.samples {
-            let channel = channel(sample);
+        for sample in 0..tiles.samples {
+            let channel = images.channel(sample, channel);
             for (top, row) in (0..down).flat_map(|top| (0..SIDE).map(move |row| (top, row))) {
                 let from = (top * OUT + row).wrapping_sub(padding[0]);
                 if from >= size[0] {
@@ -207,76 +279,76 @@ impl Tiles {
                 line[padding[1]..end]
                     .copy_from_slice(&channel[from * size[1]..][..end - padding[1]]);
                 let first = (sample * down + top) * across;
-                for column in 0..SIDE {
-                    let to = &mut tiles[(row * SIDE + column) * columns + first..][..across];
-                    let from = line[column..].iter().step_by(OUT);
-                    to.iter_mut().zip(from).for_each(|(to, &pixel)| *to = pixel);
+                let mut dealt = pixels[row * SIDE * columns..].chunks_mut(columns);
+                let mut dealt: [&mut [T]; OUT] =
+                    std::array::from_fn(|_| &mut dealt.next().unwrap_or_default()[first..]);
+                deal(&line, across, &mut dealt);
+                // What lies further right is what the next tile sees first.
+                for column in OUT..SIDE {
+                    let from = (row * SIDE + column - OUT) * columns + first;
+                    let to = (row * SIDE + column) * columns + first;
+                    pixels.copy_within(from + 1..from + across, to);
+                    pixels[to + across - 1] = line[(across - 1) * OUT + column];
                 }
             }
         }
         for at in (0..columns).step_by(LANES) {
             transform(
                 m,
-                |row, column| lanes(&tiles, (row * SIDE + column) * columns + at),
+                |row, column| lanes(&pixels, (row * SIDE + column) * columns + at),
                 |row, column, found| {
                     places[(row * IN + column) * columns + at..][..LANES].copy_from_slice(&found);
                 },
             );
         }
     }
+}
 
-    /// The transforms of the pixels of some channels, `[channels, PLACES, columns]`.
-    fn of_pixels<T: Element>(&self, images: &Images<T>) -> Buffer<T> {
-        let mut places = buffer::scratch(images.count * PLACES * self.columns());
-        places.par_chunks_mut(PLACES * self.columns()).enumerate().for_each(|(c, places)| {
-            Isa::native().run(|| {
-                let channel = |sample| images.channel(sample, c);
-                self.transform_channel(&PIXELS, self.pixels, self.padding, channel, places);
-            });
-        });
-        places
-    }
+/// One channel of one image of the result.
+struct Plane<'a, T> {
+    tiles: &'a Tiles,
+    /// `[PLACES, channels, columns]`.
+    sums: &'a [T],
+    channels: usize,
+    sample: usize,
+    channel: usize,
+    add: bool,
+    plane: &'a mut [T],
+}
 
-    /// The transforms of the outputs' gradients of some channels, likewise.
-    fn of_outputs<T: Element>(&self, images: &Images<T>) -> Buffer<T> {
-        const SPREAD: Constants<IN, OUT> = transposed(&OUTPUTS);
-        let mut places = buffer::scratch(images.count * PLACES * self.columns());
-        places.par_chunks_mut(PLACES * self.columns()).enumerate().for_each(|(c, places)| {
-            Isa::native().run(|| {
-                let channel = |sample| images.channel(sample, c);
-                self.transform_channel(&SPREAD, self.outputs, [0, 0], channel, places);
-            });
-        });
-        places
-    }
-
-    /// One channel of one image, from the sums `[PLACES, channels, columns]` of its places.
+impl<T: Element> Work for Plane<'_, T> {
+    /// `A^T M A`.
     #[inline(always)]
-    fn outputs<T: Element>(
-        &self,
-        sums: &[T],
-        channels: usize,
-        [sample, channel]: [usize; 2],
-        add: bool,
-        plane: &mut [T],
-    ) {
-        let ([_, across], columns) = (self.grid(), self.columns());
-        let [height, width] = self.outputs;
-        for at in (0..self.of_sample()).step_by(LANES) {
-            let first = channel * columns + sample * self.of_sample() + at;
+    fn run(self) {
+        let Self { tiles, sums, channels, sample, channel, add, plane } = self;
+        let ([_, across], columns) = (tiles.grid(), tiles.columns());
+        let [height, width] = tiles.outputs;
+        for at in (0..tiles.of_sample()).step_by(LANES) {
+            let first = channel * columns + sample * tiles.of_sample() + at;
             let mut found = [[[T::zero(); LANES]; OUT]; OUT];
             transform(
                 &OUTPUTS,
                 |row, column| lanes(sums, (row * IN + column) * channels * columns + first),
                 |row, column, lanes| found[row][column] = lanes,
             );
-            for lane in 0..LANES.min(self.of_sample() - at) {
+            // The four numbers of a tile's row side by side.
+            let mut rows = [[[T::zero(); OUT]; LANES]; OUT];
+            for (row, [a, b, c, d]) in rows.iter_mut().zip(&found) {
+                for (lane, four) in row.iter_mut().enumerate() {
+                    *four = [a[lane], b[lane], c[lane], d[lane]];
+                }
+            }
+            for lane in 0..LANES.min(tiles.of_sample() - at) {
                 let (top, left) = ((at + lane) / across * OUT, (at + lane) % across * OUT);
-                let count = OUT.min(width - left);
-                for (row, numbers) in found.iter().enumerate().take(OUT.min(height - top)) {
-                    let to = &mut plane[(top + row) * width + left..][..count];
-                    for (to, lanes) in to.iter_mut().zip(numbers) {
-                        *to = if add { *to + lanes[lane] } else { lanes[lane] };
+                for (row, lanes) in rows.iter().enumerate().take(height - top) {
+                    let to = &mut plane[(top + row) * width + left..(top + row + 1) * width];
+                    match to.first_chunk_mut::<OUT>() {
+                        Some(to) if !add => *to = lanes[lane],
+                        _ => {
+                            for (to, &number) in to.iter_mut().zip(&lanes[lane]) {
+                                *to = if add { *to + number } else { number };
+                            }
+                        }
                     }
                 }
             }
@@ -318,7 +390,7 @@ impl<'a, T> Images<'a, T> {
         &self.values[at..at + self.pixels]
     }
 
-    fn from_sample(self, sample: usize) -> Self {
+    fn beginning_at(self, sample: usize) -> Self {
         Self { values: &self.values[sample * self.sample_len..], ..self }
     }
 }
@@ -332,28 +404,13 @@ struct Kernel<T> {
 
 impl<T: Element> Kernel<T> {
     /// Of `rows` sums over `depth` channels; `at` tells the taps.
-    fn new(rows: usize, depth: usize, at: impl Fn(usize, usize, usize) -> T + Sync) -> Self {
+    fn new<F>(rows: usize, depth: usize, at: F) -> Self
+    where
+        F: Fn(usize, usize, usize) -> T + Sync,
+    {
         let mut places = buffer::scratch(rows * PLACES * depth);
         places.par_chunks_mut(PLACES * depth).enumerate().for_each(|(row, places)| {
-            Isa::native().run(|| {
-                for first in (0..depth).step_by(LANES) {
-                    let count = LANES.min(depth - first);
-                    let mut taps = [[[T::zero(); LANES]; 3]; 3];
-                    for lane in 0..count {
-                        for (tap, lanes) in taps.as_flattened_mut().iter_mut().enumerate() {
-                            lanes[lane] = at(row, first + lane, tap);
-                        }
-                    }
-                    transform(
-                        &TAPS,
-                        |row, column| taps[row][column],
-                        |row, column, found| {
-                            let place = (row * IN + column) * depth + first;
-                            places[place..place + count].copy_from_slice(&found[..count]);
-                        },
-                    );
-                }
-            });
+            Isa::native().run(KernelRow { at: &at, row, depth, places });
         });
         Self { rows, depth, places }
     }
@@ -371,7 +428,7 @@ impl<T: Element> Kernel<T> {
         let plane = tiles.outputs[0] * tiles.outputs[1];
         for (sample, tiles) in tiles.parts(self.rows.max(self.depth)) {
             let columns = tiles.columns();
-            let pixels = tiles.of_pixels(&images.from_sample(sample));
+            let pixels = tiles.of_pixels(&images.beginning_at(sample));
             let mut sums = buffer::scratch(PLACES * self.rows * columns);
             sums.par_chunks_mut(self.rows * columns).enumerate().for_each(|(place, sums)| {
                 let kernel = &self.places[place * self.depth..];
@@ -385,13 +442,60 @@ impl<T: Element> Kernel<T> {
             out.par_chunks_mut(plane).enumerate().for_each(|(at, plane)| {
                 let (sample, channel) = (at / channels, (at % channels).wrapping_sub(first));
                 if channel < self.rows {
-                    Isa::native().run(|| {
-                        tiles.outputs(&sums, self.rows, [sample, channel], add, plane);
-                    });
+                    let (tiles, sums, channels) = (&tiles, &*sums, self.rows);
+                    Isa::native().run(Plane { tiles, sums, channels, sample, channel, add, plane });
                 }
             });
         }
     }
+}
+
+/// One row of a kernel that is transformed, `G g G^T`.
+struct KernelRow<'a, T, F> {
+    at: &'a F,
+    row: usize,
+    depth: usize,
+    /// `[PLACES, depth]`.
+    places: &'a mut [T],
+}
+
+impl<T: Element, F: Fn(usize, usize, usize) -> T> Work for KernelRow<'_, T, F> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { at, row, depth, places } = self;
+        for first in (0..depth).step_by(LANES) {
+            let count = LANES.min(depth - first);
+            let taps = gathered(at, row, first..first + count);
+            transform(
+                &TAPS,
+                |row, column| taps[row][column],
+                |row, column, found| {
+                    let place = &mut places[(row * IN + column) * depth + first..][..count];
+                    match place.first_chunk_mut::<LANES>() {
+                        Some(place) => *place = found,
+                        None => place.copy_from_slice(&found[..count]),
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// The taps of some channels side by side; apart from what is compiled for large registers, since
+/// one number after the other is faster than the gathering loads that would be taken there.
+#[inline(never)]
+fn gathered<T: Element>(
+    at: &impl Fn(usize, usize, usize) -> T,
+    row: usize,
+    channels: Range<usize>,
+) -> [[Lanes<T>; 3]; 3] {
+    let mut taps = [[[T::zero(); LANES]; 3]; 3];
+    for (lane, channel) in channels.enumerate() {
+        for (tap, lanes) in taps.as_flattened_mut().iter_mut().enumerate() {
+            lanes[lane] = at(row, channel, tap);
+        }
+    }
+    taps
 }
 
 /// Writes the output channels `outputs` of `y` `[N, O, H', W']`, whose kernel's rows are `weight`
@@ -436,14 +540,13 @@ pub(super) fn kernel_gradient<T: Element>(
     (group, outputs): (usize, &Range<usize>),
     dw: &mut [T],
 ) {
-    const GATHER: Constants<3, IN> = transposed(&TAPS);
     let (images, dy) = (Images::of_group(g, x, group), Images::of_outputs(g, dy, outputs));
     let (rows, channels) = (dy.count, images.count);
     let mut places = buffer::scratch(PLACES * rows * channels);
     for (sample, tiles) in Tiles::of(g).parts(rows.max(channels)) {
         let columns = tiles.columns();
-        let pixels = tiles.of_pixels(&images.from_sample(sample));
-        let outputs = tiles.of_outputs(&dy.from_sample(sample));
+        let pixels = tiles.of_pixels(&images.beginning_at(sample));
+        let outputs = tiles.of_outputs(&dy.beginning_at(sample));
         places.par_chunks_mut(rows * channels).enumerate().for_each(|(place, sums)| {
             let [outputs, pixels] = [(&outputs, rows), (&pixels, channels)].map(|(from, count)| {
                 Matrix::strided(&from[place * columns..], count, columns, PLACES * columns)
@@ -454,29 +557,46 @@ pub(super) fn kernel_gradient<T: Element>(
         });
     }
     dw.par_chunks_mut(channels * 9).enumerate().for_each(|(row, dw)| {
-        Isa::native().run(|| {
-            for first in (0..channels).step_by(LANES) {
-                let count = LANES.min(channels - first);
-                let mut found = [[[T::zero(); LANES]; 3]; 3];
-                transform(
-                    &GATHER,
-                    |place_row, column| {
-                        let place = place_row * IN + column;
-                        let mut lanes = [T::zero(); LANES];
-                        let from = (place * rows + row) * channels + first;
-                        lanes[..count].copy_from_slice(&places[from..from + count]);
-                        lanes
-                    },
-                    |row, column, lanes| found[row][column] = lanes,
-                );
-                for (lane, taps) in dw[first * 9..].chunks_mut(9).take(count).enumerate() {
-                    for (tap, lanes) in taps.iter_mut().zip(found.as_flattened()) {
-                        *tap = lanes[lane];
-                    }
+        Isa::native().run(GatherRow { places: &places, rows, channels, row, dw });
+    });
+}
+
+/// One row of a kernel's gradient from that of its transform, `G^T dU G`.
+struct GatherRow<'a, T> {
+    /// `[PLACES, rows, channels]`.
+    places: &'a [T],
+    rows: usize,
+    channels: usize,
+    row: usize,
+    /// `[channels, 3, 3]`.
+    dw: &'a mut [T],
+}
+
+impl<T: Element> Work for GatherRow<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        const GATHER: Constants<3, IN> = transposed(&TAPS);
+        let Self { places, rows, channels, row, dw } = self;
+        for first in (0..channels).step_by(LANES) {
+            let count = LANES.min(channels - first);
+            let mut found = [[[T::zero(); LANES]; 3]; 3];
+            transform(
+                &GATHER,
+                |place_row, column| {
+                    let from = ((place_row * IN + column) * rows + row) * channels + first;
+                    let mut lanes = [T::zero(); LANES];
+                    lanes[..count].copy_from_slice(&places[from..from + count]);
+                    lanes
+                },
+                |row, column, lanes| found[row][column] = lanes,
+            );
+            for (lane, taps) in dw[first * 9..].chunks_mut(9).take(count).enumerate() {
+                for (tap, lanes) in taps.iter_mut().zip(found.as_flattened()) {
+                    *tap = lanes[lane];
                 }
             }
-        });
-    });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -146,8 +146,9 @@ impl<'a, T: Element> Pass<'a, T> {
         self.observed().filter_map(|(name, var)| Some((name.strip_suffix(".gate")?, var)))
     }
 
-    /// Multiply-adds of the operations so far: convolutions with their alignment and aggregation,
-    /// gates, linear layers.
+    /// Multiply-adds of the convolutions, gates, linear layers, and aggregations per sample so
+    /// far. Alignment and the aggregation of lite are not among them: at inference they can be
+    /// done once for all.
     pub fn multiply_adds(&self) -> u64 {
         self.tape.multiply_adds()
     }

@@ -43,6 +43,10 @@ impl<T: Element> Backward<T> for Aggregate<T> {
     fn multiply_adds(&self) -> u64 {
         self.values.len() as u64
     }
+
+    fn multiply_adds_of_parameters(&self) -> u64 {
+        self.multiply_adds()
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

@@ -134,6 +134,14 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
         self.operands().work(self.way)[0].multiply_adds()
     }
 
+    /// All but the convolution and, if every sample has a kernel of its own, mixing it.
+    fn multiply_adds_of_parameters(&self) -> u64 {
+        let is_shared = self.gate.shape().len() == 1;
+        let kernels = if is_shared { 0 } else { self.geometry.batch * self.weight.len() };
+        let needed = self.geometry.multiply_adds().saturating_add(kernels as u64);
+        self.multiply_adds().saturating_sub(needed)
+    }
+
     fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
         self.operands().work(self.way)[1].multiply_adds()
     }

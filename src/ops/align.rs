@@ -55,6 +55,10 @@ impl<T: Element> Backward<T> for Align<T> {
     fn multiply_adds(&self) -> u64 {
         self.weight.len() as u64 * self.stack.outputs as u64
     }
+
+    fn multiply_adds_of_parameters(&self) -> u64 {
+        self.multiply_adds()
+    }
 }
 
 pub(super) fn case(draw: &mut Draw) -> Case {

@@ -39,7 +39,12 @@ const SMALLEST: usize = 1 << 15;
 /// Where debug assertions are on they are NaN, so that reading them before they are written
 /// does not go unnoticed.
 pub fn take<T: Element>(len: usize) -> Vec<T> {
-    let mut values = T::pool().find(len).unwrap_or_else(|| vec![T::zero(); len]);
+    taken(len, len / 8)
+}
+
+/// As [`take`], of a buffer with room for `more` values more at most.
+fn taken<T: Element>(len: usize, more: usize) -> Vec<T> {
+    let mut values = T::pool().find(len, more).unwrap_or_else(|| vec![T::zero(); len]);
     values.resize(len, T::zero());
     if cfg!(debug_assertions) {
         values.fill(T::nan());
@@ -54,7 +59,7 @@ pub fn zeros<T: Element>(len: usize) -> Vec<T> {
 
 /// A buffer of `len` times `value`.
 pub(super) fn filled<T: Element>(len: usize, value: T) -> Vec<T> {
-    match T::pool().find(len) {
+    match T::pool().find(len, len / 8) {
         Some(mut values) => {
             values.clear();
             values.resize(len, value);
@@ -67,7 +72,7 @@ pub(super) fn filled<T: Element>(len: usize, value: T) -> Vec<T> {
 
 /// A buffer that holds what `values` does.
 pub fn copy<T: Element>(values: &[T]) -> Vec<T> {
-    match T::pool().find(values.len()) {
+    match T::pool().find(values.len(), values.len() / 8) {
         Some(mut copy) => {
             copy.clear();
             copy.extend_from_slice(values);
@@ -78,9 +83,9 @@ pub fn copy<T: Element>(values: &[T]) -> Vec<T> {
 }
 
 /// A buffer of `len` values, whatever they are, to compute in; it goes back to the pool when it
-/// is dropped.
+/// is dropped. Since that is soon, it may be of a buffer that is several times as large.
 pub fn scratch<T: Element>(len: usize) -> Buffer<T> {
-    take(len).into()
+    taken(len, 3 * len).into()
 }
 
 /// Gives back what [`take`], [`zeros`], or anyone else made.
@@ -215,9 +220,9 @@ impl<T> Pool<T> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An unused buffer with room for `len` values and an eighth more at most, the smallest and
-    /// of these the newest, which may be in a cache still.
-    fn find(&self, len: usize) -> Option<Vec<T>> {
+    /// An unused buffer with room for `len` values and at most so many more, the smallest and of
+    /// these the newest, which may be in a cache still.
+    fn find(&self, len: usize, more: usize) -> Option<Vec<T>> {
         let bytes = len.saturating_mul(size_of::<T>());
         if bytes < SMALLEST {
             return None;
@@ -226,7 +231,7 @@ impl<T> Pool<T> {
         let unused = shelf.unused.iter().enumerate().rev();
         let fits = unused.filter(|(_, buffer)| {
             let capacity = buffer.capacity();
-            (len..=len + len / 8).contains(&capacity)
+            (len..=len.saturating_add(more)).contains(&capacity)
         });
         let found = fits.min_by_key(|(_, buffer)| buffer.capacity()).map(|(index, _)| index);
         if let Some(buffer) = found.and_then(|index| shelf.unused.remove(index)) {
@@ -324,11 +329,11 @@ mod tests {
     #[test]
     fn a_buffer_serves_again_for_about_its_size() {
         let pool = full(3);
-        assert!(pool.find(LEN + 1).is_none());
+        assert!(pool.find(LEN + 1, LEN / 8).is_none());
         assert_eq!(kept(&pool), 1, "those that lay longest made room");
         let pool = full(3);
-        assert!(pool.find(LEN * 7 / 8).is_none());
-        assert_eq!(pool.find(LEN * 9 / 10).unwrap().capacity(), LEN);
+        assert!(pool.find(LEN * 7 / 8, LEN * 7 / 64).is_none());
+        assert_eq!(pool.find(LEN * 9 / 10, LEN * 9 / 80).unwrap().capacity(), LEN);
     }
 
     #[test]
@@ -338,7 +343,7 @@ mod tests {
         let newest = buffers[2].as_ptr();
         pool.enter(buffers.iter().map(bytes).sum());
         buffers.into_iter().for_each(|buffer| pool.put(buffer));
-        let found = pool.find(LEN).unwrap();
+        let found = pool.find(LEN, 0).unwrap();
         assert_eq!(found.as_ptr(), newest);
     }
 
@@ -347,7 +352,7 @@ mod tests {
         let pool = full(1);
         pool.put(vec![0.0; 100]);
         assert_eq!(kept(&pool), 1);
-        assert!(pool.find(100).is_none());
+        assert!(pool.find(100, 12).is_none());
         assert_eq!(pool.lock().usage.fresh, 0);
     }
 
@@ -389,7 +394,7 @@ mod tests {
             for (size, takes) in sizes {
                 if takes {
                     let len = LEN + size * LEN / 20;
-                    let buffer = pool.find(len).unwrap_or_else(|| vec![0.0; len]);
+                    let buffer = pool.find(len, len / 8).unwrap_or_else(|| vec![0.0; len]);
                     prop_assert!(buffer.capacity() >= len);
                     pool.enter(bytes(&buffer));
                     hands.push_back(buffer);

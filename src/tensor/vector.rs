@@ -28,13 +28,26 @@ pub unsafe trait Vector<T>: Copy {
 
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
+
+    /// Writes eight rows of eight numbers as columns, side by side, of a matrix with rows `stride`
+    /// apart.
+    #[inline(always)]
+    unsafe fn turn(rows: [*const T; 8], to: *mut T, stride: usize) {
+        for (i, row) in rows.into_iter().enumerate() {
+            for step in 0..8 {
+                // SAFETY: the caller answers for eight numbers of each row and column.
+                unsafe { to.add(step * stride + i).write(row.add(step).read()) };
+            }
+        }
+    }
 }
 
 /// The registers of the `x86_64` extensions.
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_vector {
     ($number:ty, $register:ty, $lanes:literal,
-     $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $add:ident) => {
+     $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $add:ident
+     $(, $turn:item)?) => {
         // SAFETY: the contract is passed on: each method is one instruction of the register.
         #[allow(unsafe_code)]
         unsafe impl Vector<$number> for $register {
@@ -69,6 +82,8 @@ macro_rules! x86_vector {
                 // SAFETY: as the trait asks.
                 unsafe { $add(self, other) }
             }
+
+            $($turn)?
         }
     };
 }
@@ -104,8 +119,49 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_fmadd_ps,
-        _mm256_add_ps
+        _mm256_add_ps,
+        /// In registers: rows are interleaved, then pairs of them, then halves.
+        #[inline(always)]
+        unsafe fn turn(rows: [*const f32; 8], to: *mut f32, stride: usize) {
+            // SAFETY: as the trait asks.
+            unsafe {
+                let upper = turned_quarters(rows[0], rows[1], rows[2], rows[3]);
+                let lower = turned_quarters(rows[4], rows[5], rows[6], rows[7]);
+                for i in 0..4 {
+                    let low = _mm256_permute2f128_ps::<0x20>(upper[i], lower[i]);
+                    let high = _mm256_permute2f128_ps::<0x31>(upper[i], lower[i]);
+                    _mm256_storeu_ps(to.add(i * stride), low);
+                    _mm256_storeu_ps(to.add((i + 4) * stride), high);
+                }
+            }
+        }
     );
+
+    /// Four rows of eight numbers as columns `i` and `i + 4` of four, for each `i`.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn turned_quarters(
+        a: *const f32,
+        b: *const f32,
+        c: *const f32,
+        d: *const f32,
+    ) -> [__m256; 4] {
+        const FIRST: i32 = 0b01_00_01_00;
+        const SECOND: i32 = 0b11_10_11_10;
+        // SAFETY: the caller has made sure of the instructions, and of eight numbers each.
+        unsafe {
+            let (a, b) = (_mm256_loadu_ps(a), _mm256_loadu_ps(b));
+            let (c, d) = (_mm256_loadu_ps(c), _mm256_loadu_ps(d));
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<FIRST>(ab, cd),
+                _mm256_shuffle_ps::<SECOND>(ab, cd),
+                _mm256_shuffle_ps::<FIRST>(ab_high, cd_high),
+                _mm256_shuffle_ps::<SECOND>(ab_high, cd_high),
+            ]
+        }
+    }
     x86_vector!(
         f64,
         __m256d,

@@ -1,0 +1,237 @@
+"""PyTorch's side of compare.sh: the work, the options and the keys of `zoo-tuning bench`.
+
+    python pytorch.py gemm | conv | layer | step | infer | memory [--kind zoo|lite|single] ...
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# Input and output channels, taps, height and width, stride: convolutions of a ResNet-50.
+CONVOLUTIONS = [
+    (3, 64, 7, 224, 2), (64, 64, 1, 56, 1), (64, 64, 3, 56, 1), (64, 256, 1, 56, 1),
+    (128, 128, 3, 28, 1), (256, 256, 3, 14, 1), (512, 512, 3, 7, 1), (1024, 256, 1, 14, 1),
+    (512, 2048, 1, 7, 1),
+]
+# The same without the stride, which is 1.
+LAYERS = [
+    (64, 64, 3, 56), (128, 128, 3, 28), (256, 256, 3, 14), (512, 512, 3, 7), (1024, 256, 1, 14),
+    (512, 2048, 1, 7),
+]
+
+
+class ZooConv2d(nn.Module):
+    """A convolution of a zoo, as one writes it in PyTorch: all aligned kernels, then the kernel
+    of each sample, then one convolution with the batch folded into groups."""
+
+    def __init__(self, sources, inputs, outputs, taps, stride, aligned, lite):
+        super().__init__()
+        self.outputs, self.stride, self.padding, self.lite = outputs, stride, taps // 2, lite
+        deviation = (2 / (inputs * taps**2)) ** 0.5
+        self.weight = nn.Parameter(torch.randn(sources, outputs, inputs, taps, taps) * deviation)
+        self.alignment = None
+        if aligned and taps > 1:
+            self.alignment = nn.Parameter(torch.eye(outputs).repeat(sources, 1, 1))
+        hidden = inputs // 4 + 1
+        self.reduce, self.expand = nn.Linear(inputs, hidden, bias=False), nn.Linear(hidden, sources)
+        self.register_buffer("average", torch.full((sources,), 1 / sources))
+
+    def forward(self, x):
+        gate = torch.sigmoid(self.expand(torch.relu(self.reduce(x.mean((2, 3))))))
+        weight = self.weight
+        if self.alignment is not None:
+            weight = torch.bmm(self.alignment, weight.flatten(2)).view_as(weight)
+        if self.lite:
+            kernel = torch.einsum("m,moikl->oikl", self.of_batch(gate), weight)
+            return F.conv2d(x, kernel, stride=self.stride, padding=self.padding)
+        n = x.shape[0]
+        kernels = torch.einsum("nm,moikl->noikl", gate, weight).flatten(0, 1)
+        folded = x.reshape(1, -1, *x.shape[2:])
+        y = F.conv2d(folded, kernels, stride=self.stride, padding=self.padding, groups=n)
+        return y.view(n, self.outputs, *y.shape[2:])
+
+    def of_batch(self, gate):
+        if not self.training:
+            return self.average
+        gate = gate.mean(0)
+        self.average = 0.9 * self.average + 0.1 * gate.detach()
+        return gate
+
+
+class Block(nn.Module):
+    """A residual block: `layers` of (inputs, outputs, taps, stride), and a shortcut."""
+
+    def __init__(self, conv, layers, aligned):
+        super().__init__()
+        self.main = nn.Sequential()
+        for i, (inputs, outputs, taps, stride) in enumerate(layers):
+            self.main.extend([nn.ReLU()] if i else [])
+            self.main.extend([conv(inputs, outputs, taps, stride, aligned), nn.BatchNorm2d(outputs)])
+        inputs, outputs = layers[0][0], layers[-1][1]
+        stride = max(layer[3] for layer in layers)
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                conv(inputs, outputs, 1, stride, aligned), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        return torch.relu(self.main(x) + self.shortcut(x))
+
+
+def resnet(depth, conv, classes=100):
+    """A ResNet for images; aligned are, as in the authors' code, the first convolution and the
+    last two stages."""
+    layers = [conv(3, 64, 7, 2, True), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    counts = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3]}[depth]
+    inputs = 64
+    for stage, count in enumerate(counts):
+        for block in range(count):
+            middle, stride = 64 << stage, 2 if stage and not block else 1
+            if depth == 50:
+                outputs = 4 * middle
+                shape = [(inputs, middle, 1, 1), (middle, middle, 3, stride), (middle, outputs, 1, 1)]
+            else:
+                outputs = middle
+                shape = [(inputs, middle, 3, stride), (middle, middle, 3, 1)]
+            layers.append(Block(conv, shape, stage >= 2))
+            inputs = outputs
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes)]
+    return nn.Sequential(*layers, *head)
+
+
+def maker(options):
+    """What makes a convolution of that kind."""
+    if options.kind == "single":
+        return lambda inputs, outputs, taps, stride, _: nn.Conv2d(
+            inputs, outputs, taps, stride, taps // 2, bias=False)
+    return lambda *shape: ZooConv2d(options.m, *shape, options.kind == "lite")
+
+
+def gemm(options):
+    for n in (256, 512, 1024, 2048):
+        a, b = torch.randn(n, n), torch.randn(n, n)
+        seconds = median(3, options.runs or 9, lambda: a @ b)
+        report(gemm=n, gflops=round(2 * n**3 / seconds / 1e9, 1))
+
+
+def conv(options):
+    for sizes in CONVOLUTIONS:
+        inputs, outputs, taps, side, stride = sizes
+        x = torch.randn(options.batch, inputs, side, side, requires_grad=True)
+        weight = torch.randn(outputs, inputs, taps, taps, requires_grad=True)
+        forward = lambda: F.conv2d(x, weight, stride=stride, padding=taps // 2)
+        y = forward()
+        operations = 2 * y.numel() * inputs * taps**2
+        seconds, both = passes(forward, [x, weight], y, (2, options.runs or 7))
+        report(
+            conv=sizes, batch=options.batch,
+            fwd_ms=round(1e3 * seconds, 2), fwd_gflops=round(operations / seconds / 1e9, 1),
+            fwdbwd_ms=round(1e3 * both, 2), fwdbwd_gflops=round(3 * operations / both / 1e9, 1))
+
+
+def layer(options):
+    for sizes in LAYERS:
+        inputs, outputs, taps, side = sizes
+        module = maker(options)(inputs, outputs, taps, 1, True)
+        x = torch.randn(options.batch, inputs, side, side, requires_grad=True)
+        forward = lambda: module(x)
+        leaves = [x, *module.parameters()]
+        seconds, both = passes(forward, leaves, forward(), (1, options.runs or 5))
+        report(
+            layer=sizes, kind=options.kind, m=options.m, batch=options.batch,
+            fwd_ms=round(1e3 * seconds, 2), fwdbwd_ms=round(1e3 * both, 2))
+
+
+def passes(forward, leaves, y, times):
+    """Seconds of a forward pass, and of one with a backward pass."""
+    dy = torch.randn_like(y)
+    with torch.no_grad():
+        seconds = median(*times, forward)
+
+    def both():
+        for leaf in leaves:
+            leaf.grad = None
+        forward().backward(dy)
+
+    return seconds, median(*times, both)
+
+
+def network(options):
+    model = resnet(options.depth, maker(options))
+    images = torch.randn(options.batch, 3, options.size, options.size)
+    labels = torch.randint(0, 100, (options.batch,))
+    if options.what == "infer":
+        model.eval()
+        with torch.no_grad():
+            seconds = median(1, options.runs or 3, lambda: model(images))
+    else:
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, nesterov=True)
+
+        def step():
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+        seconds = median(1, options.runs or 3, step)
+    report(
+        what=options.what, depth=options.depth, kind=options.kind, m=options.m,
+        batch=options.batch, size=options.size, seconds=round(seconds, 3),
+        images_per_s=round(options.batch / seconds, 2),
+        peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def memory(options):
+    values = 1 << 25  # 128 MiB each, beyond any cache
+    a, b, c = torch.full((values,), 1.0), torch.full((values,), 2.0), torch.zeros(values)
+    runs = options.runs or 5
+    for what, arrays, work in (
+        ("copy", 2, lambda: c.copy_(a)), ("add", 3, lambda: torch.add(a, b, out=c)),
+    ):
+        report(memory=what, gb_per_s=round(arrays * 4 * values / median(1, runs, work) / 1e9, 1))
+
+
+def median(warmup, runs, work):
+    """The median of `runs` times in seconds, after some runs that do not count."""
+    for _ in range(warmup):
+        work()
+    times = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return statistics.median_high(times)
+
+
+def report(**row):
+    print(json.dumps(row), flush=True)
+
+
+def main():
+    works = {
+        "gemm": gemm, "conv": conv, "layer": layer, "step": network, "infer": network,
+        "memory": memory,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=works)
+    parser.add_argument("--kind", choices=["zoo", "lite", "single"], default="zoo")
+    parser.add_argument("--depth", type=int, choices=[18, 34, 50], default=50)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--m", type=int, default=5)
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    works[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
