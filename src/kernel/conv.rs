@@ -1,16 +1,56 @@
-//! Convolution as products of packed panels.
+//! How a convolution becomes products of packed panels.
 //!
-//! With the kernel of a group as a matrix `W` `[O, K]`, `K = C kh kw`, and `X` `[K, N P]` what
-//! the taps read at the `P` output positions of `N` samples (see [`window`](super::window)):
+//! A convolution slides a window over an image. At each of the `P` positions it reads `K = C kh kw`
+//! pixels, one for each channel and tap, and multiplies them with the `K` weights of each of `O`
+//! kernels. Written one below the other for one position, and side by side for all positions of
+//! all samples, the pixels are a matrix `X` `[K, N P]`, the *unfolded columns*; the kernels are a
+//! matrix `W` `[O, K]` as they lie in memory; and the convolution is `Y = W X`:
+//!
+//! ```text
+//!    image, 3x3 taps                     X [K, N P]
+//!   +---------------+          positions of sample 0   sample 1 ...
+//!   | . . . . . . . |         +---+---+---+--   --+---+---+---+--
+//!   | . a b c . . . |  tap 0  | a | b | c |  ...  |   |   |   |      one row for each channel
+//!   | . d e f . . . |  tap 1  | b | c | . |       |   |   |   |      and tap, in which the image
+//!   | . g h i . . . |  tap 2  | c | . | . |       |   |   |   |      lies shifted by the tap
+//!   | . . . . . . . |   ...   |   |   |   |       |   |   |   |
+//!   +---------------+         +---+---+---+--   --+---+---+---+--
+//! ```
+//!
+//! `X` repeats every pixel `kh kw` times and is never made. Where a product comes to a block of
+//! it, [`Unfolded`] reads the block's rows out of the images, and they go straight into panels:
+//!
+//! ```text
+//!   W [O, K]            X [K, N P], a block of steps x columns at a time
+//!   +-----------+      +- - - - - - - - - - - - - - - - +
+//!   |  8 rows   |        +------+------+------+------+
+//!   +-----------+      | |48    |48    |48    |48    |  |    packed: panel after panel, step after
+//!   |  8 rows   |  x     |cols  |cols  |cols  |cols  |       step, in the second-level cache
+//!   +-----------+      | +------+------+------+------+  |
+//!   |   ...     |       - - - - - - - - - - - - - - - -
+//!   +-----------+
+//!    packed once        each panel of W x each panel of X: one tile of Y in registers
+//! ```
+//!
+//! (8 and 48 are the sizes for AVX-512, see [`microkernel`](super::microkernel); how the panels
+//! are walked is told in [`panel`](super::panel).) For a kernel of one tap and stride 1 the rows of
+//! `X` are the channels of the image: nothing is unfolded. Positions of different samples stand
+//! side by side, so that small images fill panels as well as large ones do.
+//!
+//! The gradients are two more products of the same kind:
 //!
 //! ```text
 //! forward            Y  = W X
-//! input gradient     dX = W' dY', the transposed kernel over what the outputs give back
-//! kernel gradient    dW = dY X^T
+//! kernel gradient    dW = dY X^T          positions are the inner axis
+//! input gradient     dX = W' dY'          dY' holds, for each pixel, the outputs that read it
 //! ```
 //!
-//! `X` and `dY'` exist only as the panels that are multiplied at the moment
-//! (see [`panel`](super::panel)); a kernel of one tap needs no unfolding at all.
+//! In the last one nothing is folded back: a pixel's gradient is a sum over the outputs that its
+//! value went to, so `dY'` can be read like `X`, the taps in reverse. With a stride, pixels fall
+//! into phases that are read by different taps, and each [`Phase`] is a product of its own.
+//!
+//! Two things change this picture: 3x3 taps may be multiplied in transformed form (see
+//! `winograd.rs`), and groups are products of their own.
 
 use super::cost::winograd_wins;
 use super::gemm::Matrix;

@@ -3,8 +3,11 @@
 //! What is slow to read because it is fast to run has a readable twin in
 //! [`mod@reference`], which is its test oracle. Every reduction has an order that
 //! depends on the sizes alone, so that results are bit-identical for any number
-//! of threads. Work is split over rayon tasks, and each task runs
-//! single-threaded matrix products.
+//! of threads: work is cut into rayon tasks at places that depend on the sizes too.
+//!
+//! Where to begin: [`conv`] tells how a convolution becomes products of packed panels,
+//! [`aggregate`] how the kernels of a zoo are mixed, and [`cost`] how the shorter of several ways
+//! is chosen.
 
 pub mod aggregate;
 pub mod conv;

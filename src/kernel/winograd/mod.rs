@@ -16,6 +16,8 @@
 //! In single precision the result is off by up to 1e-5 of the largest value, against 1e-6 for
 //! sums of plain products. The environment variable `ZOO_WINOGRAD=off` turns it off.
 
+mod transform;
+
 use super::gemm::Matrix;
 use super::microkernel::{Isa, Work};
 use super::panel::{Layout, Operand, Target, multiply};
@@ -24,104 +26,12 @@ use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
-
-/// Outputs of a tile in each direction.
-const OUT: usize = 4;
-/// Pixels of a tile in each direction, and places of its transform.
-const IN: usize = 6;
-/// Places of a whole tile's transform.
-const PLACES: usize = IN * IN;
-/// Tiles, or channels, that are transformed side by side.
-const LANES: usize = 16;
-
-type Lanes<T> = [T; LANES];
-/// A matrix of constants.
-type Constants<const R: usize, const C: usize> = [[f64; C]; R];
-
-/// `B^T`: pixels to places.
-const PIXELS: Constants<IN, IN> = [
-    [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
-    [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
-    [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
-    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
-    [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
-    [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
-];
-/// `G`: taps to places.
-const TAPS: Constants<IN, 3> = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-/// `A^T`: places to outputs.
-const OUTPUTS: Constants<OUT, IN> = [
-    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-    [0.0, 1.0, -1.0, 2.0, -2.0, 0.0],
-    [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
-    [0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
-];
-
-const fn transposed<const R: usize, const C: usize>(m: &Constants<R, C>) -> Constants<C, R> {
-    let mut t = [[0.0; R]; C];
-    let mut i = 0;
-    while i < R * C {
-        t[i % C][i / C] = m[i / C][i % C];
-        i += 1;
-    }
-    t
-}
+use transform::*;
 
 /// Whether this way is open: `ZOO_WINOGRAD=off` closes it.
 pub fn is_on() -> bool {
     static ON: OnceLock<bool> = OnceLock::new();
     *ON.get_or_init(|| !matches!(std::env::var("ZOO_WINOGRAD").as_deref(), Ok("off" | "0")))
-}
-
-/// `m tile m^T`, for lanes of tiles at once.
-#[inline(always)]
-fn transform<T: Element, const R: usize, const C: usize>(
-    m: &Constants<R, C>,
-    load: impl Fn(usize, usize) -> Lanes<T>,
-    mut store: impl FnMut(usize, usize, Lanes<T>),
-) {
-    // Columns first: `half` holds the transposed `m tile`.
-    let mut half = [[[T::zero(); LANES]; R]; C];
-    for (column, half) in half.iter_mut().enumerate() {
-        let mut tile = [[T::zero(); LANES]; C];
-        for (row, lanes) in tile.iter_mut().enumerate() {
-            *lanes = load(row, column);
-        }
-        for (factors, lanes) in m.iter().zip(half) {
-            *lanes = combine(factors, &tile);
-        }
-    }
-    for row in 0..R {
-        let mut tile = [[T::zero(); LANES]; C];
-        for (lanes, half) in tile.iter_mut().zip(&half) {
-            *lanes = half[row];
-        }
-        for (column, factors) in m.iter().enumerate() {
-            store(row, column, combine(factors, &tile));
-        }
-    }
-}
-
-/// `sum_i factors[i] terms[i]`, without the terms of factor 0.
-#[inline(always)]
-fn combine<T: Element, const C: usize>(factors: &[f64; C], terms: &[Lanes<T>; C]) -> Lanes<T> {
-    let mut sum = [T::zero(); LANES];
-    for (&factor, term) in factors.iter().zip(terms) {
-        if factor != 0.0 {
-            let factor = T::from_f64(factor);
-            for (sum, &term) in sum.iter_mut().zip(term) {
-                *sum += factor * term;
-            }
-        }
-    }
-    sum
 }
 
 /// Deals a line out to four: `out[k][i] = line[4 i + k]`, for `count` numbers each.
@@ -132,14 +42,6 @@ fn deal<T: Element>(line: &[T], count: usize, out: &mut [&mut [T]; OUT]) {
     for (((a, b), (c, d)), four) in out.zip(line.chunks_exact(OUT)).take(count) {
         (*a, *b, *c, *d) = (four[0], four[1], four[2], four[3]);
     }
-}
-
-/// The lanes that begin at `from`.
-#[inline(always)]
-fn lanes<T: Element>(values: &[T], from: usize) -> Lanes<T> {
-    let mut lanes = [T::zero(); LANES];
-    lanes.copy_from_slice(&values[from..from + LANES]);
-    lanes
 }
 
 /// The tiles of some images of one size.
@@ -600,67 +502,4 @@ impl<T: Element> Work for GatherRow<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gradcheck::Draw;
-    use crate::kernel::{Window, reduce, reference};
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn agrees_with_the_twin_and_its_gradients_are_adjoint(
-            (height, width) in (1..12usize, 1..12usize),
-            padding in [0..3usize, 0..3usize],
-            (batch, channels, outputs) in (1..4usize, 1..20usize, 2..20usize),
-        ) {
-            let window = Window { padding, ..Window::default() };
-            let (x, w) = ([batch, 2 * channels, height, width], [2 * outputs, channels, 3, 3]);
-            let window = Window { groups: 2, ..window };
-            let Ok(g) = Geometry::new("test", x, w, window) else {
-                return Ok(()); // the window does not fit this image
-            };
-            let mut draw = Draw::seeded(1);
-            let [x, w, dy] = [g.input_shape(), g.weight_shape(), g.output_shape()]
-                .map(|shape| draw.tensor(&shape));
-            let (x, w, dy) = (x.as_slice(), w.as_slice(), dy.as_slice());
-            let mut y = vec![f64::NAN; dy.len()];
-            let mut dx = vec![f64::NAN; x.len()];
-            let mut dw = vec![f64::NAN; w.len()];
-            for group in 0..2 {
-                let rows = group * outputs..(group + 1) * outputs;
-                let kernel = rows.start * g.row_len()..rows.end * g.row_len();
-                let place = (group, &rows);
-                forward(&g, x, place, &w[kernel.clone()], &mut y);
-                // In two parts, of which the second is added.
-                for (rows, add) in [(rows.start..rows.start + 1, false), (rows.start + 1..rows.end, true)] {
-                    let kernel = rows.start * g.row_len()..rows.end * g.row_len();
-                    input_gradient(&g, dy, (group, &rows), &w[kernel], &mut dx, add);
-                }
-                kernel_gradient(&g, x, dy, place, &mut dw[kernel]);
-            }
-            let twin = reference::conv2d(&g, x, w);
-            prop_assert!(y.iter().zip(&twin).all(|(a, b)| (a - b).abs() < 1e-10), "{:?}", g);
-            let product = reduce::dot(&y, dy);
-            for (v, d) in [(x, &dx), (w, &dw)] {
-                prop_assert!((product - reduce::dot(v, d)).abs() < 1e-9, "{:?}", g);
-            }
-        }
-    }
-
-    /// In single precision the error stays far below 1e-4 of the largest value.
-    #[test]
-    fn single_precision_is_enough() {
-        let g = Geometry::new("test", [2, 256, 14, 14], [64, 256, 3, 3], Window::square(1, 1));
-        let g = g.unwrap();
-        let mut draw = Draw::seeded(2);
-        let [x, w] = [g.input_shape(), g.weight_shape()].map(|shape| draw.tensor(&shape));
-        let twin = reference::conv2d(&g, x.as_slice(), w.as_slice());
-        let [x, w] = [x, w].map(|tensor| tensor.cast::<f32>());
-        let mut y = vec![f32::NAN; twin.len()];
-        forward(&g, x.as_slice(), (0, &(0..64)), w.as_slice(), &mut y);
-        let largest = twin.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-        let errors = y.iter().zip(&twin).map(|(&y, twin)| (f64::from(y) - twin).abs());
-        let worst = errors.fold(0.0, f64::max) / largest;
-        assert!(worst < 2e-5, "{worst}");
-    }
-}
+mod tests;
