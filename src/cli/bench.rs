@@ -1,5 +1,6 @@
 //! `bench`: how fast the library is, on the work of PyTorch's yardstick.
 
+use super::explain;
 use super::output::{Output, Result};
 use super::profile::Profiling;
 use clap::builder::TypedValueParser;
@@ -33,6 +34,7 @@ Examples:
   zoo-tuning bench gemm --threads 1
   zoo-tuning bench step --kind zoo --depth 18 --size 64 --batch 16
   zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s
+  zoo-tuning bench layer --explain --batch 32
   zoo-tuning bench zoo --sources models/*.pth")]
 pub struct Arguments {
     /// What to measure
@@ -59,6 +61,9 @@ pub struct Arguments {
     /// Runs to take the median of [default: 9 of gemm, 7 of conv, 5 of layer and memory, 3 of others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: Option<u16>,
+    /// With layer: measure all ways to mix the sources, beside what the model of their cost says
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     pub profiling: Profiling,
 }
@@ -88,7 +93,7 @@ enum What {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub enum Kind {
     /// A kernel for each sample
     Zoo,
     /// A kernel for the batch
@@ -98,7 +103,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Zoo => "zoo",
             Self::Lite => "lite",
@@ -121,6 +126,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     match arguments.what {
         What::Gemm => gemm(&arguments, output),
         What::Conv => conv(&arguments, output),
+        What::Layer if arguments.explain => {
+            let sizes = [arguments.batch, arguments.m].map(usize::from);
+            explain::layers(arguments.kind, sizes, arguments.runs(5), output)
+        }
         What::Layer => layer(&arguments, output),
         What::Step | What::Infer => network(&arguments, output),
         What::Memory => memory(&arguments, output),
@@ -191,6 +200,16 @@ fn conv(arguments: &Arguments, output: &mut Output) -> Result {
     Ok(())
 }
 
+/// Layers of a ResNet-50: input and output channels, taps, height and width.
+pub const LAYERS: [[usize; 4]; 6] = [
+    [64, 64, 3, 56],
+    [128, 128, 3, 28],
+    [256, 256, 3, 14],
+    [512, 512, 3, 7],
+    [1024, 256, 1, 14],
+    [512, 2048, 1, 7],
+];
+
 /// A single layer as a network.
 struct Layer {
     conv: Conv,
@@ -199,15 +218,7 @@ struct Layer {
 
 fn layer(arguments: &Arguments, output: &mut Output) -> Result {
     let (batch, m) = (usize::from(arguments.batch), usize::from(arguments.m));
-    // Input and output channels, taps, height and width.
-    for sizes @ [inputs, outputs, taps, side] in [
-        [64, 64, 3, 56],
-        [128, 128, 3, 28],
-        [256, 256, 3, 14],
-        [512, 512, 3, 7],
-        [1024, 256, 1, 14],
-        [512, 2048, 1, 7],
-    ] {
+    for sizes @ [inputs, outputs, taps, side] in LAYERS {
         let mut builder = Builder::drawn(arguments.kind.form(Aligned::everywhere()), m, 0);
         let shape = [outputs, inputs, taps, taps];
         let conv = builder.conv("conv", shape, Window::square(1, taps / 2), Place::Stage(0))?;
@@ -360,7 +371,7 @@ fn give_averages(network: &mut Resnet<f32>, m: u16) {
 }
 
 /// The median of `runs` times in seconds, after some runs that do not count.
-fn median(
+pub fn median(
     warmup: usize,
     runs: usize,
     mut work: impl FnMut() -> zoo_tuning::Result<()>,
@@ -376,7 +387,7 @@ fn median(
     Ok(times[times.len() / 2])
 }
 
-fn rounded(value: f64, digits: i32) -> f64 {
+pub fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (value * scale).round() / scale
 }

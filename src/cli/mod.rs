@@ -9,6 +9,7 @@ mod convert;
 mod data;
 mod demo;
 mod eval;
+mod explain;
 mod gradcheck;
 mod inspect;
 mod output;

@@ -1,0 +1,63 @@
+//! `bench layer --explain`: the ways to each layer, with what they should cost and do cost.
+
+use super::bench::{Kind, LAYERS, median, rounded};
+use super::output::{Output, Result};
+use serde_json::json;
+use zoo_tuning::kernel::aggregate::{Aggregated, Way};
+use zoo_tuning::kernel::{Geometry, Window};
+use zoo_tuning::tensor::{Tensor, buffer};
+
+/// Prints a line for each way to each layer.
+pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Output) -> Result {
+    let threads = rayon::current_num_threads() as f64;
+    for sizes @ [inputs, outputs, taps, side] in LAYERS {
+        let window = Window::square(1, taps / 2);
+        let weight_shape = [outputs, inputs, taps, taps];
+        let geometry = Geometry::new("bench", [batch, inputs, side, side], weight_shape, window)?;
+        let mut rng = fastrand::Rng::with_seed(0);
+        let mut normal = |shape: &[usize]| Tensor::<f32>::normal(shape, 1.0, &mut rng);
+        let x = normal(&geometry.input_shape());
+        let dy = normal(&geometry.output_shape());
+        let weight = normal(&[m, outputs, inputs, taps, taps]);
+        let alignment = (taps > 1).then(|| normal(&[m, outputs, outputs]));
+        let gates = if kind == Kind::Lite { 1 } else { batch };
+        let gate = normal(&[gates, m]);
+        let layer = Aggregated {
+            geometry: &geometry,
+            x: x.as_slice(),
+            weight: weight.as_slice(),
+            alignment: alignment.as_ref().map(Tensor::as_slice),
+            bias: None,
+            gate: gate.as_slice(),
+            sources: m,
+        };
+        for way in Way::ALL.into_iter().filter(|&way| layer.has_way(way)) {
+            let [forward, backward] = layer.work(way).map(|work| work.seconds() / threads);
+            let measured_forward = median(1, runs, || {
+                let (y, _) = layer.forward(way);
+                buffer::give_back(y);
+                Ok(())
+            })?;
+            let measured = median(1, runs, || {
+                let (y, kept) = layer.forward(way);
+                buffer::give_back(y);
+                let gradients = layer.backward(dy.as_slice(), kept, true);
+                buffer::give_back(gradients.weight);
+                gradients.x.into_iter().chain(gradients.alignment).for_each(buffer::give_back);
+                Ok(())
+            })?;
+            output.object(&json!({
+                "layer": sizes,
+                "kind": kind.name(),
+                "way": way.name(),
+                "chosen_in_training": layer.shortest_way(true) == way,
+                "chosen_in_evaluation": layer.shortest_way(false) == way,
+                "fwd_ms": rounded(measured_forward * 1e3, 2),
+                "fwd_predicted_ms": rounded(forward * 1e3, 2),
+                "fwdbwd_ms": rounded(measured * 1e3, 2),
+                "fwdbwd_predicted_ms": rounded((forward + backward) * 1e3, 2),
+            }))?;
+        }
+    }
+    Ok(())
+}
