@@ -123,10 +123,13 @@ impl<T: Element> Aggregated<'_, T> {
 /// of a convolution: it takes 36 multiply-adds for each tile of 16 outputs instead of 144, but
 /// pixels, outputs and kernels have to be transformed.
 pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
-    /// What the transform of a number costs, in multiply-adds of a product: of pixels and
-    /// outputs, which stay in a cache, and of kernels, which go through memory.
-    const IMAGES: usize = 80;
-    const KERNELS: usize = 200;
+    /// What the transform of a pixel's or output's place costs, in multiply-adds of a product.
+    const IMAGES: usize = 50;
+    /// Likewise of a kernel's, as long as all of them fit a cache; and if they do not.
+    const KERNELS: usize = 60;
+    const KERNELS_IN_MEMORY: usize = 300;
+    /// Values that fit a third-level cache.
+    const CACHE: usize = 1 << 22;
     let Window { stride, padding, dilation, .. } = g.window;
     let is_open = g.taps == [3, 3]
         && (stride, dilation) == ([1, 1], [1, 1])
@@ -140,7 +143,8 @@ pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
     let tiles = g.batch * Tiles::of(g).of_sample();
     let places = 36 * tiles.next_multiple_of(NARROWEST);
     let kernels = channels * outputs;
-    let transforms = places * (channels + outputs) * IMAGES + 36 * kernels * KERNELS;
+    let of_kernel = if 36 * kernels > CACHE { KERNELS_IN_MEMORY } else { KERNELS };
+    let transforms = places * (channels + outputs) * IMAGES + 36 * kernels * of_kernel;
     // Unfolding costs a plain product about a quarter more.
     let plain = (g.batch * g.positions()).next_multiple_of(NARROWEST) * 9 * 5 / 4;
     places.saturating_mul(kernels).saturating_add(transforms) < plain.saturating_mul(kernels)
