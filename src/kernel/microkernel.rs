@@ -326,3 +326,65 @@ unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usiz
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::Draw;
+
+    /// Every tile of every set of instructions that there is, against the sums that it stands for.
+    #[test]
+    #[allow(unsafe_code)]
+    fn all_tiles_are_sums_of_outer_products() {
+        fn check<T: Element>(isa: Isa, tolerance: f64) {
+            const DEPTH: usize = 7;
+            let mut draw = Draw::seeded(3);
+            for rows in 1..=isa.rows() {
+                for registers in 1..=isa.registers() {
+                    let columns = registers * isa.lanes::<T>();
+                    let [a, b, before] = [rows * DEPTH, columns * DEPTH, rows * columns]
+                        .map(|len| draw.tensor(&[len]).cast::<T>());
+                    let (a, b, before) = (a.as_slice(), b.as_slice(), before.as_slice());
+                    for add in [false, true] {
+                        let mut tile = before.to_vec();
+                        let place = Place { first: tile.as_mut_ptr(), stride: columns, add };
+                        // SAFETY: `tile` holds just these rows.
+                        unsafe { super::tile(isa, [rows, registers], DEPTH, a, b, place) };
+                        for (at, found) in tile.iter().enumerate() {
+                            let (i, j) = (at / columns, at % columns);
+                            let product = |k: usize| a[k * rows + i] * b[k * columns + j];
+                            let sum: T = (0..DEPTH).map(product).sum();
+                            let expected = if add { before[at] + sum } else { sum };
+                            let difference = (found.widen() - expected.widen()).abs();
+                            assert!(difference < tolerance, "{isa:?} {rows} {registers}");
+                        }
+                    }
+                }
+            }
+        }
+        for isa in Isa::available() {
+            check::<f32>(isa, 1e-5);
+            check::<f64>(isa, 1e-13);
+        }
+    }
+
+    #[test]
+    fn blocks_are_turned_by_all_instructions() {
+        fn check<T: Element>(isa: Isa) {
+            let values: Vec<T> = (0..8 * 9).map(|i| T::from_f64(f64::from(i))).collect();
+            let mut rows: [&[T]; 8] = [&[]; 8];
+            rows.iter_mut().zip(values.chunks(9)).for_each(|(row, values)| *row = values);
+            let mut out = vec![T::zero(); 7 * 11 + 8];
+            turn(isa, rows, 1, &mut out, 11);
+            for (i, row) in rows.iter().enumerate() {
+                for step in 0..8 {
+                    assert_eq!(out[step * 11 + i], row[1 + step], "{isa:?}");
+                }
+            }
+        }
+        for isa in Isa::available() {
+            check::<f32>(isa);
+            check::<f64>(isa);
+        }
+    }
+}
