@@ -171,7 +171,6 @@ check "dependencies of the library" few_dependencies
 check "contents of the package" package
 # Half a minute of damaged files for each reader; once is enough.
 ZOO_FUZZ_SECONDS=30 check_tests "tests" cargo test --no-fail-fast
-ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
 # Each once, and not timed.
 check "benches" cargo test --bench kernels
 for example in examples/*.rs; do
@@ -187,6 +186,8 @@ check "demo" demo
 check "numbers of the demo" numbers
 check "page of the demo" page
 check "networks of the demo" networks
+# Last, since the library without the command line is built anew.
+ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
 
 printf '\n%d s\n' "$SECONDS"
 for failure in "${failures[@]}"; do

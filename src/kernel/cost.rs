@@ -56,6 +56,8 @@ impl Way {
 pub struct Work {
     /// Of products; a multiply-add is two.
     pub operations: f64,
+    /// On top of these, what fills up narrow panels.
+    pub filler: f64,
     /// Read from and written to memory.
     pub bytes: f64,
 }
@@ -68,7 +70,7 @@ impl Work {
 
     /// How long it takes one core.
     pub fn seconds(self) -> f64 {
-        self.operations / RATE + self.bytes / BANDWIDTH
+        (self.operations + self.filler) / RATE + self.bytes / BANDWIDTH
     }
 }
 
@@ -99,22 +101,29 @@ impl<T: Element> Aggregated<'_, T> {
         let forward = match way {
             Way::Kernels if self.is_shared() => Work {
                 operations: 2.0 * kernel * (m * (1.0 + aligned * o) + positions),
+                filler: 0.0,
                 bytes: size * kernel * (m + 2.0),
             },
             Way::Kernels => {
                 // Kernels of samples are not joined: each has edges of its own, and is packed.
                 let columns = n * g.positions().next_multiple_of(NARROWEST) as f64;
                 Work {
-                    operations: 2.0 * kernel * (aligned * m * o + n * m + columns),
+                    operations: 2.0 * kernel * (aligned * m * o + n * m + positions),
+                    filler: 2.0 * kernel * (columns - positions),
                     bytes: size * kernel * (m + 2.0 * aligned * m + n),
                 }
             }
             Way::Outputs => Work {
                 operations: 2.0 * m * positions * (kernel + o * o),
+                filler: 0.0,
                 bytes: size * m * (kernel + 3.0 * positions * o),
             },
         };
-        let backward = Work { operations: 2.0 * forward.operations, bytes: 2.0 * forward.bytes };
+        let backward = Work {
+            operations: 2.0 * forward.operations,
+            filler: 2.0 * forward.filler,
+            bytes: 2.0 * forward.bytes,
+        };
         [forward, backward]
     }
 }
@@ -124,10 +133,10 @@ impl<T: Element> Aggregated<'_, T> {
 /// pixels, outputs and kernels have to be transformed.
 pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
     /// What the transform of a pixel's or output's place costs, in multiply-adds of a product.
-    const IMAGES: usize = 50;
+    const IMAGES: f64 = 50.0;
     /// Likewise of a kernel's, as long as all of them fit a cache; and if they do not.
-    const KERNELS: usize = 60;
-    const KERNELS_IN_MEMORY: usize = 300;
+    const KERNELS: f64 = 60.0;
+    const KERNELS_IN_MEMORY: f64 = 300.0;
     /// Values that fit a third-level cache.
     const CACHE: usize = 1 << 22;
     let Window { stride, padding, dilation, .. } = g.window;
@@ -140,14 +149,18 @@ pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
         return false;
     }
     let channels = g.channels_per_group();
-    let tiles = g.batch * Tiles::of(g).of_sample();
-    let places = 36 * tiles.next_multiple_of(NARROWEST);
-    let kernels = channels * outputs;
-    let of_kernel = if 36 * kernels > CACHE { KERNELS_IN_MEMORY } else { KERNELS };
-    let transforms = places * (channels + outputs) * IMAGES + 36 * kernels * of_kernel;
+    let of_sample = Tiles::of(g).of_sample();
+    // The transforms of one sample are held at once.
+    const MOST: usize = 1 << 24;
+    if of_sample.saturating_mul(36).saturating_mul(channels.max(outputs)) > MOST {
+        return false;
+    }
+    let places = (36 * (g.batch * of_sample).next_multiple_of(NARROWEST)) as f64;
+    let plain = ((g.batch * g.positions()).next_multiple_of(NARROWEST) * 9) as f64;
+    let (kernels, images) = ((channels * outputs) as f64, (channels + outputs) as f64);
+    let of_kernel = if 36 * channels * outputs > CACHE { KERNELS_IN_MEMORY } else { KERNELS };
     // Unfolding costs a plain product about a quarter more.
-    let plain = (g.batch * g.positions()).next_multiple_of(NARROWEST) * 9 * 5 / 4;
-    places.saturating_mul(kernels).saturating_add(transforms) < plain.saturating_mul(kernels)
+    places * (kernels + images * IMAGES) + 36.0 * kernels * of_kernel < 1.25 * plain * kernels
 }
 
 #[cfg(test)]

@@ -211,11 +211,14 @@ pub(super) unsafe fn tile<T: Element>(
 /// Writes eight rows of eight numbers, from `begin` on, as columns side by side of a matrix with
 /// rows `stride` apart.
 ///
+/// # Safety
+/// The processor must have the instructions of `isa`; this is called too often to ask.
+///
 /// # Panics
 /// If a row is shorter, or the matrix leaves `out`.
 #[allow(unsafe_code)]
 #[inline(always)]
-pub(super) fn turn<T: Element>(
+pub(super) unsafe fn turn<T: Element>(
     isa: Isa,
     rows: [&[T]; 8],
     begin: usize,
@@ -229,7 +232,7 @@ pub(super) fn turn<T: Element>(
     }
     let to = out.as_mut_ptr();
     // SAFETY: there are eight numbers in each row, and room for them; a processor with AVX-512
-    // has AVX2 too, and `isa` is one that this processor has.
+    // has AVX2 too, and the caller answers for `isa`.
     unsafe {
         match isa {
             Isa::Portable => Portable::<T>::turn(from, to, stride),
@@ -369,13 +372,15 @@ mod tests {
     }
 
     #[test]
+    #[allow(unsafe_code)]
     fn blocks_are_turned_by_all_instructions() {
         fn check<T: Element>(isa: Isa) {
             let values: Vec<T> = (0..8 * 9).map(|i| T::from_f64(f64::from(i))).collect();
             let mut rows: [&[T]; 8] = [&[]; 8];
             rows.iter_mut().zip(values.chunks(9)).for_each(|(row, values)| *row = values);
             let mut out = vec![T::zero(); 7 * 11 + 8];
-            turn(isa, rows, 1, &mut out, 11);
+            // SAFETY: it is available.
+            unsafe { turn(isa, rows, 1, &mut out, 11) };
             for (i, row) in rows.iter().enumerate() {
                 for step in 0..8 {
                     assert_eq!(out[step * 11 + i], row[1 + step], "{isa:?}");

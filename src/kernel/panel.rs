@@ -83,6 +83,7 @@ impl<T: Element, R: Rows<T>> Work for Packing<'_, T, R> {
 
 /// What is packed at a time: some rows or columns of the result at some steps.
 struct Block {
+    /// Of this processor.
     isa: Isa,
     /// Rows or columns of the result.
     lanes: Range<usize>,
@@ -148,11 +149,13 @@ const TURN: usize = 8;
 
 /// Writes the first `count` rows as columns, side by side, of a matrix with rows `stride` apart.
 #[inline(always)]
+#[allow(unsafe_code)]
 fn turn<T: Element>(isa: Isa, rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usize) {
     let depth = rows[0].len();
     let whole = if count == TURN { depth / TURN * TURN } else { 0 };
     for begin in (0..whole).step_by(TURN) {
-        microkernel::turn(isa, rows, begin, &mut out[begin * stride..], stride);
+        // SAFETY: `isa` is that of a block, which is of this processor.
+        unsafe { microkernel::turn(isa, rows, begin, &mut out[begin * stride..], stride) };
     }
     for step in whole..depth {
         for (i, row) in rows[..count].iter().enumerate() {
@@ -342,12 +345,16 @@ impl<'a, T: Element> Target<'a, T> {
     /// If it leaves them, or two of its elements are the same.
     pub fn new(values: &'a mut [T], layout: Layout) -> Self {
         let Layout { rows, samples, positions, row_stride, sample_stride } = layout;
-        if rows * samples * positions > 0 {
-            let sample = (rows - 1) * row_stride + positions;
+        if rows > 0 && samples > 0 && positions > 0 {
+            let span = |count: usize, stride: usize, len: usize| {
+                (count - 1).checked_mul(stride).and_then(|begin| begin.checked_add(len))
+            };
+            let sample = span(rows, row_stride, positions);
+            let all = sample.and_then(|sample| span(samples, sample_stride, sample));
+            assert!(all.is_some_and(|all| all <= values.len()), "the target leaves its slice");
             assert!(rows == 1 || row_stride >= positions, "the rows of a target overlap");
-            assert!(samples == 1 || sample_stride >= sample, "the samples of a target overlap");
-            let span = (samples - 1) * sample_stride + sample;
-            assert!(span <= values.len(), "the target leaves its slice");
+            let apart = sample.is_some_and(|sample| sample_stride >= sample);
+            assert!(samples == 1 || apart, "the samples of a target overlap");
         }
         Self {
             first: values.as_mut_ptr(),

@@ -24,6 +24,9 @@ use crate::tensor::{Element, product};
 use crate::{Error, Result};
 use std::ops::Range;
 
+/// The largest padding, stride and dilation, so that offsets in pixels can be computed.
+const LARGEST: usize = 1 << 24;
+
 /// What a user chooses of a convolution or pooling; pairs are (vertical, horizontal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -98,6 +101,11 @@ impl Geometry {
         if per_group.checked_mul(groups) != Some(channels) {
             let expected = format!("[N, {per_group} x {groups} groups, H, W]");
             return Err(Error::shape(operation, "input", expected, &x));
+        }
+        let reach = [padding, stride, dilation].concat();
+        if reach.iter().any(|&size| size > LARGEST) {
+            let problem = format!("a window whose {reach:?} exceed {LARGEST} is out of range");
+            return Err(Error::argument(operation, problem));
         }
         if outputs % groups != 0 {
             let expected = format!("[a multiple of {groups} groups, C, kh, kw]");
@@ -426,7 +434,10 @@ impl Phase {
     pub fn all(g: &Geometry) -> Vec<Self> {
         let Window { stride, padding, dilation, .. } = g.window;
         let mut phases = Vec::new();
-        for first in (0..stride[0]).flat_map(|a| (0..stride[1]).map(move |b| [a, b])) {
+        // Beyond the image there are no pixels to begin with.
+        let firsts = [0, 1].map(|axis| 0..stride[axis].min(g.input[axis]));
+        let [downs, rights] = firsts;
+        for first in downs.flat_map(|a| rights.clone().map(move |b| [a, b])) {
             let offset = |axis: usize, tap: usize| {
                 let from = (first[axis] + padding[axis]) as isize - (tap * dilation[axis]) as isize;
                 let stride = stride[axis] as isize;
@@ -522,6 +533,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stride_beyond_the_image_makes_no_phases_beyond_it() {
+        let window = Window::square(1_000_000, 0);
+        let g = Geometry::new("test", [1, 1, 3, 3], [1, 1, 3, 3], window).unwrap();
+        let phases = Phase::all(&g);
+        assert_eq!(phases.len(), 9);
+        assert!(phases.iter().all(|phase| phase.len() == 1 && phase.taps.len() == 1));
+    }
+
+    #[test]
     fn windows_that_cannot_be_are_errors() {
         let ok = Window::square(1, 0);
         let geometry = |x, w, window| Geometry::new("conv2d", x, w, window);
@@ -535,5 +555,7 @@ mod tests {
             "groups"
         );
         assert!(geometry([1, 3, 8, 8], [4, 3, 3, 3], Window::square(1, usize::MAX)).is_err());
+        let far = Window { dilation: [1 << 63, 1], padding: [1 << 62, 0], ..ok };
+        assert!(geometry([1, 1, 1, 1], [1, 1, 2, 1], far).is_err());
     }
 }

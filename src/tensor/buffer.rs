@@ -19,8 +19,8 @@
 //! Used and unused buffers together never exceed what was used at once before, at the peak, by
 //! more than an eighth (without which what lay unused at the peak would be missing ever after): if a
 //! buffer of another size is needed then, those that lay unused for longest go back to the system
-//! first. So the pool does not raise the peak of a program's memory, except that a buffer may be
-//! up to an eighth larger than asked for. Small buffers are left to the allocator, which is as
+//! first. So the pool does not raise the peak of a program's memory by more, except that a buffer
+//! may be up to an eighth larger than asked for, and for a short while, as scratch, several times. Small buffers are left to the allocator, which is as
 //! fast.
 //!
 //! The environment variable `ZOO_POOL_MIB` limits the unused buffers of each type further, to a
