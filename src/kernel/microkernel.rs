@@ -71,15 +71,6 @@ impl Isa {
         self == Self::Portable
     }
 
-    /// Its name, as in `ZOO_ISA`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-        }
-    }
-
     /// Rows of a whole tile, `R`.
     pub const fn rows(self) -> usize {
         match self {

@@ -12,7 +12,9 @@ use crate::tensor::{Element, buffer, buffer::Buffer};
 impl<T: Element> Aggregated<'_, T> {
     pub(super) fn forward_by_kernels(&self) -> (Vec<T>, Kept<T>) {
         let g = self.geometry;
-        let aligned = self.alignment.map(|transform| align(self.stack(), self.weight, transform));
+        let aligned = self
+            .alignment
+            .map(|transform| Buffer::from(align(self.stack(), self.weight, transform)));
         let kernels = aligned.as_deref().unwrap_or(self.weight);
         let mut y = buffer::take(g.batch * g.output_len());
         for rows in self.blocks() {
@@ -102,19 +104,19 @@ impl<T: Element> Aggregated<'_, T> {
                 kernel
             }
         };
-        (conv::forward(self.geometry, self.x, &kernel, None), Kept::Kernel(kernel))
+        (conv::forward(self.geometry, self.x, &kernel, None), Kept::Kernel(kernel.into()))
     }
 
     /// `dW = T'^T dK`, and with `dT' = dK W^T`: `dT_i = g_i dT'_i`, `dg_i = <dT'_i, T_i>`.
     pub(super) fn backward_by_one_kernel(
         &self,
         dy: &[T],
-        kernel: Vec<T>,
+        kernel: Buffer<T>,
         wants_input: bool,
     ) -> Gradients<T> {
         let (g, stack) = (self.geometry, self.stack());
         let x = wants_input.then(|| conv::input_gradient(g, dy, &kernel));
-        buffer::give_back(kernel);
+        drop(kernel);
         let dkernel = conv::kernel_gradient(g, self.x, dy);
         let Some(transform) = self.alignment else {
             let wanted = [true; 2];

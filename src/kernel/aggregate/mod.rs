@@ -28,7 +28,7 @@ use super::gemm::{Matrix, par_gemm};
 use super::panel::Rows;
 use super::reduce;
 use super::window::Geometry;
-use crate::tensor::{Element, buffer};
+use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -149,11 +149,11 @@ pub enum Kept<T> {
     /// Nothing: the kernels of the sources are used as they are.
     Nothing,
     /// The aligned kernels, `A` `[m, O, C / groups, kh, kw]`.
-    Aligned(Vec<T>),
+    Aligned(Buffer<T>),
     /// The one kernel of all samples, `[O, C / groups, kh, kw]`.
-    Kernel(Vec<T>),
+    Kernel(Buffer<T>),
     /// The outputs of the sources, `Z` `[N, m, O, H', W']`.
-    Outputs(Vec<T>),
+    Outputs(Buffer<T>),
 }
 
 /// The gradients of a convolution whose kernel is aggregated, of the shapes of the operands.

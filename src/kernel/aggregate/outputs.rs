@@ -7,7 +7,7 @@ use crate::kernel::conv;
 use crate::kernel::panel::{Layout, Operand, Target, multiply};
 use crate::kernel::reduce;
 use crate::kernel::window::{Geometry, Unfolded};
-use crate::tensor::{Element, buffer};
+use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 
 impl<T: Element> Aggregated<'_, T> {
@@ -60,7 +60,7 @@ impl<T: Element> Aggregated<'_, T> {
         let transforms = self.transforms();
         multiply(Operand::Lanes(&transforms), Operand::Steps(&columns), all.outputs, target, false);
         buffer::give_back(gated);
-        (y, Kept::Outputs(outputs))
+        (y, Kept::Outputs(outputs.into()))
     }
 
     /// With `dZ' = T^T dY`: `dT = dY (g Z)^T`, `dg[n, i] = <dZ'_in, Z_in>`, and with
@@ -68,7 +68,7 @@ impl<T: Element> Aggregated<'_, T> {
     pub(super) fn backward_by_outputs(
         &self,
         dy: &[T],
-        outputs: Vec<T>,
+        outputs: Buffer<T>,
         wants_input: bool,
     ) -> Gradients<T> {
         let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
@@ -88,7 +88,7 @@ impl<T: Element> Aggregated<'_, T> {
 
         let parts = dgated.par_chunks(g.output_len()).zip(outputs.par_chunks(g.output_len()));
         let of_parts: Vec<T> = parts.map(|(d, outputs)| reduce::dot(d, outputs)).collect();
-        buffer::give_back(outputs);
+        drop(outputs);
         let mut gate = buffer::zeros(self.gate.len());
         let shared = self.gate.len();
         of_parts.iter().enumerate().for_each(|(part, &d)| gate[part % shared] += d);
