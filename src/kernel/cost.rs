@@ -15,6 +15,7 @@
 //! | mixing | `2 N m O K` per sample, `2 m O K` with one gate | (among the alignment) |
 //! | convolution | `2 N P O K` | `2 m N P O K` |
 //!
+//! Where [`winograd`](super::winograd) is the shorter way of the convolution, its share is less.
 //! The backward pass makes twice as many products.
 
 use super::aggregate::Aggregated;
@@ -54,10 +55,11 @@ impl Way {
 /// Floating-point operations and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Of products; a multiply-add is two.
+    /// Of products, each written out; a multiply-add is two.
     pub operations: f64,
-    /// On top of these, what fills up narrow panels.
-    pub filler: f64,
+    /// On top of these, what fills up narrow panels; below zero where
+    /// [`winograd`](super::winograd) saves some.
+    pub extra: f64,
     /// Read from and written to memory.
     pub bytes: f64,
 }
@@ -68,9 +70,18 @@ impl Work {
         (self.operations / 2.0) as u64
     }
 
+    /// With that of `count` convolutions.
+    fn and(self, count: f64, convolution: Self) -> Self {
+        Self {
+            operations: self.operations + count * convolution.operations,
+            extra: self.extra + count * convolution.extra,
+            bytes: self.bytes + count * convolution.bytes,
+        }
+    }
+
     /// How long it takes one core.
     pub fn seconds(self) -> f64 {
-        (self.operations + self.filler) / RATE + self.bytes / BANDWIDTH
+        (self.operations + self.extra) / RATE + self.bytes / BANDWIDTH
     }
 }
 
@@ -100,45 +111,62 @@ impl<T: Element> Aggregated<'_, T> {
         let aligned = if self.alignment.is_some() { 1.0 } else { 0.0 };
         let forward = match way {
             Way::Kernels if self.is_shared() => Work {
-                operations: 2.0 * kernel * (m * (1.0 + aligned * o) + positions),
-                filler: 0.0,
+                operations: 2.0 * kernel * m * (1.0 + aligned * o),
+                extra: 0.0,
                 bytes: size * kernel * (m + 2.0),
-            },
-            Way::Kernels => {
-                // Kernels of samples are not joined: each has edges of its own, and is packed.
-                let columns = n * g.positions().next_multiple_of(NARROWEST) as f64;
-                Work {
-                    operations: 2.0 * kernel * (aligned * m * o + n * m + positions),
-                    filler: 2.0 * kernel * (columns - positions),
-                    bytes: size * kernel * (m + 2.0 * aligned * m + n),
-                }
             }
+            .and(1.0, convolution(g, g.outputs_per_group())),
+            // Kernels of samples are not joined: each has edges of its own, and is packed.
+            Way::Kernels => Work {
+                operations: 2.0 * kernel * m * (aligned * o + n),
+                extra: 0.0,
+                bytes: size * kernel * (m + 2.0 * aligned * m + n),
+            }
+            .and(n, convolution(&g.of_one_sample(), g.outputs_per_group())),
             Way::Outputs => Work {
-                operations: 2.0 * m * positions * (kernel + o * o),
-                filler: 0.0,
+                operations: 2.0 * m * positions * o * o,
+                extra: 0.0,
                 bytes: size * m * (kernel + 3.0 * positions * o),
-            },
+            }
+            .and(1.0, convolution(g, self.sources * g.outputs)),
         };
         let backward = Work {
             operations: 2.0 * forward.operations,
-            filler: 2.0 * forward.filler,
+            extra: 2.0 * forward.extra,
             bytes: 2.0 * forward.bytes,
         };
         [forward, backward]
     }
 }
 
-/// Whether the transforms of [`winograd`] are worth it, for so many output channels of one group
-/// of a convolution: it takes 36 multiply-adds for each tile of 16 outputs instead of 144, but
-/// pixels, outputs and kernels have to be transformed.
-pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
+/// What a convolution costs, with so many output channels in each group.
+fn convolution(g: &Geometry, outputs: usize) -> Work {
+    let groups = g.window.groups as f64;
+    let plain = plain_work(g, outputs);
+    let winograd = winograd_work(g, outputs).filter(|work| work.seconds() < plain.seconds());
+    Work::default().and(groups, winograd.unwrap_or(plain))
+}
+
+/// What one group costs, as a product of the kernel and the unfolded input.
+fn plain_work(g: &Geometry, outputs: usize) -> Work {
+    let columns = g.batch * g.positions();
+    let of_column = 2.0 * (outputs * g.row_len()) as f64;
+    // Unfolding costs about a quarter more.
+    let unfolding = if g.taps_len() > 1 { 0.25 } else { 0.0 };
+    let filled = columns.next_multiple_of(NARROWEST) as f64 * (1.0 + unfolding);
+    let operations = of_column * columns as f64;
+    Work { operations, extra: of_column * filled - operations, bytes: 0.0 }
+}
+
+/// What one group costs by [`winograd`], if that way is open: it takes 36 multiply-adds for each
+/// tile of 16 outputs instead of 144, but pixels, outputs and kernels have to be transformed.
+fn winograd_work(g: &Geometry, outputs: usize) -> Option<Work> {
     /// What the transform of a pixel's or output's place costs, in multiply-adds of a product.
-    const IMAGES: f64 = 50.0;
-    /// Likewise of a kernel's, as long as all of them fit a cache; and if they do not.
-    const KERNELS: f64 = 60.0;
-    const KERNELS_IN_MEMORY: f64 = 300.0;
-    /// Values that fit a third-level cache.
-    const CACHE: usize = 1 << 22;
+    const IMAGES: f64 = 45.0;
+    /// Likewise of a kernel's.
+    const KERNELS: f64 = 20.0;
+    /// Values of the transforms of all kernels, or of all pixels, which are held at once.
+    const MOST: usize = 1 << 26;
     let Window { stride, padding, dilation, .. } = g.window;
     let is_open = g.taps == [3, 3]
         && (stride, dilation) == ([1, 1], [1, 1])
@@ -146,21 +174,22 @@ pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
         && padding[1] <= 2
         && winograd::is_on();
     if !is_open {
-        return false;
+        return None;
     }
-    let channels = g.channels_per_group();
-    let of_sample = Tiles::of(g).of_sample();
-    // The transforms of one sample are held at once.
-    const MOST: usize = 1 << 24;
-    if of_sample.saturating_mul(36).saturating_mul(channels.max(outputs)) > MOST {
-        return false;
+    let (channels, tiles) = (g.channels_per_group(), Tiles::of(g).count());
+    if tiles.min(outputs).saturating_mul(36).saturating_mul(channels) > MOST {
+        return None;
     }
-    let places = (36 * (g.batch * of_sample).next_multiple_of(NARROWEST)) as f64;
-    let plain = ((g.batch * g.positions()).next_multiple_of(NARROWEST) * 9) as f64;
     let (kernels, images) = ((channels * outputs) as f64, (channels + outputs) as f64);
-    let of_kernel = if 36 * channels * outputs > CACHE { KERNELS_IN_MEMORY } else { KERNELS };
-    // Unfolding costs a plain product about a quarter more.
-    places * (kernels + images * IMAGES) + 36.0 * kernels * of_kernel < 1.25 * plain * kernels
+    let tiles = tiles.next_multiple_of(NARROWEST) as f64;
+    let multiply_adds = tiles * (kernels + images * IMAGES) + kernels * KERNELS;
+    let operations = plain_work(g, outputs).operations;
+    Some(Work { operations, extra: 72.0 * multiply_adds - operations, bytes: 0.0 })
+}
+
+/// Whether [`winograd`] is the shorter way, for so many output channels of one group.
+pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
+    winograd_work(g, outputs).is_some_and(|work| work.seconds() < plain_work(g, outputs).seconds())
 }
 
 #[cfg(test)]
@@ -192,7 +221,8 @@ mod tests {
         assert_eq!(way(512, 7, 8, true, false), Way::Outputs);
         assert_eq!(way(512, 2, 16, true, false), Way::Outputs);
         assert_eq!(way(512, 2, 16, true, true), Way::Outputs);
-        assert_eq!(way(512, 7, 32, true, false), Way::Kernels);
+        assert_eq!(way(512, 7, 32, true, false), Way::Outputs);
+        assert_eq!(way(512, 7, 32, true, true), Way::Kernels);
         // Without alignment there is nothing to be saved.
         assert_eq!(way(512, 2, 16, false, false), Way::Kernels);
         assert_eq!(way(512, 2, 16, false, true), Way::Kernels);

@@ -129,6 +129,55 @@ impl Isa {
     }
 }
 
+impl Isa {
+    /// Runs `work` with these registers.
+    ///
+    /// # Panics
+    /// If the processor does not have them.
+    #[allow(unsafe_code)]
+    pub(super) fn run_in_registers<T: Element>(self, work: impl InRegisters<T>) {
+        assert!(self.is_available());
+        // SAFETY: the processor has the instructions; those of `Portable` every one has.
+        unsafe {
+            match self {
+                Self::Portable => work.run::<Portable<T>>(),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => in_avx2(work),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => in_avx512(work),
+                #[cfg(not(target_arch = "x86_64"))]
+                _ => work.run::<Portable<T>>(),
+            }
+        }
+    }
+}
+
+/// Like [`Work`], where the compiler has to be told which registers to use.
+pub(super) trait InRegisters<T> {
+    /// Does it; to be marked `inline(always)` too.
+    ///
+    /// # Safety
+    /// The processor must have the vector's instructions.
+    #[allow(unsafe_code)]
+    unsafe fn run<V: Vector<T>>(self);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+fn in_avx2<T: Element>(work: impl InRegisters<T>) {
+    // SAFETY: the instructions are those of this function.
+    unsafe { work.run::<T::Avx2>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[allow(unsafe_code)]
+fn in_avx512<T: Element>(work: impl InRegisters<T>) {
+    // SAFETY: the instructions are those of this function.
+    unsafe { work.run::<T::Avx512>() }
+}
+
 /// Something to do that is worth being compiled for each set of instructions: loops that the
 /// compiler can make use of large registers in.
 pub trait Work {

@@ -37,6 +37,8 @@ const TILE_ROWS: usize = 256;
 const TILE_COLUMNS: usize = 240;
 /// Columns that a tile has at least; rather than into narrower ones, the inner axis is cut.
 const NARROW: usize = 96;
+/// Values of `b` that are packed for all tiles at once, at most.
+const PACKED_COLUMNS: usize = 1 << 21;
 /// Tiles that a product is cut into at least, if it is worth it: enough for a few threads.
 const TASKS: usize = 8;
 /// Multiply-adds that are worth a task.
@@ -89,16 +91,39 @@ struct Block {
     lanes: Range<usize>,
     /// Along the inner axis.
     steps: Range<usize>,
+    size: Size,
+}
+
+/// Sizes of panels.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
     /// Lanes of a panel; the last one may have fewer.
-    width: usize,
+    pub width: usize,
     /// Every panel is a multiple of that wide, filled up with zeros.
-    unit: usize,
+    pub unit: usize,
+}
+
+impl Size {
+    /// So many lanes, with what fills up the last panel.
+    pub fn padded(self, lanes: usize) -> usize {
+        lanes.next_multiple_of(self.unit)
+    }
+
+    /// Panels of rows of the result.
+    fn of_rows(isa: Isa) -> Self {
+        Self { width: isa.rows(), unit: 1 }
+    }
+
+    /// Panels of columns of the result.
+    fn of_columns<T: Element>(isa: Isa) -> Self {
+        Self { width: isa.columns::<T>(), unit: isa.lanes::<T>() }
+    }
 }
 
 /// Packs an operand whose rows are steps: each is dealt out to the panels.
 #[inline(always)]
 fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) {
-    let Block { lanes, steps, width, .. } = block;
+    let Block { lanes, steps, size: Size { width, .. }, .. } = block;
     let depth = steps.len();
     let mut line = buffer::scratch(lanes.len());
     for (step, row) in steps.enumerate() {
@@ -122,7 +147,7 @@ fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
 /// Packs an operand whose rows are lanes: a few at a time are turned into columns.
 #[inline(always)]
 fn pack_lanes<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) {
-    let Block { isa, lanes, steps, width, unit } = block;
+    let Block { isa, lanes, steps, size: Size { width, unit } } = block;
     let depth = steps.len();
     let mut lines = buffer::scratch(TURN * depth);
     for (panel, first) in panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width)) {
@@ -145,12 +170,18 @@ fn pack_lanes<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
 }
 
 /// Rows that are turned into columns at a time.
-const TURN: usize = 8;
+pub(super) const TURN: usize = 8;
 
 /// Writes the first `count` rows as columns, side by side, of a matrix with rows `stride` apart.
 #[inline(always)]
 #[allow(unsafe_code)]
-fn turn<T: Element>(isa: Isa, rows: [&[T]; TURN], count: usize, out: &mut [T], stride: usize) {
+pub(super) fn turn<T: Element>(
+    isa: Isa,
+    rows: [&[T]; TURN],
+    count: usize,
+    out: &mut [T],
+    stride: usize,
+) {
     let depth = rows[0].len();
     let whole = if count == TURN { depth / TURN * TURN } else { 0 };
     for begin in (0..whole).step_by(TURN) {
@@ -175,10 +206,19 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
     let isa = Isa::native();
     let (rows, columns) = (target.rows.len(), target.columns.len());
     let cuts = cuts::<T>(isa, rows, columns, depth);
-    // What only one column of tiles needs is packed there, piece by piece.
-    let is_shared = cuts.last().is_some_and(|[_, columns]| columns.start > 0);
-    let packed = is_shared.then(|| Packed::new(isa, a, rows, depth));
-    let product = Product { isa, a, b, packed };
+    // What several tiles need is packed once for all; of columns, it has to be worth a way through
+    // memory.
+    let down = cuts.first().map_or(0, |[first, _]| rows.div_ceil(first.len()));
+    let across = cuts.len() / down.max(1);
+    let [of_a, of_b] = [Size::of_rows(isa), Size::of_columns::<T>(isa)];
+    let is_worth = down > 3 && columns.saturating_mul(depth) <= PACKED_COLUMNS;
+    let product = Product {
+        isa,
+        a,
+        b,
+        packed_a: (across > 1).then(|| Packed::new(isa, a, of_a, rows, depth)),
+        packed_b: is_worth.then(|| Packed::new(isa, b, of_b, columns, depth)),
+    };
     let parts = parts(rows * columns, depth, cuts.len());
     if parts.len() < 2 {
         target.into_tiles(&cuts).into_par_iter().for_each(|mut tile| {
@@ -212,73 +252,92 @@ struct Product<'a, T, A, B> {
     isa: Isa,
     a: Operand<'a, A>,
     b: Operand<'a, B>,
-    packed: Option<Packed<T>>,
+    packed_a: Option<Packed<T>>,
+    packed_b: Option<Packed<T>>,
 }
 
 impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
     /// One tile's sum over the steps `part`.
     fn tile(&self, tile: &mut Target<T>, part: Range<usize>, add: bool) {
-        let Self { isa, a, b, packed } = self;
-        let [width, unit] = [isa.columns::<T>(), isa.lanes::<T>()];
-        let columns = tile.columns.len().next_multiple_of(unit);
-        let depth = DEPTH.min(part.len());
-        let mut of_b = buffer::scratch(columns * depth);
-        let mut of_a = buffer::scratch(if packed.is_some() { 0 } else { tile.rows.len() * depth });
+        let isa = self.isa;
+        let [of_a, of_b] = [Size::of_rows(isa), Size::of_columns::<T>(isa)];
+        let [mut room_a, mut room_b] = [buffer::scratch(0), buffer::scratch(0)];
         if part.is_empty() && !add {
             tile.clear();
         }
         for begin in part.clone().step_by(DEPTH) {
             let steps = begin..part.end.min(begin + DEPTH);
-            let of_b = &mut of_b[..columns * steps.len()];
-            let block = |lanes: &Range<usize>, width, unit| {
-                let (lanes, steps) = (lanes.clone(), steps.clone());
-                Block { isa: *isa, lanes, steps, width, unit }
+            let block = |lanes: &Range<usize>, size| Block {
+                isa,
+                lanes: lanes.clone(),
+                steps: steps.clone(),
+                size,
             };
-            let block_of_b = block(&tile.columns, width, unit);
-            isa.run(Packing { operand: *b, block: block_of_b, panels: of_b });
-            let of_a = match packed {
+            let b = match &self.packed_b {
+                Some(packed) => packed.panels(&tile.columns, &steps),
+                None => pack(self.b, block(&tile.columns, of_b), &mut room_b),
+            };
+            let a = match &self.packed_a {
                 Some(packed) => packed.panels(&tile.rows, &steps),
-                None => {
-                    let of_a = &mut of_a[..tile.rows.len() * steps.len()];
-                    let block = block(&tile.rows, isa.rows(), 1);
-                    isa.run(Packing { operand: *a, block, panels: &mut *of_a });
-                    of_a
-                }
+                None => pack(self.a, block(&tile.rows, of_a), &mut room_a),
             };
-            tile.add_product(*isa, of_a, of_b, steps.len(), add || begin > part.start);
+            tile.add_product(isa, a, b, steps.len(), add || begin > part.start);
         }
     }
 }
 
-/// The first operand of a product, packed as a whole.
+/// Packs a block in `room`, where one as large or larger has been before.
+fn pack<'a, T: Element, R: Rows<T>>(
+    operand: Operand<R>,
+    block: Block,
+    room: &'a mut Buffer<T>,
+) -> &'a [T] {
+    let len = block.size.padded(block.lanes.len()) * block.steps.len();
+    if room.len() < len {
+        *room = buffer::scratch(len);
+    }
+    let panels = &mut room[..len];
+    block.isa.run(Packing { operand, block, panels: &mut *panels });
+    panels
+}
+
+/// An operand of a product, packed as a whole.
 struct Packed<T> {
-    rows: usize,
-    /// Block after block of `DEPTH` steps, each of all rows.
+    size: Size,
+    /// With what fills up the last panel.
+    lanes: usize,
+    /// Block after block of `DEPTH` steps, each of all lanes.
     values: Buffer<T>,
 }
 
 impl<T: Element> Packed<T> {
-    fn new<R: Rows<T>>(isa: Isa, operand: Operand<R>, rows: usize, depth: usize) -> Self {
-        let mut values = buffer::scratch(rows * depth);
-        let height = isa.rows();
-        values.par_chunks_mut((rows * DEPTH).max(1)).enumerate().for_each(|(block, values)| {
+    fn new<R: Rows<T>>(
+        isa: Isa,
+        operand: Operand<R>,
+        size: Size,
+        lanes: usize,
+        depth: usize,
+    ) -> Self {
+        let padded = size.padded(lanes);
+        let mut values = buffer::scratch(padded * depth);
+        values.par_chunks_mut((padded * DEPTH).max(1)).enumerate().for_each(|(block, values)| {
             let steps = block * DEPTH..depth.min((block + 1) * DEPTH);
             // A few panels at a time, so that they are worth a task.
-            let some = (8192 / (height * steps.len())).max(1) * height;
+            let some = (8192 / (size.width * steps.len())).max(1) * size.width;
             values.par_chunks_mut(some * steps.len()).enumerate().for_each(|(i, panels)| {
-                let first = i * some;
-                let lanes = first..rows.min(first + some);
-                let block = Block { isa, lanes, steps: steps.clone(), width: height, unit: 1 };
+                let lanes = i * some..lanes.min((i + 1) * some);
+                let block = Block { isa, lanes, steps: steps.clone(), size };
                 isa.run(Packing { operand, block, panels });
             });
         });
-        Self { rows, values }
+        Self { size, lanes: padded, values }
     }
 
-    /// The panels of some rows, whole ones from the first on, at some steps.
-    fn panels(&self, rows: &Range<usize>, steps: &Range<usize>) -> &[T] {
-        let block = &self.values[steps.start * self.rows..steps.end * self.rows];
-        &block[rows.start * steps.len()..rows.end * steps.len()]
+    /// The panels of some lanes, whole ones from the first on, at some steps.
+    fn panels(&self, lanes: &Range<usize>, steps: &Range<usize>) -> &[T] {
+        let block = &self.values[steps.start * self.lanes..steps.end * self.lanes];
+        let end = lanes.start + self.size.padded(lanes.len());
+        &block[lanes.start * steps.len()..end * steps.len()]
     }
 }
 

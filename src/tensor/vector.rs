@@ -29,6 +29,12 @@ pub unsafe trait Vector<T>: Copy {
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
 
+    /// `self - other`.
+    unsafe fn subtract(self, other: Self) -> Self;
+
+    /// `self * other`.
+    unsafe fn multiply(self, other: Self) -> Self;
+
     /// Writes eight rows of eight numbers as columns, side by side, of a matrix with rows `stride`
     /// apart.
     #[inline(always)]
@@ -46,7 +52,7 @@ pub unsafe trait Vector<T>: Copy {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_vector {
     ($number:ty, $register:ty, $lanes:literal,
-     $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $add:ident
+     $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $add:ident, $subtract:ident, $multiply:ident
      $(, $turn:item)?) => {
         // SAFETY: the contract is passed on: each method is one instruction of the register.
         #[allow(unsafe_code)]
@@ -83,6 +89,18 @@ macro_rules! x86_vector {
                 unsafe { $add(self, other) }
             }
 
+            #[inline(always)]
+            unsafe fn subtract(self, other: Self) -> Self {
+                // SAFETY: as the trait asks.
+                unsafe { $subtract(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn multiply(self, other: Self) -> Self {
+                // SAFETY: as the trait asks.
+                unsafe { $multiply(self, other) }
+            }
+
             $($turn)?
         }
     };
@@ -99,7 +117,9 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_fmadd_ps,
-        _mm512_add_ps
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps
     );
     x86_vector!(
         f64,
@@ -109,7 +129,9 @@ mod x86 {
         _mm512_loadu_pd,
         _mm512_storeu_pd,
         _mm512_fmadd_pd,
-        _mm512_add_pd
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_mul_pd
     );
     x86_vector!(
         f32,
@@ -120,6 +142,8 @@ mod x86 {
         _mm256_storeu_ps,
         _mm256_fmadd_ps,
         _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_mul_ps,
         /// In registers: rows are interleaved, then pairs of them, then halves.
         #[inline(always)]
         unsafe fn turn(rows: [*const f32; 8], to: *mut f32, stride: usize) {
@@ -170,7 +194,9 @@ mod x86 {
         _mm256_loadu_pd,
         _mm256_storeu_pd,
         _mm256_fmadd_pd,
-        _mm256_add_pd
+        _mm256_add_pd,
+        _mm256_sub_pd,
+        _mm256_mul_pd
     );
 }
 
@@ -217,5 +243,15 @@ unsafe impl<T: ndarray::NdFloat> Vector<T> for Portable<T> {
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn subtract(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn multiply(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
     }
 }
