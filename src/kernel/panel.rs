@@ -39,6 +39,8 @@ const TILE_COLUMNS: usize = 240;
 const NARROW: usize = 96;
 /// Values of `b` that are packed for all tiles at once, at most.
 const PACKED_COLUMNS: usize = 1 << 21;
+/// Rows that a tile has at least, if more would do.
+const LOW: usize = 64;
 /// Tiles that a product is cut into at least, if it is worth it: enough for a few threads.
 const TASKS: usize = 8;
 /// Multiply-adds that are worth a task.
@@ -346,10 +348,15 @@ fn cuts<T: Element>(isa: Isa, rows: usize, columns: usize, depth: usize) -> Vec<
     if rows == 0 || columns == 0 {
         return vec![];
     }
-    let height = rows.div_ceil(rows.div_ceil(TILE_ROWS)).next_multiple_of(isa.rows());
     let worth = (rows * columns).saturating_mul(depth) / WORTH_A_TASK;
-    let across = TASKS.min(worth).div_ceil(rows.div_ceil(height));
+    let mut down = rows.div_ceil(TILE_ROWS);
+    let across = TASKS.min(worth).div_ceil(down);
     let across = across.min(columns / NARROW).max(columns.div_ceil(TILE_COLUMNS));
+    // Few large tiles would leave a thread waiting for the last one.
+    while down * across < (2 * TASKS).min(worth / 4) && rows / down >= 2 * LOW {
+        down *= 2;
+    }
+    let height = rows.div_ceil(down).next_multiple_of(isa.rows());
     let width = columns.div_ceil(across).next_multiple_of(isa.columns::<T>());
     let mut cuts = Vec::new();
     for first in (0..columns).step_by(width) {
