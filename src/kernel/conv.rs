@@ -308,6 +308,10 @@ impl<T: Element> Rows<T> for Turned<'_, T> {
         take_every(self.window, kernel, line);
         line
     }
+
+    fn in_place(&self) -> Option<(&[T], usize)> {
+        (self.window == 1).then_some((self.weight, self.row_len))
+    }
 }
 
 /// The gradient of `bias` `[O]`, given `dy` `[N, O, H', W']`.

@@ -47,6 +47,10 @@ impl<T: Sync> Rows<T> for Matrix<'_, T> {
     fn row<'a>(&'a self, row: usize, columns: Range<usize>, _: &'a mut [T]) -> &'a [T] {
         &self.values[row * self.stride..][columns]
     }
+
+    fn in_place(&self) -> Option<(&[T], usize)> {
+        Some((self.values, self.stride))
+    }
 }
 
 /// `c = a b` for `c` `[M, N]` (no gaps).

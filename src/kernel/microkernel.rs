@@ -1,9 +1,9 @@
 //! The innermost loop of every product: a small tile of the result, held in registers.
 //!
 //! A tile of `R` rows and `C` registers of columns is a sum of outer products, one for each
-//! step along the inner axis. Both operands have been packed before (see
+//! step along the inner axis. The operands have been packed before (see
 //! [`panel`](super::panel)), so that a step reads `R` numbers of the one and `C` registers of
-//! the other from where the step before left off:
+//! the other from where the step before left off (the first one may also be read where it lies):
 //!
 //! ```text
 //!             b: C registers           a step costs R C multiply-adds of a register
@@ -211,8 +211,28 @@ pub(super) struct Place<T> {
     pub add: bool,
 }
 
-/// One tile: `sum_k a[k] b[k]^T` for a panel `a` `[depth, rows]` and a panel `b`
-/// `[depth, registers * lanes]`.
+/// The rows of the first operand that a tile is made of.
+#[derive(Clone, Copy)]
+pub(super) enum Factors<'a, T> {
+    /// A panel, `[depth, rows]`.
+    Packed(&'a [T]),
+    /// As they lie in memory: numbers, and how far apart rows and steps begin.
+    InPlace(&'a [T], [usize; 2]),
+}
+
+impl<T> Factors<'_, T> {
+    /// Without the first rows, whole panels of them, for so many steps.
+    pub fn skip(self, rows: usize, depth: usize) -> Self {
+        match self {
+            Self::Packed(panels) => Self::Packed(&panels[rows * depth..]),
+            Self::InPlace(numbers, strides) => {
+                Self::InPlace(&numbers[rows * strides[0]..], strides)
+            }
+        }
+    }
+}
+
+/// One tile: `sum_k a[k] b[k]^T` for rows `a` and a panel `b` `[depth, registers * lanes]`.
 ///
 /// # Safety
 /// `place` must hold `rows` rows of `registers` registers that nobody else refers to.
@@ -224,13 +244,18 @@ pub(super) unsafe fn tile<T: Element>(
     isa: Isa,
     [rows, registers]: [usize; 2],
     depth: usize,
-    a: &[T],
+    a: Factors<T>,
     b: &[T],
     place: Place<T>,
 ) {
-    assert!(isa.is_available() && a.len() >= depth * rows);
-    assert!(b.len() >= depth * registers * isa.lanes::<T>());
-    let (a, b) = (a.as_ptr(), b.as_ptr());
+    assert!(isa.is_available() && b.len() >= depth * registers * isa.lanes::<T>());
+    let (numbers, [row, step]) = match a {
+        Factors::Packed(panel) => (panel, [1, rows]),
+        Factors::InPlace(numbers, strides) => (numbers, strides),
+    };
+    assert!(depth == 0 || numbers.len() > (rows - 1) * row + (depth - 1) * step);
+    let a = Steps { first: numbers.as_ptr(), row, step };
+    let b = b.as_ptr();
     // SAFETY: the processor has the instructions, the panels are as long as asserted, and the
     // caller answers for the place.
     unsafe {
@@ -246,6 +271,15 @@ pub(super) unsafe fn tile<T: Element>(
             _ => unreachable!("it is not available"),
         }
     }
+}
+
+/// Where the first operand's numbers stand.
+struct Steps<T> {
+    first: *const T,
+    /// From one row to the next.
+    row: usize,
+    /// From one step to the next.
+    step: usize,
 }
 
 /// Writes eight rows of eight numbers, from `begin` on, as columns side by side of a matrix with
@@ -308,7 +342,7 @@ use sized;
 unsafe fn avx2<T: Element>(
     sizes: (usize, usize),
     depth: usize,
-    a: *const T,
+    a: Steps<T>,
     b: *const T,
     place: Place<T>,
 ) {
@@ -322,7 +356,7 @@ unsafe fn avx2<T: Element>(
 unsafe fn avx512<T: Element>(
     sizes: (usize, usize),
     depth: usize,
-    a: *const T,
+    a: Steps<T>,
     b: *const T,
     place: Place<T>,
 ) {
@@ -333,32 +367,32 @@ unsafe fn avx512<T: Element>(
 /// The loop itself; the compiler unrolls all but the one over `depth`.
 ///
 /// # Safety
-/// `a` must point to `depth R` numbers, `b` to `depth` times `C` registers, and `place` be as in
+/// `a` must have `R` rows of `depth` numbers, `b` point to `depth` times `C` registers, and `place` be as in
 /// [`tile`]; the processor must have the vector's instructions.
 #[allow(unsafe_code)]
 #[inline(always)]
 unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usize>(
     depth: usize,
-    a: *const T,
+    a: Steps<T>,
     b: *const T,
     place: Place<T>,
 ) {
     // SAFETY: both pointers move by one step, `depth` times in all; `place` is big enough.
     unsafe {
         let mut tile = [[V::splat(T::zero()); C]; R];
-        let (mut a, mut b) = (a, b);
+        let (mut at, mut b) = (a.first, b);
         for _ in 0..depth {
             let mut row = [V::splat(T::zero()); C];
             for (j, register) in row.iter_mut().enumerate() {
                 *register = V::load(b.add(j * V::LANES));
             }
             for (i, sums) in tile.iter_mut().enumerate() {
-                let factor = V::splat(*a.add(i));
+                let factor = V::splat(*at.add(i * a.row));
                 for (sum, register) in sums.iter_mut().zip(row) {
                     *sum = factor.multiply_add(register, *sum);
                 }
             }
-            (a, b) = (a.add(R), b.add(C * V::LANES));
+            (at, b) = (at.add(a.step), b.add(C * V::LANES));
         }
         for (i, sums) in tile.into_iter().enumerate() {
             for (j, sum) in sums.into_iter().enumerate() {
@@ -392,7 +426,9 @@ mod tests {
                         let mut tile = before.to_vec();
                         let place = Place { first: tile.as_mut_ptr(), stride: columns, add };
                         // SAFETY: `tile` holds just these rows.
-                        unsafe { super::tile(isa, [rows, registers], DEPTH, a, b, place) };
+                        unsafe {
+                            super::tile(isa, [rows, registers], DEPTH, Factors::Packed(a), b, place)
+                        };
                         for (at, found) in tile.iter().enumerate() {
                             let (i, j) = (at / columns, at % columns);
                             let product = |k: usize| a[k * rows + i] * b[k * columns + j];

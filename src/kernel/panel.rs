@@ -22,7 +22,7 @@
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.
 
-use super::microkernel::{self, Isa, MOST_COLUMNS, MOST_ROWS, Place, Work};
+use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Work};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -50,6 +50,11 @@ const WORTH_A_TASK: usize = 1 << 19;
 pub trait Rows<T>: Sync {
     /// The `columns` of a row: where they lie, or else copied to `line`, which is as long.
     fn row<'a>(&'a self, row: usize, columns: Range<usize>, line: &'a mut [T]) -> &'a [T];
+
+    /// All rows, if they lie in memory, and how far apart they begin.
+    fn in_place(&self) -> Option<(&[T], usize)> {
+        None
+    }
 }
 
 /// How a matrix is read to be packed.
@@ -208,7 +213,8 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
     let isa = Isa::native();
     let (rows, columns) = (target.rows.len(), target.columns.len());
     let cuts = cuts::<T>(isa, rows, columns, depth);
-    // What several tiles need is packed once for all; of columns, it has to be worth a way through
+    // What several tiles need is packed once for all, and the rows of a single column of tiles are
+    // read where they lie, if they lie anywhere; of columns, it has to be worth a way through
     // memory.
     let down = cuts.first().map_or(0, |[first, _]| rows.div_ceil(first.len()));
     let across = cuts.len() / down.max(1);
@@ -279,9 +285,17 @@ impl<T: Element, A: Rows<T>, B: Rows<T>> Product<'_, T, A, B> {
                 Some(packed) => packed.panels(&tile.columns, &steps),
                 None => pack(self.b, block(&tile.columns, of_b), &mut room_b),
             };
-            let a = match &self.packed_a {
-                Some(packed) => packed.panels(&tile.rows, &steps),
-                None => pack(self.a, block(&tile.rows, of_a), &mut room_a),
+            let in_place = match self.a {
+                Operand::Lanes(rows) => rows.in_place().map(|(all, stride)| (all, [stride, 1])),
+                Operand::Steps(rows) => rows.in_place().map(|(all, stride)| (all, [1, stride])),
+            };
+            let a = match (&self.packed_a, in_place) {
+                (Some(packed), _) => Factors::Packed(packed.panels(&tile.rows, &steps)),
+                (None, Some((all, strides))) => {
+                    let first = tile.rows.start * strides[0] + steps.start * strides[1];
+                    Factors::InPlace(&all[first..], strides)
+                }
+                _ => Factors::Packed(pack(self.a, block(&tile.rows, of_a), &mut room_a)),
             };
             tile.add_product(isa, a, b, steps.len(), add || begin > part.start);
         }
@@ -476,14 +490,15 @@ impl<'a, T: Element> Target<'a, T> {
 
     /// Writes, or adds, the product of all panels `a` and `b` of so many steps.
     #[allow(unsafe_code)]
-    fn add_product(&mut self, isa: Isa, a: &[T], b: &[T], depth: usize, add: bool) {
+    fn add_product(&mut self, isa: Isa, a: Factors<T>, b: &[T], depth: usize, add: bool) {
         let (height, width, lanes) = (isa.rows(), isa.columns::<T>(), isa.lanes::<T>());
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
         let mut edge = [T::zero(); MOST_ROWS * MOST_COLUMNS];
         for (first, b) in columns.clone().step_by(width).zip(b.chunks(width * depth)) {
             let count = width.min(columns.end - first);
             let registers = count.div_ceil(lanes);
-            for (top, a) in rows.clone().step_by(height).zip(a.chunks(height * depth)) {
+            for top in rows.clone().step_by(height) {
+                let a = a.skip(top - rows.start, depth);
                 let sizes = [height.min(rows.end - top), registers];
                 let (at, left) = self.place(top, first);
                 if left.min(count) == registers * lanes {

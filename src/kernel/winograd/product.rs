@@ -3,7 +3,7 @@
 use super::panels::{GAP, Panels};
 use super::tiles::Tiles;
 use super::transform::*;
-use crate::kernel::microkernel::{self, InRegisters, Isa, Place, Work};
+use crate::kernel::microkernel::{self, Factors, InRegisters, Isa, Place, Work};
 use crate::tensor::{Element, Vector, buffer, buffer::Buffer};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -53,7 +53,7 @@ impl<T: Element> Sums<T> {
                     // SAFETY: there is room for `height` rows of `width` numbers.
                     unsafe {
                         let place = Place { first, stride: width, add };
-                        microkernel::tile(isa, sizes, chunk.len(), a, b, place);
+                        microkernel::tile(isa, sizes, chunk.len(), Factors::Packed(a), b, place);
                     }
                     add = true;
                 }
