@@ -3,13 +3,22 @@
 use super::bench::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use serde_json::json;
+use zoo_tuning::Error;
 use zoo_tuning::kernel::aggregate::{Aggregated, Way};
 use zoo_tuning::kernel::{Geometry, Window};
 use zoo_tuning::tensor::{Tensor, buffer};
 
+/// How many times as long as another way the chosen one may take.
+const TOLERANCE: f64 = 1.5;
+
 /// Prints a line for each way to each layer.
+///
+/// # Errors
+/// At the end, if the chosen way to a layer was clearly not the fastest: the model of
+/// [`kernel::cost`](zoo_tuning::kernel::cost) does not fit this machine then.
 pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Output) -> Result {
     let threads = rayon::current_num_threads() as f64;
+    let mut wrong = Vec::new();
     for sizes @ [inputs, outputs, taps, side] in LAYERS {
         let window = Window::square(1, taps / 2);
         let weight_shape = [outputs, inputs, taps, taps];
@@ -31,8 +40,9 @@ pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Outp
             gate: gate.as_slice(),
             sources: m,
         };
+        let mut times = Vec::new();
         for way in Way::ALL.into_iter().filter(|&way| layer.has_way(way)) {
-            let [forward, backward] = layer.work(way).map(|work| work.seconds() / threads);
+            let [forward, backward] = layer.cost(way).map(|cost| cost.seconds() / threads);
             let measured_forward = median(1, runs, || {
                 let (y, _) = layer.forward(way);
                 buffer::give_back(y);
@@ -57,7 +67,22 @@ pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Outp
                 "fwdbwd_ms": rounded(measured * 1e3, 2),
                 "fwdbwd_predicted_ms": rounded((forward + backward) * 1e3, 2),
             }))?;
+            times.push((way, measured));
+        }
+        let chosen = times.iter().find(|(way, _)| *way == layer.shortest_way(true));
+        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        if let (Some((way, time)), Some((other, best))) = (chosen, fastest)
+            && *time > TOLERANCE * best
+        {
+            let [way, other] = [way.name(), other.name()];
+            wrong.push(format!(
+                "{sizes:?} mixes {way}, and would be {:.1} times as fast mixing {other}",
+                time / best
+            ));
         }
     }
-    Ok(())
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Error::argument("bench layer --explain", wrong.join("; ")).into())
 }

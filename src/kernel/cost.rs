@@ -54,7 +54,7 @@ impl Way {
 
 /// Floating-point operations and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Work {
+pub struct Cost {
     /// Of products, each written out; a multiply-add is two.
     pub operations: f64,
     /// On top of these, what fills up narrow panels; below zero where
@@ -64,7 +64,7 @@ pub struct Work {
     pub bytes: f64,
 }
 
-impl Work {
+impl Cost {
     /// Of the products.
     pub fn multiply_adds(self) -> u64 {
         (self.operations / 2.0) as u64
@@ -94,15 +94,15 @@ impl<T: Element> Aggregated<'_, T> {
     /// The shorter way: of the forward pass alone, or of forward and backward pass.
     pub fn shortest_way(&self, is_training: bool) -> Way {
         let seconds = |way: &Way| {
-            let [forward, backward] = self.work(*way).map(Work::seconds);
+            let [forward, backward] = self.cost(*way).map(Cost::seconds);
             if is_training { forward + backward } else { forward }
         };
         let ways = Way::ALL.into_iter().filter(|&way| self.has_way(way));
         ways.min_by(|a, b| seconds(a).total_cmp(&seconds(b))).unwrap_or(Way::Kernels)
     }
 
-    /// The work of the forward and of the backward pass.
-    pub fn work(&self, way: Way) -> [Work; 2] {
+    /// The cost of the forward and of the backward pass.
+    pub fn cost(&self, way: Way) -> [Cost; 2] {
         let g = self.geometry;
         let size = size_of::<T>() as f64;
         let [n, m, o] = [g.batch, self.sources, g.outputs].map(|count| count as f64);
@@ -110,27 +110,27 @@ impl<T: Element> Aggregated<'_, T> {
         let positions = n * g.positions() as f64;
         let aligned = if self.alignment.is_some() { 1.0 } else { 0.0 };
         let forward = match way {
-            Way::Kernels if self.is_shared() => Work {
+            Way::Kernels if self.is_shared() => Cost {
                 operations: 2.0 * kernel * m * (1.0 + aligned * o),
                 extra: 0.0,
                 bytes: size * kernel * (m + 2.0),
             }
             .and(1.0, convolution(g, g.outputs_per_group())),
             // Kernels of samples are not joined: each has edges of its own, and is packed.
-            Way::Kernels => Work {
+            Way::Kernels => Cost {
                 operations: 2.0 * kernel * m * (aligned * o + n),
                 extra: 0.0,
                 bytes: size * kernel * (m + 2.0 * aligned * m + n),
             }
             .and(n, convolution(&g.of_one_sample(), g.outputs_per_group())),
-            Way::Outputs => Work {
+            Way::Outputs => Cost {
                 operations: 2.0 * m * positions * o * o,
                 extra: 0.0,
                 bytes: size * m * (kernel + 3.0 * positions * o),
             }
             .and(1.0, convolution(g, self.sources * g.outputs)),
         };
-        let backward = Work {
+        let backward = Cost {
             operations: 2.0 * forward.operations,
             extra: 2.0 * forward.extra,
             bytes: 2.0 * forward.bytes,
@@ -140,27 +140,27 @@ impl<T: Element> Aggregated<'_, T> {
 }
 
 /// What a convolution costs, with so many output channels in each group.
-fn convolution(g: &Geometry, outputs: usize) -> Work {
+fn convolution(g: &Geometry, outputs: usize) -> Cost {
     let groups = g.window.groups as f64;
-    let plain = plain_work(g, outputs);
-    let winograd = winograd_work(g, outputs).filter(|work| work.seconds() < plain.seconds());
-    Work::default().and(groups, winograd.unwrap_or(plain))
+    let plain = plain_cost(g, outputs);
+    let winograd = winograd_cost(g, outputs).filter(|cost| cost.seconds() < plain.seconds());
+    Cost::default().and(groups, winograd.unwrap_or(plain))
 }
 
 /// What one group costs, as a product of the kernel and the unfolded input.
-fn plain_work(g: &Geometry, outputs: usize) -> Work {
+fn plain_cost(g: &Geometry, outputs: usize) -> Cost {
     let columns = g.batch * g.positions();
     let of_column = 2.0 * (outputs * g.row_len()) as f64;
     // Unfolding costs about a quarter more.
     let unfolding = if g.taps_len() > 1 { 0.25 } else { 0.0 };
     let filled = columns.next_multiple_of(NARROWEST) as f64 * (1.0 + unfolding);
     let operations = of_column * columns as f64;
-    Work { operations, extra: of_column * filled - operations, bytes: 0.0 }
+    Cost { operations, extra: of_column * filled - operations, bytes: 0.0 }
 }
 
 /// What one group costs by [`winograd`], if that way is open: it takes 36 multiply-adds for each
 /// tile of 16 outputs instead of 144, but pixels, outputs and kernels have to be transformed.
-fn winograd_work(g: &Geometry, outputs: usize) -> Option<Work> {
+fn winograd_cost(g: &Geometry, outputs: usize) -> Option<Cost> {
     /// What the transform of a pixel's or output's place costs, in multiply-adds of a product.
     const IMAGES: f64 = 45.0;
     /// Likewise of a kernel's.
@@ -183,13 +183,13 @@ fn winograd_work(g: &Geometry, outputs: usize) -> Option<Work> {
     let (kernels, images) = ((channels * outputs) as f64, (channels + outputs) as f64);
     let tiles = tiles.next_multiple_of(NARROWEST) as f64;
     let multiply_adds = tiles * (kernels + images * IMAGES) + kernels * KERNELS;
-    let operations = plain_work(g, outputs).operations;
-    Some(Work { operations, extra: 72.0 * multiply_adds - operations, bytes: 0.0 })
+    let operations = plain_cost(g, outputs).operations;
+    Some(Cost { operations, extra: 72.0 * multiply_adds - operations, bytes: 0.0 })
 }
 
 /// Whether [`winograd`] is the shorter way, for so many output channels of one group.
 pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
-    winograd_work(g, outputs).is_some_and(|work| work.seconds() < plain_work(g, outputs).seconds())
+    winograd_cost(g, outputs).is_some_and(|cost| cost.seconds() < plain_cost(g, outputs).seconds())
 }
 
 #[cfg(test)]

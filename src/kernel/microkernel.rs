@@ -113,7 +113,7 @@ impl Isa {
     /// # Panics
     /// If the processor does not have them.
     #[allow(unsafe_code)]
-    pub fn run(self, work: impl Work) {
+    pub fn run(self, work: impl Vectorized) {
         assert!(self.is_available());
         match self {
             Self::Portable => work.run(),
@@ -152,7 +152,7 @@ impl Isa {
     }
 }
 
-/// Like [`Work`], where the compiler has to be told which registers to use.
+/// Like [`Vectorized`], where the compiler has to be told which registers to use.
 pub(super) trait InRegisters<T> {
     /// Does it; to be marked `inline(always)` too.
     ///
@@ -180,7 +180,7 @@ fn in_avx512<T: Element>(work: impl InRegisters<T>) {
 
 /// Something to do that is worth being compiled for each set of instructions: loops that the
 /// compiler can make use of large registers in.
-pub trait Work {
+pub trait Vectorized {
     /// Does it. To be of any use, it has to be marked `inline(always)`, and so has all that it
     /// calls; a closure cannot be, which is why this is a trait.
     fn run(self);
@@ -188,13 +188,13 @@ pub trait Work {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2(work: impl Work) {
+fn run_avx2(work: impl Vectorized) {
     work.run();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-fn run_avx512(work: impl Work) {
+fn run_avx512(work: impl Vectorized) {
     work.run();
 }
 

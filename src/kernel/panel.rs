@@ -22,7 +22,7 @@
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.
 
-use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Work};
+use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Vectorized};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -80,7 +80,7 @@ struct Packing<'a, T, R> {
     panels: &'a mut [T],
 }
 
-impl<T: Element, R: Rows<T>> Work for Packing<'_, T, R> {
+impl<T: Element, R: Rows<T>> Vectorized for Packing<'_, T, R> {
     #[inline(always)]
     fn run(self) {
         match self.operand {

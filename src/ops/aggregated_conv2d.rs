@@ -131,7 +131,7 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
 
     /// As the way that was gone has them.
     fn multiply_adds(&self) -> u64 {
-        self.operands().work(self.way)[0].multiply_adds()
+        self.operands().cost(self.way)[0].multiply_adds()
     }
 
     /// All but the convolution and, if every sample has a kernel of its own, mixing it.
@@ -143,7 +143,7 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
     }
 
     fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
-        self.operands().work(self.way)[1].multiply_adds()
+        self.operands().cost(self.way)[1].multiply_adds()
     }
 }
 

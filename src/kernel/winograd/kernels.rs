@@ -1,13 +1,13 @@
 //! Kernels and their transforms.
 
 use super::panels::{self, Chunk, Panels};
-use super::transform::{self, IN, LANES, transform};
+use super::transform::{IN, LANES, Taps, transform};
 use crate::kernel::microkernel::{InRegisters, Isa};
 use crate::tensor::{Element, Vector};
 use std::ops::Range;
 
 /// A matrix of kernels with 3x3 taps: a kernel for each output and channel.
-pub(super) trait Taps<T>: Sync {
+pub(super) trait Kernels<T>: Sync {
     /// One tap of an output's kernel for a channel.
     fn tap(&self, output: usize, channel: usize, tap: usize) -> T;
 }
@@ -19,7 +19,7 @@ pub(super) struct Forward<'a, T> {
     pub channels: usize,
 }
 
-impl<T: Element> Taps<T> for Forward<'_, T> {
+impl<T: Element> Kernels<T> for Forward<'_, T> {
     #[inline(always)]
     fn tap(&self, output: usize, channel: usize, tap: usize) -> T {
         self.weight[(output * self.channels + channel) * 9 + tap]
@@ -34,7 +34,7 @@ pub(super) struct Reversed<'a, T> {
     pub channels: usize,
 }
 
-impl<T: Element> Taps<T> for Reversed<'_, T> {
+impl<T: Element> Kernels<T> for Reversed<'_, T> {
     #[inline(always)]
     fn tap(&self, channel: usize, output: usize, tap: usize) -> T {
         self.weight[(output * self.channels + channel) * 9 + 8 - tap]
@@ -43,7 +43,7 @@ impl<T: Element> Taps<T> for Reversed<'_, T> {
 
 /// The transforms `G g G^T` of the kernels of some outputs over `depth` channels.
 pub(super) fn transformed<T: Element>(
-    taps: &impl Taps<T>,
+    taps: &impl Kernels<T>,
     outputs: Range<usize>,
     depth: usize,
 ) -> Panels<T> {
@@ -60,7 +60,7 @@ struct Panel<'a, T, K> {
     chunk: Chunk<'a, T>,
 }
 
-impl<T: Element, K: Taps<T>> InRegisters<T> for Panel<'_, T, K> {
+impl<T: Element, K: Kernels<T>> InRegisters<T> for Panel<'_, T, K> {
     #[inline(always)]
     #[allow(unsafe_code)]
     unsafe fn run<V: Vector<T>>(self) {
@@ -72,7 +72,7 @@ impl<T: Element, K: Taps<T>> InRegisters<T> for Panel<'_, T, K> {
             for at in (0..LANES.min(len - first)).step_by(V::LANES) {
                 // SAFETY: as this asks.
                 unsafe {
-                    transform::<T, V, transform::Taps, IN, 3>(
+                    transform::<T, V, Taps, IN, 3>(
                         |row, column| &taps[row * 3 + column][at..],
                         |row, column, found| {
                             found.store(&mut chunk.place(row * IN + column)[first + at..]);
@@ -87,7 +87,7 @@ impl<T: Element, K: Taps<T>> InRegisters<T> for Panel<'_, T, K> {
 /// The taps of some kernels side by side; apart from what is compiled for large registers, since
 /// one number after the other is faster than the gathering loads that would be taken there.
 #[inline(never)]
-fn gathered<T: Element, K: Taps<T>>(
+fn gathered<T: Element, K: Kernels<T>>(
     taps: &K,
     rows: &Range<usize>,
     height: usize,

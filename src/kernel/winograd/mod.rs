@@ -39,7 +39,7 @@ mod transform;
 use super::microkernel::Isa;
 use super::window::Geometry;
 use crate::tensor::Element;
-use kernels::{Forward, Reversed, Taps, transformed};
+use kernels::{Forward, Kernels, Reversed, transformed};
 use product::{GROUP, Sums, Written};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -90,7 +90,7 @@ pub(super) fn input_gradient<T: Element>(
 
 /// `rows` sums over the channels of some images.
 fn convolve<T: Element>(
-    taps: &impl Taps<T>,
+    taps: &impl Kernels<T>,
     rows: usize,
     tiles: &Tiles,
     images: &Images<T>,

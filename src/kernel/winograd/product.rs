@@ -3,7 +3,7 @@
 use super::panels::{GAP, Panels};
 use super::tiles::Tiles;
 use super::transform::*;
-use crate::kernel::microkernel::{self, Factors, InRegisters, Isa, Place, Work};
+use crate::kernel::microkernel::{self, Factors, InRegisters, Isa, Place, Vectorized};
 use crate::tensor::{Element, Vector, buffer, buffer::Buffer};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -177,7 +177,7 @@ fn runs(of: &Tiles, channels: usize, tiles: Range<usize>) -> Vec<Run> {
     runs
 }
 
-impl<T: Element> Work for ToImages<'_, T> {
+impl<T: Element> Vectorized for ToImages<'_, T> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn run(self) {
