@@ -30,7 +30,7 @@
 //! let logits = network.forward(&mut pass, x)?;
 //! let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.0)?;
 //! let step = pass.backward(loss)?;
-//! optimizer.step(network.parameters_mut(), step, 0.01);
+//! optimizer.step(network.parameters_mut(), step, 0.01)?;
 //!
 //! let plain = collapse(&network)?; // one network of the size of one source
 //! # assert!(plain.parameters().count() < network.parameters().count() / 2);

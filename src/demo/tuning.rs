@@ -81,7 +81,7 @@ pub fn tune(
             let logits = classification::logits(&network, &few, 100)?;
             let accuracy = classification::accuracy(&logits, &labels[..watched])?;
             curve.push(Point { step: done, loss: loss / f64::from(since), accuracy });
-            averages.push((done, gate_averages(&network)));
+            averages.push((done, gate_averages(&network)?));
             (loss, since) = (0.0, 0);
         }
     }
@@ -89,15 +89,16 @@ pub fn tune(
 }
 
 /// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
-fn gate_averages(network: &Resnet<f32>) -> Vec<LayerAverage> {
-    let parameters = network.parameters();
-    let of_layer = |conv: &crate::nn::Conv| {
-        let average = conv.mix.as_ref()?.gate.average?;
-        let value = average.value(parameters)?;
-        let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
-        Some((conv.name().to_owned(), value))
-    };
-    network.convolutions().filter_map(of_layer).collect()
+fn gate_averages(network: &Resnet<f32>) -> Result<Vec<LayerAverage>> {
+    let mut averages = Vec::new();
+    for conv in network.convolutions() {
+        let Some(average) = conv.mix.as_ref().and_then(|mix| mix.gate.average) else { continue };
+        if let Some(value) = average.value(network.parameters())? {
+            let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
+            averages.push((conv.name().to_owned(), value));
+        }
+    }
+    Ok(averages)
 }
 
 /// How well each source, frozen, separates the classes of the samples: see

@@ -6,11 +6,13 @@
 //! are first looked at, tensor by tensor.
 
 pub mod buffer;
+mod device;
 mod element;
 mod state;
 mod vector;
 
 use buffer::Buffer;
+pub use device::Device;
 pub use element::Element;
 pub use state::State;
 pub use vector::{Portable, Vector};
@@ -225,6 +227,11 @@ impl<T: Element> Tensor<T> {
     /// Whether the values are used where they lie, in a mapped file.
     pub fn is_mapped(&self) -> bool {
         matches!(self.storage, Storage::Mapped(_))
+    }
+
+    /// Where the values are. A file that they lie in is the [`Device::Cpu`]'s.
+    pub fn device(&self) -> Device {
+        Device::Cpu
     }
 
     /// The shape.

@@ -35,7 +35,7 @@ pub fn train_step(
     }
     let step = pass.backward(loss)?;
     let _span = profile::span("optimizer");
-    optimizer.step(network.parameters_mut(), step, rate);
+    optimizer.step(network.parameters_mut(), step, rate)?;
     Ok(f64::from(value))
 }
 
