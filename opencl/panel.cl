@@ -206,11 +206,11 @@ PIECE(3)
 inline void multiply(
     local const REAL *a, local const REAL *b, local REAL *sums, int rows, int columns, int steps
 ) {
-    for (int column = 0; column < columns; column += COLUMN_PANEL) {
-        const int vectors = min(PIECE_VECTORS, (columns - column + LANES - 1) / LANES);
-        local const REAL *of_b = b + place(column, 0, COLUMN_PANEL);
-        for (int row = 0; row < rows; row += PIECE_ROWS) {
-            local const REAL *of_a = a + place(row, 0, ROW_PANEL);
+    for (int row = 0; row < rows; row += PIECE_ROWS) {
+        local const REAL *of_a = a + place(row, 0, ROW_PANEL);
+        for (int column = 0; column < columns; column += COLUMN_PANEL) {
+            const int vectors = min(PIECE_VECTORS, (columns - column + LANES - 1) / LANES);
+            local const REAL *of_b = b + place(column, 0, COLUMN_PANEL);
             local REAL *piece = sums + row * TILE_COLUMNS + column;
             switch (vectors) {
             case 1: multiply_piece_of_1(of_a, of_b, piece, steps); break;
