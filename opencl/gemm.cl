@@ -26,14 +26,13 @@ TILE_KERNEL void gemm(
     const int rows = min(TILE_ROWS, m - row), columns = min(TILE_COLUMNS, n - column);
     const ulong matrix = get_group_id(2) / parts;
     const int part = get_group_id(2) % parts;
-    const int part_len = ((k + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
     a += matrix * batch_strides.x + row * a_strides.x;
     b += matrix * batch_strides.y + column * b_strides.y;
     c += get_group_id(2) * m * c_stride;
 
     clear(sums, rows);
-    const int end = min(k, (part + 1) * part_len);
-    for (int step = part * part_len; step < end; step += DEPTH) {
+    const int first = part * part_len(k, parts), end = min(k, first + part_len(k, parts));
+    for (int step = first; step < end; step += DEPTH) {
         const int steps = min(DEPTH, end - step);
         const Matrix of_a = {a + step * a_strides.y, a_strides.x, a_strides.y};
         const Matrix of_b = {b + step * b_strides.x, b_strides.y, b_strides.x};

@@ -174,6 +174,11 @@ inline void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int 
     }
 }
 
+// The inner axis, `len` steps long, cut into parts: how long a part is, but for the last.
+inline int part_len(int len, int parts) {
+    return ((len + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
+}
+
 inline void clear(SUM *sums, int rows) {
     const int count = WORKERS == 1 ? rows * TILE_COLUMNS : SUMS;
     for (int i = 0; i < count; i++) sums[i] = 0;
