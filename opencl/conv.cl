@@ -62,6 +62,7 @@ inline int worker(void) {
     return get_local_id(1) * WORKERS + get_local_id(0);
 }
 
+// Tables are filled up to whole runs with what is nowhere.
 inline int whole_runs(int count) {
     return (count + LANES - 1) / LANES * LANES;
 }
@@ -70,7 +71,7 @@ inline int whole_runs(int count) {
 inline void find_positions(const Positions *p, const Window *w, int first, int count) {
     const int len = w->grid_height * w->grid_width;
     int sample = 0, i = 0, j = 0;
-    for (int at = worker(); at < whole_runs(count); at += WORKERS * WORKERS) {
+    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
         if (WORKERS > 1 || at == 0) {
             sample = (first + at) / len;
             i = (first + at) % len / w->grid_width;
@@ -94,7 +95,7 @@ inline void find_positions(const Positions *p, const Window *w, int first, int c
 // Takes the rows of the unfolded images from `first` on apart: (channel, tap row, tap column).
 inline void find_taps(const Taps *t, const Window *w, int first, int count) {
     const int taps = w->taps_y * w->taps_x;
-    for (int at = worker(); at < whole_runs(count); at += WORKERS * WORKERS) {
+    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
         const int channel = (first + at) / taps, tap = (first + at) % taps;
         const int down = w->first_y + tap / w->taps_x * w->step_y;
         const int right = w->first_x + tap % w->taps_x * w->step_x;
@@ -159,9 +160,9 @@ inline void pack_columns(
     local REAL *panels, int width, const Window *w, const Positions *lanes, int lane_count,
     const Taps *steps, int step_count
 ) {
-    for (int lane = get_local_id(0) * LANES; lane < lane_count; lane += WORKERS * LANES) {
+    for (int lane = get_local_id(0) * LANES; lane < EXTENT(lane_count, width); lane += WORKERS * LANES) {
         const Run run = run_at(lanes, lane);
-        for (int step = get_local_id(1); step < step_count; step += WORKERS) {
+        for (int step = get_local_id(1); step < EXTENT(step_count, DEPTH); step += WORKERS) {
             const Vector numbers =
                 read_run(w, &run, steps->shift[step], steps->down[step], steps->right[step]);
             STORE(numbers, panels + place(lane, step, width));
@@ -174,9 +175,9 @@ inline void pack_rows(
     local REAL *panels, int width, const Window *w, const Taps *lanes, int lane_count,
     const Positions *steps, int step_count
 ) {
-    for (int step = get_local_id(0) * LANES; step < step_count; step += WORKERS * LANES) {
+    for (int step = get_local_id(0) * LANES; step < EXTENT(step_count, DEPTH); step += WORKERS * LANES) {
         const Run run = run_at(steps, step);
-        for (int lane = get_local_id(1) * LANES; lane < lane_count; lane += WORKERS * LANES) {
+        for (int lane = get_local_id(1) * LANES; lane < EXTENT(lane_count, width); lane += WORKERS * LANES) {
             Vector block[LANES];
             for (int i = 0; i < LANES; i++) {
                 const int at = lane + i;

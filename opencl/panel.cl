@@ -80,6 +80,14 @@
 
 #endif
 
+// How far a loop over one axis of a tile goes. Many work-items go over all of it, so that all
+// take as many rounds, known beforehand; a single one stops where there is nothing more.
+#if WORKERS == 1
+#define EXTENT(count, most) (count)
+#else
+#define EXTENT(count, most) (most)
+#endif
+
 // A kernel over tiles, and what its work-group shares.
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(WORKERS, WORKERS, 1)))
 #define TILE_MEMORY                       \
