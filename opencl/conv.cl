@@ -11,15 +11,6 @@
 // Groups are products of their own, on the third axis. So are the samples where each has a
 // kernel: [N, C, H, W] is then one sample of N groups, and their kernels are [N O, C, kh, kw].
 
-// All sizes of a convolution; an argument by value, sixteen ints one after the other.
-typedef struct {
-    int batch, channels, height, width;
-    int outputs, kernel_height, kernel_width;
-    int output_height, output_width;
-    int stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-    int groups;
-} Geometry;
-
 // Images, read as the taps of a window see them. Position (i, j) of a grid lies at the pixel
 // (i, j) * stride, and tap (u, v) reads what is tap_first + (u, v) * tap_step away from there,
 // or zero outside of the image.
