@@ -314,13 +314,14 @@ inline Phase phase_of(int first, int padding, int stride, int dilation, int taps
 }
 
 // Packs the kernels with their axes exchanged: lane c and step (o, tap) hold weight[o, c, tap],
-// for the taps of a phase.
+// for the taps of a phase. Step by step, so that what the taps of one output leave out of a row
+// is still in a cache for the next.
 inline void pack_turned(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {
-    for (int lane = get_local_id(0) * LANES; lane < lanes; lane += WORKERS * LANES) {
-        for (int step = get_local_id(1); step < steps; step += WORKERS) {
+    for (int step = get_local_id(1); step < steps; step += WORKERS) {
+        for (int lane = get_local_id(0) * LANES; lane < lanes; lane += WORKERS * LANES) {
             global const REAL *from = weight + shifts[step] + lane * window;
             local REAL *to = panels + place(lane, step, width);
             if (window == 1 && lane + LANES <= lanes) {
