@@ -11,15 +11,6 @@
 // Groups are products of their own, on the third axis. So are the samples where each has a
 // kernel: [N, C, H, W] is then one sample of N groups, and their kernels are [N O, C, kh, kw].
 
-// All sizes of a convolution; an argument by value, sixteen ints one after the other.
-typedef struct {
-    int batch, channels, height, width;
-    int outputs, kernel_height, kernel_width;
-    int output_height, output_width;
-    int stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
-    int groups;
-} Geometry;
-
 // Images, read as the taps of a window see them. Position (i, j) of a grid lies at the pixel
 // (i, j) * stride, and tap (u, v) reads what is tap_first + (u, v) * tap_step away from there,
 // or zero outside of the image.
@@ -323,13 +314,14 @@ inline Phase phase_of(int first, int padding, int stride, int dilation, int taps
 }
 
 // Packs the kernels with their axes exchanged: lane c and step (o, tap) hold weight[o, c, tap],
-// for the taps of a phase.
+// for the taps of a phase. Step by step, so that what the taps of one output leave out of a row
+// is still in a cache for the next.
 inline void pack_turned(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {
-    for (int lane = get_local_id(0) * LANES; lane < lanes; lane += WORKERS * LANES) {
-        for (int step = get_local_id(1); step < steps; step += WORKERS) {
+    for (int step = get_local_id(1); step < steps; step += WORKERS) {
+        for (int lane = get_local_id(0) * LANES; lane < lanes; lane += WORKERS * LANES) {
             global const REAL *from = weight + shifts[step] + lane * window;
             local REAL *to = panels + place(lane, step, width);
             if (window == 1 && lane + LANES <= lanes) {

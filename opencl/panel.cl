@@ -35,11 +35,6 @@
 #ifdef VARIANT_VECTOR
 
 #define WORKERS 1
-#if IS_DOUBLE
-#define LANES 8
-#else
-#define LANES 16
-#endif
 // Rows of a piece, and its vectors: 24 registers for sums leave 8 of 32 for operands.
 #define PIECE_ROWS 8
 #define PIECE_VECTORS 3
@@ -63,7 +58,6 @@
 #else
 
 #define WORKERS 16
-#define LANES 1
 #define PIECE_ROWS 8
 #define PIECE_VECTORS 8
 #ifndef DEPTH
@@ -94,27 +88,6 @@
     local REAL a_panels[TILE_ROWS * DEPTH];    \
     local REAL b_panels[TILE_COLUMNS * DEPTH]; \
     SUM sums[SUMS]
-
-#if LANES == 1
-typedef REAL Vector;
-typedef int Integers;
-#define LOAD(pointer) (*(pointer))
-#define STORE(vector, pointer) (*(pointer) = (vector))
-#define LOAD_INTEGERS(pointer) (*(pointer))
-#define MASK(integers) (integers)
-#else
-typedef JOIN(REAL, LANES) Vector;
-typedef JOIN(int, LANES) Integers;
-#define LOAD(pointer) JOIN(vload, LANES)(0, pointer)
-#define STORE(vector, pointer) JOIN(vstore, LANES)(vector, 0, pointer)
-#define LOAD_INTEGERS(pointer) JOIN(vload, LANES)(0, pointer)
-// A condition on vectors is of the numbers' size.
-#if IS_DOUBLE
-#define MASK(integers) JOIN(convert_long, LANES)(integers)
-#else
-#define MASK(integers) (integers)
-#endif
-#endif
 
 // Where the number of a lane stands at a step, in panels of a width.
 inline int place(int lane, int step, int width) {
