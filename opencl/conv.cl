@@ -200,16 +200,18 @@ inline Window forward_window(const Geometry *g, global const REAL *x, int group)
 //
 //   x       [N, C, H, W]
 //   weight  [O, C / groups, kh, kw]
-//   y       [N, O, H', W']
+//   y       [parts, N, O, H', W']
+//   parts   the inner axis, C / groups kh kw, is cut into this many parts, as in gemm.cl
 //
-// Global size: panel.cl's, rows O / groups, columns N H' W', third axis groups.
+// Global size: panel.cl's, rows O / groups, columns N H' W', third axis groups * parts.
 TILE_KERNEL void conv_forward(
-    global const REAL *x, global const REAL *weight, global REAL *y, Geometry g
+    global const REAL *x, global const REAL *weight, global REAL *y, Geometry g, int parts
 ) {
     TILE_MEMORY;
     POSITIONS(positions);
     TAPS(taps);
-    const int group = get_group_id(2), outputs = g.outputs / g.groups;
+    const int group = get_group_id(2) / parts, part = get_group_id(2) % parts;
+    const int outputs = g.outputs / g.groups;
     const int len = g.output_height * g.output_width;
     const int row_len = g.channels / g.groups * g.kernel_height * g.kernel_width;
     const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
@@ -220,8 +222,10 @@ TILE_KERNEL void conv_forward(
 
     find_positions(&positions, &w, column, columns);
     clear(sums, rows);
-    for (int step = 0; step < row_len; step += DEPTH) {
-        const int steps = min(DEPTH, row_len - step);
+    const int first = part * part_len(row_len, parts);
+    const int end = min(row_len, first + part_len(row_len, parts));
+    for (int step = first; step < end; step += DEPTH) {
+        const int steps = min(DEPTH, end - step);
         find_taps(&taps, &w, step, steps);
         const Matrix kernels = {weight + step, row_len, 1};
         pack_matrix(a_panels, ROW_PANEL, kernels, rows, steps);
@@ -232,8 +236,9 @@ TILE_KERNEL void conv_forward(
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     const Target target = {
-        y + (ulong)group * outputs * len, outputs, g.batch * len, len,
-        len, (ulong)g.outputs * len, len, 0, 1, false,
+        y + ((ulong)part * g.batch * g.outputs + group * outputs) * len,
+        outputs, g.batch * len, len, len,
+        (ulong)g.outputs * len, len, 0, 1, false,
     };
     write_tile(&target, row, column, sums);
 }
@@ -340,21 +345,27 @@ inline void pack_turned(
 //
 //   dy      [N, O, H', W']
 //   weight  [O, C / groups, kh, kw]
-//   dx      [N, C, H, W]
+//   dx      [parts, N, C, H, W]
+//   parts   the inner axis, O / groups kh kw / (stride_y stride_x) or about that, is cut into this
+//           many parts, as in gemm.cl
 //
 // Global size: panel.cl's, rows C / groups, columns N ceil(H / stride_y) ceil(W / stride_x),
-// third axis groups * stride_y * stride_x.
+// third axis groups * stride_y * stride_x * parts.
 TILE_KERNEL void conv_input_gradient(
-    global const REAL *dy, global const REAL *weight, global REAL *dx, Geometry g
+    global const REAL *dy, global const REAL *weight, global REAL *dx, Geometry g, int parts
 ) {
     TILE_MEMORY;
     POSITIONS(pixels);
     TAPS(taps);
     local int of_weight[DEPTH];
-    const int phases = g.stride_y * g.stride_x;
-    const int group = get_group_id(2) / phases;
-    const int first_y = get_group_id(2) % phases / g.stride_x;
-    const int first_x = get_group_id(2) % g.stride_x;
+    // (group, phase row, phase column, part)
+    int of = get_group_id(2);
+    const int part = of % parts;
+    of /= parts;
+    const int first_x = of % g.stride_x;
+    of /= g.stride_x;
+    const int first_y = of % g.stride_y;
+    const int group = of / g.stride_y;
     const int grid_height = (g.height - first_y + g.stride_y - 1) / g.stride_y;
     const int grid_width = (g.width - first_x + g.stride_x - 1) / g.stride_x;
     const int len = max(grid_height, 0) * max(grid_width, 0);
@@ -379,8 +390,10 @@ TILE_KERNEL void conv_input_gradient(
     find_positions(&pixels, &w, column, columns);
     clear(sums, rows);
     const int phase_window = y.count * x.count, depth = outputs * phase_window;
-    for (int step = 0; step < depth; step += DEPTH) {
-        const int steps = min(DEPTH, depth - step);
+    const int first = part * part_len(depth, parts);
+    const int end = min(depth, first + part_len(depth, parts));
+    for (int step = first; step < end; step += DEPTH) {
+        const int steps = min(DEPTH, end - step);
         find_taps(&taps, &w, step, steps);
         for (int at = worker(); at < steps; at += WORKERS * WORKERS) {
             const int output = (step + at) / phase_window, tap = (step + at) % phase_window;
@@ -397,7 +410,8 @@ TILE_KERNEL void conv_input_gradient(
     }
     const int size = g.height * g.width;
     const Target target = {
-        dx + (ulong)group * channels * size + first_y * g.width + first_x,
+        dx + ((ulong)part * g.batch * g.channels + group * channels) * size
+            + first_y * g.width + first_x,
         channels, g.batch * len, len, size, (ulong)g.channels * size,
         grid_width, g.stride_y * g.width, g.stride_x, false,
     };
