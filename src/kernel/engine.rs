@@ -23,6 +23,8 @@ impl Device {
     pub fn engine<T: Element>(&self) -> &dyn Engine<T> {
         match self {
             Self::Cpu => &Cpu,
+            #[cfg(feature = "opencl")]
+            Self::OpenCl(device) => device,
         }
     }
 }
@@ -195,8 +197,11 @@ impl<T: Element> Layer<T> {
 
 /// What the forward pass of a [`Layer`] keeps for the backward pass, where it was made.
 pub enum Kept<T> {
-    /// See there.
+    /// By the processor.
     Cpu(aggregate::Kept<T>),
+    /// By a device.
+    #[cfg(feature = "opencl")]
+    OpenCl(super::opencl::Kept),
 }
 
 /// The gradients of a [`Layer`]'s operands, of their shapes.
@@ -333,6 +338,9 @@ pub struct WantedOfNorm {
 pub enum Indices {
     /// In the memory of the process.
     Cpu(Vec<u32>),
+    /// In the memory of a device.
+    #[cfg(feature = "opencl")]
+    OpenCl(std::sync::Arc<crate::tensor::opencl::Memory>),
 }
 
 /// Pooling of `[N, C, H, W]`; see [`pool`](super::pool).

@@ -13,6 +13,7 @@
 //! is chosen.
 
 pub mod aggregate;
+pub mod check;
 pub mod conv;
 pub mod cost;
 pub mod cpu;
@@ -23,6 +24,8 @@ pub mod gemm;
 pub mod loss;
 pub mod microkernel;
 pub mod norm;
+#[cfg(feature = "opencl")]
+pub mod opencl;
 pub mod panel;
 pub mod pool;
 pub mod reduce;

@@ -195,6 +195,8 @@ pub(super) fn frozen_case(draw: &mut Draw) -> Case {
     let squares = draw.tensor(mean.shape()).as_slice().iter().map(|v| v * v).collect();
     let variance = Tensor::owned(mean.shape().to_vec(), squares);
     drawn(draw, &shape, move |tape, v, then| {
+        let device = tape.value(v[0])?.device();
+        let (mean, variance) = (mean.to(&device)?, variance.to(&device)?);
         batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, EPSILON, then)
     })
 }

@@ -5,6 +5,7 @@ use crate::nn::{Id, Parameters, Role, Step};
 use crate::tensor::{Device, Element, State, Tensor};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// How a gradient changes a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,10 +124,13 @@ impl<T: Element> Optimizer<T> {
         let device = Device::of("optimizer", [&*w, g])?;
         let engine = device.engine();
         let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
-        let moments = self.moments.entry(id.index()).or_insert_with(|| {
+        let moments = match self.moments.entry(id.index()) {
+            Entry::Occupied(entry) => entry.into_mut(),
             // Not clones, which would share their values and be copied at once.
-            (0..count).map(|_| Tensor::zeros(w.shape())).collect()
-        });
+            Entry::Vacant(entry) => {
+                entry.insert((0..count).map(|_| w.zeros_like()).collect::<Result<_>>()?)
+            }
+        };
         let number = T::from_f64;
         let decay = number(decay);
         match (self.rule, moments.as_mut_slice()) {
@@ -161,6 +165,17 @@ impl<T: Element> Optimizer<T> {
             }
         }
         state
+    }
+
+    /// Brings the moments to where the parameters are.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub fn to(&mut self, device: &Device) -> Result<()> {
+        for moment in self.moments.values_mut().flatten() {
+            *moment = moment.to(device)?;
+        }
+        Ok(())
     }
 
     /// How many steps were made.

@@ -61,7 +61,14 @@ impl<T: Element> Aggregation<T> for Cpu {
         kept: Kept<T>,
         wants_input: bool,
     ) -> Result<LayerGradients<T>> {
-        let Kept::Cpu(kept) = kept;
+        let kept = match kept {
+            Kept::Cpu(kept) => kept,
+            #[cfg(feature = "opencl")]
+            Kept::OpenCl(_) => {
+                let problem = "what the forward pass kept is on another device";
+                return Err(crate::Error::argument("aggregated_conv2d", problem));
+            }
+        };
         let found = operands(layer).backward(dy.as_slice(), kept, wants_input);
         let of = |operand: &Option<Tensor<T>>, values: Option<Vec<T>>| {
             operand.as_ref().zip(values).map(|(operand, values)| like(operand, values))

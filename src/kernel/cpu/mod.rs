@@ -12,6 +12,8 @@ mod pool;
 mod product;
 
 use super::engine::Indices;
+#[cfg(feature = "opencl")]
+use crate::Error;
 use crate::Result;
 use crate::tensor::{Element, Tensor};
 
@@ -33,5 +35,9 @@ fn row<T: Element>(values: Vec<T>) -> Tensor<T> {
 fn indices(indices: &Indices) -> Result<&[u32]> {
     match indices {
         Indices::Cpu(values) => Ok(values),
+        #[cfg(feature = "opencl")]
+        Indices::OpenCl(memory) => {
+            Err(Error::device(memory.device().properties(), "compute", "the values are elsewhere"))
+        }
     }
 }
