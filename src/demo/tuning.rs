@@ -6,7 +6,7 @@ use crate::dataset::{Loader, Transform};
 use crate::nn::{Architecture, Builder, Network, Resnet};
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use crate::start::score;
-use crate::tensor::{State, Tensor};
+use crate::tensor::{Device, State, Tensor};
 use crate::train::classification;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ pub struct Tuned {
     pub time: Duration,
 }
 
-/// Tunes the network that `builder` makes. `watch` is called after each step.
+/// Tunes the network that `builder` makes on a device, and brings it home. `watch` is called after
+/// each step.
 ///
 /// # Errors
 /// If the network does not fit the samples, the loss is no longer finite, or `watch` says so.
@@ -50,11 +51,13 @@ pub fn tune(
     split: &Split,
     recipe: &Recipe,
     seed: u64,
+    device: &Device,
     watch: &dyn Fn() -> Result<()>,
 ) -> Result<Tuned> {
     /// Test samples that the learning curve looks at.
     const WATCHED: usize = 300;
     let mut network = Resnet::new(architecture, builder)?;
+    network.parameters_mut().to(device)?;
     let mut optimizer = Optimizer::new(Rule::SGD, recipe.groups);
     let schedule = Schedule { warmup: recipe.steps / 20, decay: Decay::Cosine };
     let loader =
@@ -85,6 +88,7 @@ pub fn tune(
             (loss, since) = (0.0, 0);
         }
     }
+    network.parameters_mut().to(&Device::Cpu)?;
     Ok(Tuned { network, curve, averages, time })
 }
 
