@@ -250,52 +250,49 @@ inline Target matrix_target(global REAL *values, int rows, int columns, ulong ro
     return target;
 }
 
-inline global REAL *target_place(const Target *t, int row, int column) {
+// From the first number of a row to that of a column.
+inline ulong column_offset(const Target *t, int column) {
     const int sample = column / t->positions, position = column % t->positions;
     const int y = position / t->grid_width, x = position % t->grid_width;
-    return t->values + row * t->row_stride + sample * t->sample_stride + (ulong)y * t->down
-        + (ulong)x * t->right;
+    return sample * t->sample_stride + (ulong)y * t->down + (ulong)x * t->right;
 }
 
-// Writes LANES neighbouring numbers of a row, or as many as there are.
-inline void write_run(const Target *t, int row, int column, Vector numbers) {
-#if LANES > 1
-    const int last = column + LANES - 1;
-    global REAL *to = target_place(t, row, column);
-    // Side by side, if the last is where it should be then.
-    if (last < t->columns && t->right == 1 && target_place(t, row, last) == to + LANES - 1) {
-        STORE(t->add ? numbers + LOAD(to) : numbers, to);
-        return;
-    }
-    REAL lanes[LANES];
-    STORE(numbers, lanes);
-    for (int i = 0; i < LANES && column + i < t->columns; i++) {
-        global REAL *to = target_place(t, row, column + i);
-        *to = t->add ? *to + lanes[i] : lanes[i];
-    }
-#else
-    if (row < t->rows && column < t->columns) {
-        global REAL *to = target_place(t, row, column);
-        *to = t->add ? *to + numbers : numbers;
-    }
-#endif
-}
-
-// Writes the sums of the tile that begins at `row` and `column`.
+// Writes the sums of the tile that begins at `row` and `column`, column by column: where a column
+// is takes divisions, and the rows follow from it.
 inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
-#ifdef VARIANT_VECTOR
+    global REAL *corner = t->values + row * t->row_stride;
     const int rows = min(TILE_ROWS, t->rows - row), columns = min(TILE_COLUMNS, t->columns - column);
-    for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < columns; j += LANES) {
-            write_run(t, row + i, column + j, LOAD(sums + i * TILE_COLUMNS + j));
+#ifdef VARIANT_VECTOR
+    for (int j = 0; j < columns; j += LANES) {
+        const int there = min(LANES, columns - j);
+        const ulong first = column_offset(t, column + j);
+        const ulong last = column_offset(t, column + j + there - 1);
+        if (there == LANES && t->right == 1 && last - first == LANES - 1) {
+            for (int i = 0; i < rows; i++) {
+                const Vector sum = LOAD(sums + i * TILE_COLUMNS + j);
+                global REAL *to = corner + i * t->row_stride + first;
+                STORE(t->add ? sum + LOAD(to) : sum, to);
+            }
+            continue;
+        }
+        for (int lane = 0; lane < there; lane++) {
+            global REAL *to = corner + column_offset(t, column + j + lane);
+            for (int i = 0; i < rows; i++, to += t->row_stride) {
+                const REAL sum = sums[i * TILE_COLUMNS + j + lane];
+                *to = t->add ? *to + sum : sum;
+            }
         }
     }
 #else
-    for (int i = 0; i < PIECE_ROWS; i++) {
-        for (int j = 0; j < PIECE_VECTORS; j++) {
-            const int y = row + get_local_id(1) * PIECE_ROWS + i;
-            const int x = column + get_local_id(0) + j * WORKERS;
-            write_run(t, y, x, sums[i * PIECE_VECTORS + j]);
+    for (int j = 0; j < PIECE_VECTORS; j++) {
+        const int x = get_local_id(0) + j * WORKERS;
+        if (x >= columns) break;
+        global REAL *to = corner + column_offset(t, column + x);
+        for (int i = 0; i < PIECE_ROWS; i++) {
+            const int y = get_local_id(1) * PIECE_ROWS + i;
+            if (y >= rows) break;
+            const REAL sum = sums[i * PIECE_VECTORS + j];
+            to[y * t->row_stride] = t->add ? to[y * t->row_stride] + sum : sum;
         }
     }
 #endif

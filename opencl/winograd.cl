@@ -19,11 +19,18 @@
 // so that the products are batches of 36 groups. Tiles of all samples stand side by side,
 // `tiles` = N ceil(H' / 4) ceil(W' / 4), by the outputs H' x W'.
 //
-// Global sizes are of runs of LANES, in groups of any size.
+// Global sizes are of runs of LANES. Groups are of any size, but of [1, 1, 1] with
+// VARIANT_VECTOR: a driver on a processor keeps the tiles of a whole group on the stack.
 
 #define OUT 4
 #define IN 6
 #define PLACES (IN * IN)
+
+#ifdef VARIANT_VECTOR
+#define WINOGRAD_KERNEL kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+#else
+#define WINOGRAD_KERNEL kernel
+#endif
 
 // B^T, G and A^T.
 constant REAL PIXELS[IN][IN] = {
@@ -126,7 +133,7 @@ inline void write_places(
 }
 
 // V = B^T d B, of images [N, C, H, W]. Global size: [ceil(tiles / LANES), C].
-kernel void pixels_to_places(global const REAL *images, global REAL *places, Tiles t) {
+WINOGRAD_KERNEL void pixels_to_places(global const REAL *images, global REAL *places, Tiles t) {
     const ulong tiles = (ulong)t.samples * of_sample(&t);
     RUN(first, there, tiles);
     const int channel = get_global_id(1);
@@ -138,7 +145,7 @@ kernel void pixels_to_places(global const REAL *images, global REAL *places, Til
 
 // S = A dy A^T, of dy [N, O, H', W']; here height and width are H' and W' as well, and channels
 // O. Global size: [ceil(tiles / LANES), O].
-kernel void outputs_to_places(global const REAL *dy, global REAL *places, Tiles t) {
+WINOGRAD_KERNEL void outputs_to_places(global const REAL *dy, global REAL *places, Tiles t) {
     const ulong tiles = (ulong)t.samples * of_sample(&t);
     RUN(first, there, tiles);
     const int channel = get_global_id(1);
@@ -151,7 +158,7 @@ kernel void outputs_to_places(global const REAL *dy, global REAL *places, Tiles 
 // U = G g G^T, of weight [O, C / groups, 3, 3]: [groups, 36, rows, depth] with rows = O / groups
 // and depth = C / groups, or turned (1), for the input gradient, with rows and depth exchanged
 // and the taps in reverse. Global size: [ceil(depth / LANES), rows, groups].
-kernel void kernels_to_places(
+WINOGRAD_KERNEL void kernels_to_places(
     global const REAL *weight, global REAL *places, int rows, int depth, int turned
 ) {
     RUN(first, there, (ulong)depth);
@@ -176,7 +183,7 @@ kernel void kernels_to_places(
 
 // y [N, channels, H', W'] = A^T M A, of M [groups, 36, channels / groups, tiles].
 // Global size: [ceil(tiles / LANES), channels].
-kernel void places_to_outputs(global const REAL *places, global REAL *y, Tiles t) {
+WINOGRAD_KERNEL void places_to_outputs(global const REAL *places, global REAL *y, Tiles t) {
     const ulong tiles = (ulong)t.samples * of_sample(&t);
     RUN(first, there, tiles);
     const int channel = get_global_id(1), channels = t.channels / t.groups;
@@ -201,7 +208,7 @@ kernel void places_to_outputs(global const REAL *places, global REAL *y, Tiles t
 
 // dw [O, C / groups, 3, 3] = G^T D G, of D [groups, 36, rows, depth], rows = O / groups and
 // depth = C / groups. Global size: [ceil(depth / LANES), rows, groups].
-kernel void places_to_kernels(global const REAL *places, global REAL *dw, int rows, int depth) {
+WINOGRAD_KERNEL void places_to_kernels(global const REAL *places, global REAL *dw, int rows, int depth) {
     RUN(first, there, (ulong)depth);
     const ulong row = get_global_id(1), group = get_global_id(2);
     places += (group * PLACES * rows + row) * depth + first;
