@@ -25,7 +25,10 @@
 //
 // Build options
 //   -D VARIANT_VECTOR or -D VARIANT_LOCAL   (default VARIANT_LOCAL)
-//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   see below for what they must be multiples of
+//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   with VARIANT_VECTOR, where local memory, or
+//                   the second-level cache, is not 1 MiB; multiples of LANES, the columns of
+//                   3 LANES. It holds rows x depth + columns x depth + rows x columns numbers
+//   -D PIECE_ROWS=8 | 4   with VARIANT_VECTOR: 4 where there are 16 vector registers, not 32
 //
 // Work sizes of every kernel over tiles
 //   local   [WORKERS, WORKERS, 1]:  1 with VARIANT_VECTOR, 16 with VARIANT_LOCAL
@@ -36,10 +39,11 @@
 
 #define WORKERS 1
 // Rows of a piece, and its vectors: 24 registers for sums leave 8 of 32 for operands.
+#ifndef PIECE_ROWS
 #define PIECE_ROWS 8
+#endif
 #define PIECE_VECTORS 3
-// Multiples of LANES; tiles multiples of the panels' widths. All of a tile stays in a
-// second-level cache of 1 MiB, and in as much local memory.
+// All of a tile stays in a second-level cache of 1 MiB, and in as much local memory.
 #ifndef DEPTH
 #define DEPTH (IS_DOUBLE ? 128 : 256)
 #endif
@@ -49,7 +53,7 @@
 #ifndef TILE_COLUMNS
 #define TILE_COLUMNS 240
 #endif
-#define ROW_PANEL LANES
+#define ROW_PANEL (LANES > PIECE_ROWS ? LANES : PIECE_ROWS)
 #define COLUMN_PANEL (PIECE_VECTORS * LANES)
 #define SUMS (TILE_ROWS * TILE_COLUMNS)
 // One work-item may as well keep its sums in local memory.
@@ -58,6 +62,7 @@
 #else
 
 #define WORKERS 16
+#undef PIECE_ROWS
 #define PIECE_ROWS 8
 #define PIECE_VECTORS 8
 #ifndef DEPTH
@@ -84,7 +89,7 @@
 
 // A kernel over tiles, and what its work-group shares.
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(WORKERS, WORKERS, 1)))
-#define TILE_MEMORY                       \
+#define TILE_MEMORY                            \
     local REAL a_panels[TILE_ROWS * DEPTH];    \
     local REAL b_panels[TILE_COLUMNS * DEPTH]; \
     SUM sums[SUMS]
