@@ -8,6 +8,8 @@
 //   -D REAL=float | double    the type of all numbers (default float)
 //   -D VARIANT_VECTOR         for processors; otherwise, or with -D VARIANT_LOCAL, for graphics
 //                             cards
+//   -D LANES=2 | 4 | 8 | 16   numbers of a vector with VARIANT_VECTOR: what a register of the
+//                             processor holds (default 16, or 8 if REAL is double)
 //   -D GROUP=...              work-items of a group that sums up, a power of two (default 1 with
 //                             VARIANT_VECTOR, else 128)
 
@@ -28,11 +30,14 @@
 #endif
 
 #ifndef VARIANT_VECTOR
+#undef LANES
 #define LANES 1
-#elif IS_DOUBLE
+#elif !defined(LANES)
+#if IS_DOUBLE
 #define LANES 8
 #else
 #define LANES 16
+#endif
 #endif
 
 #ifndef GROUP

@@ -37,7 +37,8 @@ typedef struct {
 } Taps;
 
 // The longest axis of a tile.
-#define LONGEST (TILE_ROWS > DEPTH ? TILE_ROWS : DEPTH)
+#define LONGER(a, b) ((a) > (b) ? (a) : (b))
+#define LONGEST LONGER(LONGER(TILE_ROWS, TILE_COLUMNS), DEPTH)
 #define POSITIONS(name)                                        \
     local long name##_origin[LONGEST];                         \
     local int name##_row[LONGEST], name##_column[LONGEST];     \
@@ -118,8 +119,11 @@ inline Run run_at(const Positions *p, int first) {
     return run;
 }
 
-// What a tap reads at the positions of a run.
-inline Vector read_run(const Window *w, const Run *run, int shift, int down, int right) {
+// What a tap reads at the positions of a run. Not to be left to the compiler: a call would put the
+// run's vectors into memory and read them again for every tap.
+inline __attribute__((always_inline)) Vector read_run(
+    const Window *w, const Run *run, int shift, int down, int right
+) {
     const Integers row = run->row + down, column = run->column + right;
 #if LANES == 1
     const bool inside = row >= 0 && row < w->height && column >= 0 && column < w->width;

@@ -25,7 +25,10 @@
 //
 // Build options
 //   -D VARIANT_VECTOR or -D VARIANT_LOCAL   (default VARIANT_LOCAL)
-//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   see below for what they must be multiples of
+//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   with VARIANT_VECTOR, where local memory, or
+//                   the second-level cache, is not 1 MiB; multiples of LANES, the columns of
+//                   3 LANES. It holds rows x depth + columns x depth + rows x columns numbers
+//   -D PIECE_ROWS=8 | 4   with VARIANT_VECTOR: 4 where there are 16 vector registers, not 32
 //
 // Work sizes of every kernel over tiles
 //   local   [WORKERS, WORKERS, 1]:  1 with VARIANT_VECTOR, 16 with VARIANT_LOCAL
@@ -36,10 +39,11 @@
 
 #define WORKERS 1
 // Rows of a piece, and its vectors: 24 registers for sums leave 8 of 32 for operands.
+#ifndef PIECE_ROWS
 #define PIECE_ROWS 8
+#endif
 #define PIECE_VECTORS 3
-// Multiples of LANES; tiles multiples of the panels' widths. All of a tile stays in a
-// second-level cache of 1 MiB, and in as much local memory.
+// All of a tile stays in a second-level cache of 1 MiB, and in as much local memory.
 #ifndef DEPTH
 #define DEPTH (IS_DOUBLE ? 128 : 256)
 #endif
@@ -49,7 +53,7 @@
 #ifndef TILE_COLUMNS
 #define TILE_COLUMNS 240
 #endif
-#define ROW_PANEL LANES
+#define ROW_PANEL (LANES > PIECE_ROWS ? LANES : PIECE_ROWS)
 #define COLUMN_PANEL (PIECE_VECTORS * LANES)
 #define SUMS (TILE_ROWS * TILE_COLUMNS)
 // One work-item may as well keep its sums in local memory.
@@ -58,6 +62,7 @@
 #else
 
 #define WORKERS 16
+#undef PIECE_ROWS
 #define PIECE_ROWS 8
 #define PIECE_VECTORS 8
 #ifndef DEPTH
@@ -84,7 +89,7 @@
 
 // A kernel over tiles, and what its work-group shares.
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(WORKERS, WORKERS, 1)))
-#define TILE_MEMORY                       \
+#define TILE_MEMORY                            \
     local REAL a_panels[TILE_ROWS * DEPTH];    \
     local REAL b_panels[TILE_COLUMNS * DEPTH]; \
     SUM sums[SUMS]
@@ -250,52 +255,49 @@ inline Target matrix_target(global REAL *values, int rows, int columns, ulong ro
     return target;
 }
 
-inline global REAL *target_place(const Target *t, int row, int column) {
+// From the first number of a row to that of a column.
+inline ulong column_offset(const Target *t, int column) {
     const int sample = column / t->positions, position = column % t->positions;
     const int y = position / t->grid_width, x = position % t->grid_width;
-    return t->values + row * t->row_stride + sample * t->sample_stride + (ulong)y * t->down
-        + (ulong)x * t->right;
+    return sample * t->sample_stride + (ulong)y * t->down + (ulong)x * t->right;
 }
 
-// Writes LANES neighbouring numbers of a row, or as many as there are.
-inline void write_run(const Target *t, int row, int column, Vector numbers) {
-#if LANES > 1
-    const int last = column + LANES - 1;
-    global REAL *to = target_place(t, row, column);
-    // Side by side, if the last is where it should be then.
-    if (last < t->columns && t->right == 1 && target_place(t, row, last) == to + LANES - 1) {
-        STORE(t->add ? numbers + LOAD(to) : numbers, to);
-        return;
-    }
-    REAL lanes[LANES];
-    STORE(numbers, lanes);
-    for (int i = 0; i < LANES && column + i < t->columns; i++) {
-        global REAL *to = target_place(t, row, column + i);
-        *to = t->add ? *to + lanes[i] : lanes[i];
-    }
-#else
-    if (row < t->rows && column < t->columns) {
-        global REAL *to = target_place(t, row, column);
-        *to = t->add ? *to + numbers : numbers;
-    }
-#endif
-}
-
-// Writes the sums of the tile that begins at `row` and `column`.
+// Writes the sums of the tile that begins at `row` and `column`, column by column: where a column
+// is takes divisions, and the rows follow from it.
 inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
-#ifdef VARIANT_VECTOR
+    global REAL *corner = t->values + row * t->row_stride;
     const int rows = min(TILE_ROWS, t->rows - row), columns = min(TILE_COLUMNS, t->columns - column);
-    for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < columns; j += LANES) {
-            write_run(t, row + i, column + j, LOAD(sums + i * TILE_COLUMNS + j));
+#ifdef VARIANT_VECTOR
+    for (int j = 0; j < columns; j += LANES) {
+        const int there = min(LANES, columns - j);
+        const ulong first = column_offset(t, column + j);
+        const ulong last = column_offset(t, column + j + there - 1);
+        if (there == LANES && t->right == 1 && last - first == LANES - 1) {
+            for (int i = 0; i < rows; i++) {
+                const Vector sum = LOAD(sums + i * TILE_COLUMNS + j);
+                global REAL *to = corner + i * t->row_stride + first;
+                STORE(t->add ? sum + LOAD(to) : sum, to);
+            }
+            continue;
+        }
+        for (int lane = 0; lane < there; lane++) {
+            global REAL *to = corner + column_offset(t, column + j + lane);
+            for (int i = 0; i < rows; i++, to += t->row_stride) {
+                const REAL sum = sums[i * TILE_COLUMNS + j + lane];
+                *to = t->add ? *to + sum : sum;
+            }
         }
     }
 #else
-    for (int i = 0; i < PIECE_ROWS; i++) {
-        for (int j = 0; j < PIECE_VECTORS; j++) {
-            const int y = row + get_local_id(1) * PIECE_ROWS + i;
-            const int x = column + get_local_id(0) + j * WORKERS;
-            write_run(t, y, x, sums[i * PIECE_VECTORS + j]);
+    for (int j = 0; j < PIECE_VECTORS; j++) {
+        const int x = get_local_id(0) + j * WORKERS;
+        if (x >= columns) break;
+        global REAL *to = corner + column_offset(t, column + x);
+        for (int i = 0; i < PIECE_ROWS; i++) {
+            const int y = get_local_id(1) * PIECE_ROWS + i;
+            if (y >= rows) break;
+            const REAL sum = sums[i * PIECE_VECTORS + j];
+            to[y * t->row_stride] = t->add ? to[y * t->row_stride] + sum : sum;
         }
     }
 #endif

@@ -1,37 +1,80 @@
 // Pooling over windows and over whole channels (src/kernel/pool.rs). Compiled with common.cl
 // before it.
 
+// LANES numbers of a row, `stride` apart and from `column` on; what is outside of the row is not
+// a number of it, but may be read. `at` is the row's place among all `len` values of the images.
+inline Vector read_row(
+    global const REAL *images, ulong len, ulong at, int width, int column, int stride
+) {
+#if LANES > 1
+    const long first = (long)at + column;
+    if (stride == 1 && first >= 0 && first + LANES <= (long)len) return LOAD(images + first);
+    if (stride == 2 && first >= 0 && first + 2 * LANES <= (long)len) {
+        Vector numbers;
+        numbers.lo = LOAD(images + first).even;
+        numbers.hi = LOAD(images + first + LANES).even;
+        return numbers;
+    }
+    REAL lanes[LANES];
+    for (int i = 0; i < LANES; i++) lanes[i] = images[at + clamp(column + i * stride, 0, width - 1)];
+    return LOAD(lanes);
+#else
+    return images[at + clamp(column, 0, width - 1)];
+#endif
+}
+
+// A condition on numbers, as one on integers.
+#if LANES > 1 && IS_DOUBLE
+#define OF_INTEGERS(mask) JOIN(convert_int, LANES)(mask)
+#else
+#define OF_INTEGERS(mask) (mask)
+#endif
+
 // The largest value of each window, and the pixel within its channel that held it; of equals the
 // first in row-major order. Padding never wins, NaN always.
 //
 //   x           [N, C, H, W]
 //   y, winners  [N, C, H', W']; no window sees padding only
 //
-// Global size: [W', H', N C].
+// Global size: [ceil(W' / LANES), H', N C], in groups of any size.
 kernel void max_pool(global const REAL *x, global REAL *y, global uint *winners, Geometry g) {
-    const int j = get_global_id(0), i = get_global_id(1);
-    const size_t channel = get_global_id(2);
-    if (j >= g.output_width || i >= g.output_height) return;
-    x += channel * g.height * g.width;
-    REAL largest = -INFINITY;
-    int winner = 0;
+    RUN(j, there, (ulong)g.output_width);
+    const int i = get_global_id(1);
+    const ulong channel = get_global_id(2), pixels = g.height * g.width;
+    if (i >= g.output_height) return;
+    int numbers[LANES];
+    for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane * g.stride_x;
+    const Integers lanes = LOAD_INTEGERS(numbers);
+    Vector largest = -INFINITY;
+    Integers winner = 0;
     // From the last tap to the first: of equals, the first is the last to win.
     for (int u = g.kernel_height - 1; u >= 0; u--) {
         const int row = i * g.stride_y + u * g.dilation_y - g.padding_y;
         if (row < 0 || row >= g.height) continue;
+        const ulong at = channel * pixels + row * g.width;
         for (int v = g.kernel_width - 1; v >= 0; v--) {
-            const int column = j * g.stride_x + v * g.dilation_x - g.padding_x;
-            if (column < 0 || column >= g.width) continue;
-            const int pixel = row * g.width + column;
-            if (x[pixel] >= largest || isnan(x[pixel])) {
-                largest = x[pixel];
-                winner = pixel;
-            }
+            const int first = (int)j * g.stride_x + v * g.dilation_x - g.padding_x;
+            const Vector value =
+                read_row(x, g.batch * g.channels * pixels, at, g.width, first, g.stride_x);
+            const Integers column = lanes + first, inside = column >= 0 && column < g.width;
+            // Without a branch, which could not be foreseen.
+#if LANES > 1
+            const Integers wins = inside & OF_INTEGERS(value >= largest || isnan(value));
+#else
+            const bool wins = inside & (value >= largest || isnan(value));
+#endif
+            largest = MASK(wins) ? value : largest;
+            winner = wins ? row * g.width + column : winner;
         }
     }
-    const size_t at = (channel * g.output_height + i) * g.output_width + j;
-    y[at] = largest;
-    winners[at] = winner;
+    const size_t to = (channel * g.output_height + i) * g.output_width + j;
+    store_some(largest, y + to, there);
+#if LANES > 1
+    JOIN(vstore, LANES)(winner, 0, numbers);
+#else
+    numbers[0] = winner;
+#endif
+    for (int lane = 0; lane < there; lane++) winners[to + lane] = numbers[lane];
 }
 
 // dx[pixel] = the sum of dy over the windows that the pixel won, in row-major order.
@@ -64,6 +107,20 @@ kernel void max_pool_gradient(
         }
     }
     dx[channel * g.height * g.width + pixel] = sum;
+}
+
+// The same, channel by channel, each dy given to the pixel that won: for processors, on which it
+// is many times as fast. Global size: N C, in groups of any size.
+kernel void max_pool_gradient_of_channels(
+    global const uint *winners, global const REAL *dy, global REAL *dx, Geometry g
+) {
+    const size_t channel = get_global_id(0);
+    const int pixels = g.height * g.width, positions = g.output_height * g.output_width;
+    winners += channel * positions;
+    dy += channel * positions;
+    dx += channel * pixels;
+    for (int pixel = 0; pixel < pixels; pixel++) dx[pixel] = 0;
+    for (int position = 0; position < positions; position++) dx[winners[position]] += dy[position];
 }
 
 // y[row] = sum(x[row]) / len, for x [rows, len]. Global size: [GROUP rows], in groups of GROUP.
