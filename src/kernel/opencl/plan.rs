@@ -7,7 +7,8 @@ use std::sync::Arc;
 /// The sizes of a device's kernels for one type of numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    is_cpu: bool,
+    /// Whether it is a processor.
+    pub is_cpu: bool,
     /// Values that a work-item reads at a time.
     lanes: usize,
     /// Work-items of a group that sums up.
@@ -93,6 +94,11 @@ impl Plan {
     pub fn items(&self, [x, y, z]: [usize; 3]) -> Sizes {
         let local = if self.is_cpu { 4 } else { self.group.min(64) };
         Sizes { global: [x.next_multiple_of(local), y, z], local: [local, 1, 1] }
+    }
+
+    /// Where there is just one work-item for each of so many things.
+    pub fn each(&self, count: usize) -> Sizes {
+        Sizes { global: [count, 1, 1], local: [1, 1, 1] }
     }
 
     /// Where a group sums up each of so many rows.

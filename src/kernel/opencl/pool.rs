@@ -16,11 +16,8 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
         let count = planes * g.positions();
         let (y, winners) = (self.take::<T>(count)?, self.take::<u32>(count)?);
         let launch = Plan::launch::<T>(self, POOL, "max_pool").memory(x.memory(self)?);
-        geometry(launch.memory(&y).memory(&winners), g).run(Plan::of::<T>(self).items([
-            g.output[1],
-            g.output[0],
-            planes,
-        ]))?;
+        let sizes = Plan::of::<T>(self).runs_of(g.output[1], g.output[0], planes);
+        geometry(launch.memory(&y).memory(&winners), g).run(sizes)?;
         let y = Tensor::resident(g.output_shape().to_vec(), y);
         Ok((y, Indices::OpenCl(Arc::new(winners))))
     }
@@ -33,10 +30,15 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
     ) -> Result<Tensor<T>> {
         let planes = g.batch * g.channels;
         let dx = self.take::<T>(planes * g.pixels())?;
-        let launch = Plan::launch::<T>(self, POOL, "max_pool_gradient");
+        let plan = Plan::of::<T>(self);
+        let (kernel, sizes) = if plan.is_cpu {
+            ("max_pool_gradient_of_channels", plan.each(planes))
+        } else {
+            ("max_pool_gradient", plan.items([g.input[1], g.input[0], planes]))
+        };
+        let launch = Plan::launch::<T>(self, POOL, kernel);
         let launch = launch.memory(indices(self, winners)?).memory(dy.memory(self)?);
-        geometry(launch.memory(&dx), g)
-            .run(Plan::of::<T>(self).items([g.input[1], g.input[0], planes]))?;
+        geometry(launch.memory(&dx), g).run(sizes)?;
         Ok(Tensor::resident(g.input_shape().to_vec(), dx))
     }
 
