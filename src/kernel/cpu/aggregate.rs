@@ -61,6 +61,7 @@ impl<T: Element> Aggregation<T> for Cpu {
         kept: Kept<T>,
         wants_input: bool,
     ) -> Result<LayerGradients<T>> {
+        #[cfg_attr(not(feature = "opencl"), expect(clippy::infallible_destructuring_match))]
         let kept = match kept {
             Kept::Cpu(kept) => kept,
             #[cfg(feature = "opencl")]
