@@ -1,6 +1,8 @@
 //! `devices`: what there is to compute with.
 
 use super::output::{Output, Result};
+#[cfg(feature = "opencl")]
+use super::output::{Stop, message};
 use clap::Args;
 
 /// List what networks can be computed with: the processor, and every device of an OpenCL driver.
@@ -29,8 +31,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 
 #[cfg(feature = "opencl")]
 mod opencl {
-    use super::super::output::{Stop, message};
-    use super::{Arguments, Output, Result};
+    use super::{Arguments, Output, Result, Stop, message};
     use serde::Serialize;
     use zoo_tuning::kernel::check::{CHECKS, difference};
     use zoo_tuning::tensor::Device;

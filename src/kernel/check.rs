@@ -72,18 +72,19 @@ impl Draw {
         self.device.engine()
     }
 
-    fn geometries(&self) -> Result<[Geometry; 5]> {
+    fn geometries(&self) -> Result<[Geometry; 6]> {
         let dilated = Window { dilation: [2, 1], padding: [2, 0], ..Window::default() };
         let grouped = Window { groups: 3, ..Window::square(1, 1) };
-        let [a, b, c, d, e] = [
+        let [a, b, c, d, e, f] = [
             ([3, 5, 19, 23], [7, 5, 3, 3], Window::square(1, 1)),
             ([2, 40, 9, 11], [300, 40, 3, 3], Window::square(2, 1)),
             ([2, 70, 5, 5], [33, 70, 1, 1], Window::square(2, 0)),
             ([2, 6, 8, 9], [9, 2, 3, 3], grouped),
+            ([4, 64, 18, 15], [48, 64, 3, 3], Window::square(1, 1)),
             ([1, 3, 12, 10], [4, 3, 3, 2], dilated),
         ]
         .map(|(x, weight, window)| Geometry::new("check", x, weight, window));
-        Ok([a?, b?, c?, d?, e?])
+        Ok([a?, b?, c?, d?, e?, f?])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::product::sum_of_parts;
-use super::{CONV, ELEMENTWISE, reduce};
+use super::{CONV, ELEMENTWISE, reduce, winograd};
 use crate::kernel::engine::Convolutions;
 use crate::kernel::window::Geometry;
 use crate::tensor::opencl::{Launch, Memory, OpenCl};
@@ -17,6 +17,9 @@ pub(super) fn forward<T: Element>(
     x: &Memory,
     weight: &Memory,
 ) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::forward::<T>(device, g, x, weight);
+    }
     let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
     let (rows, columns) = (g.outputs_per_group(), g.batch * g.positions());
     let parts = plan.parts(rows, columns, groups, g.row_len());
@@ -33,6 +36,9 @@ pub(super) fn input_gradient<T: Element>(
     dy: &Memory,
     weight: &Memory,
 ) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::input_gradient::<T>(device, g, dy, weight);
+    }
     let (plan, mut g) = (Plan::of::<T>(device), *g);
     // A single position makes no step, and each phase of a step is a product of its own.
     (0..2).filter(|&axis| g.output[axis] == 1).for_each(|axis| g.window.stride[axis] = 1);
@@ -60,6 +66,9 @@ pub(super) fn kernel_gradient<T: Element>(
     x: &Memory,
     dy: &Memory,
 ) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::kernel_gradient::<T>(device, g, x, dy);
+    }
     let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
     let (rows, columns) = (g.outputs_per_group(), g.row_len());
     let parts = plan.parts(rows, columns, groups, g.batch * g.positions());

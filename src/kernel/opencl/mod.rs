@@ -15,6 +15,7 @@ mod plan;
 mod pool;
 mod product;
 mod reduce;
+mod winograd;
 
 pub use aggregate::Kept;
 
@@ -31,12 +32,9 @@ macro_rules! file {
 const COMMON: File = file!("common.cl");
 const PANEL: File = file!("panel.cl");
 
-/// Every program.
-pub const PROGRAMS: [Program; 8] =
-    [GEMM, CONV, AGGREGATE, NORM, POOL, REDUCE, ELEMENTWISE, DESCENT];
-
 const GEMM: Program = Program { name: "gemm.cl", files: &[COMMON, PANEL, file!("gemm.cl")] };
 const CONV: Program = Program { name: "conv.cl", files: &[COMMON, PANEL, file!("conv.cl")] };
+const WINOGRAD: Program = Program { name: "winograd.cl", files: &[COMMON, file!("winograd.cl")] };
 const AGGREGATE: Program =
     Program { name: "aggregate.cl", files: &[COMMON, file!("aggregate.cl")] };
 const NORM: Program = Program { name: "norm.cl", files: &[COMMON, file!("norm.cl")] };

@@ -2,7 +2,19 @@
 
 use crate::tensor::Element;
 use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// Whether the kernels are to be those for processors, if that is not left to the device: the
+/// environment variable `ZOO_OPENCL_VARIANT` is `vector` or `local` then, so that one can be
+/// tested on the other's device.
+fn variant() -> Option<bool> {
+    static ASKED: OnceLock<Option<bool>> = OnceLock::new();
+    *ASKED.get_or_init(|| match std::env::var("ZOO_OPENCL_VARIANT").as_deref() {
+        Ok("vector") => Some(true),
+        Ok("local") => Some(false),
+        _ => None,
+    })
+}
 
 /// The sizes of a device's kernels for one type of numbers.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +41,7 @@ impl Plan {
     pub fn of<T: Element>(device: &OpenCl) -> Self {
         let properties = device.properties();
         let (units, size) = (properties.units, size_of::<T>());
-        if !properties.is_cpu {
+        if !variant().unwrap_or(properties.is_cpu) {
             let group = 1 << properties.work_group.clamp(1, 128).ilog2();
             let (lanes, workers, depth, tile) = (1, 16, 16, [128, 128]);
             return Self { is_cpu: false, lanes, group, workers, depth, tile, units, size };
@@ -94,6 +106,15 @@ impl Plan {
     pub fn items(&self, [x, y, z]: [usize; 3]) -> Sizes {
         let local = if self.is_cpu { 4 } else { self.group.min(64) };
         Sizes { global: [x.next_multiple_of(local), y, z], local: [local, 1, 1] }
+    }
+
+    /// As [`runs_of`](Self::runs_of), where a processor takes one work-item at a time.
+    pub fn runs_alone(&self, [len, rows, times]: [usize; 3]) -> Sizes {
+        if self.is_cpu {
+            Sizes { global: [len.div_ceil(self.lanes), rows, times], local: [1, 1, 1] }
+        } else {
+            self.runs_of(len, rows, times)
+        }
     }
 
     /// Where there is just one work-item for each of so many things.
