@@ -218,7 +218,7 @@ fn optimizer(criterion: &mut Criterion) {
                 for _ in 0..iterations {
                     let step = gradients(&parameters).expect("the shapes fit");
                     let begun = Instant::now();
-                    optimizer.step(&mut parameters, step, 1e-3);
+                    optimizer.step(&mut parameters, step, 1e-3).unwrap();
                     elapsed += begun.elapsed();
                 }
                 elapsed

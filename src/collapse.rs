@@ -58,7 +58,7 @@ fn collapsed<T: Element>(
             "train it in the lite form, shortcuts included, which gates a batch as a whole",
         )
     })?;
-    let gate = average.value(parameters).ok_or_else(|| {
+    let gate = average.value(parameters)?.ok_or_else(|| {
         impossible(
             format!("the gate of {} has no moving average yet", conv.name()),
             "train the network for one step at least",

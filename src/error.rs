@@ -112,6 +112,15 @@ pub enum Error {
         /// What to do instead.
         hint: &'static str,
     },
+    /// A device, or the driver that it is reached by, refused.
+    Device {
+        /// The device, e.g. `opencl:0`.
+        device: String,
+        /// What was being done, e.g. `build gemm.cl`.
+        action: String,
+        /// What is wrong, and, where it helps, what to do.
+        problem: String,
+    },
     /// The user asked to stop; the state was saved first.
     Interrupted {
         /// Where a run can be resumed from, if something was saved.
@@ -182,6 +191,16 @@ impl Error {
         Self::Config { key: key.into(), problem: problem.into() }
     }
 
+    /// An error of a device.
+    pub fn device(
+        device: impl fmt::Display,
+        action: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        let (action, problem) = (action.into(), problem.into());
+        Self::Device { device: device.to_string(), action, problem }
+    }
+
     /// A missing tensor `name` of `place`, with the most similar of the `present` names.
     pub fn missing<'a>(
         name: &str,
@@ -241,6 +260,9 @@ impl fmt::Display for Error {
             Self::Config { key, problem } => write!(f, "{key}: {problem}"),
             Self::Impossible { request, reason, hint } => {
                 write!(f, "cannot {request}: {reason}; {hint}")
+            }
+            Self::Device { device, action, problem } => {
+                write!(f, "{device}: cannot {action}: {problem}")
             }
             Self::Interrupted { saved: Some(path) } => {
                 write!(f, "interrupted; resume with --resume {}", path.display())

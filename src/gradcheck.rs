@@ -17,7 +17,7 @@
 
 use crate::kernel::{Geometry, Window};
 use crate::tape::{Tape, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
 use crate::{Error, Result};
 
 /// A function that draws a case.
@@ -45,9 +45,16 @@ impl Case {
         self.inputs.iter().map(Tensor::shape).collect()
     }
 
-    fn output(&self, inputs: &[Tensor<f64>]) -> Result<(Tape<f64>, Vec<Var>, Var)> {
+    fn output(
+        &self,
+        inputs: &[Tensor<f64>],
+        device: &Device,
+    ) -> Result<(Tape<f64>, Vec<Var>, Var)> {
         let mut tape = Tape::new();
-        let vars: Vec<Var> = inputs.iter().map(|x| tape.parameter(x.clone())).collect();
+        let mut vars = Vec::new();
+        for x in inputs {
+            vars.push(tape.parameter(x.to(device)?));
+        }
         let y = (self.operation)(&mut tape, &vars)?;
         Ok((tape, vars, y))
     }
@@ -60,14 +67,22 @@ impl Case {
 /// # Errors
 /// Whatever the operation finds wrong with its inputs.
 pub fn max_relative_error(case: &Case) -> Result<f64> {
+    max_relative_error_on(&Device::Cpu, case)
+}
+
+/// As [`max_relative_error`], of a gradient that `device` computes.
+///
+/// # Errors
+/// As there; also if the device does not compute in `f64`.
+pub fn max_relative_error_on(device: &Device, case: &Case) -> Result<f64> {
     const STEP: f64 = 1e-5;
-    let (mut tape, vars, y) = case.output(&case.inputs)?;
+    let (mut tape, vars, y) = case.output(&case.inputs, device)?;
     let mut rng = fastrand::Rng::with_seed(0x5eed);
     let weights = Tensor::normal(tape.value(y)?.shape(), 1.0, &mut rng);
-    let mut gradients = tape.backward_from(y, weights.clone())?;
+    let mut gradients = tape.backward_from(y, weights.to(device)?)?;
 
     let value = |inputs: &[Tensor<f64>]| -> Result<f64> {
-        let (tape, _, y) = case.output(inputs)?;
+        let (tape, _, y) = case.output(inputs, device)?;
         let y = tape.value(y)?.as_slice();
         Ok(y.iter().zip(weights.as_slice()).map(|(y, w)| y * w).sum())
     };

@@ -30,7 +30,7 @@
 //! let logits = network.forward(&mut pass, x)?;
 //! let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.0)?;
 //! let step = pass.backward(loss)?;
-//! optimizer.step(network.parameters_mut(), step, 0.01);
+//! optimizer.step(network.parameters_mut(), step, 0.01)?;
 //!
 //! let plain = collapse(&network)?; // one network of the size of one source
 //! # assert!(plain.parameters().count() < network.parameters().count() / 2);
@@ -126,8 +126,8 @@
 //! | [`error`](mod@error) | the one [`Error`]: what was expected, what was found, where, what to do |
 //! | [`profile`] | where the time goes, by operation and by layer |
 //! | [`zoo`] | checkpoints, memory-mapped, checked against each other |
-//! | [`tensor`] | values and a shape; owned, or where they lie in a file; `f32` or `f64` |
-//! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools |
+//! | [`tensor`] | values and a shape; owned, where they lie in a file, or on a device; `f32` or `f64` |
+//! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools; [`kernel::engine`] lists what a device has to be able to do |
 //! | [`tape`] | reverse-mode differentiation, one loop |
 //! | [`ops`] | differentiable operations, one per file; [`gradcheck`] checks them |
 //! | [`nn`] | layers and networks; a network is defined once, for all its forms |
@@ -146,6 +146,10 @@
 //!   With `default-features = false` the crate is the library for embedding, with no
 //!   dependency of a command line.
 //!
+//! - `opencl`: tensors on a device of any OpenCL 1.2 driver, by
+//!   [`Tensor::to`](tensor::Tensor::to), and everything computed there. Needs the loader
+//!   `libOpenCL` to link and to start, and a driver when a device is asked for.
+//!
 //! # Errors
 //!
 //! Nothing that a file's bytes or a tensor's shape say makes a function panic: it returns an
@@ -157,7 +161,8 @@
 //!
 //! The same seed gives the same bits of losses, metrics and checkpoints, whatever the number
 //! of threads: every reduction has a fixed order, and what is random follows from the seed and
-//! from a sample's index, never from time or from the order in which threads come.
+//! from a sample's index, never from time or from the order in which threads come. So it is on a
+//! device, too; but another device rounds differently.
 
 pub mod collapse;
 #[cfg(feature = "cli")]

@@ -20,7 +20,7 @@
 //! ```
 
 use crate::profile::{Clock, Pass, Work};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -276,7 +276,7 @@ impl<T: Element> Tape<T> {
                     return Err(Error::shape(operation, "gradient", expected, gradient.shape()));
                 }
                 values += gradient.len();
-                accumulate(&mut gradients[input as usize], gradient);
+                accumulate(operation, &mut gradients[input as usize], gradient)?;
             }
             self.clock.lap(operation, Pass::Backward, self.nodes[index].scope.as_ref(), || {
                 work::<T>(multiply_adds, values)
@@ -325,13 +325,18 @@ fn work<T>(multiply_adds: u64, values: usize) -> Work {
 }
 
 /// The one place where gradients meet.
-fn accumulate<T: Element>(sum: &mut Option<Tensor<T>>, gradient: Tensor<T>) {
+fn accumulate<T: Element>(
+    operation: &'static str,
+    sum: &mut Option<Tensor<T>>,
+    gradient: Tensor<T>,
+) -> Result<()> {
     match sum {
         None => *sum = Some(gradient),
         Some(sum) => {
-            crate::kernel::elementwise::add_to(sum.as_mut_slice(), gradient.as_slice());
+            Device::of(operation, [&*sum, &gradient])?.engine().add_to(sum, &gradient)?;
         }
     }
+    Ok(())
 }
 
 /// What [`Tape::backward`] returns: a gradient for each parameter that leads to the loss.

@@ -62,8 +62,17 @@ fn quiet(command: &mut Command) -> &mut Command {
 
 #[test]
 fn help_and_version_are_there() {
-    let commands =
-        ["train", "eval", "predict", "collapse", "convert", "inspect", "gradcheck", "bench"];
+    let commands = [
+        "train",
+        "eval",
+        "predict",
+        "collapse",
+        "convert",
+        "inspect",
+        "gradcheck",
+        "bench",
+        "devices",
+    ];
     for command in commands {
         let help = good(program().args([command, "--help"]));
         assert!(help.contains("Examples:"), "{command}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use zoo_tuning::Error;
 use zoo_tuning::demo::{self, CONDITIONS, MethodKind, Options, Outcome, Part, Target, Watch};
+use zoo_tuning::tensor::Device;
 use zoo_tuning::train::Model;
 
 fn data() -> PathBuf {
@@ -15,7 +16,8 @@ fn data() -> PathBuf {
 fn options(out: &Path, threads: usize) -> Options {
     let out = out.to_path_buf();
     let (part, rate, data) = (Part::Demo, None, data());
-    Options { seeds: vec![1], shots: 4, epochs: 2, threads, part, rate, data, out }
+    let device = Device::Cpu;
+    Options { seeds: vec![1], shots: 4, epochs: 2, threads, part, rate, data, out, device }
 }
 
 /// Counts, and stops after so many steps.

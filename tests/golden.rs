@@ -169,7 +169,7 @@ fn check_running_statistics<T: Element>(moments: &Moments<T>, running: &Value) {
         [("mean", &moments.mean, 1.0), ("variance", &moments.variance, count / (count - 1.0))]
     {
         let before = tensor(&running[format!("{key}_before").as_str()]);
-        let mixed = before.as_slice().iter().zip(batch).map(|(before, batch)| {
+        let mixed = before.as_slice().iter().zip(batch.as_slice()).map(|(before, batch)| {
             T::from_f64((1.0 - momentum) * before + momentum * factor * batch.widen())
         });
         let after = Tensor::new(before.shape(), mixed.collect()).unwrap();

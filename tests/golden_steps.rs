@@ -80,7 +80,7 @@ fn check<T: Element>(variant: &str, name: &str, form: Form, rule: Rule) -> Resul
         let loss = ops::cross_entropy(pass.tape(), logits, &labels, SMOOTHING)?;
         losses.push(pass.value(loss)?.item()?);
         let step = pass.backward(loss)?;
-        optimizer.step(network.parameters_mut(), step, rate);
+        optimizer.step(network.parameters_mut(), step, rate).unwrap();
     }
     let expected = fixture.below(&format!("{variant}."));
     assert_close(&Tensor::new(&[3], losses)?, expected.get("losses")?, variant);

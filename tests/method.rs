@@ -183,7 +183,7 @@ fn train(network: &mut Resnet<f64>, steps: usize) -> zoo_tuning::Result<f64> {
         let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3, 4, 5, 6, 7], 0.0)?;
         last = pass.value(loss)?.item()?;
         let step = pass.backward(loss)?;
-        optimizer.step(network.parameters_mut(), step, 0.01);
+        optimizer.step(network.parameters_mut(), step, 0.01).unwrap();
     }
     Ok(last)
 }
@@ -251,7 +251,7 @@ fn the_gates_average_is_bias_corrected() -> Result {
         by_hand.1 = 0.9 * by_hand.1 + 0.1;
         let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3, 4, 5, 6, 7], 0.0)?;
         let step = pass.backward(loss)?;
-        optimizer.step(network.parameters_mut(), step, 0.01);
+        optimizer.step(network.parameters_mut(), step, 0.01).unwrap();
     }
     let parameters = network.parameters();
     let value = |name| parameters.find(name).map(|id| parameters.value(id).as_slice().to_vec());
@@ -384,7 +384,7 @@ fn a_step_changes_parameters_in_place() -> Result {
         let loss = ops::cross_entropy(pass.tape(), y, &[0, 1, 2, 3], 0.0)?;
         let step = pass.backward(loss)?;
         let before = addresses(&network);
-        optimizer.step(network.parameters_mut(), step, 0.01);
+        optimizer.step(network.parameters_mut(), step, 0.01).unwrap();
         assert_eq!(before, addresses(&network));
         // What is saved of it can be taken up again, but not by another rule.
         let state = optimizer.state(network.parameters());

@@ -20,7 +20,7 @@ fn a_step_takes_little_from_the_system_after_the_first() -> zoo_tuning::Result<(
         let logits = network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &[0, 1, 2, 3], 0.0)?;
         let step = pass.backward(loss)?;
-        optimizer.step(network.parameters_mut(), step, 0.01);
+        optimizer.step(network.parameters_mut(), step, 0.01).unwrap();
         let usage = buffer::usage::<f32>();
         assert!(usage.used + usage.unused <= usage.peak + usage.peak / 8, "{usage:?}");
         fresh.push(usage.fresh - before);

@@ -3,8 +3,8 @@
 #
 #   bash tests/run.sh
 #
-# Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium yet, the right to
-# install it by apt-get. A check that fails does not keep the others from running. The last line
+# Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium or no OpenCL yet, the
+# right to install them by apt-get. A check that fails does not keep the others from running. The last line
 # is `N passed, M failed`: the results of `cargo test`, and one for each other check. What the
 # demo wrote stays in `target/run`.
 set -uo pipefail
@@ -71,6 +71,10 @@ set_up() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     [ -x "$browser" ] || packages+=(chromium fonts-dejavu-core)
+    # PoCL makes an OpenCL device of the processor.
+    compgen -G "/etc/OpenCL/vendors/*.icd" >/dev/null || packages+=(pocl-opencl-icd)
+    echo 'int main(void) { return 0; }' | cc -x c - -lOpenCL -o /dev/null 2>/dev/null ||
+        packages+=(ocl-icd-opencl-dev)
     if [ ${#packages[@]} -gt 0 ]; then
         as_root apt-get update -qq &&
             DEBIAN_FRONTEND=noninteractive as_root apt-get install -qq -y --no-install-recommends \
@@ -82,7 +86,7 @@ set_up() {
 }
 
 documentation() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features opencl
 }
 
 # The library without the command line stays small.
@@ -100,7 +104,7 @@ package() {
     files=$(cargo package --list --allow-dirty) || return
     echo "$(wc -l <<<"$files") files"
     for file in Cargo.toml Cargo.lock LICENSE-APACHE LICENSE-MIT README.md src/lib.rs src/main.rs \
-        $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz'); do
+        $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz' 'opencl/*.cl'); do
         grep -qxF "$file" <<<"$files" || { echo "$file is missing" && return 1; }
     done
     [ -z "$(grep -E '^(tests|docs|\.ci|\.github)/' <<<"$files")" ]
@@ -112,7 +116,7 @@ demo() {
 }
 
 zoo() {
-    cargo run --quiet -- "$@"
+    cargo run --quiet --features opencl -- "$@"
 }
 
 sources() {
@@ -165,23 +169,25 @@ networks() {
 check "set-up" set_up
 check "format" cargo fmt --check
 check "clippy" cargo clippy --all-targets --locked -- -D warnings
+check "clippy of devices" cargo clippy --all-targets --features opencl -- -D warnings
 check "clippy of the library" cargo clippy --all-targets --no-default-features -- -D warnings
 check "documentation" documentation
 check "dependencies of the library" few_dependencies
 check "contents of the package" package
 # Half a minute of damaged files for each reader; once is enough.
-ZOO_FUZZ_SECONDS=30 check_tests "tests" cargo test --no-fail-fast
+ZOO_FUZZ_SECONDS=30 check_tests "tests" cargo test --features opencl --no-fail-fast
 # Each once, and not timed.
-check "benches" cargo test --bench kernels
+check "benches" cargo test --features opencl --bench kernels
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
     # The one makes data/zoo, the other compares; both from files that are not kept here.
     if [ "$name" != train_sources ] && [ "$name" != logits ]; then
-        check "example $name" cargo run --quiet --example "$name"
+        check "example $name" cargo run --quiet --features opencl --example "$name"
     fi
 done
 check "sources of the demo" sources
 check "gradients" zoo gradcheck
+check "devices" zoo devices --check
 check "demo" demo
 check "numbers of the demo" numbers
 check "page of the demo" page

@@ -161,7 +161,7 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
         let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.1)?;
         losses.push(pass.value(loss)?.item()?.to_bits());
         let step = pass.backward(loss)?;
-        optimizer.step(network.parameters_mut(), step, 0.05);
+        optimizer.step(network.parameters_mut(), step, 0.05).unwrap();
     }
     let parameters = network.parameters();
     let values = parameters.ids().map(|id| parameters.value(id));

@@ -1,5 +1,6 @@
 //! `bench`: how fast the library is, on the work of PyTorch's yardstick.
 
+use super::device::DeviceOption;
 use super::explain;
 use super::output::{Output, Result};
 use super::profile::Profiling;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use zoo_tuning::dataset::Batch;
 use zoo_tuning::kernel::Window;
-use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
+use zoo_tuning::kernel::engine::Factor;
 use zoo_tuning::nn::{
     Aligned, Architecture, Builder, Conv, Form, GateAverage, Mixing, Network, Parameters, Pass,
     Place, Resnet, open_zoo,
@@ -21,7 +22,7 @@ use zoo_tuning::ops;
 use zoo_tuning::ops::GateFunction;
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
-use zoo_tuning::tensor::{State, Tensor};
+use zoo_tuning::tensor::{Device, State, Tensor};
 use zoo_tuning::train::classification::train_step;
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
@@ -64,6 +65,8 @@ pub struct Arguments {
     /// With layer: measure all ways to mix the sources, beside what the model of their cost says
     #[arg(long)]
     explain: bool,
+    #[command(flatten)]
+    device: DeviceOption,
     #[command(flatten)]
     pub profiling: Profiling,
 }
@@ -123,29 +126,33 @@ impl Kind {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    let device = arguments.device.open()?;
     match arguments.what {
-        What::Gemm => gemm(&arguments, output),
-        What::Conv => conv(&arguments, output),
+        What::Gemm => gemm(&arguments, &device, output),
+        What::Conv => conv(&arguments, &device, output),
+        What::Step | What::Infer => network(&arguments, &device, output),
+        _ if device != Device::Cpu => {
+            let problem = "measures gemm, conv, step and infer on a device";
+            Err(zoo_tuning::Error::config("bench", problem).into())
+        }
         What::Layer if arguments.explain => {
             let sizes = [arguments.batch, arguments.m].map(usize::from);
             explain::layers(arguments.kind, sizes, arguments.runs(5), output)
         }
         What::Layer => layer(&arguments, output),
-        What::Step | What::Infer => network(&arguments, output),
         What::Memory => memory(&arguments, output),
         What::Zoo => zoo(&arguments, output),
     }
 }
 
-fn gemm(arguments: &Arguments, output: &mut Output) -> Result {
+fn gemm(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     for n in [256, 512, 1024, 2048] {
         let mut rng = fastrand::Rng::with_seed(0);
-        let [a, b] = [0, 1].map(|_| Tensor::<f32>::normal(&[n, n], 1.0, &mut rng));
-        let mut c = vec![0.0; n * n];
+        let [a, b] = [0, 1].map(|_| Tensor::<f32>::normal(&[n, n], 1.0, &mut rng).to(device));
+        let (a, b) = (a?, b?);
         let seconds = median(3, arguments.runs(9), || {
-            par_gemm(Matrix::new(a.as_slice(), n, n), Matrix::new(b.as_slice(), n, n), &mut c);
-            black_box(&c);
-            Ok(())
+            black_box(device.engine().product(Factor::new(&a), Factor::new(&b))?);
+            device.finish()
         })?;
         let gflops = 2.0 * (n as f64).powi(3) / seconds / 1e9;
         output.object(&json!({ "gemm": n, "gflops": rounded(gflops, 1) }))?;
@@ -153,7 +160,7 @@ fn gemm(arguments: &Arguments, output: &mut Output) -> Result {
     Ok(())
 }
 
-fn conv(arguments: &Arguments, output: &mut Output) -> Result {
+fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     let batch = usize::from(arguments.batch);
     // Input and output channels, taps, height and width, stride.
     for sizes @ [inputs, outputs, taps, side, stride] in [
@@ -168,24 +175,26 @@ fn conv(arguments: &Arguments, output: &mut Output) -> Result {
         [512, 2048, 1, 7, 1],
     ] {
         let mut rng = fastrand::Rng::with_seed(0);
-        let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
-        let weight = Tensor::normal(&[outputs, inputs, taps, taps], 1.0, &mut rng);
+        let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng).to(device)?;
+        let weight = Tensor::normal(&[outputs, inputs, taps, taps], 1.0, &mut rng).to(device)?;
         let window = Window::square(stride, taps / 2);
         let convolve = |tape: &mut Tape<f32>, x: Var, w: Var| ops::conv2d(tape, x, w, None, window);
         let forward = || {
             let mut tape = Tape::new();
             let (x, w) = (tape.constant(x.clone()), tape.constant(weight.clone()));
             let y = convolve(&mut tape, x, w)?;
+            device.finish()?;
             tape.value(y).cloned()
         };
         let y = forward()?;
-        let dy = Tensor::normal(y.shape(), 1.0, &mut rng);
+        let dy = Tensor::normal(y.shape(), 1.0, &mut rng).to(device)?;
         let seconds = median(2, arguments.runs(7), || forward().map(|y| drop(black_box(y))))?;
         let both = median(2, arguments.runs(7), || {
             let mut tape = Tape::new();
             let (x, w) = (tape.parameter(x.clone()), tape.parameter(weight.clone()));
             let y = convolve(&mut tape, x, w)?;
-            tape.backward_from(y, dy.clone()).map(|gradients| drop(black_box(gradients)))
+            black_box(tape.backward_from(y, dy.clone())?);
+            device.finish()
         })?;
         let flops = (2 * y.len() * inputs * taps * taps) as f64;
         output.object(&json!({
@@ -253,7 +262,7 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
     Ok(())
 }
 
-fn network(arguments: &Arguments, output: &mut Output) -> Result {
+fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     let &Arguments { what, kind, depth, batch, size, m, .. } = arguments;
     let runs = arguments.runs(3);
     let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
@@ -275,17 +284,21 @@ fn network(arguments: &Arguments, output: &mut Output) -> Result {
     let (name, seconds) = match what {
         What::Infer => {
             give_averages(&mut network, m);
+            network.parameters_mut().to(device)?;
             let seconds = median(1, runs, || {
                 let mut pass = Pass::evaluate(network.parameters());
-                let x = pass.input(images.clone());
+                let x = pass.input(images.to(device)?);
                 let y = network.forward(&mut pass, x)?;
-                pass.value(y).map(|y| drop(black_box(y.clone())))
+                black_box(pass.value(y)?);
+                device.finish()
             })?;
             ("infer", seconds)
         }
         _ => {
+            network.parameters_mut().to(device)?;
             let seconds = median(1, runs, || {
-                train_step(&mut network, &mut optimizer, &labelled, 0.0, 1e-3).map(drop)
+                train_step(&mut network, &mut optimizer, &labelled, 0.0, 1e-3)?;
+                device.finish()
             })?;
             ("step", seconds)
         }

@@ -1,5 +1,6 @@
 //! `zoo-tuning demo`: the main job, on the data in the repository.
 
+use super::device::DeviceOption;
 use super::output::{Output, Result, count, message};
 use super::profile::Profiling;
 use super::progress::{catch_interrupts, interrupted};
@@ -53,6 +54,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER", default_value = "zoo-demo")]
     out: PathBuf,
     #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
     pub profiling: Profiling,
 }
 
@@ -67,6 +70,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         rate: arguments.rate,
         data: arguments.data.unwrap_or_else(data_folder),
         out: arguments.out,
+        device: arguments.device.open()?,
     };
     std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
     catch_interrupts()?;

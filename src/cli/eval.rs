@@ -1,10 +1,12 @@
 //! `eval`: how good a network is on labelled images.
 
 use super::data::ModelFile;
+use super::device::DeviceOption;
 use super::output::{Output, Result, printable};
 use super::profile::Profiling;
 use clap::Args;
 use std::path::PathBuf;
+use zoo_tuning::nn::Network;
 use zoo_tuning::train::{Data, Purpose, evaluate};
 
 /// Measure a network's accuracy and loss on labelled images.
@@ -27,16 +29,20 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
     #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
     pub profiling: Profiling,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, data, batch, .. } = arguments;
-    let model = file.open()?;
+    let Arguments { model: file, data, batch, device, .. } = arguments;
+    let device = device.open()?;
+    let mut model = file.open()?;
     let data = Data::open(&data, Purpose::Testing, &model.input)?;
     let numbers = model.class_numbers(data.classes())?;
     let names = if model.classes.is_empty() { data.classes() } else { &model.classes };
     let loader = data.in_order(None, model.input.batch(batch as usize))?;
+    model.network.parameters_mut().to(&device)?;
     let evaluation = evaluate(&model.network, &loader, &numbers, names)?;
     if output.json {
         return output.object(&evaluation);

@@ -8,6 +8,8 @@ mod collapse;
 mod convert;
 mod data;
 mod demo;
+mod device;
+mod devices;
 mod eval;
 mod explain;
 mod gradcheck;
@@ -47,6 +49,7 @@ Examples:
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
   zoo-tuning convert plain.safetensors plain.pth
+  zoo-tuning devices                             what it can be computed with
   zoo-tuning gradcheck                           every operation's gradient, checked
   zoo-tuning help train                          all options of a command, with examples
 
@@ -65,6 +68,7 @@ enum Command {
     Zoo(zoo::Arguments),
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
+    Devices(devices::Arguments),
 }
 
 /// Parses the arguments, runs the command, reports its error.
@@ -101,6 +105,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Convert(arguments) => convert::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Zoo(arguments) => zoo::run(arguments, output),
+        Command::Devices(arguments) => devices::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
         Command::Bench(arguments) => {
             arguments.profiling.clone().watch(|| bench::run(arguments, output))

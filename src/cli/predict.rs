@@ -1,11 +1,13 @@
 //! `predict`: what a network sees in images.
 
 use super::data::ModelFile;
+use super::device::DeviceOption;
 use super::output::{Output, Result, Stop, failure, printable};
 use super::profile::Profiling;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
+use zoo_tuning::nn::Network;
 use zoo_tuning::train::Prediction;
 
 /// Tell the most probable classes of images.
@@ -27,6 +29,8 @@ pub struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
     #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
     pub profiling: Profiling,
 }
 
@@ -41,8 +45,10 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, images, top, .. } = arguments;
-    let model = file.open()?;
+    let Arguments { model: file, images, top, device, .. } = arguments;
+    let device = device.open()?;
+    let mut model = file.open()?;
+    model.network.parameters_mut().to(&device)?;
     let mut failed = false;
     for path in images {
         let image = path.display().to_string();

@@ -1,5 +1,6 @@
 //! `train`: tunes a zoo to a target task.
 
+use super::device::DeviceOption;
 use super::output::{self, Output, Result, message};
 use super::profile::Profiling;
 use super::progress::Progress;
@@ -47,6 +48,8 @@ pub struct Arguments {
     resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    device: DeviceOption,
     #[command(flatten)]
     pub profiling: Profiling,
 }
@@ -232,8 +235,10 @@ struct Settings {
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
-    let Arguments { config, out, resume, settings, .. } = arguments;
-    let mut run = match (resume, out) {
+    let Arguments { config, out, resume, settings, device, .. } = arguments;
+    // Before a folder is made.
+    let device = device.open()?;
+    let run = match (resume, out) {
         (Some(folder), _) => Run::resume(folder)?,
         (None, Some(folder)) => {
             let flags = Table::try_from(&settings)
@@ -243,6 +248,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         // clap asks for one of them.
         (None, None) => return Err(Error::config("out", "is missing").into()),
     };
+    let mut run = run.on(device);
     output::use_threads(threads.or(run.config().threads))?;
     if run.is_finished() {
         message(format!("the run in {} is finished; nothing to do", run.folder().display()));

@@ -10,7 +10,7 @@ use super::{
 use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start;
-use crate::tensor::{State, Tensor};
+use crate::tensor::{Device, State, Tensor};
 use crate::train::Model;
 use crate::train::classification::{accuracy, logits};
 use crate::zoo::Zoo;
@@ -38,6 +38,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The folder that the networks are written to.
     pub out: PathBuf,
+    /// What computes the steps of tuning.
+    pub device: Device,
 }
 
 /// Told how the demo gets on; the calls come from several threads.
@@ -104,6 +106,7 @@ struct Experiment {
     sources: Vec<State<f32>>,
     classes: Vec<String>,
     out: PathBuf,
+    device: Device,
 }
 
 /// Runs the demo: see [`Outcome`] for what it measures.
@@ -130,7 +133,8 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         .collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
     let classes = target.classes().to_vec();
-    let experiment = Experiment { architecture, sources, classes, out: options.out.clone() };
+    let (out, device) = (options.out.clone(), options.device.clone());
+    let experiment = Experiment { architecture, sources, classes, out, device };
 
     let mut parts = vec![Job::Zoo, Job::Lite, Job::Scratch, Job::Average];
     parts.extend((0..CONDITIONS.len()).map(Job::Single));
@@ -265,10 +269,15 @@ impl Experiment {
         watch: &dyn Watch,
     ) -> Result<Finished> {
         let (builder, form, sources) = self.builder(setting, part)?;
-        let tuned =
-            tune(&self.architecture, builder, &setting.split, recipe, setting.seed, &|| {
-                watch.step()
-            })?;
+        let tuned = tune(
+            &self.architecture,
+            builder,
+            &setting.split,
+            recipe,
+            setting.seed,
+            &self.device,
+            &|| watch.step(),
+        )?;
         let folder = self.out.join(format!("seed-{}", setting.seed));
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let path = folder.join(format!("{}.safetensors", part.file()));

@@ -6,7 +6,7 @@ use crate::dataset::{Loader, Transform};
 use crate::nn::{Architecture, Builder, Network, Resnet};
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use crate::start::score;
-use crate::tensor::{State, Tensor};
+use crate::tensor::{Device, State, Tensor};
 use crate::train::classification;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ pub struct Tuned {
     pub time: Duration,
 }
 
-/// Tunes the network that `builder` makes. `watch` is called after each step.
+/// Tunes the network that `builder` makes on a device, and brings it home. `watch` is called after
+/// each step.
 ///
 /// # Errors
 /// If the network does not fit the samples, the loss is no longer finite, or `watch` says so.
@@ -50,11 +51,13 @@ pub fn tune(
     split: &Split,
     recipe: &Recipe,
     seed: u64,
+    device: &Device,
     watch: &dyn Fn() -> Result<()>,
 ) -> Result<Tuned> {
     /// Test samples that the learning curve looks at.
     const WATCHED: usize = 300;
     let mut network = Resnet::new(architecture, builder)?;
+    network.parameters_mut().to(device)?;
     let mut optimizer = Optimizer::new(Rule::SGD, recipe.groups);
     let schedule = Schedule { warmup: recipe.steps / 20, decay: Decay::Cosine };
     let loader =
@@ -81,23 +84,25 @@ pub fn tune(
             let logits = classification::logits(&network, &few, 100)?;
             let accuracy = classification::accuracy(&logits, &labels[..watched])?;
             curve.push(Point { step: done, loss: loss / f64::from(since), accuracy });
-            averages.push((done, gate_averages(&network)));
+            averages.push((done, gate_averages(&network)?));
             (loss, since) = (0.0, 0);
         }
     }
+    network.parameters_mut().to(&Device::Cpu)?;
     Ok(Tuned { network, curve, averages, time })
 }
 
 /// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
-fn gate_averages(network: &Resnet<f32>) -> Vec<LayerAverage> {
-    let parameters = network.parameters();
-    let of_layer = |conv: &crate::nn::Conv| {
-        let average = conv.mix.as_ref()?.gate.average?;
-        let value = average.value(parameters)?;
-        let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
-        Some((conv.name().to_owned(), value))
-    };
-    network.convolutions().filter_map(of_layer).collect()
+fn gate_averages(network: &Resnet<f32>) -> Result<Vec<LayerAverage>> {
+    let mut averages = Vec::new();
+    for conv in network.convolutions() {
+        let Some(average) = conv.mix.as_ref().and_then(|mix| mix.gate.average) else { continue };
+        if let Some(value) = average.value(network.parameters())? {
+            let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
+            averages.push((conv.name().to_owned(), value));
+        }
+    }
+    Ok(averages)
 }
 
 /// How well each source, frozen, separates the classes of the samples: see

@@ -21,6 +21,16 @@ pub fn scaled_difference<T: Element>(factor: T, a: &[T], b: &[T]) -> Vec<T> {
     zip_map(a, b, |a, b| factor * (a - b))
 }
 
+/// `factors[0] x + factors[1] y`.
+pub fn blend<T: Element>(factors: [T; 2], x: &[T], y: &[T]) -> Vec<T> {
+    zip_map(x, y, |x, y| factors[0] * x + factors[1] * y)
+}
+
+/// `x / divisor`.
+pub fn quotient<T: Element>(x: &[T], divisor: T) -> Vec<T> {
+    map(x, |x| x / divisor)
+}
+
 /// `y = max(x, 0)`.
 pub fn relu<T: Element>(x: &[T]) -> Vec<T> {
     map(x, rectified)

@@ -5,18 +5,27 @@
 //! depends on the sizes alone, so that results are bit-identical for any number
 //! of threads: work is cut into rayon tasks at places that depend on the sizes too.
 //!
+//! What operations ask for is listed in [`engine`], for any place where tensors may live; [`cpu`]
+//! answers with the kernels here.
+//!
 //! Where to begin: [`conv`] tells how a convolution becomes products of packed panels,
 //! [`aggregate`] how the kernels of a zoo are mixed, and [`cost`] how the shorter of several ways
 //! is chosen.
 
 pub mod aggregate;
+pub mod check;
 pub mod conv;
 pub mod cost;
+pub mod cpu;
 pub mod descent;
 pub mod elementwise;
+pub mod engine;
 pub mod gemm;
+pub mod loss;
 pub mod microkernel;
 pub mod norm;
+#[cfg(feature = "opencl")]
+pub mod opencl;
 pub mod panel;
 pub mod pool;
 pub mod reduce;

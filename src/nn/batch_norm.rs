@@ -3,7 +3,7 @@
 use super::{Id, Pass};
 use crate::kernel::Then;
 use crate::tape::Var;
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Result, ops};
 
 /// Batch normalisation over `[N, C, H, W]`.
@@ -42,16 +42,14 @@ impl BatchNorm {
         }
         let (y, batch) = ops::batch_norm(tape, x, weight, bias, epsilon, then)?;
         let unbiased = batch.count as f64 / (batch.count - 1) as f64;
-        pass.update(self.running_mean, towards(mean, &batch.mean, 1.0));
-        pass.update(self.running_variance, towards(variance, &batch.variance, unbiased));
+        pass.update(self.running_mean, towards(mean, &batch.mean, 1.0)?);
+        pass.update(self.running_variance, towards(variance, &batch.variance, unbiased)?);
         Ok(y)
     }
 }
 
 /// `(1 - momentum) running + momentum factor batch`.
-fn towards<T: Element>(running: &Tensor<T>, batch: &[T], factor: f64) -> Tensor<T> {
-    let (old, new) =
-        (T::from_f64(1.0 - BatchNorm::MOMENTUM), T::from_f64(BatchNorm::MOMENTUM * factor));
-    let values = running.as_slice().iter().zip(batch).map(|(&r, &b)| old * r + new * b).collect();
-    Tensor::owned(running.shape().to_vec(), values)
+fn towards<T: Element>(running: &Tensor<T>, batch: &Tensor<T>, factor: f64) -> Result<Tensor<T>> {
+    let factors = [1.0 - BatchNorm::MOMENTUM, BatchNorm::MOMENTUM * factor].map(T::from_f64);
+    Device::of("batch_norm", [running, batch])?.engine().blend(factors, running, batch)
 }

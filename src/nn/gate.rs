@@ -3,7 +3,7 @@
 use super::{Id, Parameters, Pass};
 use crate::ops::{GateFunction, GateWeights};
 use crate::tape::Var;
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Result, ops};
 
 /// How much of each source a layer takes, from its own input.
@@ -41,19 +41,20 @@ impl GateAverage {
     pub const MOMENTUM: f64 = 0.1;
 
     /// The bias-corrected average `[m]`; `None` before the first step of training.
-    pub fn value<T: Element>(self, parameters: &Parameters<T>) -> Option<Tensor<T>> {
-        let (sum, weight) = (parameters.value(self.sum), parameters.value(self.weight));
-        let weight = weight.as_slice().first().copied().filter(|&w| w > T::zero())?;
-        let values = sum.as_slice().iter().map(|&s| s / weight).collect();
-        Some(Tensor::owned(sum.shape().to_vec(), values))
+    ///
+    /// # Errors
+    /// If it cannot be computed where the sum is.
+    pub fn value<T: Element>(self, parameters: &Parameters<T>) -> Result<Option<Tensor<T>>> {
+        let (sum, weight) = (parameters.value(self.sum), parameters.value(self.weight).item()?);
+        let settled = weight > T::zero();
+        settled.then(|| sum.device().engine().quotient(sum, weight)).transpose()
     }
 
     fn update<T: Element>(self, pass: &mut Pass<T>, gate: Var) -> Result<()> {
-        let (old, new) = (T::from_f64(1.0 - Self::MOMENTUM), T::from_f64(Self::MOMENTUM));
+        let factors @ [old, new] = [1.0 - Self::MOMENTUM, Self::MOMENTUM].map(T::from_f64);
         let (sum, weight) = (pass.parameter(self.sum), pass.parameter(self.weight));
-        let gate = pass.value(gate)?.as_slice();
-        let next = sum.as_slice().iter().zip(gate).map(|(&s, &g)| old * s + new * g).collect();
-        let next = Tensor::owned(sum.shape().to_vec(), next);
+        let gate = pass.value(gate)?;
+        let next = Device::of("gate", [sum, gate])?.engine().blend(factors, sum, gate)?;
         pass.update(self.sum, next);
         pass.update(self.weight, Tensor::scalar(old * weight.item()? + new));
         Ok(())
@@ -83,7 +84,8 @@ impl Gate {
     /// If `x` has another number of channels.
     pub fn of_batch<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
         let settled = self.average.filter(|_| !pass.is_training());
-        if let Some(value) = settled.and_then(|average| average.value(pass.parameters())) {
+        let settled = settled.map(|average| average.value(pass.parameters())).transpose()?;
+        if let Some(value) = settled.flatten() {
             let row = value.clone().reshape(&[1, value.len()])?;
             let row = pass.input(row);
             pass.observe(format!("{}.gate", self.name), row);

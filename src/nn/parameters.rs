@@ -1,6 +1,6 @@
 //! The tensors of a network, by number and by name.
 
-use crate::tensor::{Element, State, Tensor};
+use crate::tensor::{Device, Element, State, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -109,6 +109,24 @@ impl<T: Element> Parameters<T> {
             let names = self.entries.iter().map(|e| e.name.as_str());
             Error::missing(name, "the network", names)
         })
+    }
+
+    /// Where they are.
+    pub fn device(&self) -> Device {
+        let large = self.entries.iter().find(|entry| !entry.value.shape().is_empty());
+        large.map(|entry| entry.value.device()).unwrap_or_default()
+    }
+
+    /// Brings all tensors to a device, but for those of shape `[]`: such a number is the host's to
+    /// reckon with, who would have to wait for it at every step otherwise.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub fn to(&mut self, device: &Device) -> Result<()> {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.value.shape().is_empty()) {
+            entry.value = entry.value.to(device)?;
+        }
+        Ok(())
     }
 
     /// How many numbers are trained or needed at inference.

@@ -2,9 +2,8 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate as kernel;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// The mean of `values` `[m, ...]` weighted by `gate` `[m]`, of the shape `[...]`.
@@ -18,8 +17,7 @@ pub fn aggregate<T: Element>(tape: &mut Tape<T>, values: Var, gate: Var) -> Resu
         let expected = format!("[{sources}, ...], as the gate says");
         return Err(Error::shape("aggregate", "values", expected, a.shape()));
     }
-    let k = kernel::aggregate(g.as_slice(), a.as_slice());
-    let k = Tensor::owned(a.shape()[1..].to_vec(), k);
+    let k = Device::of("aggregate", [&a, &g])?.engine().aggregate(&g, &a)?;
     tape.record("aggregate", k, &[values, gate], Aggregate { values: a, gate: g })
 }
 
@@ -31,13 +29,11 @@ struct Aggregate<T> {
 impl<T: Element> Backward<T> for Aggregate<T> {
     /// `dA_i = g_i dK`, `dg_i = <dK, A_i>`.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let (gate, values) = (self.gate.as_slice(), self.values.as_slice());
+        let Self { gate, values } = *self;
+        let device = Device::of("aggregate", [&dy, &values])?;
         let wanted = [wanted[1], wanted[0]];
-        let [dgate, dvalues] = kernel::aggregate_gradients(gate, values, dy.as_slice(), wanted);
-        Ok(vec![
-            dvalues.map(|d| Tensor::owned(self.values.shape().to_vec(), d)),
-            dgate.map(|d| Tensor::owned(self.gate.shape().to_vec(), d)),
-        ])
+        let [dgate, dvalues] = device.engine().aggregate_gradients(&gate, &values, &dy, wanted)?;
+        Ok(vec![dvalues, dgate])
     }
 
     fn multiply_adds(&self) -> u64 {

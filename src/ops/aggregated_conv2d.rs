@@ -2,10 +2,11 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate::{Aggregated, Kept, Way};
+use crate::kernel::aggregate::Way;
+use crate::kernel::engine::{Kept, Layer};
 use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 const NAME: &str = "aggregated_conv2d";
@@ -66,84 +67,46 @@ pub fn aggregated_conv2d<T: Element>(
     inputs.extend(kernels.alignment);
     inputs.extend(kernels.bias);
     let is_training = tape.needs_gradient(&inputs)?;
-    let mut rule = AggregatedConv2d {
-        geometry,
-        sources,
-        x: xv,
-        weight,
-        alignment,
-        bias,
-        gate,
-        way: Way::Kernels,
-        kept: Kept::Nothing,
-    };
-    rule.way = rule.operands().shortest_way(is_training);
-    let (y, kept) = rule.operands().forward(rule.way);
-    rule.kept = kept;
-    let y = Tensor::owned(rule.geometry.output_shape().to_vec(), y);
-    tape.record(NAME, y, &inputs, rule)
+    let layer = Layer { geometry, sources, x: xv, weight, alignment, bias, gate };
+    let way = layer.shortest_way(is_training);
+    let device = Device::of(NAME, layer.operands())?;
+    let (y, kept) = device.engine().aggregated_conv(&layer, way)?;
+    tape.record(NAME, y, &inputs, AggregatedConv2d { layer, way, kept })
 }
 
 struct AggregatedConv2d<T> {
-    geometry: Geometry,
-    sources: usize,
-    x: Tensor<T>,
-    weight: Tensor<T>,
-    alignment: Option<Tensor<T>>,
-    bias: Option<Tensor<T>>,
-    gate: Tensor<T>,
+    layer: Layer<T>,
     way: Way,
     kept: Kept<T>,
 }
 
-impl<T: Element> AggregatedConv2d<T> {
-    fn operands(&self) -> Aggregated<'_, T> {
-        Aggregated {
-            geometry: &self.geometry,
-            x: self.x.as_slice(),
-            weight: self.weight.as_slice(),
-            alignment: self.alignment.as_ref().map(Tensor::as_slice),
-            bias: self.bias.as_ref().map(Tensor::as_slice),
-            gate: self.gate.as_slice(),
-            sources: self.sources,
-        }
-    }
-}
-
 impl<T: Element> Backward<T> for AggregatedConv2d<T> {
-    /// See [`Aggregated::backward`].
-    fn backward(mut self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let kept = std::mem::replace(&mut self.kept, Kept::Nothing);
-        let found = self.operands().backward(dy.as_slice(), kept, wanted[0]);
-        let like = |tensor: &Tensor<T>, values| Tensor::owned(tensor.shape().to_vec(), values);
-        let mut gradients = vec![
-            found.x.map(|dx| like(&self.x, dx)),
-            Some(like(&self.weight, found.weight)),
-            Some(like(&self.gate, found.gate)),
-        ];
-        for (tensor, gradient) in [(&self.alignment, found.alignment), (&self.bias, found.bias)] {
-            if let Some(tensor) = tensor {
-                gradients.push(gradient.map(|values| like(tensor, values)));
-            }
-        }
+    /// See [`Aggregation::aggregated_conv_gradients`](crate::kernel::engine::Aggregation).
+    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let Self { layer, kept, .. } = *self;
+        let device = Device::of(NAME, [&dy, &layer.x])?;
+        let found = device.engine().aggregated_conv_gradients(&layer, &dy, kept, wanted[0])?;
+        let mut gradients = vec![found.x, Some(found.weight), Some(found.gate)];
+        gradients.extend(layer.alignment.is_some().then_some(found.alignment));
+        gradients.extend(layer.bias.is_some().then_some(found.bias));
         Ok(gradients)
     }
 
     /// As the way that was gone has them.
     fn multiply_adds(&self) -> u64 {
-        self.operands().cost(self.way)[0].multiply_adds()
+        self.layer.cost(self.way)[0].multiply_adds()
     }
 
     /// All but the convolution and, if every sample has a kernel of its own, mixing it.
     fn multiply_adds_of_parameters(&self) -> u64 {
-        let is_shared = self.gate.shape().len() == 1;
-        let kernels = if is_shared { 0 } else { self.geometry.batch * self.weight.len() };
-        let needed = self.geometry.multiply_adds().saturating_add(kernels as u64);
+        let Layer { geometry, weight, .. } = &self.layer;
+        let kernels = if self.layer.is_shared() { 0 } else { geometry.batch * weight.len() };
+        let needed = geometry.multiply_adds().saturating_add(kernels as u64);
         self.multiply_adds().saturating_sub(needed)
     }
 
     fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
-        self.operands().cost(self.way)[1].multiply_adds()
+        self.layer.cost(self.way)[1].multiply_adds()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate::{self, Stack};
+use crate::kernel::aggregate::Stack;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// Mixes the kernel of each source over its output channels, `weight` `[m, O, C, kh, kw]`
@@ -25,8 +25,7 @@ pub fn align<T: Element>(tape: &mut Tape<T>, weight: Var, transform: Var) -> Res
         return Err(Error::shape("align", "weight", "with at least one value", &shape));
     }
     let stack = Stack { sources, outputs, row: channels * kh * kw };
-    let aligned = aggregate::align(stack, w.as_slice(), t.as_slice());
-    let aligned = Tensor::owned(shape.to_vec(), aligned);
+    let aligned = Device::of("align", [&w, &t])?.engine().align(stack, &w, &t)?;
     tape.record("align", aligned, &[weight, transform], Align { stack, weight: w, transform: t })
 }
 
@@ -40,16 +39,11 @@ impl<T: Element> Backward<T> for Align<T> {
     /// `dW_i = T_i^T dA_i`, `dT_i = dA_i W_i^T`.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
         let Self { stack, weight, transform } = *self;
-        let dy = dy.as_slice();
-        let dw = wanted[0].then(|| {
-            let dw = aggregate::align_weight_gradient(stack, dy, transform.as_slice());
-            Tensor::owned(weight.shape().to_vec(), dw)
-        });
-        let dt = wanted[1].then(|| {
-            let dt = aggregate::align_transform_gradient(stack, dy, weight.as_slice());
-            Tensor::owned(transform.shape().to_vec(), dt)
-        });
-        Ok(vec![dw, dt])
+        let device = Device::of("align", [&dy, &weight])?;
+        let engine = device.engine();
+        let dw = wanted[0].then(|| engine.align_weight_gradient(stack, &dy, &transform));
+        let dt = wanted[1].then(|| engine.align_transform_gradient(stack, &dy, &weight));
+        Ok(vec![dw.transpose()?, dt.transpose()?])
     }
 
     fn multiply_adds(&self) -> u64 {

@@ -2,9 +2,8 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor, buffer};
+use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
 
 /// The mean over the first axis of `x` `[N, K]`, of shape `[K]`.
@@ -13,15 +12,12 @@ use crate::{Error, Result};
 /// If `x` is not of two dimensions or the batch is empty.
 pub fn batch_mean<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let [batch, len] = value.dims("batch_mean", "input", "[N, K]")?;
+    let [batch, _] = value.dims("batch_mean", "input", "[N, K]")?;
     if value.is_empty() {
         return Err(Error::shape("batch_mean", "input", "with at least one value", value.shape()));
     }
-    let mut mean = buffer::zeros(len);
-    for row in value.as_slice().chunks(len) {
-        reduce::add_scaled(&mut mean, T::from_f64(1.0 / batch as f64), row);
-    }
-    tape.record("batch_mean", Tensor::owned(vec![len], mean), &[x], BatchMean { batch })
+    let mean = value.device().engine().column_sums(value, T::from_f64(1.0 / batch as f64))?;
+    tape.record("batch_mean", mean, &[x], BatchMean { batch })
 }
 
 struct BatchMean {
@@ -32,8 +28,7 @@ impl<T: Element> Backward<T> for BatchMean {
     /// `dx[n, k] = dy[k] / N`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
         let share = T::from_f64(1.0 / self.batch as f64);
-        let row: Vec<T> = dy.as_slice().iter().map(|&dy| dy * share).collect();
-        Ok(vec![Some(Tensor::owned(vec![self.batch, row.len()], row.repeat(self.batch)))])
+        Ok(vec![Some(dy.device().engine().repeat_row(&dy, self.batch, share)?)])
     }
 }
 

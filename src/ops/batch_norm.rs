@@ -4,18 +4,19 @@
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
 use crate::kernel::Then;
+use crate::kernel::engine::{Norm, WantedOfNorm};
 use crate::kernel::norm::Channels;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor, buffer};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// Mean and variance of each channel of one batch, for the running statistics.
 #[derive(Clone, Debug)]
 pub struct Moments<T> {
     /// `[C]`.
-    pub mean: Vec<T>,
+    pub mean: Tensor<T>,
     /// `[C]`, divided by the number of values.
-    pub variance: Vec<T>,
+    pub variance: Tensor<T>,
     /// Values per channel.
     pub count: usize,
 }
@@ -39,9 +40,9 @@ pub fn batch_norm<T: Element>(
         let expected = "with two values per channel at least, to have a variance";
         return Err(Error::shape("batch_norm", "input", expected, value.shape()));
     }
-    let (mean, variance) = channels.moments(value.as_slice());
-    let rule = BatchNorm::new(tape, channels, [x, weight], &mean, &variance, epsilon)?;
-    let y = rule.record("batch_norm", tape, [x, weight, bias], then)?;
+    let [mean, variance] = value.device().engine().moments(channels, value)?;
+    let y = Normalisation { channels, statistics: [&mean, &variance], epsilon, is_frozen: false }
+        .record("batch_norm", tape, [x, weight, bias], then)?;
     Ok((y, Moments { mean, variance, count: channels.count() }))
 }
 
@@ -66,10 +67,12 @@ pub fn batch_norm_frozen<T: Element>(
             return Err(Error::shape("batch_norm", name, expected, tensor.shape()));
         }
     }
-    let (mean, variance) = (mean.as_slice(), variance.as_slice());
-    let rule = BatchNorm::new(tape, channels, [x, weight], mean, variance, epsilon)?;
-    let rule = BatchNorm { frozen: true, ..rule };
-    rule.record("batch_norm_frozen", tape, [x, weight, bias], then)
+    Normalisation { channels, statistics: [mean, variance], epsilon, is_frozen: true }.record(
+        "batch_norm_frozen",
+        tape,
+        [x, weight, bias],
+        then,
+    )
 }
 
 /// The sizes of `x`, which `weight` and `bias` have to fit.
@@ -87,105 +90,66 @@ fn channels<T: Element>(tape: &Tape<T>, x: Var, weight: Var, bias: Var) -> Resul
     Ok(Channels { batch, channels, len: rest.iter().product() })
 }
 
-struct BatchNorm<T> {
+/// What a batch is to be normalised by.
+struct Normalisation<'a, T> {
     channels: Channels,
-    x: Tensor<T>,
-    weight: Tensor<T>,
-    mean: Vec<T>,
-    /// `1 / sqrt(variance + epsilon)`.
-    inverse: Vec<T>,
-    /// Whether mean and variance are constants rather than functions of `x`.
-    frozen: bool,
-    /// `y`, if it was rectified: where it is positive, a gradient passes.
-    rectified: Option<Tensor<T>>,
+    /// Mean and variance, `[C]`.
+    statistics: [&'a Tensor<T>; 2],
+    epsilon: f64,
+    is_frozen: bool,
 }
 
-impl<T: Element> BatchNorm<T> {
-    fn new(
-        tape: &Tape<T>,
-        channels: Channels,
-        [x, weight]: [Var; 2],
-        mean: &[T],
-        variance: &[T],
-        epsilon: f64,
-    ) -> Result<Self> {
-        let (x, weight) = (tape.value(x)?.clone(), tape.value(weight)?.clone());
-        let epsilon = T::from_f64(epsilon);
-        let inverse = variance.iter().map(|&v| T::one() / (v + epsilon).sqrt()).collect();
-        let mean = mean.to_vec();
-        Ok(Self { channels, x, weight, mean, inverse, frozen: false, rectified: None })
-    }
-
-    /// Computes `y` and puts it on the tape.
+impl<T: Element> Normalisation<'_, T> {
+    /// Computes `y` from `x`, `weight` and `bias`, and puts it on the tape.
     fn record(
-        mut self,
+        self,
         operation: &'static str,
         tape: &mut Tape<T>,
         operands: [Var; 3],
         then: Then<Var>,
     ) -> Result<Var> {
-        let shape = self.x.shape();
-        let values = then.try_map(|residual| {
+        let [x, weight, bias] = operands.map(|var| tape.value(var));
+        let (x, weight, bias) = (x?.clone(), weight?.clone(), bias?);
+        let residual = then.try_map(|residual| {
             let residual = tape.value(residual)?;
-            if residual.shape() != shape {
-                let expected = format!("{shape:?}, like the input");
+            if residual.shape() != x.shape() {
+                let expected = format!("{:?}, like the input", x.shape());
                 return Err(Error::shape("batch_norm", "residual", expected, residual.shape()));
             }
-            Ok(residual.as_slice())
+            Ok(residual)
         })?;
-        let constants = [&self.mean, &self.scale(), tape.value(operands[2])?.as_slice()];
-        let y = self.channels.normalise(self.x.as_slice(), constants, values);
-        let y = Tensor::owned(shape.to_vec(), y);
-        self.rectified = (then != Then::Nothing).then(|| y.clone());
+        let Self { channels, statistics: [mean, variance], epsilon, is_frozen } = self;
+        let all = [&x, &weight, bias, mean, variance].into_iter().chain(residual.residual());
+        let device = Device::of(operation, all)?;
+        let engine = device.engine();
+        let inverse = engine.inverse_deviation(variance, T::from_f64(epsilon))?;
+        let norm = Norm { channels, mean: mean.clone(), inverse, weight, is_frozen };
+        let y = engine.normalise(&norm, &x, bias, residual)?;
+        let rectified = (then != Then::Nothing).then(|| y.clone());
         let inputs: Vec<Var> = operands.into_iter().chain(then.residual()).collect();
-        tape.record(operation, y, &inputs, self)
-    }
-
-    fn scale(&self) -> Vec<T> {
-        self.weight.as_slice().iter().zip(&self.inverse).map(|(&w, &i)| w * i).collect()
+        tape.record(operation, y, &inputs, BatchNorm { norm, x, rectified })
     }
 }
 
+struct BatchNorm<T> {
+    norm: Norm<T>,
+    x: Tensor<T>,
+    /// `y`, if it was rectified: where it is positive, a gradient passes.
+    rectified: Option<Tensor<T>>,
+}
+
 impl<T: Element> Backward<T> for BatchNorm<T> {
-    /// With `z = (x - mean) inverse`: `dweight = sum dy z`, `dbias = sum dy`, and
-    /// `dx = weight inverse (dy - mean(dy) - z mean(dy z))`; the two means are absent
-    /// where the statistics are constants. Behind a rectifier, `dy` is what passes back through
-    /// it; it is also the gradient of the residual.
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let (channels, x) = (self.channels, self.x.as_slice());
-        let (sum, moment) = match &self.rectified {
-            None => channels.gradient_sums(x, dy.as_slice(), &self.mean),
-            Some(y) => {
-                let (dy, y) = (dy.as_mut_slice(), y.as_slice());
-                channels.rectified_gradient_sums(x, dy, y, &self.mean)
-            }
-        };
-        let dweight = moment.iter().zip(&self.inverse).map(|(&m, &i)| m * i).collect();
-        let [dweight, dbias] =
-            [dweight, sum.clone()].map(|values| Some(Tensor::owned(vec![values.len()], values)));
-        let dresidual = wanted.get(3).map(|&wanted| wanted.then(|| dy.clone()));
-        let dx = wanted[0].then(|| {
-            let a = self.scale();
-            let (mut b, mut c) = (vec![T::zero(); a.len()], vec![T::zero(); a.len()]);
-            if !self.frozen {
-                let count = T::from_f64(channels.count() as f64);
-                for (channel, &a) in a.iter().enumerate() {
-                    let inverse = self.inverse[channel];
-                    b[channel] = -a * inverse * inverse * moment[channel] / count;
-                    c[channel] = -a * sum[channel] / count;
-                }
-            }
-            let constants = [&self.mean, &a, &b, &c].map(Vec::as_slice);
-            if let Some(Some(dy)) = &dresidual {
-                let mut dx = buffer::take(x.len());
-                channels.input_gradient(x, Some(dy.as_slice()), constants, &mut dx);
-                Tensor::owned(dy.shape().to_vec(), dx)
-            } else {
-                channels.input_gradient(x, None, constants, dy.as_mut_slice());
-                dy
-            }
-        });
-        Ok([dx, dweight, dbias].into_iter().chain(dresidual).collect())
+    /// See [`Norms::norm_gradients`](crate::kernel::engine::Norms::norm_gradients). What of `dy`
+    /// passes back through the rectifier is also the gradient of the residual.
+    fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let Self { norm, x, rectified } = *self;
+        let residual = wanted.get(3).copied();
+        let large = WantedOfNorm { x: wanted[0], residual: residual == Some(true) };
+        let device = Device::of("batch_norm", [&dy, &x])?;
+        let found = device.engine().norm_gradients(&norm, &x, dy, rectified.as_ref(), large)?;
+        let mut gradients = vec![found.x, Some(found.weight), Some(found.bias)];
+        gradients.extend(residual.map(|_| found.residual));
+        Ok(gradients)
     }
 }
 
@@ -231,6 +195,8 @@ pub(super) fn frozen_case(draw: &mut Draw) -> Case {
     let squares = draw.tensor(mean.shape()).as_slice().iter().map(|v| v * v).collect();
     let variance = Tensor::owned(mean.shape().to_vec(), squares);
     drawn(draw, &shape, move |tape, v, then| {
+        let device = tape.value(v[0])?.device();
+        let (mean, variance) = (mean.to(&device)?, variance.to(&device)?);
         batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, EPSILON, then)
     })
 }

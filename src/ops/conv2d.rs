@@ -2,9 +2,9 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::{Geometry, Window, conv};
+use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// The convolution of `x` `[N, C, H, W]` with `weight` `[O, C / groups, kh, kw]` and
@@ -32,11 +32,11 @@ pub fn conv2d<T: Element>(
             let expected = format!("[{}]", geometry.outputs);
             return Err(Error::shape("conv2d", "bias", expected, b.shape()));
         }
-        bias_value = Some(b.as_slice());
+        bias_value = Some(b);
         inputs.push(bias);
     }
-    let y = conv::forward(&geometry, xv.as_slice(), w.as_slice(), bias_value);
-    let y = Tensor::owned(geometry.output_shape().to_vec(), y);
+    let device = Device::of("conv2d", [&xv, &w].into_iter().chain(bias_value))?;
+    let y = device.engine().conv(&geometry, &xv, &w, bias_value)?;
     tape.record("conv2d", y, &inputs, Conv2d { geometry, x: xv, weight: w })
 }
 
@@ -47,23 +47,17 @@ struct Conv2d<T> {
 }
 
 impl<T: Element> Backward<T> for Conv2d<T> {
-    /// `dx = W^T dy` folded back, `dW = dy X^T`, `db = sum dy`; see [`conv`].
+    /// `dx = W^T dy` folded back, `dW = dy X^T`, `db = sum dy`; see [`conv`](crate::kernel::conv).
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
         let Self { geometry, x, weight } = *self;
-        let dy = dy.as_slice();
-        let mut gradients = vec![
-            wanted[0].then(|| {
-                let dx = conv::input_gradient(&geometry, dy, weight.as_slice());
-                Tensor::owned(geometry.input_shape().to_vec(), dx)
-            }),
-            wanted[1].then(|| {
-                let dw = conv::kernel_gradient(&geometry, x.as_slice(), dy);
-                Tensor::owned(geometry.weight_shape().to_vec(), dw)
-            }),
-        ];
+        let device = Device::of("conv2d", [&dy, &x])?;
+        let engine = device.engine();
+        let dx = wanted[0].then(|| engine.conv_input_gradient(&geometry, &dy, &weight));
+        let dw = wanted[1].then(|| engine.conv_kernel_gradient(&geometry, &x, &dy));
+        let mut gradients = vec![dx.transpose()?, dw.transpose()?];
         if let Some(&wanted) = wanted.get(2) {
-            let db = || Tensor::owned(vec![geometry.outputs], conv::bias_gradient(&geometry, dy));
-            gradients.push(wanted.then(db));
+            let db = wanted.then(|| engine.conv_bias_gradient(&geometry, &dy));
+            gradients.push(db.transpose()?);
         }
         Ok(gradients)
     }

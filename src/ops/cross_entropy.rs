@@ -3,7 +3,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
+use crate::kernel::engine::Targets;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -39,43 +39,36 @@ pub fn cross_entropy<T: Element>(
         let problem = format!("label smoothing should be between 0 and 1, but is {smoothing}");
         return Err(Error::argument("cross_entropy", problem));
     }
-    let (kept, spread) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / classes as f64));
-    let mut loss = T::zero();
-    for (row, &label) in value.as_slice().chunks(classes).zip(labels) {
-        let largest = row.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
-        let log_sum = row.iter().map(|&v| (v - largest).exp()).sum::<T>().ln();
-        // Differences to the largest first: they are small where the scores are large.
-        let surprise = |v: T| log_sum - (v - largest);
-        loss += kept * surprise(row[label]);
-        // An excluded class (minus infinity) is no fault while nothing is spread to it.
-        if spread > T::zero() {
-            loss += spread * row.iter().map(|&v| surprise(v)).sum::<T>();
-        }
+    if u32::try_from(classes).is_err() {
+        return Err(Error::shape(
+            "cross_entropy",
+            "logits",
+            "of fewer than 2^32 classes",
+            &[batch, classes],
+        ));
     }
-    let loss = Tensor::scalar(loss / T::from_f64(batch as f64));
-    let rule = CrossEntropy { logits: value.clone(), labels: labels.to_vec(), kept, spread };
+    let (kept, spread) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / classes as f64));
+    let labels = labels.iter().map(|&label| label as u32).collect();
+    let (value, device) = (value.clone(), value.device());
+    let engine = device.engine::<T>();
+    let targets = Targets { labels: engine.indices(labels)?, kept, spread };
+    let loss = engine.cross_entropy(&value, &targets)?;
+    let rule = CrossEntropy { logits: value, targets };
     tape.record("cross_entropy", loss, &[logits], rule)
 }
 
 struct CrossEntropy<T> {
     logits: Tensor<T>,
-    labels: Vec<usize>,
-    kept: T,
-    spread: T,
+    targets: Targets<T>,
 }
 
 impl<T: Element> Backward<T> for CrossEntropy<T> {
     /// `dx[n] = (softmax(x[n]) - q[n]) dy / N`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let [batch, classes] = self.logits.dims("cross_entropy", "logits", "[N, K]")?;
-        let scale = dy.item()? / T::from_f64(batch as f64);
-        let mut dx = self.logits.into_vec();
-        for (row, &label) in dx.chunks_mut(classes).zip(&self.labels) {
-            reduce::softmax_row(row);
-            row[label] -= self.kept;
-            row.iter_mut().for_each(|v| *v = (*v - self.spread) * scale);
-        }
-        Ok(vec![Some(Tensor::owned(vec![batch, classes], dx))])
+        let Self { logits, targets } = *self;
+        let scale = dy.item()? / T::from_f64(logits.shape()[0] as f64);
+        let device = logits.device();
+        Ok(vec![Some(device.engine().cross_entropy_gradient(logits, &targets, scale)?)])
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::pool;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -13,13 +12,11 @@ use crate::{Error, Result};
 /// If `x` is not of four dimensions or has no pixels.
 pub fn global_mean_pool<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let shape @ [batch, channels, height, width] =
-        value.dims("global_mean_pool", "input", "[N, C, H, W]")?;
+    let shape @ [_, _, height, width] = value.dims("global_mean_pool", "input", "[N, C, H, W]")?;
     if height * width == 0 {
         return Err(Error::shape("global_mean_pool", "input", "with pixels", &shape));
     }
-    let y = pool::row_means(value.as_slice(), height * width);
-    let y = Tensor::owned(vec![batch, channels], y);
+    let y = value.device().engine().plane_means(value)?;
     tape.record("global_mean_pool", y, &[x], GlobalMeanPool { shape })
 }
 
@@ -30,8 +27,7 @@ struct GlobalMeanPool {
 impl<T: Element> Backward<T> for GlobalMeanPool {
     /// `dx[n, c, i, j] = dy[n, c] / (H W)`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let dx = pool::row_means_gradient(dy.as_slice(), self.shape[2] * self.shape[3]);
-        Ok(vec![Some(Tensor::owned(self.shape.to_vec(), dx))])
+        Ok(vec![Some(dy.device().engine().plane_means_gradient(&dy, self.shape)?)])
     }
 }
 

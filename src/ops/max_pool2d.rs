@@ -2,7 +2,8 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::{Geometry, Window, pool};
+use crate::kernel::engine::Indices;
+use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
@@ -42,21 +43,20 @@ pub fn max_pool2d<T: Element>(
     if u32::try_from(geometry.pixels()).is_err() {
         return Err(Error::shape("max_pool2d", "input", "of fewer than 2^32 pixels", &shape));
     }
-    let (y, winners) = pool::max_pool(&geometry, value.as_slice());
-    let y = Tensor::owned(geometry.output_shape().to_vec(), y);
+    let (y, winners) = value.device().engine().max_pool(&geometry, value)?;
     tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
 }
 
 struct MaxPool2d {
     geometry: Geometry,
-    winners: Vec<u32>,
+    winners: Indices,
 }
 
 impl<T: Element> Backward<T> for MaxPool2d {
     /// Each `dy` goes to the pixel that was the largest.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let dx = pool::max_pool_gradient(&self.geometry, &self.winners, dy.as_slice());
-        Ok(vec![Some(Tensor::owned(self.geometry.input_shape().to_vec(), dx))])
+        let Self { geometry, winners } = *self;
+        Ok(vec![Some(dy.device().engine().max_pool_gradient(&geometry, &winners, &dy)?)])
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::{elementwise, reduce};
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// The mean squared error between two tensors of one shape; the result has shape `[]`.
@@ -20,8 +19,7 @@ pub fn mse<T: Element>(tape: &mut Tape<T>, a: Var, b: Var) -> Result<Var> {
     if x.is_empty() {
         return Err(Error::shape("mse", "prediction", "with at least one value", x.shape()));
     }
-    let squares = reduce::sum_of(x.as_slice(), y.as_slice(), |a, b| (a - b) * (a - b));
-    let value = Tensor::scalar(squares / T::from_f64(x.len() as f64));
+    let value = Device::of("mse", [x, y])?.engine().mse(x, y)?;
     let rule = Mse { a: x.clone(), b: y.clone() };
     tape.record("mse", value, &[a, b], rule)
 }
@@ -35,13 +33,11 @@ impl<T: Element> Backward<T> for Mse<T> {
     /// `da = 2 (a - b) dy / count`, `db = -da`.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
         let factor = dy.item()? * T::from_f64(2.0 / self.a.len() as f64);
-        let towards = |x: &Tensor<T>, y: &Tensor<T>| {
-            let d = elementwise::scaled_difference(factor, x.as_slice(), y.as_slice());
-            Tensor::owned(x.shape().to_vec(), d)
-        };
+        let device = self.a.device();
+        let towards = |x, y| device.engine().mse_gradient(factor, x, y);
         Ok(vec![
-            wanted[0].then(|| towards(&self.a, &self.b)),
-            wanted[1].then(|| towards(&self.b, &self.a)),
+            wanted[0].then(|| towards(&self.a, &self.b)).transpose()?,
+            wanted[1].then(|| towards(&self.b, &self.a)).transpose()?,
         ])
     }
 }

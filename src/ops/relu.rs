@@ -3,9 +3,8 @@
 use super::Gradients;
 use crate::Result;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::elementwise;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 
 /// The rectified linear unit.
 ///
@@ -13,7 +12,7 @@ use crate::tensor::{Element, Tensor};
 /// If `x` belongs to another tape.
 pub fn relu<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let y = Tensor::owned(value.shape().to_vec(), elementwise::relu(value.as_slice()));
+    let y = value.device().engine().relu(value)?;
     tape.record("relu", y.clone(), &[x], Relu { y })
 }
 
@@ -23,9 +22,9 @@ struct Relu<T> {
 
 impl<T: Element> Backward<T> for Relu<T> {
     /// `dx = dy` where `y > 0`, else 0.
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        elementwise::relu_gradient(dy.as_mut_slice(), self.y.as_slice());
-        Ok(vec![Some(dy)])
+    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        let device = Device::of("relu", [&dy, &self.y])?;
+        Ok(vec![Some(device.engine().relu_gradient(dy, &self.y)?)])
     }
 }
 

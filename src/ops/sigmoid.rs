@@ -3,9 +3,8 @@
 use super::Gradients;
 use crate::Result;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::elementwise;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 
 /// The logistic function, elementwise.
 ///
@@ -13,7 +12,7 @@ use crate::tensor::{Element, Tensor};
 /// If `x` belongs to another tape.
 pub fn sigmoid<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let y = Tensor::owned(value.shape().to_vec(), elementwise::sigmoid(value.as_slice()));
+    let y = value.device().engine().sigmoid(value)?;
     tape.record("sigmoid", y.clone(), &[x], Sigmoid { y })
 }
 
@@ -23,9 +22,9 @@ struct Sigmoid<T> {
 
 impl<T: Element> Backward<T> for Sigmoid<T> {
     /// `dx = dy y (1 - y)`.
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        elementwise::sigmoid_gradient(dy.as_mut_slice(), self.y.as_slice());
-        Ok(vec![Some(dy)])
+    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        let device = Device::of("sigmoid", [&dy, &self.y])?;
+        Ok(vec![Some(device.engine().sigmoid_gradient(dy, &self.y)?)])
     }
 }
 

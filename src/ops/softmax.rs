@@ -3,9 +3,8 @@
 use super::Gradients;
 use crate::Result;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::reduce;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor, buffer};
+use crate::tensor::{Device, Element, Tensor};
 
 /// The softmax over the last axis of `x` `[N, K]`.
 ///
@@ -13,10 +12,8 @@ use crate::tensor::{Element, Tensor, buffer};
 /// If `x` is not of two dimensions.
 pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     let value = tape.value(x)?;
-    let [_, classes] = value.dims("softmax", "input", "[N, K]")?;
-    let mut y = buffer::copy(value.as_slice());
-    y.chunks_mut(classes.max(1)).for_each(reduce::softmax_row);
-    let y = Tensor::owned(value.shape().to_vec(), y);
+    let [_, _] = value.dims("softmax", "input", "[N, K]")?;
+    let y = value.device().engine().softmax(value)?;
     tape.record("softmax", y.clone(), &[x], Softmax { y })
 }
 
@@ -27,14 +24,8 @@ struct Softmax<T> {
 impl<T: Element> Backward<T> for Softmax<T> {
     /// `dx = y (dy - <dy, y>)`, row by row.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let shape = dy.shape().to_vec();
-        let mut dx = dy.into_vec();
-        let classes = shape[1].max(1);
-        for (dx, y) in dx.chunks_mut(classes).zip(self.y.as_slice().chunks(classes)) {
-            let mean = reduce::dot(dx, y);
-            dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx = y * (*dx - mean));
-        }
-        Ok(vec![Some(Tensor::owned(shape, dx))])
+        let device = Device::of("softmax", [&dy, &self.y])?;
+        Ok(vec![Some(device.engine().softmax_gradient(dy, &self.y)?)])
     }
 }
 

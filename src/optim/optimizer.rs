@@ -1,10 +1,11 @@
 //! Stochastic gradient descent with momentum, and Adam.
 
-use crate::kernel::descent::{self, Adam, Sgd};
+use crate::kernel::descent::{Adam, Sgd};
 use crate::nn::{Id, Parameters, Role, Step};
-use crate::tensor::{Element, State, Tensor};
+use crate::tensor::{Device, Element, State, Tensor};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// How a gradient changes a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,30 +92,52 @@ impl<T: Element> Optimizer<T> {
 
     /// One step with learning rate `rate`, of all parameters that have a gradient; then
     /// gives the buffers their new values.
-    pub fn step(&mut self, parameters: &mut Parameters<T>, mut step: Step<T>, rate: f64) {
+    ///
+    /// # Errors
+    /// If a parameter and its gradient are not in one place, or what computes there fails.
+    pub fn step(
+        &mut self,
+        parameters: &mut Parameters<T>,
+        mut step: Step<T>,
+        rate: f64,
+    ) -> Result<()> {
         self.steps += 1;
         for id in parameters.ids() {
             let group = self.groups.of(parameters.role(id));
             if let Some(gradient) = step.gradient(id).filter(|_| group.rate > 0.0) {
-                self.update(id, parameters.value_mut(id), gradient, rate * group.rate, group.decay);
+                let w = parameters.value_mut(id);
+                self.update(id, w, gradient, rate * group.rate, group.decay)?;
             }
         }
         step.update_buffers(parameters);
+        Ok(())
     }
 
-    fn update(&mut self, id: Id, w: &mut Tensor<T>, g: &Tensor<T>, rate: f64, decay: f64) {
+    fn update(
+        &mut self,
+        id: Id,
+        w: &mut Tensor<T>,
+        g: &Tensor<T>,
+        rate: f64,
+        decay: f64,
+    ) -> Result<()> {
+        let device = Device::of("optimizer", [&*w, g])?;
+        let engine = device.engine();
         let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
-        let moments = self.moments.entry(id.index()).or_insert_with(|| {
+        let moments = match self.moments.entry(id.index()) {
+            Entry::Occupied(entry) => entry.into_mut(),
             // Not clones, which would share their values and be copied at once.
-            (0..count).map(|_| Tensor::zeros(w.shape())).collect()
-        });
+            Entry::Vacant(entry) => {
+                entry.insert((0..count).map(|_| w.zeros_like()).collect::<Result<_>>()?)
+            }
+        };
         let number = T::from_f64;
-        let (w, g, decay) = (w.as_mut_slice(), g.as_slice(), number(decay));
+        let decay = number(decay);
         match (self.rule, moments.as_mut_slice()) {
             (Rule::Sgd { momentum, nesterov }, [v]) => {
                 let (rate, momentum) = (number(rate), number(momentum));
                 let settings = Sgd { rate, decay, momentum, nesterov };
-                descent::sgd(w, g, v.as_mut_slice(), settings);
+                engine.sgd(w, g, v, settings)
             }
             (Rule::Adam { betas, epsilon }, [m, v]) => {
                 let correction = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
@@ -126,7 +149,7 @@ impl<T: Element> Optimizer<T> {
                     root: number(1.0 / correction[1].sqrt()),
                     epsilon: number(epsilon),
                 };
-                descent::adam(w, g, m.as_mut_slice(), v.as_mut_slice(), settings);
+                engine.adam(w, g, [m, v], settings)
             }
             _ => unreachable!("there are as many moments as the rule has"),
         }
@@ -142,6 +165,17 @@ impl<T: Element> Optimizer<T> {
             }
         }
         state
+    }
+
+    /// Brings the moments to where the parameters are.
+    ///
+    /// # Errors
+    /// If there is no room for them.
+    pub fn to(&mut self, device: &Device) -> Result<()> {
+        for moment in self.moments.values_mut().flatten() {
+            *moment = moment.to(device)?;
+        }
+        Ok(())
     }
 
     /// How many steps were made.

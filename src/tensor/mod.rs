@@ -6,11 +6,17 @@
 //! are first looked at, tensor by tensor.
 
 pub mod buffer;
+mod device;
 mod element;
+#[cfg(feature = "opencl")]
+pub mod opencl;
+#[cfg(feature = "opencl")]
+mod resident;
 mod state;
 mod vector;
 
 use buffer::Buffer;
+pub use device::Device;
 pub use element::Element;
 pub use state::State;
 pub use vector::{Portable, Vector};
@@ -34,6 +40,9 @@ enum Storage<T> {
     Mapped(TensorView),
     /// Half precision, say, or not in row-major order.
     Converted(Arc<Converted<T>>),
+    /// In the memory of a device.
+    #[cfg(feature = "opencl")]
+    Resident(Arc<resident::Resident<T>>),
 }
 
 /// Values of a file that have to be converted.
@@ -227,6 +236,61 @@ impl<T: Element> Tensor<T> {
         matches!(self.storage, Storage::Mapped(_))
     }
 
+    /// Where the values are. A file that they lie in is the [`Device::Cpu`]'s.
+    pub fn device(&self) -> Device {
+        match &self.storage {
+            #[cfg(feature = "opencl")]
+            Storage::Resident(resident) => Device::OpenCl(resident.device().clone()),
+            _ => Device::Cpu,
+        }
+    }
+
+    /// The same values on a device; nothing is copied if they are there.
+    ///
+    /// # Errors
+    /// If there is no room for them, the device has no numbers of this type, or is lost.
+    pub fn to(&self, device: &Device) -> Result<Self> {
+        if self.device() == *device {
+            return Ok(self.clone());
+        }
+        match device {
+            Device::Cpu => {
+                let mut values = buffer::take(self.len());
+                self.read(&mut values)?;
+                Ok(Self::owned(self.shape.clone(), values))
+            }
+            #[cfg(feature = "opencl")]
+            Device::OpenCl(device) => self.upload(device),
+        }
+    }
+
+    /// Zeros of the shape of this tensor, where it is.
+    ///
+    /// # Errors
+    /// If there is no room for them there.
+    pub fn zeros_like(&self) -> Result<Self> {
+        match &self.storage {
+            #[cfg(feature = "opencl")]
+            Storage::Resident(resident) => {
+                let memory = resident.device().zeros::<T>(self.len())?;
+                Ok(Self::resident(self.shape.clone(), memory))
+            }
+            _ => Ok(Self::zeros(&self.shape)),
+        }
+    }
+
+    /// Writes the values to `values`, which are as many.
+    fn read(&self, values: &mut [T]) -> Result<()> {
+        match &self.storage {
+            #[cfg(feature = "opencl")]
+            Storage::Resident(resident) => resident.read(values),
+            _ => {
+                values.copy_from_slice(self.as_slice());
+                Ok(())
+            }
+        }
+    }
+
     /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -243,32 +307,44 @@ impl<T: Element> Tensor<T> {
         self.len() == 0
     }
 
-    /// The values in row-major order.
+    /// The values in row-major order. Those on a device are brought home once, and kept until the
+    /// tensor is written to.
+    ///
+    /// # Panics
+    /// If the device that they are on is lost; [`Tensor::to`] has an error for that.
     pub fn as_slice(&self) -> &[T] {
         match &self.storage {
             Storage::Owned(values) => values,
             Storage::Mapped(view) => view.as_slice().unwrap_or_default(),
             Storage::Converted(converted) => converted.as_slice(),
+            #[cfg(feature = "opencl")]
+            Storage::Resident(resident) => resident.as_slice(self.len()),
         }
     }
 
     /// The values, to be written to. They are copied first if they are shared
-    /// with another tensor or lie in a file.
+    /// with another tensor or lie in a file, and brought home if they are on a device.
+    ///
+    /// # Panics
+    /// As [`Tensor::as_slice`].
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         if !matches!(self.storage, Storage::Owned(_)) {
             self.storage = Storage::Owned(Arc::new(buffer::copy(self.as_slice()).into()));
         }
         match &mut self.storage {
             Storage::Owned(values) => Arc::<Buffer<T>>::make_mut(values),
-            Storage::Mapped(_) | Storage::Converted(_) => unreachable!("made owned above"),
+            _ => unreachable!("made owned above"),
         }
     }
 
-    /// The values; copied only if they are shared or lie in a file.
+    /// The values; copied only if they are shared, lie in a file or on a device.
+    ///
+    /// # Panics
+    /// As [`Tensor::as_slice`].
     pub fn into_vec(self) -> Vec<T> {
         match self.storage {
             Storage::Owned(values) => Arc::unwrap_or_clone(values).into_vec(),
-            Storage::Mapped(_) | Storage::Converted(_) => buffer::copy(self.as_slice()),
+            _ => buffer::copy(self.as_slice()),
         }
     }
 
@@ -322,12 +398,14 @@ impl<T: Element> Tensor<T> {
     /// The value of a tensor that holds exactly one.
     ///
     /// # Errors
-    /// If it holds none or several.
+    /// If it holds none or several, or is on a device that is lost.
     pub fn item(&self) -> Result<T> {
-        match self.as_slice() {
-            [value] => Ok(*value),
-            _ => Err(Error::shape("item", "tensor", "of one value", &self.shape)),
+        if self.len() != 1 {
+            return Err(Error::shape("item", "tensor", "of one value", &self.shape));
         }
+        let mut value = [T::zero()];
+        self.read(&mut value)?;
+        Ok(value[0])
     }
 
     /// The largest difference between values of two tensors of one shape, relative to the largest

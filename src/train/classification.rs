@@ -4,7 +4,7 @@ use crate::dataset::Batch;
 use crate::nn::{Network, Pass};
 use crate::ops;
 use crate::optim::Optimizer;
-use crate::tensor::{Element, Tensor, buffer};
+use crate::tensor::{Device, Element, Tensor, buffer};
 use crate::{Error, Result, profile};
 
 /// One step of training: forward, backward, update. Returns the loss.
@@ -21,7 +21,7 @@ pub fn train_step(
 ) -> Result<f64> {
     let _span = profile::span("train step");
     let mut pass = Pass::train(network.parameters());
-    let x = pass.input(batch.images.clone());
+    let x = pass.input(batch.images.to(&network.parameters().device())?);
     let logits = network.forward(&mut pass, x)?;
     pass.tape().enter("loss");
     let loss = ops::cross_entropy(pass.tape(), logits, &batch.labels, smoothing)?;
@@ -35,7 +35,7 @@ pub fn train_step(
     }
     let step = pass.backward(loss)?;
     let _span = profile::span("optimizer");
-    optimizer.step(network.parameters_mut(), step, rate);
+    optimizer.step(network.parameters_mut(), step, rate)?;
     Ok(f64::from(value))
 }
 
@@ -50,17 +50,18 @@ pub fn logits<T: Element>(
 ) -> Result<Tensor<T>> {
     let [count, c, h, w] = images.dims("logits", "images", "[N, C, H, W]")?;
     let _span = profile::span("evaluate");
+    let device = network.parameters().device();
     let (mut values, mut classes) = (Vec::new(), 0);
     for first in (0..count).step_by(batch.max(1)) {
         let n = batch.max(1).min(count - first);
         let len = c * h * w;
         let part = buffer::copy(&images.as_slice()[first * len..][..n * len]);
         let mut pass = Pass::evaluate(network.parameters());
-        let x = pass.input(Tensor::new(&[n, c, h, w], part)?);
+        let x = pass.input(Tensor::new(&[n, c, h, w], part)?.to(&device)?);
         let y = network.forward(&mut pass, x)?;
         let y = pass.value(y)?;
         [_, classes] = y.dims("logits", "logits", "[N, classes]")?;
-        values.extend_from_slice(y.as_slice());
+        values.extend_from_slice(y.to(&Device::Cpu)?.as_slice());
     }
     Tensor::new(&[count, classes], values)
 }

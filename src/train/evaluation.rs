@@ -3,7 +3,7 @@
 use super::classification::predictions;
 use crate::dataset::Loader;
 use crate::nn::{Network, Pass};
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
 use crate::{Error, Result, profile};
 use serde::Serialize;
 
@@ -86,9 +86,9 @@ pub(super) fn finite_logits(
     indices: &[usize],
 ) -> Result<Tensor<f32>> {
     let logits = |pass: &mut Pass<f32>| {
-        let x = pass.input(images.clone());
+        let x = pass.input(images.to(&network.parameters().device())?);
         let y = network.forward(pass, x)?;
-        pass.value(y).cloned()
+        pass.value(y)?.to(&Device::Cpu)
     };
     let found = logits(&mut Pass::evaluate(network.parameters()))?;
     if found.is_finite() {

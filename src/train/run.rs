@@ -21,6 +21,7 @@ use crate::dataset::{Loader, few_shot, train_validation_test};
 use crate::export::write_atomically;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Schedule};
+use crate::tensor::Device;
 use crate::{Error, Result, profile};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -117,6 +118,8 @@ pub struct Run {
     config: Config,
     /// Whether there may be a checkpoint.
     resumed: bool,
+    /// What computes.
+    device: Device,
 }
 
 /// Images computed at once where no gradient is needed.
@@ -143,7 +146,7 @@ impl Run {
             };
             return Err(Error::config("out", problem));
         }
-        Ok(Self { folder, config, resumed: false })
+        Ok(Self { folder, config, resumed: false, device: Device::Cpu })
     }
 
     /// The run in `folder`, to go on with.
@@ -161,7 +164,13 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let config = Config::read(Some(&path), toml::Table::new())?;
-        Ok(Self { folder, config, resumed: true })
+        Ok(Self { folder, config, resumed: true, device: Device::Cpu })
+    }
+
+    /// The same run, its steps and measurements computed by `device`. The configuration does not
+    /// keep it: a run may be resumed elsewhere.
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// The folder.
@@ -374,6 +383,8 @@ impl Session<'_> {
             let problem = format!("the checkpoint is of step {first}, but there are only {last}");
             return Err(Error::config("resume", problem));
         }
+        self.model.network.parameters_mut().to(&self.run.device)?;
+        self.optimizer.to(&self.run.device)?;
         observer.note(&Event::Begin { step: first, steps });
         // Two batches are made while a step computes.
         loader.for_each(first..last, 2, |step, batch| {

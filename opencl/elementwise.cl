@@ -1,0 +1,97 @@
+// Passes in which every value stands alone. Compiled with common.cl before it.
+//
+// Every kernel takes `count` values and runs over ceil(count / LANES) work-items, in groups of any
+// size. A result may take the place of an operand.
+
+// y = a + b; with y = a, what is added up.
+kernel void add(global const REAL *a, global const REAL *b, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(load_some(a + i, there, 0) + load_some(b + i, there, 0), y + i, there);
+}
+
+// y = factor (a - b)
+kernel void scaled_difference(
+    REAL factor, global const REAL *a, global const REAL *b, global REAL *y, ulong count
+) {
+    RUN(i, there, count);
+    const Vector difference = load_some(a + i, there, 0) - load_some(b + i, there, 0);
+    store_some(factor * difference, y + i, there);
+}
+
+// y = of_a a + of_b b: a moving average; with of_b = 1 and y = b, `add_scaled`.
+kernel void blend(
+    REAL of_a, global const REAL *a, REAL of_b, global const REAL *b, global REAL *y, ulong count
+) {
+    RUN(i, there, count);
+    store_some(
+        of_a * load_some(a + i, there, 0) + of_b * load_some(b + i, there, 0), y + i, there);
+}
+
+// y = x / divisor
+kernel void quotient(global const REAL *x, REAL divisor, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(load_some(x + i, there, 0) / divisor, y + i, there);
+}
+
+// y = value
+kernel void fill(REAL value, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some((Vector)(value), y + i, there);
+}
+
+// y = max(x, 0). Written so that NaN stays NaN: a fault must not be hidden here.
+kernel void relu(global const REAL *x, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    const Vector value = load_some(x + i, there, 0);
+    store_some(value < 0 ? (Vector)(0) : value, y + i, there);
+}
+
+// dx = dy where y = relu(x) is positive, else 0
+kernel void relu_gradient(
+    global const REAL *dy, global const REAL *y, global REAL *dx, ulong count
+) {
+    RUN(i, there, count);
+    const Vector d = load_some(dy + i, there, 0);
+    store_some(load_some(y + i, there, 0) > 0 ? d : (Vector)(0), dx + i, there);
+}
+
+// y = 1 / (1 + exp(-x))
+kernel void sigmoid(global const REAL *x, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(1 / (1 + exp(-load_some(x + i, there, 0))), y + i, there);
+}
+
+// dx = dy y (1 - y) for y = sigmoid(x)
+kernel void sigmoid_gradient(
+    global const REAL *dy, global const REAL *y, global REAL *dx, ulong count
+) {
+    RUN(i, there, count);
+    const Vector value = load_some(y + i, there, 0);
+    store_some(load_some(dy + i, there, 0) * value * (1 - value), dx + i, there);
+}
+
+// y[row, k] += bias[k], for y [rows, columns]. Global size: [ceil(columns / LANES), rows].
+kernel void add_to_rows(global REAL *y, global const REAL *bias, int columns) {
+    RUN(i, there, (ulong)columns);
+    y += (ulong)get_global_id(1) * columns + i;
+    store_some(load_some(y, there, 0) + load_some(bias + i, there, 0), y, there);
+}
+
+// y[n, c, i] += bias[row c of `biases`], for planes of `len` values, `channels` of them for each
+// sample. `of_samples` is 1 where each sample has biases of its own, [N, C], and 0 where
+// they are [C]. Global size: [ceil(len / LANES), N C].
+kernel void add_to_planes(
+    global REAL *y, global const REAL *biases, int channels, int len, int of_samples
+) {
+    RUN(i, there, (ulong)len);
+    const int plane = get_global_id(1);
+    y += (ulong)plane * len + i;
+    store_some(load_some(y, there, 0) + biases[of_samples ? plane : plane % channels], y, there);
+}
+
+// y[row, k] = factor row[k] in each of some rows. Global size: [ceil(columns / LANES), rows].
+kernel void repeat_row(REAL factor, global const REAL *row, global REAL *y, int columns) {
+    RUN(i, there, (ulong)columns);
+    y += (ulong)get_global_id(1) * columns + i;
+    store_some(factor * load_some(row + i, there, 0), y, there);
+}

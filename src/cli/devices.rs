@@ -1,0 +1,176 @@
+//! `devices`: what there is to compute with.
+
+use super::output::{Output, Result};
+#[cfg(feature = "opencl")]
+use super::output::{Stop, message};
+use clap::Args;
+
+/// List what networks can be computed with: the processor, and every device of an OpenCL driver.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  zoo-tuning devices
+  zoo-tuning devices --check             every operation on every device, against the processor
+  zoo-tuning train --device opencl:0 ...")]
+pub struct Arguments {
+    /// Compare what each device computes with what the processor does, operation by operation
+    #[arg(long)]
+    check: bool,
+}
+
+#[cfg(not(feature = "opencl"))]
+pub fn run(_: Arguments, _: &mut Output) -> Result {
+    // Says how to get them.
+    Ok(zoo_tuning::tensor::Device::opencl(0).map(drop)?)
+}
+
+#[cfg(feature = "opencl")]
+pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    opencl::run(arguments, output)
+}
+
+#[cfg(feature = "opencl")]
+mod opencl {
+    use super::{Arguments, Output, Result, Stop, message};
+    use serde::Serialize;
+    use zoo_tuning::kernel::check::{CHECKS, difference};
+    use zoo_tuning::tensor::Device;
+    use zoo_tuning::tensor::opencl::{Properties, discover};
+
+    /// A device, for a program to read.
+    #[derive(Serialize)]
+    struct Found {
+        device: String,
+        name: String,
+        platform: String,
+        version: String,
+        driver: String,
+        compute_units: usize,
+        memory: u64,
+        largest_buffer: u64,
+        local_memory: u64,
+        work_group: usize,
+        work_items: Vec<usize>,
+        f64: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operations: Option<Vec<Checked>>,
+    }
+
+    /// How far an operation is from the processor's.
+    #[derive(Serialize)]
+    struct Checked {
+        operation: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        difference: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    }
+
+    impl Checked {
+        /// Rounding of sums in another order, in f32.
+        const TOLERANCE: f64 = 1e-4;
+
+        fn of(operation: &'static str, difference: zoo_tuning::Result<f64>) -> Self {
+            let error = difference.as_ref().err().map(ToString::to_string);
+            Self { operation, difference: difference.ok(), error }
+        }
+
+        fn is_right(&self) -> bool {
+            self.difference.is_some_and(|difference| difference < Self::TOLERANCE)
+        }
+    }
+
+    pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result {
+        let found = discover()?;
+        if found.is_empty() {
+            // Says what to install.
+            return Ok(Device::opencl(0).map(drop)?);
+        }
+        let (mut all, mut wrong) = (Vec::new(), 0);
+        for properties in found {
+            let operations = arguments.check.then(|| check(properties.index)).transpose()?;
+            let checked = operations.iter().flatten();
+            wrong += checked.filter(|checked| !checked.is_right()).count();
+            all.push(described(properties, operations));
+        }
+        if output.json {
+            output.object(&all)?;
+        } else {
+            for (number, device) in all.iter().enumerate() {
+                if number > 0 {
+                    output.line("")?;
+                }
+                show(device, output)?;
+            }
+        }
+        if wrong > 0 {
+            output.finish()?;
+            message(format!("{wrong} operations are not what the processor computes"));
+            return Err(Stop::Failed);
+        }
+        Ok(())
+    }
+
+    /// Every operation, forward and backward.
+    fn check(index: usize) -> zoo_tuning::Result<Vec<Checked>> {
+        let device = Device::opencl(index)?;
+        let check = |&(name, compute)| Checked::of(name, difference(&device, compute));
+        Ok(CHECKS.iter().map(check).collect())
+    }
+
+    fn described(p: Properties, operations: Option<Vec<Checked>>) -> Found {
+        Found {
+            device: format!("opencl:{}", p.index),
+            name: p.name,
+            platform: p.platform,
+            version: p.version,
+            driver: p.driver,
+            compute_units: p.units,
+            memory: p.memory,
+            largest_buffer: p.largest_buffer,
+            local_memory: p.local_memory,
+            work_group: p.work_group,
+            work_items: p.work_items,
+            f64: p.has_doubles,
+            operations,
+        }
+    }
+
+    fn show(device: &Found, output: &mut Output) -> Result {
+        let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+        let kib = |bytes: u64| format!("{:.0} KiB", bytes as f64 / f64::from(1 << 10));
+        let items: Vec<String> = device.work_items.iter().map(ToString::to_string).collect();
+        output.line(format!("{}  {}", device.device, device.name))?;
+        let row = |key: &str, value: String| vec![format!("  {key}"), value];
+        output.table(&[
+            row("platform", format!("{}, {}", device.platform, device.version)),
+            row("driver", device.driver.clone()),
+            row("compute units", device.compute_units.to_string()),
+            row(
+                "memory",
+                format!("{}, {} in one buffer", mib(device.memory), mib(device.largest_buffer)),
+            ),
+            row(
+                "work-group",
+                format!(
+                    "{} of {}, {} of local memory",
+                    device.work_group,
+                    items.join(" x "),
+                    kib(device.local_memory)
+                ),
+            ),
+            row("numbers", if device.f64 { "f32, f64" } else { "f32" }.to_owned()),
+        ])?;
+        for checked in device.operations.iter().flatten() {
+            let text = match (&checked.error, checked.difference) {
+                (Some(error), _) => error.clone(),
+                (None, Some(difference)) if checked.is_right() => {
+                    format!("right, to {difference:.0e}")
+                }
+                (None, difference) => format!("WRONG, by {:.0e}", difference.unwrap_or(f64::NAN)),
+            };
+            output.line(format!("  {:<34}{text}", checked.operation))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! Every name of the [list](super::engine) on a device, against the processor.
+//!
+//! Operands are drawn, in `f32`, as networks are trained in; their sizes are such that they reach
+//! beyond one tile, one group, one run of a kernel, and do not fill the last.
+
+use super::aggregate::{Stack, Way};
+use super::descent::{Adam, Sgd};
+use super::engine::{Engine, Factor, Layer, Norm, Targets, WantedOfNorm};
+use super::norm::{Channels, Then};
+use super::window::{Geometry, Window};
+use crate::Result;
+use crate::tensor::{Device, Tensor};
+
+/// What one of the names computes of drawn operands.
+type Compute = fn(&mut Draw) -> Result<Vec<Tensor<f32>>>;
+
+/// Every name, or those that belong together, with what computes them.
+pub const CHECKS: &[(&str, Compute)] = &[
+    ("product", product),
+    ("rows", rows),
+    ("conv", conv),
+    ("align", align),
+    ("aggregate", aggregate),
+    ("aggregated_conv, a kernel", |draw| layer(draw, Way::Kernels, true)),
+    ("aggregated_conv, kernels", |draw| layer(draw, Way::Kernels, false)),
+    ("aggregated_conv, outputs", |draw| layer(draw, Way::Outputs, false)),
+    ("aggregated_conv, shared outputs", |draw| layer(draw, Way::Outputs, true)),
+    ("batch norm", norm),
+    ("max_pool", max_pool),
+    ("plane_means", plane_means),
+    ("elementwise", elementwise),
+    ("softmax", softmax),
+    ("cross_entropy", cross_entropy),
+    ("mse", mse),
+    ("sgd", sgd),
+    ("adam", adam),
+];
+
+/// The largest difference of what `compute` gives on `device` and on the processor, relative to
+/// the largest value; NaN if one holds it.
+///
+/// # Errors
+/// If the device refuses.
+pub fn difference(device: &Device, compute: Compute) -> Result<f64> {
+    let expected = compute(&mut Draw::on(&Device::Cpu))?;
+    let found = compute(&mut Draw::on(device))?;
+    let mut worst = 0.0;
+    for (expected, found) in expected.iter().zip(&found) {
+        let difference = expected.relative_difference(&found.to(&Device::Cpu)?)?;
+        // `max` would lose a NaN.
+        worst = if difference > worst || difference.is_nan() { difference } else { worst };
+    }
+    Ok(worst)
+}
+
+/// Where is computed, and what is drawn for it: the same everywhere.
+pub struct Draw {
+    device: Device,
+    rng: fastrand::Rng,
+}
+
+impl Draw {
+    fn on(device: &Device) -> Self {
+        Self { device: device.clone(), rng: fastrand::Rng::with_seed(1) }
+    }
+
+    fn tensor(&mut self, shape: &[usize]) -> Result<Tensor<f32>> {
+        Tensor::normal(shape, 1.0, &mut self.rng).to(&self.device)
+    }
+
+    fn engine(&self) -> &dyn Engine<f32> {
+        self.device.engine()
+    }
+
+    fn geometries(&self) -> Result<[Geometry; 6]> {
+        let dilated = Window { dilation: [2, 1], padding: [2, 0], ..Window::default() };
+        let grouped = Window { groups: 3, ..Window::square(1, 1) };
+        let [a, b, c, d, e, f] = [
+            ([3, 5, 19, 23], [7, 5, 3, 3], Window::square(1, 1)),
+            ([2, 40, 9, 11], [300, 40, 3, 3], Window::square(2, 1)),
+            ([2, 70, 5, 5], [33, 70, 1, 1], Window::square(2, 0)),
+            ([2, 6, 8, 9], [9, 2, 3, 3], grouped),
+            ([4, 64, 18, 15], [48, 64, 3, 3], Window::square(1, 1)),
+            ([1, 3, 12, 10], [4, 3, 3, 2], dilated),
+        ]
+        .map(|(x, weight, window)| Geometry::new("check", x, weight, window));
+        Ok([a?, b?, c?, d?, e?, f?])
+    }
+}
+
+fn product(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for [m, k, n] in [[1, 1, 1], [3, 700, 5], [270, 33, 250], [17, 300, 130]] {
+        let (a, b) = (draw.tensor(&[m, k])?, draw.tensor(&[k, n])?);
+        let (at, bt) = (draw.tensor(&[k, m])?, draw.tensor(&[n, k])?);
+        let factors = [Factor::new(&a), Factor::new(&at).t()];
+        for left in factors {
+            for right in [Factor::new(&b), Factor::new(&bt).t()] {
+                found.push(draw.engine().product(left, right)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn rows(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (x, row) = (draw.tensor(&[37, 53])?, draw.tensor(&[53])?);
+    let engine = draw.engine();
+    Ok(vec![
+        engine.column_sums(&x, 0.5)?,
+        engine.repeat_row(&row, 5, 0.25)?,
+        engine.add_to_rows(x, &row)?,
+    ])
+}
+
+fn conv(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for g in draw.geometries()? {
+        let (x, weight) = (draw.tensor(&g.input_shape())?, draw.tensor(&g.weight_shape())?);
+        let (dy, bias) = (draw.tensor(&g.output_shape())?, draw.tensor(&[g.outputs])?);
+        let engine = draw.engine();
+        found.push(engine.conv(&g, &x, &weight, None)?);
+        found.push(engine.conv(&g, &x, &weight, Some(&bias))?);
+        found.push(engine.conv_input_gradient(&g, &dy, &weight)?);
+        found.push(engine.conv_kernel_gradient(&g, &x, &dy)?);
+        found.push(engine.conv_bias_gradient(&g, &dy)?);
+    }
+    Ok(found)
+}
+
+fn align(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let stack = Stack { sources: 3, outputs: 37, row: 45 };
+    let (weight, dy) = (draw.tensor(&[3, 37, 5, 3, 3])?, draw.tensor(&[3, 37, 5, 3, 3])?);
+    let transform = draw.tensor(&[3, 37, 37])?;
+    let engine = draw.engine();
+    Ok(vec![
+        engine.align(stack, &weight, &transform)?,
+        engine.align_weight_gradient(stack, &dy, &transform)?,
+        engine.align_transform_gradient(stack, &dy, &weight)?,
+    ])
+}
+
+fn aggregate(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (gate, values) = (draw.tensor(&[4])?, draw.tensor(&[4, 31, 57])?);
+    let dy = draw.tensor(&[31, 57])?;
+    let engine = draw.engine();
+    let mixed = engine.aggregate(&gate, &values)?;
+    let gradients = engine.aggregate_gradients(&gate, &values, &dy, [true; 2])?;
+    Ok([Some(mixed)].into_iter().chain(gradients).flatten().collect())
+}
+
+/// With all that it may have: alignment where it can be, and biases.
+fn layer(draw: &mut Draw, way: Way, is_shared: bool) -> Result<Vec<Tensor<f32>>> {
+    let (mut found, m) = (Vec::new(), 3);
+    for geometry in draw.geometries()? {
+        for is_aligned in [true, false] {
+            if way == Way::Outputs && (geometry.window.groups > 1 || !is_aligned) {
+                continue;
+            }
+            let (o, g) = (geometry.outputs, &geometry);
+            let gate = if is_shared { vec![m] } else { vec![g.batch, m] };
+            let weight = [&[m], &g.weight_shape()[..]].concat();
+            let layer = Layer {
+                geometry,
+                sources: m,
+                x: draw.tensor(&g.input_shape())?,
+                weight: draw.tensor(&weight)?,
+                alignment: is_aligned.then(|| draw.tensor(&[m, o, o])).transpose()?,
+                bias: Some(draw.tensor(&[m, o])?),
+                gate: draw.tensor(&gate)?,
+            };
+            let dy = draw.tensor(&g.output_shape())?;
+            let engine = draw.engine();
+            let (y, kept) = engine.aggregated_conv(&layer, way)?;
+            let gradients = engine.aggregated_conv_gradients(&layer, &dy, kept, true)?;
+            found.extend([y, gradients.weight, gradients.gate]);
+            found.extend([gradients.x, gradients.alignment, gradients.bias].into_iter().flatten());
+        }
+    }
+    Ok(found)
+}
+
+fn norm(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for (shape, is_frozen) in
+        [([3, 5, 7, 9], false), ([2, 33, 1, 1], false), ([4, 2, 20, 31], true)]
+    {
+        let channels = Channels { batch: shape[0], channels: shape[1], len: shape[2] * shape[3] };
+        let [x, dy, residual] = [(); 3].map(|()| draw.tensor(&shape));
+        let [weight, bias] = [(); 2].map(|()| draw.tensor(&shape[1..2]));
+        let (x, dy, residual, weight, bias) = (x?, dy?, residual?, weight?, bias?);
+        let engine = draw.engine();
+        let [mean, variance] = engine.moments(channels, &x)?;
+        let inverse = engine.inverse_deviation(&variance, 0.1)?;
+        found.extend([mean.clone(), variance, inverse.clone()]);
+        let norm = Norm { channels, mean, inverse, weight, is_frozen };
+        for then in [Then::Nothing, Then::Relu, Then::AddRelu(&residual)] {
+            let y = engine.normalise(&norm, &x, &bias, then)?;
+            let rectified = (!matches!(then, Then::Nothing)).then_some(&y);
+            for residual in [true, false] {
+                let wanted = WantedOfNorm { x: true, residual };
+                let gradients = engine.norm_gradients(&norm, &x, dy.clone(), rectified, wanted)?;
+                found.extend([gradients.weight, gradients.bias]);
+                found.extend(gradients.x.into_iter().chain(gradients.residual));
+            }
+            found.push(y);
+        }
+    }
+    Ok(found)
+}
+
+fn max_pool(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let window = Window { groups: 5, ..Window::square(2, 1) };
+    let g = Geometry::new("check", [2, 5, 21, 14], [5, 1, 3, 3], window)?;
+    let (x, dy) = (draw.tensor(&g.input_shape())?, draw.tensor(&g.output_shape())?);
+    let (y, winners) = draw.engine().max_pool(&g, &x)?;
+    Ok(vec![y, draw.engine().max_pool_gradient(&g, &winners, &dy)?])
+}
+
+fn plane_means(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (x, dy) = (draw.tensor(&[3, 7, 9, 11])?, draw.tensor(&[3, 7])?);
+    let engine = draw.engine();
+    Ok(vec![engine.plane_means(&x)?, engine.plane_means_gradient(&dy, [3, 7, 9, 11])?])
+}
+
+fn elementwise(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (a, b) = (draw.tensor(&[37, 131])?, draw.tensor(&[37, 131])?);
+    let engine = draw.engine();
+    let mut sum = a.clone();
+    engine.add_to(&mut sum, &b)?;
+    let (relu, sigmoid) = (engine.relu(&a)?, engine.sigmoid(&a)?);
+    Ok(vec![
+        sum,
+        engine.add(&a, &b)?,
+        engine.blend([0.9, 0.1], &a, &b)?,
+        engine.quotient(&a, 3.0)?,
+        engine.relu_gradient(b.clone(), &relu)?,
+        engine.sigmoid_gradient(b, &sigmoid)?,
+        relu,
+        sigmoid,
+    ])
+}
+
+fn softmax(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for shape in [[5, 3], [4, 1000]] {
+        let (x, dy) = (draw.tensor(&shape)?, draw.tensor(&shape)?);
+        let y = draw.engine().softmax(&x)?;
+        found.push(draw.engine().softmax_gradient(dy, &y)?);
+        found.push(y);
+    }
+    Ok(found)
+}
+
+fn cross_entropy(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for (shape, kept, spread) in [([6, 10], 1.0, 0.0), ([3, 300], 0.9, 0.1 / 300.0)] {
+        let logits = draw.tensor(&shape)?;
+        let labels = (0..shape[0]).map(|n| (7 * n % shape[1]) as u32).collect();
+        let engine = draw.engine();
+        let targets = Targets { labels: engine.indices(labels)?, kept, spread };
+        found.push(engine.cross_entropy(&logits, &targets)?);
+        found.push(engine.cross_entropy_gradient(logits, &targets, 0.5)?);
+    }
+    Ok(found)
+}
+
+fn mse(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (a, b) = (draw.tensor(&[230, 199])?, draw.tensor(&[230, 199])?);
+    Ok(vec![draw.engine().mse(&a, &b)?, draw.engine().mse_gradient(0.5, &a, &b)?])
+}
+
+fn sgd(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for nesterov in [true, false] {
+        let [w, g, v] = [(); 3].map(|()| draw.tensor(&[1001]));
+        let (mut w, g, mut v) = (w?, g?, v?);
+        let settings = Sgd { rate: 0.1, decay: 0.01, momentum: 0.9, nesterov };
+        draw.engine().sgd(&mut w, &g, &mut v, settings)?;
+        found.extend([w, v]);
+    }
+    Ok(found)
+}
+
+fn adam(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let [w, g, m, root] = [(); 4].map(|()| draw.tensor(&[1001]));
+    let (mut w, g, mut m, root) = (w?, g?, m?, root?);
+    // A mean of squares is not negative.
+    let squares: Vec<f32> = root.as_slice().iter().map(|r| r * r).collect();
+    let mut v = Tensor::new(&[1001], squares)?.to(&draw.device)?;
+    let settings = Adam {
+        rate: 0.01,
+        decay: 0.01,
+        betas: [0.9, 0.999],
+        rest: [0.1, 0.001],
+        root: 1.5,
+        epsilon: 1e-8,
+    };
+    draw.engine().adam(&mut w, &g, [&mut m, &mut v], settings)?;
+    Ok(vec![w, m, v])
+}

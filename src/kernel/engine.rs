@@ -1,0 +1,452 @@
+//! The list of names: what a place where tensors live has to be able to do.
+//!
+//! An [operation](crate::ops) knows shapes and rules of differentiation; what it asks to be
+//! computed stands here, by subject. [`Cpu`] answers with the slices' kernels of this
+//! module's neighbours. Whatever else computes implements the same traits, so that a name that it
+//! lacks does not compile.
+//!
+//! All operands of a call are in one place, which [`Device::of`] has found. Shapes are the
+//! caller's business: they fit each other. Where a result may take an operand's place, that
+//! operand is given away.
+
+use super::aggregate::{self, Aggregated, Stack, Way};
+use super::cost::Cost;
+use super::cpu::Cpu;
+use super::descent::{Adam, Sgd};
+use super::norm::{Channels, Then};
+use super::window::Geometry;
+use crate::Result;
+use crate::tensor::{Device, Element, Tensor};
+
+impl Device {
+    /// What computes here.
+    pub fn engine<T: Element>(&self) -> &dyn Engine<T> {
+        match self {
+            Self::Cpu => &Cpu,
+            #[cfg(feature = "opencl")]
+            Self::OpenCl(device) => device,
+        }
+    }
+}
+
+/// Everything that a step of training asks for.
+pub trait Engine<T>:
+    Products<T>
+    + Convolutions<T>
+    + Aggregation<T>
+    + Norms<T>
+    + Pools<T>
+    + Elementwise<T>
+    + Losses<T>
+    + Descent<T>
+{
+}
+
+impl<T, E> Engine<T> for E where
+    E: Products<T>
+        + Convolutions<T>
+        + Aggregation<T>
+        + Norms<T>
+        + Pools<T>
+        + Elementwise<T>
+        + Losses<T>
+        + Descent<T>
+{
+}
+
+/// A matrix of a product: a tensor of two axes, as it is or turned around.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor<'a, T> {
+    /// `[rows, columns]`.
+    pub matrix: &'a Tensor<T>,
+    /// Whether the product sees `[columns, rows]`.
+    pub is_turned: bool,
+}
+
+impl<'a, T> Factor<'a, T> {
+    /// The matrix as it is.
+    pub fn new(matrix: &'a Tensor<T>) -> Self {
+        Self { matrix, is_turned: false }
+    }
+
+    /// The transposed matrix; nothing moves.
+    pub fn t(self) -> Self {
+        Self { is_turned: !self.is_turned, ..self }
+    }
+}
+
+impl<T: Element> Factor<'_, T> {
+    /// Rows and columns, as the product sees them.
+    ///
+    /// # Errors
+    /// If the tensor is no matrix.
+    pub fn sizes(&self) -> Result<[usize; 2]> {
+        let [rows, columns] = self.matrix.dims("product", "factor", "[rows, columns]")?;
+        Ok(if self.is_turned { [columns, rows] } else { [rows, columns] })
+    }
+}
+
+/// Products of matrices, and what goes over the rows of one.
+pub trait Products<T> {
+    /// `A B`, of shape `[M, N]`.
+    fn product(&self, a: Factor<T>, b: Factor<T>) -> Result<Tensor<T>>;
+
+    /// `y[n, k] + bias[k]`, for `y` `[N, K]`.
+    fn add_to_rows(&self, y: Tensor<T>, bias: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `sum_n factor x[n, k]`, for `x` `[N, K]`; of shape `[K]`.
+    fn column_sums(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>>;
+
+    /// `factor row[k]` in each of `count` rows, `[count, K]`.
+    fn repeat_row(&self, row: &Tensor<T>, count: usize, factor: T) -> Result<Tensor<T>>;
+}
+
+/// See [`conv`](super::conv).
+pub trait Convolutions<T> {
+    /// `[N, O, H', W']` of `x` `[N, C, H, W]`, `weight` `[O, C / groups, kh, kw]`, `bias` `[O]`.
+    fn conv(
+        &self,
+        g: &Geometry,
+        x: &Tensor<T>,
+        weight: &Tensor<T>,
+        bias: Option<&Tensor<T>>,
+    ) -> Result<Tensor<T>>;
+
+    /// The gradient of `x`.
+    fn conv_input_gradient(
+        &self,
+        g: &Geometry,
+        dy: &Tensor<T>,
+        weight: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// The gradient of `weight`.
+    fn conv_kernel_gradient(
+        &self,
+        g: &Geometry,
+        x: &Tensor<T>,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// The gradient of `bias`.
+    fn conv_bias_gradient(&self, g: &Geometry, dy: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+/// A convolution whose kernel is aggregated from a zoo; see [`aggregate`].
+#[derive(Clone, Debug)]
+pub struct Layer<T> {
+    /// Sizes of the convolution.
+    pub geometry: Geometry,
+    /// Sources, `m`.
+    pub sources: usize,
+    /// Input, `[N, C, H, W]`.
+    pub x: Tensor<T>,
+    /// Kernels of the sources, `W` `[m, O, C / groups, kh, kw]`.
+    pub weight: Tensor<T>,
+    /// Channel alignment, `T` `[m, O, O]`.
+    pub alignment: Option<Tensor<T>>,
+    /// Biases, `[m, O]`.
+    pub bias: Option<Tensor<T>>,
+    /// Gate, `[N, m]`, or `[m]` for all samples.
+    pub gate: Tensor<T>,
+}
+
+impl<T: Element> Layer<T> {
+    /// All operands.
+    pub fn operands(&self) -> impl Iterator<Item = &Tensor<T>> {
+        let Self { x, weight, gate, alignment, bias, .. } = self;
+        [x, weight, gate].into_iter().chain(alignment).chain(bias)
+    }
+
+    /// The sizes of the sources' kernels.
+    pub fn stack(&self) -> Stack {
+        let (outputs, row) = (self.geometry.outputs, self.geometry.row_len());
+        Stack { sources: self.sources, outputs, row }
+    }
+
+    /// Whether all samples share a gate.
+    pub fn is_shared(&self) -> bool {
+        self.gate.shape().len() == 1
+    }
+
+    /// The shorter way to it: of the forward pass alone, or of forward and backward pass.
+    pub fn shortest_way(&self, is_training: bool) -> Way {
+        self.by_sizes(|sizes| sizes.shortest_way(is_training))
+    }
+
+    /// The cost of the forward and of the backward pass.
+    pub fn cost(&self, way: Way) -> [Cost; 2] {
+        self.by_sizes(|sizes| sizes.cost(way))
+    }
+
+    /// Asks what depends on sizes alone, so that no value has to be brought home for it.
+    fn by_sizes<R>(&self, ask: impl FnOnce(&Aggregated<T>) -> R) -> R {
+        let gate = vec![T::zero(); self.gate.len()];
+        let nothing: &[T] = &[];
+        ask(&Aggregated {
+            geometry: &self.geometry,
+            x: nothing,
+            weight: nothing,
+            alignment: self.alignment.as_ref().map(|_| nothing),
+            bias: self.bias.as_ref().map(|_| nothing),
+            gate: &gate,
+            sources: self.sources,
+        })
+    }
+}
+
+/// What the forward pass of a [`Layer`] keeps for the backward pass, where it was made.
+pub enum Kept<T> {
+    /// By the processor.
+    Cpu(aggregate::Kept<T>),
+    /// By a device.
+    #[cfg(feature = "opencl")]
+    OpenCl(super::opencl::Kept),
+}
+
+/// The gradients of a [`Layer`]'s operands, of their shapes.
+pub struct LayerGradients<T> {
+    /// If it was wanted.
+    pub x: Option<Tensor<T>>,
+    /// Of the sources' kernels.
+    pub weight: Tensor<T>,
+    /// If there is an alignment.
+    pub alignment: Option<Tensor<T>>,
+    /// If there are biases.
+    pub bias: Option<Tensor<T>>,
+    /// Of the gate.
+    pub gate: Tensor<T>,
+}
+
+/// Kernels of a zoo, aligned and mixed; see [`aggregate`].
+pub trait Aggregation<T> {
+    /// `A_i = T_i W_i`, for `weight` `[m, O, C, kh, kw]` and `transform` `[m, O, O]`.
+    fn align(&self, stack: Stack, weight: &Tensor<T>, transform: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dW_i = T_i^T dA_i`.
+    fn align_weight_gradient(
+        &self,
+        stack: Stack,
+        dy: &Tensor<T>,
+        transform: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// `dT_i = dA_i W_i^T`, of shape `[m, O, O]`.
+    fn align_transform_gradient(
+        &self,
+        stack: Stack,
+        dy: &Tensor<T>,
+        weight: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// `K = sum_i gate[i] A_i`, for `gate` `[m]` and `values` `[m, ...]`.
+    fn aggregate(&self, gate: &Tensor<T>, values: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// The gradients of `gate` and `values` in [`aggregate`](Self::aggregate), if they are
+    /// wanted: `dg_i = <dK, A_i>` and `dA_i = g_i dK`.
+    fn aggregate_gradients(
+        &self,
+        gate: &Tensor<T>,
+        values: &Tensor<T>,
+        dy: &Tensor<T>,
+        wanted: [bool; 2],
+    ) -> Result<[Option<Tensor<T>>; 2]>;
+
+    /// `y_n = conv(x_n, sum_i gate[n, i] T_i W_i) + sum_i gate[n, i] bias_i`, of shape
+    /// `[N, O, H', W']`, and what the backward pass needs of it.
+    fn aggregated_conv(&self, layer: &Layer<T>, way: Way) -> Result<(Tensor<T>, Kept<T>)>;
+
+    /// The gradients for `dy` `[N, O, H', W']`.
+    fn aggregated_conv_gradients(
+        &self,
+        layer: &Layer<T>,
+        dy: &Tensor<T>,
+        kept: Kept<T>,
+        wants_input: bool,
+    ) -> Result<LayerGradients<T>>;
+}
+
+/// What a batch is normalised by, channel by channel.
+#[derive(Clone, Debug)]
+pub struct Norm<T> {
+    /// Sizes of the batch.
+    pub channels: Channels,
+    /// `[C]`.
+    pub mean: Tensor<T>,
+    /// `1 / sqrt(variance + epsilon)`, `[C]`.
+    pub inverse: Tensor<T>,
+    /// `[C]`.
+    pub weight: Tensor<T>,
+    /// Whether mean and variance are constants rather than functions of the batch.
+    pub is_frozen: bool,
+}
+
+/// The gradients of a batch norm.
+pub struct NormGradients<T> {
+    /// Of the batch, if it was wanted.
+    pub x: Option<Tensor<T>>,
+    /// `[C]`.
+    pub weight: Tensor<T>,
+    /// `[C]`.
+    pub bias: Tensor<T>,
+    /// Of the residual, if it was wanted: what of `dy` passes back through the rectifier.
+    pub residual: Option<Tensor<T>>,
+}
+
+/// Batch normalisation of `[N, C, ...]`; see [`norm`](super::norm).
+pub trait Norms<T> {
+    /// Mean and (biased) variance of each channel, `[C]` each.
+    fn moments(&self, channels: Channels, x: &Tensor<T>) -> Result<[Tensor<T>; 2]>;
+
+    /// `1 / sqrt(variance + epsilon)`.
+    fn inverse_deviation(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>>;
+
+    /// `y = (x - mean) inverse weight + bias`, and what follows on it.
+    fn normalise(
+        &self,
+        norm: &Norm<T>,
+        x: &Tensor<T>,
+        bias: &Tensor<T>,
+        then: Then<&Tensor<T>>,
+    ) -> Result<Tensor<T>>;
+
+    /// With `z = (x - mean) inverse`: `dweight = sum dy z`, `dbias = sum dy`, and
+    /// `dx = weight inverse (dy - mean(dy) - z mean(dy z))`; the two means are absent where the
+    /// statistics are constants. `rectified` is `y` behind a rectifier; `dy` is then what passes
+    /// back through it.
+    fn norm_gradients(
+        &self,
+        norm: &Norm<T>,
+        x: &Tensor<T>,
+        dy: Tensor<T>,
+        rectified: Option<&Tensor<T>>,
+        wanted: WantedOfNorm,
+    ) -> Result<NormGradients<T>>;
+}
+
+/// Which of the large gradients of a batch norm are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedOfNorm {
+    /// That of the batch.
+    pub x: bool,
+    /// That of the residual.
+    pub residual: bool,
+}
+
+/// Numbers that are places rather than values: classes of samples, pixels that won.
+#[derive(Clone, Debug)]
+pub enum Indices {
+    /// In the memory of the process.
+    Cpu(Vec<u32>),
+    /// In the memory of a device.
+    #[cfg(feature = "opencl")]
+    OpenCl(std::sync::Arc<crate::tensor::opencl::Memory>),
+}
+
+/// Pooling of `[N, C, H, W]`; see [`pool`](super::pool).
+pub trait Pools<T> {
+    /// The largest value of each window, `[N, C, H', W']`, and the pixels that held them.
+    fn max_pool(&self, g: &Geometry, x: &Tensor<T>) -> Result<(Tensor<T>, Indices)>;
+
+    /// Gives each `dy` to the pixel that won: `[N, C, H, W]`.
+    fn max_pool_gradient(
+        &self,
+        g: &Geometry,
+        winners: &Indices,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// The mean of each plane, `[N, C]`.
+    fn plane_means(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// Each `dy` spread evenly over its plane, `shape` = `[N, C, H, W]`.
+    fn plane_means_gradient(&self, dy: &Tensor<T>, shape: [usize; 4]) -> Result<Tensor<T>>;
+}
+
+/// Passes in which every value stands alone; see [`elementwise`](super::elementwise).
+pub trait Elementwise<T> {
+    /// `a + b`.
+    fn add(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `sum += values`.
+    fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()>;
+
+    /// `factors[0] x + factors[1] y`: a moving average.
+    fn blend(&self, factors: [T; 2], x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `x / divisor`.
+    fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>>;
+
+    /// `max(x, 0)`.
+    fn relu(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dy` where `y = relu(x)` is positive, else 0.
+    fn relu_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `1 / (1 + exp(-x))`.
+    fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dy y (1 - y)` for `y = sigmoid(x)`.
+    fn sigmoid_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+/// What a classifier is to say of each sample: `kept` for the label, and `spread` for every class.
+#[derive(Clone, Debug)]
+pub struct Targets<T> {
+    /// Classes of the samples, `[N]`.
+    pub labels: Indices,
+    /// `1 - smoothing`.
+    pub kept: T,
+    /// `smoothing / K`.
+    pub spread: T,
+}
+
+/// Softmax, and what a network is trained to make small; see [`loss`](super::loss).
+pub trait Losses<T> {
+    /// Brings indices to where this computes.
+    fn indices(&self, values: Vec<u32>) -> Result<Indices>;
+
+    /// The softmax of each row of `x` `[N, K]`.
+    fn softmax(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `y (dy - <dy, y>)`, row by row.
+    fn softmax_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// The mean cross-entropy between the softmax of `logits` `[N, K]` and the targets, `[]`.
+    fn cross_entropy(&self, logits: &Tensor<T>, targets: &Targets<T>) -> Result<Tensor<T>>;
+
+    /// `scale (softmax(logits[n]) - q[n])`.
+    fn cross_entropy_gradient(
+        &self,
+        logits: Tensor<T>,
+        targets: &Targets<T>,
+        scale: T,
+    ) -> Result<Tensor<T>>;
+
+    /// `mean((a - b)^2)`, `[]`.
+    fn mse(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `factor (a - b)`.
+    fn mse_gradient(&self, factor: T, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+/// A step of the optimizer; see [`descent`](super::descent).
+pub trait Descent<T> {
+    /// See [`sgd`](super::descent::sgd).
+    fn sgd(
+        &self,
+        w: &mut Tensor<T>,
+        g: &Tensor<T>,
+        v: &mut Tensor<T>,
+        settings: Sgd<T>,
+    ) -> Result<()>;
+
+    /// See [`adam`](super::descent::adam); `moments` are `m` and `v`.
+    fn adam(
+        &self,
+        w: &mut Tensor<T>,
+        g: &Tensor<T>,
+        moments: [&mut Tensor<T>; 2],
+        settings: Adam<T>,
+    ) -> Result<()>;
+}

@@ -1,0 +1,172 @@
+//! Convolutions.
+
+use super::plan::Plan;
+use super::product::sum_of_parts;
+use super::{CONV, ELEMENTWISE, reduce, winograd};
+use crate::kernel::engine::Convolutions;
+use crate::kernel::window::Geometry;
+use crate::tensor::opencl::{Launch, Memory, OpenCl};
+use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// `[N, O, H', W']` of `x` and `weight`.
+pub(super) fn forward<T: Element>(
+    device: &Arc<OpenCl>,
+    g: &Geometry,
+    x: &Memory,
+    weight: &Memory,
+) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::forward::<T>(device, g, x, weight);
+    }
+    let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
+    let (rows, columns) = (g.outputs_per_group(), g.batch * g.positions());
+    let parts = plan.parts(rows, columns, groups, g.row_len());
+    in_parts::<T>(device, parts, g.batch * g.output_len(), |y| {
+        let launch = Plan::launch::<T>(device, CONV, "conv_forward").memory(x).memory(weight);
+        geometry(launch.memory(y), g).int(parts).run(plan.tiles(rows, columns, groups * parts))
+    })
+}
+
+/// The gradient of `x` `[N, C, H, W]`.
+pub(super) fn input_gradient<T: Element>(
+    device: &Arc<OpenCl>,
+    g: &Geometry,
+    dy: &Memory,
+    weight: &Memory,
+) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::input_gradient::<T>(device, g, dy, weight);
+    }
+    let (plan, mut g) = (Plan::of::<T>(device), *g);
+    // A single position makes no step, and each phase of a step is a product of its own.
+    (0..2).filter(|&axis| g.output[axis] == 1).for_each(|axis| g.window.stride[axis] = 1);
+    let (groups, [down, right]) = (g.window.groups, g.window.stride);
+    let (rows, columns) =
+        (g.channels_per_group(), g.batch * g.input[0].div_ceil(down) * g.input[1].div_ceil(right));
+    let times = groups.saturating_mul(down).saturating_mul(right);
+    if times > 1 << 24 {
+        let problem = format!("{groups} groups with a stride of {down}x{right} are too many");
+        return Err(Error::device(device.properties(), "run conv_input_gradient", problem));
+    }
+    let depth = g.outputs_per_group() * (g.taps_len() / (down * right)).max(1);
+    let parts = plan.parts(rows, columns, times, depth);
+    in_parts::<T>(device, parts, g.batch * g.sample_len(), |dx| {
+        let launch = Plan::launch::<T>(device, CONV, "conv_input_gradient");
+        let launch = launch.memory(dy).memory(weight).memory(dx);
+        geometry(launch, &g).int(parts).run(plan.tiles(rows, columns, times * parts))
+    })
+}
+
+/// The gradient of `weight` `[O, C / groups, kh, kw]`.
+pub(super) fn kernel_gradient<T: Element>(
+    device: &Arc<OpenCl>,
+    g: &Geometry,
+    x: &Memory,
+    dy: &Memory,
+) -> Result<Memory> {
+    if winograd::wins(g) {
+        return winograd::kernel_gradient::<T>(device, g, x, dy);
+    }
+    let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
+    let (rows, columns) = (g.outputs_per_group(), g.row_len());
+    let parts = plan.parts(rows, columns, groups, g.batch * g.positions());
+    in_parts::<T>(device, parts, g.outputs * columns, |dw| {
+        let launch = Plan::launch::<T>(device, CONV, "conv_kernel_gradient").memory(x).memory(dy);
+        geometry(launch.memory(dw), g).int(parts).run(plan.tiles(rows, columns, groups * parts))
+    })
+}
+
+/// What `compute` writes as `[parts, count]`, summed up over its parts.
+fn in_parts<T: Element>(
+    device: &Arc<OpenCl>,
+    parts: usize,
+    count: usize,
+    compute: impl FnOnce(&Memory) -> Result<()>,
+) -> Result<Memory> {
+    let sums = device.take::<T>(parts * count)?;
+    compute(&sums)?;
+    if parts == 1 {
+        return Ok(sums);
+    }
+    let sum = device.take::<T>(count)?;
+    sum_of_parts::<T>(device, &sums, &sum, count, parts, false)?;
+    Ok(sum)
+}
+
+/// `y[n, o, p] += biases[o]`, or where there are some for each sample, `biases[n, o]`.
+pub(super) fn add_bias<T: Element>(
+    device: &Arc<OpenCl>,
+    g: &Geometry,
+    y: &Memory,
+    biases: &Memory,
+    of_samples: bool,
+) -> Result<()> {
+    Plan::launch::<T>(device, ELEMENTWISE, "add_to_planes")
+        .memory(y)
+        .memory(biases)
+        .int(g.outputs)
+        .int(g.positions())
+        .int(usize::from(of_samples))
+        .run(Plan::of::<T>(device).runs(g.positions(), g.batch * g.outputs))
+}
+
+/// The sums of all planes of `dy`, `[N, O]`.
+pub(super) fn plane_sums<T: Element>(
+    device: &Arc<OpenCl>,
+    g: &Geometry,
+    dy: &Memory,
+) -> Result<Memory> {
+    reduce::row_sums(device, dy, T::one(), g.batch * g.outputs, g.positions())
+}
+
+/// The argument `Geometry` of `common.cl`.
+pub(super) fn geometry<'a>(launch: Launch<'a>, g: &Geometry) -> Launch<'a> {
+    let window = g.window;
+    let images = [g.batch, g.channels, g.input[0], g.input[1], g.outputs];
+    let pairs = [g.taps, g.output, window.stride, window.padding, window.dilation].concat();
+    launch.ints(&[&images[..], &pairs, &[window.groups]].concat())
+}
+
+impl<T: Element> Convolutions<T> for Arc<OpenCl> {
+    fn conv(
+        &self,
+        g: &Geometry,
+        x: &Tensor<T>,
+        weight: &Tensor<T>,
+        bias: Option<&Tensor<T>>,
+    ) -> Result<Tensor<T>> {
+        let y = forward::<T>(self, g, x.memory(self)?, weight.memory(self)?)?;
+        if let Some(bias) = bias {
+            add_bias::<T>(self, g, &y, bias.memory(self)?, false)?;
+        }
+        Ok(Tensor::resident(g.output_shape().to_vec(), y))
+    }
+
+    fn conv_input_gradient(
+        &self,
+        g: &Geometry,
+        dy: &Tensor<T>,
+        weight: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let dx = input_gradient::<T>(self, g, dy.memory(self)?, weight.memory(self)?)?;
+        Ok(Tensor::resident(g.input_shape().to_vec(), dx))
+    }
+
+    fn conv_kernel_gradient(
+        &self,
+        g: &Geometry,
+        x: &Tensor<T>,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let dw = kernel_gradient::<T>(self, g, x.memory(self)?, dy.memory(self)?)?;
+        Ok(Tensor::resident(g.weight_shape().to_vec(), dw))
+    }
+
+    fn conv_bias_gradient(&self, g: &Geometry, dy: &Tensor<T>) -> Result<Tensor<T>> {
+        let sums = plane_sums::<T>(self, g, dy.memory(self)?)?;
+        let db = reduce::column_sums(self, &sums, T::one(), g.batch, g.outputs)?;
+        Ok(Tensor::resident(vec![g.outputs], db))
+    }
+}

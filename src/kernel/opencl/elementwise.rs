@@ -1,0 +1,101 @@
+//! Passes in which every value stands alone.
+
+use super::ELEMENTWISE;
+use super::plan::Plan;
+use crate::Result;
+use crate::kernel::engine::Elementwise;
+use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::{Element, Tensor};
+use std::sync::Arc;
+
+impl<T: Element> Elementwise<T> for Arc<OpenCl> {
+    fn add(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+        let (y, launch) = (self.take::<T>(a.len())?, Plan::launch::<T>(self, ELEMENTWISE, "add"));
+        launch
+            .memory(a.memory(self)?)
+            .memory(b.memory(self)?)
+            .memory(&y)
+            .long(a.len())
+            .run(Plan::of::<T>(self).runs(a.len(), 1))?;
+        Ok(Tensor::resident(a.shape().to_vec(), y))
+    }
+
+    fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()> {
+        let len = sum.len();
+        let sum = sum.memory_mut(self)?;
+        Plan::launch::<T>(self, ELEMENTWISE, "add")
+            .memory(sum)
+            .memory(values.memory(self)?)
+            .memory(sum)
+            .long(len)
+            .run(Plan::of::<T>(self).runs(len, 1))
+    }
+
+    fn blend(&self, factors: [T; 2], x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        let mixed = self.take::<T>(x.len())?;
+        Plan::launch::<T>(self, ELEMENTWISE, "blend")
+            .real(factors[0])
+            .memory(x.memory(self)?)
+            .real(factors[1])
+            .memory(y.memory(self)?)
+            .memory(&mixed)
+            .long(x.len())
+            .run(Plan::of::<T>(self).runs(x.len(), 1))?;
+        Ok(Tensor::resident(x.shape().to_vec(), mixed))
+    }
+
+    fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>> {
+        let y = self.take::<T>(x.len())?;
+        Plan::launch::<T>(self, ELEMENTWISE, "quotient")
+            .memory(x.memory(self)?)
+            .real(divisor)
+            .memory(&y)
+            .long(x.len())
+            .run(Plan::of::<T>(self).runs(x.len(), 1))?;
+        Ok(Tensor::resident(x.shape().to_vec(), y))
+    }
+
+    fn relu(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        map(self, "relu", x)
+    }
+
+    fn relu_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        gradient(self, "relu_gradient", dy, y)
+    }
+
+    fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        map(self, "sigmoid", x)
+    }
+
+    fn sigmoid_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        gradient(self, "sigmoid_gradient", dy, y)
+    }
+}
+
+/// `y = kernel(x)`.
+fn map<T: Element>(device: &Arc<OpenCl>, kernel: &'static str, x: &Tensor<T>) -> Result<Tensor<T>> {
+    let y: Memory = device.take::<T>(x.len())?;
+    Plan::launch::<T>(device, ELEMENTWISE, kernel)
+        .memory(x.memory(device)?)
+        .memory(&y)
+        .long(x.len())
+        .run(Plan::of::<T>(device).runs(x.len(), 1))?;
+    Ok(Tensor::resident(x.shape().to_vec(), y))
+}
+
+/// `dx = kernel(dy, y)`, in the place of `dy`.
+fn gradient<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    mut dy: Tensor<T>,
+    y: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let dx = dy.memory_mut(device)?;
+    Plan::launch::<T>(device, ELEMENTWISE, kernel)
+        .memory(dx)
+        .memory(y.memory(device)?)
+        .memory(dx)
+        .long(y.len())
+        .run(Plan::of::<T>(device).runs(y.len(), 1))?;
+    Ok(dy)
+}

@@ -1,0 +1,147 @@
+//! Products of matrices, and what goes over the rows of one.
+
+use super::plan::Plan;
+use super::{ELEMENTWISE, GEMM, reduce};
+use crate::kernel::engine::{Factor, Products};
+use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::{Element, Tensor, product};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Matrices in memory, one after the other, as a product sees them.
+#[derive(Clone, Copy)]
+pub(super) struct Matrices<'a> {
+    memory: &'a Memory,
+    rows: usize,
+    columns: usize,
+    /// From one row to the next, and from one column to the next.
+    strides: [usize; 2],
+}
+
+impl<'a> Matrices<'a> {
+    /// `[count, rows, columns]`, without gaps.
+    pub fn new(memory: &'a Memory, rows: usize, columns: usize) -> Self {
+        Self { memory, rows, columns, strides: [columns, 1] }
+    }
+
+    /// Each transposed; nothing moves.
+    pub fn t(self) -> Self {
+        let [row, column] = self.strides;
+        Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
+    }
+}
+
+/// `C = A B` for `count` pairs of matrices, into memory of its own `[count, rows, columns]`.
+pub(super) fn multiply<T: Element>(
+    device: &Arc<OpenCl>,
+    a: Matrices,
+    b: Matrices,
+    count: usize,
+) -> Result<Memory> {
+    let c = device.take::<T>(count * a.rows * b.columns)?;
+    multiply_into::<T>(device, a, b, &c, count, false)?;
+    Ok(c)
+}
+
+/// `C = A B` for `count` pairs of matrices, or `C += A B`.
+pub(super) fn multiply_into<T: Element>(
+    device: &Arc<OpenCl>,
+    a: Matrices,
+    b: Matrices,
+    c: &Memory,
+    count: usize,
+    adds: bool,
+) -> Result<()> {
+    let plan = Plan::of::<T>(device);
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    // Parts stand one after the other for a single matrix only.
+    let parts = if count == 1 { plan.parts(m, n, 1, k) } else { 1 };
+    let sums = (parts > 1).then(|| device.take::<T>(parts * m * n)).transpose()?;
+    let sizes = plan.tiles(m, n, count * parts);
+    Plan::launch::<T>(device, GEMM, "gemm")
+        .memory(a.memory)
+        .longs(&a.strides)
+        .memory(b.memory)
+        .longs(&b.strides)
+        .memory(sums.as_ref().unwrap_or(c))
+        .long(n)
+        .int(m)
+        .int(k)
+        .int(n)
+        .longs(&[a.rows * a.columns, b.rows * b.columns])
+        .int(parts)
+        .int(usize::from(adds && parts == 1))
+        .run(sizes)?;
+    match sums {
+        None => Ok(()),
+        Some(sums) => sum_of_parts::<T>(device, &sums, c, m * n, parts, adds),
+    }
+}
+
+/// Adds up `sums` `[parts, count]` into `c` `[count]`, or onto it.
+pub(super) fn sum_of_parts<T: Element>(
+    device: &Arc<OpenCl>,
+    sums: &Memory,
+    c: &Memory,
+    count: usize,
+    parts: usize,
+    adds: bool,
+) -> Result<()> {
+    Plan::launch::<T>(device, GEMM, "sum_of_parts")
+        .memory(sums)
+        .memory(c)
+        .long(count)
+        .int(parts)
+        .int(usize::from(adds))
+        .run(Plan::of::<T>(device).items([count, 1, 1]))
+}
+
+impl<T: Element> Products<T> for Arc<OpenCl> {
+    fn product(&self, a: Factor<T>, b: Factor<T>) -> Result<Tensor<T>> {
+        let ([rows, depth], [_, columns]) = (a.sizes()?, b.sizes()?);
+        product(&[rows, columns]).ok_or_else(|| {
+            let problem = format!("a product of [{rows}, {columns}] exceeds the address space");
+            Error::argument("product", problem)
+        })?;
+        if depth == 0 {
+            return Ok(Tensor::resident(vec![rows, columns], self.zeros::<T>(rows * columns)?));
+        }
+        let c = multiply::<T>(self, matrix(self, a)?, matrix(self, b)?, 1)?;
+        Ok(Tensor::resident(vec![rows, columns], c))
+    }
+
+    fn add_to_rows(&self, mut y: Tensor<T>, bias: &Tensor<T>) -> Result<Tensor<T>> {
+        let [rows, columns] = y.dims("add_to_rows", "input", "[N, K]")?;
+        let of_rows = y.memory_mut(self)?;
+        Plan::launch::<T>(self, ELEMENTWISE, "add_to_rows")
+            .memory(of_rows)
+            .memory(bias.memory(self)?)
+            .int(columns)
+            .run(Plan::of::<T>(self).runs(columns, rows))?;
+        Ok(y)
+    }
+
+    fn column_sums(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>> {
+        let [rows, columns] = x.dims("column_sums", "input", "[N, K]")?;
+        let sums = reduce::column_sums(self, x.memory(self)?, factor, rows, columns)?;
+        Ok(Tensor::resident(vec![columns], sums))
+    }
+
+    fn repeat_row(&self, row: &Tensor<T>, count: usize, factor: T) -> Result<Tensor<T>> {
+        let columns = row.len();
+        let y = self.take::<T>(count * columns)?;
+        Plan::launch::<T>(self, ELEMENTWISE, "repeat_row")
+            .real(factor)
+            .memory(row.memory(self)?)
+            .memory(&y)
+            .int(columns)
+            .run(Plan::of::<T>(self).runs(columns, count))?;
+        Ok(Tensor::resident(vec![count, columns], y))
+    }
+}
+
+fn matrix<'a, T: Element>(device: &Arc<OpenCl>, factor: Factor<'a, T>) -> Result<Matrices<'a>> {
+    let [rows, columns] = factor.matrix.dims("product", "factor", "[rows, columns]")?;
+    let matrix = Matrices::new(factor.matrix.memory(device)?, rows, columns);
+    Ok(if factor.is_turned { matrix.t() } else { matrix })
+}

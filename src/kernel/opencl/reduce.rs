@@ -1,0 +1,92 @@
+//! Sums in a fixed order.
+
+use super::REDUCE;
+use super::plan::Plan;
+use crate::Result;
+use crate::tensor::Element;
+use crate::tensor::opencl::{Memory, OpenCl};
+use std::sync::Arc;
+
+/// `factor sum_k x[row, k]`, for `x` `[rows, len]`; of shape `[rows]`.
+pub(super) fn row_sums<T: Element>(
+    device: &Arc<OpenCl>,
+    x: &Memory,
+    factor: T,
+    rows: usize,
+    len: usize,
+) -> Result<Memory> {
+    let y = device.take::<T>(rows)?;
+    let sizes = Plan::of::<T>(device).groups(rows);
+    Plan::launch::<T>(device, REDUCE, "row_sums")
+        .memory(x)
+        .real(factor)
+        .memory(&y)
+        .long(len)
+        .run(sizes)?;
+    Ok(y)
+}
+
+/// `factor sum_row x[row, k]`, for `x` `[rows, columns]`; of shape `[columns]`.
+pub(super) fn column_sums<T: Element>(
+    device: &Arc<OpenCl>,
+    x: &Memory,
+    factor: T,
+    rows: usize,
+    columns: usize,
+) -> Result<Memory> {
+    let y = device.take::<T>(columns)?;
+    Plan::launch::<T>(device, REDUCE, "column_sums")
+        .memory(x)
+        .real(factor)
+        .memory(&y)
+        .long(rows)
+        .long(columns)
+        .int(0)
+        .run(Plan::of::<T>(device).runs(columns, 1))?;
+    Ok(y)
+}
+
+/// `<a[row / share], b[row]>` for the rows of `b` `[rows, len]`; of shape `[rows]`.
+pub(super) fn row_dots<T: Element>(
+    device: &Arc<OpenCl>,
+    a: &Memory,
+    b: &Memory,
+    [rows, len]: [usize; 2],
+    share: usize,
+) -> Result<Memory> {
+    let plan = Plan::of::<T>(device);
+    let (parts, part) = plan.parts_of_rows(rows, len);
+    let dots = device.take::<T>(rows * parts)?;
+    let sizes = plan.groups_of_parts(parts, rows);
+    Plan::launch::<T>(device, REDUCE, "row_dots")
+        .memory(a)
+        .memory(b)
+        .memory(&dots)
+        .long(len)
+        .long(part)
+        .int(share)
+        .run(sizes)?;
+    if parts == 1 { Ok(dots) } else { row_sums(device, &dots, T::one(), rows, parts) }
+}
+
+/// `factor sum_k (a[k] - b[k])^2`, of shape `[1]`.
+pub(super) fn squared_distance<T: Element>(
+    device: &Arc<OpenCl>,
+    a: &Memory,
+    b: &Memory,
+    factor: T,
+    len: usize,
+) -> Result<Memory> {
+    let plan = Plan::of::<T>(device);
+    let (parts, part) = plan.parts_of_rows(1, len);
+    let distances = device.take::<T>(parts)?;
+    let sizes = plan.groups_of_parts(parts, 1);
+    Plan::launch::<T>(device, REDUCE, "squared_distances")
+        .memory(a)
+        .memory(b)
+        .memory(&distances)
+        .long(len)
+        .long(part)
+        .run(sizes)?;
+    row_sums(device, &distances, factor, 1, parts)
+}

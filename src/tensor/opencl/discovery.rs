@@ -1,0 +1,156 @@
+//! Which devices there are, and what they can do.
+
+use crate::{Error, Result};
+use ocl_core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, Status, ffi};
+use std::fmt;
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+/// What OpenCL says of a device.
+#[derive(Clone, Debug)]
+pub struct Properties {
+    /// Its number among the devices of all platforms, in the order of the loader.
+    pub index: usize,
+    /// Name of the platform, which is one driver's.
+    pub platform: String,
+    /// Name of the device.
+    pub name: String,
+    /// Version of OpenCL, e.g. `OpenCL 1.2 ...`.
+    pub version: String,
+    /// Version of the driver.
+    pub driver: String,
+    /// Whether it is a processor rather than an accelerator.
+    pub is_cpu: bool,
+    /// Compute units.
+    pub units: usize,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes of the largest buffer.
+    pub largest_buffer: u64,
+    /// Bytes of local memory that a work-group has.
+    pub local_memory: u64,
+    /// Work-items of the largest work-group, and along each axis.
+    pub work_group: usize,
+    /// See above.
+    pub work_items: Vec<usize>,
+    /// Whether it computes in `f64`.
+    pub has_doubles: bool,
+    pub(super) id: DeviceId,
+    pub(super) platform_id: PlatformId,
+}
+
+impl fmt::Display for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "opencl:{} ({}, {})", self.index, self.name.trim(), self.platform.trim())
+    }
+}
+
+/// All devices of all platforms; none if there is no driver.
+///
+/// # Errors
+/// If a driver refuses to describe its devices.
+pub fn discover() -> Result<Vec<Properties>> {
+    // Drivers wake up here, and not all of them bear to be woken by two threads.
+    static ASKING: Mutex<()> = Mutex::new(());
+    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut found = Vec::new();
+    for platform in platforms()? {
+        let name = text(ocl_core::get_platform_info(platform, PlatformInfo::Name));
+        // A driver without a device of its own says so by an error.
+        let ids = ocl_core::get_device_ids(platform, Some(DeviceType::ALL), Some(MOST));
+        for id in ids.unwrap_or_default() {
+            found.push(describe(found.len(), platform, &name, id)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Devices of a platform that are looked at.
+const MOST: u32 = 64;
+
+/// The platforms. ocl-core would ask again and again for ten seconds where there is none.
+#[allow(unsafe_code)]
+fn platforms() -> Result<Vec<PlatformId>> {
+    const NO_PLATFORM: i32 = -1001;
+    let refused = |status: i32| match status {
+        0 => Ok(()),
+        status => Err(Error::device("opencl", "list the platforms", format!("error {status}"))),
+    };
+    let mut count = 0;
+    // SAFETY: with no room for platforms, only their count is written.
+    let status = unsafe { ffi::clGetPlatformIDs(0, ptr::null_mut(), &mut count) };
+    if status == NO_PLATFORM || (status == 0 && count == 0) {
+        return Ok(Vec::new());
+    }
+    refused(status)?;
+    let mut platforms = vec![ptr::null_mut(); count as usize];
+    // SAFETY: there is room for as many platforms as the call is told.
+    refused(unsafe { ffi::clGetPlatformIDs(count, platforms.as_mut_ptr(), ptr::null_mut()) })?;
+    // SAFETY: they are platforms, which the loader keeps for as long as the process lives.
+    Ok(platforms.into_iter().map(|raw| unsafe { PlatformId::from_raw(raw) }).collect())
+}
+
+/// A name that a driver gives, or why it does not.
+fn text(answer: ocl_core::Result<impl fmt::Display>) -> String {
+    answer.map_or_else(|error| error.to_string(), |text| text.to_string().trim().to_owned())
+}
+
+fn describe(
+    index: usize,
+    platform_id: PlatformId,
+    platform: &str,
+    id: DeviceId,
+) -> Result<Properties> {
+    let bytes = |info: DeviceInfo| {
+        ocl_core::get_device_info_raw(id, info as u32).map_err(|error| {
+            let action = format!("ask for {info:?}");
+            Error::device(format_args!("opencl:{index}"), action, reason(&error))
+        })
+    };
+    let number = |info| Ok(number(&bytes(info)?));
+    let name = |info| {
+        let bytes = bytes(info)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.trim_end_matches('\0').trim().to_owned())
+    };
+    let sizes = bytes(DeviceInfo::MaxWorkItemSizes)?;
+    Ok(Properties {
+        index,
+        platform: platform.to_owned(),
+        name: name(DeviceInfo::Name)?,
+        version: name(DeviceInfo::Version)?,
+        driver: name(DeviceInfo::DriverVersion)?,
+        is_cpu: number(DeviceInfo::Type)? & DeviceType::CPU.bits() != 0,
+        units: number(DeviceInfo::MaxComputeUnits)? as usize,
+        memory: number(DeviceInfo::GlobalMemSize)?,
+        largest_buffer: number(DeviceInfo::MaxMemAllocSize)?,
+        local_memory: number(DeviceInfo::LocalMemSize)?,
+        work_group: number(DeviceInfo::MaxWorkGroupSize)? as usize,
+        work_items: sizes
+            .chunks(size_of::<usize>())
+            .map(|size| self::number(size) as usize)
+            .collect(),
+        has_doubles: name(DeviceInfo::Extensions)?.contains("cl_khr_fp64"),
+        id,
+        platform_id,
+    })
+}
+
+/// An integer of up to eight bytes, as the host has it.
+fn number(bytes: &[u8]) -> u64 {
+    let mut all = [0; 8];
+    let len = bytes.len().min(8);
+    all[..len].copy_from_slice(&bytes[..len]);
+    u64::from_le_bytes(all)
+}
+
+/// What a call says went wrong, in a line.
+pub(super) fn reason(error: &ocl_core::Error) -> String {
+    match error.api_status() {
+        Some(Status::CL_DEVICE_NOT_AVAILABLE) => "the device is lost".to_owned(),
+        Some(status) => format!("{status:?}"),
+        None => {
+            error.to_string().lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Memory of a device, and what goes to it and comes back.
+//!
+//! Asking a driver for memory takes longer than many a kernel. So what is dropped is kept on a
+//! shelf, and serves again for about its size; as with the [host's](crate::tensor::buffer), all
+//! that is kept and used stays below the most that was ever used and an eighth.
+
+use super::OpenCl;
+use crate::tensor::Element;
+use crate::{Error, Result};
+use ocl_core::{Event, Mem, MemFlags, OpenclVersion, Status};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+/// A piece of a device's memory, which goes back to its shelf when it is dropped.
+pub struct Memory {
+    /// `None` only while it is dropped.
+    mem: Option<Mem>,
+    bytes: usize,
+    device: Arc<OpenCl>,
+}
+
+/// Memory that nobody uses, the longest unused first, and how much is used.
+#[derive(Default)]
+pub(super) struct Shelf {
+    unused: VecDeque<(usize, Mem)>,
+    usage: Usage,
+}
+
+/// What is asked of a device's memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In the hands of tensors.
+    pub used: usize,
+    /// Kept for the next ones.
+    pub unused: usize,
+    /// The most that was used at once.
+    pub peak: usize,
+}
+
+/// The queue's calls take a list of events to wait for, and one to be told by; we need neither.
+const NOTHING: (Option<&Event>, Option<&mut Event>) = (None, None);
+
+impl OpenCl {
+    /// Room for `len` values, whatever they are.
+    ///
+    /// # Errors
+    /// If there is none.
+    #[allow(unsafe_code)]
+    pub fn take<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
+        // A buffer of nothing is none.
+        let asked = len.max(1).checked_mul(size_of::<T>());
+        let fits = |&bytes: &usize| bytes as u64 <= self.properties.largest_buffer;
+        let Some(bytes) = asked.filter(fits) else { return Err(self.full(asked)) };
+        let mut shelf = self.shelf();
+        let found = shelf.find(bytes);
+        let (bytes, mem) = match found {
+            Some(found) => found,
+            None => {
+                shelf.make_room(bytes);
+                if (shelf.usage.used + shelf.usage.unused + bytes) as u64 > self.properties.memory {
+                    shelf.clear();
+                }
+                if (shelf.usage.used + bytes) as u64 > self.properties.memory {
+                    drop(shelf);
+                    return Err(self.full(Some(bytes)));
+                }
+                // SAFETY: memory that the driver allocates, without a pointer of the host.
+                let mem = unsafe {
+                    ocl_core::create_buffer::<_, u8>(
+                        &self.context,
+                        MemFlags::READ_WRITE,
+                        bytes,
+                        None,
+                    )
+                };
+                match mem {
+                    Ok(mem) => (bytes, mem),
+                    Err(error) => {
+                        drop(shelf);
+                        return Err(self.explained(&error, "take memory", Some(bytes)));
+                    }
+                }
+            }
+        };
+        shelf.usage.used += bytes;
+        shelf.usage.peak = shelf.usage.peak.max(shelf.usage.used);
+        drop(shelf);
+        Ok(Memory { mem: Some(mem), bytes, device: self.clone() })
+    }
+
+    /// Brings values there.
+    ///
+    /// # Errors
+    /// If there is no room, or the device is lost.
+    #[allow(unsafe_code)]
+    pub fn upload<T: Copy + Send + 'static>(self: &Arc<Self>, values: &[T]) -> Result<Memory> {
+        let memory = self.take::<T>(values.len())?;
+        if values.is_empty() {
+            return Ok(memory);
+        }
+        self.transfers[0].fetch_add(1, Ordering::Relaxed);
+        // SAFETY: numbers, all bytes of which are set, looked at as such.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
+        };
+        let (wait, event) = NOTHING;
+        // SAFETY: the call waits until the bytes have been read.
+        let done = unsafe {
+            ocl_core::enqueue_write_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
+        };
+        done.map_err(|error| self.explained(&error, "write to it", None))?;
+        Ok(memory)
+    }
+
+    /// Brings `values.len()` values back, after all that was enqueued before.
+    ///
+    /// # Errors
+    /// If something of it failed, or the device is lost.
+    #[allow(unsafe_code)]
+    pub fn download<T: Element>(&self, memory: &Memory, values: &mut [T]) -> Result<()> {
+        let len = size_of_val(values);
+        if len == 0 {
+            return Ok(());
+        }
+        assert!(len <= memory.bytes, "as many values are read as there are");
+        self.transfers[1].fetch_add(1, Ordering::Relaxed);
+        // SAFETY: floating-point numbers, for which every pattern of bits is a value.
+        let bytes =
+            unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), len) };
+        let (wait, event) = NOTHING;
+        // SAFETY: the call waits until the bytes have been written.
+        let done = unsafe {
+            ocl_core::enqueue_read_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
+        };
+        done.map_err(|error| self.explained(&error, "read from it", None))
+    }
+
+    /// A copy of the first `len` values.
+    ///
+    /// # Errors
+    /// If there is no room, or the device is lost.
+    pub fn duplicate<T>(self: &Arc<Self>, memory: &Memory, len: usize) -> Result<Memory> {
+        let copy = self.take::<T>(len)?;
+        self.copy::<T>(memory, 0, &copy, 0, len)?;
+        Ok(copy)
+    }
+
+    /// Copies `len` values from one place of `from` to another of `to`.
+    ///
+    /// # Errors
+    /// If they are not all there, or the device is lost.
+    pub fn copy<T>(
+        &self,
+        from: &Memory,
+        first: usize,
+        to: &Memory,
+        to_first: usize,
+        len: usize,
+    ) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        let [first, to_first, len] = [first, to_first, len].map(|count| count * size_of::<T>());
+        let (wait, event) = NOTHING;
+        let (from, to) = (from.mem(), to.mem());
+        ocl_core::enqueue_copy_buffer::<u8, _, _, _>(
+            &self.queue,
+            from,
+            to,
+            first,
+            to_first,
+            len,
+            wait,
+            event,
+        )
+        .map_err(|error| self.explained(&error, "copy", None))
+    }
+
+    /// Room for `len` values, all of them zero.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn zeros<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
+        let memory = self.take::<T>(len)?;
+        let (wait, event) = NOTHING;
+        let bytes = memory.bytes.min(len.max(1) * size_of::<T>());
+        // All bytes of a zero are zero. The version spares a question for each call.
+        let version = OpenclVersion::new(1, 2);
+        ocl_core::enqueue_fill_buffer(
+            &self.queue,
+            memory.mem(),
+            0u8,
+            0,
+            bytes,
+            wait,
+            event,
+            Some(&version),
+        )
+        .map_err(|error| self.explained(&error, "fill with zeros", None))?;
+        Ok(memory)
+    }
+
+    /// What is used of its memory.
+    pub fn usage(&self) -> Usage {
+        self.shelf().usage
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // Whatever panicked, it was not halfway through a change.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a call's error means. Where memory is scarce a driver says so at any of them.
+    pub(super) fn explained(
+        &self,
+        error: &ocl_core::Error,
+        action: &str,
+        asked: Option<usize>,
+    ) -> Error {
+        match error.api_status() {
+            Some(
+                Status::CL_MEM_OBJECT_ALLOCATION_FAILURE
+                | Status::CL_OUT_OF_RESOURCES
+                | Status::CL_OUT_OF_HOST_MEMORY
+                | Status::CL_INVALID_BUFFER_SIZE,
+            ) => self.full(asked),
+            _ => self.refused(action, error),
+        }
+    }
+
+    fn full(&self, asked: Option<usize>) -> Error {
+        let (properties, usage) = (&self.properties, self.usage());
+        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+        let asked = asked.map_or("more than can be addressed".to_owned(), |b| mib(b as u64));
+        let free = properties.memory.saturating_sub(usage.used as u64);
+        let problem = format!(
+            "out of memory: asked for {asked}, free are {} of {}, and one buffer holds {} at most; \
+             a smaller batch needs less",
+            mib(free),
+            mib(properties.memory),
+            mib(properties.largest_buffer)
+        );
+        Error::device(properties, "take memory", problem)
+    }
+}
+
+impl Memory {
+    pub(super) fn mem(&self) -> &Mem {
+        self.mem.as_ref().unwrap_or_else(|| unreachable!("taken only when it is dropped"))
+    }
+
+    /// Whose it is.
+    pub fn device(&self) -> &Arc<OpenCl> {
+        &self.device
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(mem) = self.mem.take() {
+            self.device.shelf().put(self.bytes, mem);
+        }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of {:?}", self.bytes, self.device)
+    }
+}
+
+impl Shelf {
+    /// The smallest piece of at least so many bytes and at most an eighth more.
+    fn find(&mut self, bytes: usize) -> Option<(usize, Mem)> {
+        let fits = |size: usize| (bytes..=bytes + bytes / 8).contains(&size);
+        let unused = self.unused.iter().enumerate().rev().filter(|(_, (size, _))| fits(*size));
+        let index = unused.min_by_key(|(_, (size, _))| *size).map(|(index, _)| index)?;
+        let found = self.unused.remove(index)?;
+        self.usage.unused -= found.0;
+        Some(found)
+    }
+
+    fn put(&mut self, bytes: usize, mem: Mem) {
+        self.usage.used -= bytes;
+        self.usage.unused += bytes;
+        self.unused.push_back((bytes, mem));
+        self.make_room(0);
+    }
+
+    /// Gives back what lay unused for longest, until there is room below the limit for so many
+    /// bytes. The driver keeps what an enqueued kernel still needs.
+    fn make_room(&mut self, coming: usize) {
+        let limit = self.usage.peak + self.usage.peak / 8;
+        while self.usage.used + self.usage.unused + coming > limit {
+            let Some((bytes, _)) = self.unused.pop_front() else { break };
+            self.usage.unused -= bytes;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.unused.clear();
+        self.usage.unused = 0;
+    }
+}

@@ -1,0 +1,118 @@
+//! A device of an OpenCL driver: its memory, its compiled programs, and the queue of what it is
+//! told to do.
+//!
+//! The queue is in order: what was enqueued first is done first. So nothing ever waits but for
+//! values that are to be read, and memory may be used anew as soon as nobody holds it.
+
+mod cache;
+mod discovery;
+mod launch;
+mod memory;
+mod program;
+
+pub use discovery::{Properties, discover};
+pub use launch::{Launch, Sizes};
+pub use memory::{Memory, Usage};
+pub use program::{File, Program};
+
+use crate::{Error, Result};
+use memory::Shelf;
+use ocl_core::{CommandQueue, Context, ContextProperties};
+use program::Programs;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// A device that is open.
+pub struct OpenCl {
+    properties: Properties,
+    context: Context,
+    queue: CommandQueue,
+    shelf: Mutex<Shelf>,
+    programs: Programs,
+    transfers: [AtomicU64; 2],
+}
+
+/// How often values went between the host and a device so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfers {
+    /// From the host to the device.
+    pub there: u64,
+    /// Back again.
+    pub back: u64,
+}
+
+impl OpenCl {
+    /// The device of that number. A device that is open already is the same one.
+    ///
+    /// # Errors
+    /// If there is no driver, no such device, or it cannot be used.
+    pub fn open(index: usize) -> Result<Arc<Self>> {
+        static OPEN: Mutex<Option<HashMap<usize, Weak<OpenCl>>>> = Mutex::new(None);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.get_or_insert_default();
+        if let Some(device) = open.get(&index).and_then(Weak::upgrade) {
+            return Ok(device);
+        }
+        let mut found = discover()?;
+        if found.is_empty() {
+            return Err(Error::device("opencl", "find a device", NO_DRIVER));
+        }
+        if index >= found.len() {
+            let there: Vec<String> = found.iter().map(Properties::to_string).collect();
+            let problem = format!("there are only {}", there.join(", "));
+            return Err(Error::device(format_args!("opencl:{index}"), "find it", problem));
+        }
+        let device = Arc::new(Self::new(found.swap_remove(index))?);
+        open.insert(index, Arc::downgrade(&device));
+        Ok(device)
+    }
+
+    fn new(properties: Properties) -> Result<Self> {
+        let refused = |error: ocl_core::Error| {
+            Error::device(&properties, "open it", discovery::reason(&error))
+        };
+        let of_platform = ContextProperties::new().platform(properties.platform_id);
+        let context = ocl_core::create_context(Some(&of_platform), &[properties.id], None, None)
+            .map_err(refused)?;
+        let queue =
+            ocl_core::create_command_queue(&context, properties.id, None).map_err(refused)?;
+        let (shelf, programs) = Default::default();
+        Ok(Self { properties, context, queue, shelf, programs, transfers: Default::default() })
+    }
+
+    /// What it is.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// How often values came and went so far.
+    pub fn transfers(&self) -> Transfers {
+        let [there, back] = self.transfers.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Transfers { there, back }
+    }
+
+    /// Waits until everything is done that was enqueued so far.
+    ///
+    /// # Errors
+    /// If something of it could not be done, or the device is lost.
+    pub fn finish(&self) -> Result<()> {
+        ocl_core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))
+    }
+
+    fn refused(&self, action: impl Into<String>, error: &ocl_core::Error) -> Error {
+        Error::device(&self.properties, action, discovery::reason(error))
+    }
+}
+
+/// What to do where nothing was found.
+const NO_DRIVER: &str = "no OpenCL driver is installed; \
+    a driver of the graphics card's maker brings one, and for processors there is PoCL \
+    (Debian: apt-get install pocl-opencl-icd)";
+
+impl fmt::Debug for OpenCl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.properties, f)
+    }
+}

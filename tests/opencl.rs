@@ -1,0 +1,277 @@
+//! The same engine on a device: gradients, steps of training, what goes to and fro, and what is
+//! said where a device is not what it should be.
+#![cfg(feature = "opencl")]
+
+use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
+use zoo_tuning::kernel::check::{CHECKS, difference};
+use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+use zoo_tuning::optim::{Groups, Optimizer, Rule};
+use zoo_tuning::tensor::opencl::{OpenCl, Transfers, discover};
+use zoo_tuning::tensor::{Device, Tensor};
+use zoo_tuning::{Result, ops};
+
+/// Every device there is; the tests need one.
+fn devices() -> Vec<Device> {
+    let found = discover().unwrap();
+    assert!(!found.is_empty(), "a driver is needed, such as pocl-opencl-icd");
+    found.iter().map(|properties| Device::opencl(properties.index).unwrap()).collect()
+}
+
+#[test]
+fn values_go_there_and_come_back() {
+    for device in devices() {
+        let values: Vec<f32> = (0..15u8).map(f32::from).collect();
+        let x = Tensor::new(&[3, 5], values).unwrap();
+        let there = x.to(&device).unwrap();
+        assert_eq!(there.device(), device);
+        assert_eq!(there.as_slice(), x.as_slice());
+        let mut changed = there.clone();
+        changed.as_mut_slice()[0] = 7.0;
+        assert_eq!((changed.device(), there.as_slice()[0]), (Device::Cpu, 0.0));
+        assert_eq!(there.zeros_like().unwrap().as_slice(), [0.0; 15]);
+        let empty = Tensor::<f32>::zeros(&[0, 3]).to(&device).unwrap();
+        assert!(empty.to(&Device::Cpu).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn every_name_computes_what_the_processor_does() {
+    for device in devices() {
+        for &(name, compute) in CHECKS {
+            let found = difference(&device, compute).unwrap();
+            assert!(found < 1e-4, "{name}: {found} on {device}");
+        }
+    }
+}
+
+#[test]
+fn every_gradient_is_that_of_finite_differences() {
+    for device in devices() {
+        if Tensor::<f64>::scalar(0.0).to(&device).is_err() {
+            continue; // Not every device computes in f64.
+        }
+        for (name, case) in ops::GRADIENT_CASES {
+            for seed in 0..12 {
+                let case = case(&mut Draw::seeded(seed));
+                let error = max_relative_error_on(&device, &case).unwrap();
+                assert!(error < 1e-6, "{name}: {error} for {:?} on {device}", case.shapes());
+            }
+        }
+    }
+}
+
+/// A small network of three sources in training, with everything that one may have: alignment, and
+/// layers that mix kernels and layers that mix outputs.
+struct Training {
+    network: Resnet<f32>,
+    optimizer: Optimizer<f32>,
+    rate: f64,
+    images: Tensor<f32>,
+    device: Device,
+}
+
+const LABELS: [usize; 8] = [3, 1, 4, 1, 5, 9, 2, 6];
+
+impl Training {
+    fn new(form: Form, rule: Rule, device: &Device) -> Result<Self> {
+        let architecture = Architecture::named("resnet_small", 1, 10)?;
+        let mut network = Resnet::new(&architecture, Builder::drawn(form, 3, 1))?;
+        network.parameters_mut().to(device)?;
+        let images = Tensor::normal(&[8, 1, 16, 16], 1.0, &mut fastrand::Rng::with_seed(2));
+        let optimizer = Optimizer::new(rule, Groups::uniform(5e-4));
+        // Adam's first steps are as long as the rate, however small a gradient and its rounding.
+        let rate = if rule == Rule::SGD { 1e-2 } else { 1e-3 };
+        Ok(Self { network, optimizer, rate, images, device: device.clone() })
+    }
+
+    /// A step; gives the loss.
+    fn step(&mut self) -> Result<f32> {
+        let mut pass = Pass::train(self.network.parameters());
+        let x = pass.input(self.images.to(&self.device)?);
+        let logits = self.network.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), logits, &LABELS, 0.1)?;
+        let value = pass.value(loss)?.item()?;
+        let step = pass.backward(loss)?;
+        self.optimizer.step(self.network.parameters_mut(), step, self.rate)?;
+        Ok(value)
+    }
+
+    fn losses(form: Form, rule: Rule, device: &Device) -> Vec<f32> {
+        let mut training = Self::new(form, rule, device).unwrap();
+        (0..20).map(|_| training.step().unwrap()).collect()
+    }
+}
+
+fn forms() -> [Form; 3] {
+    let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
+    [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing)]
+}
+
+#[test]
+fn twenty_steps_have_the_losses_of_the_processor() {
+    // Where a gradient is nothing but rounding, as in much of a zoo, Adam makes whole steps of it.
+    let adam = (Form::Plain, Rule::ADAM);
+    for device in devices() {
+        for (form, rule) in forms().map(|form| (form, Rule::SGD)).into_iter().chain([adam.clone()])
+        {
+            let expected = Training::losses(form.clone(), rule, &Device::Cpu);
+            let found = Training::losses(form.clone(), rule, &device);
+            assert!(expected.last() < expected.first(), "it learns: {expected:?}");
+            for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
+                let off = (e - f).abs() / e.abs();
+                assert!(off < 1e-4, "{} {rule:?}, step {step}: {e} {f}", form.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_run_twice_has_the_same_bits() {
+    for device in devices() {
+        for form in forms() {
+            let bits = || -> Vec<u32> {
+                let mut training = Training::new(form.clone(), Rule::SGD, &device).unwrap();
+                for _ in 0..3 {
+                    training.step().unwrap();
+                }
+                let parameters = training.network.parameters();
+                let values = parameters.ids().flat_map(|id| parameters.value(id).as_slice());
+                values.map(|value| value.to_bits()).collect()
+            };
+            assert_eq!(bits(), bits(), "{}", form.name());
+        }
+    }
+}
+
+#[test]
+fn errors_say_what_is_there_and_what_is_not() {
+    let count = discover().unwrap().len();
+    let error = Device::opencl(count).unwrap_err().to_string();
+    assert!(error.contains("there are only opencl:0"), "{error}");
+    for device in devices() {
+        let x = Tensor::<f32>::zeros(&[2, 3]);
+        let mut tape = zoo_tuning::tape::Tape::new();
+        let (here, there) = (tape.constant(x.clone()), tape.constant(x.to(&device).unwrap()));
+        let error = ops::add(&mut tape, here, there).unwrap_err().to_string();
+        assert!(error.starts_with("add: an operand is on cpu"), "{error}");
+        let Device::OpenCl(device) = device else { unreachable!("an OpenCL device was opened") };
+        let error = device.take::<f32>(1 << 60).map(drop).unwrap_err().to_string();
+        assert!(
+            error.contains("out of memory: asked for") && error.contains("free are"),
+            "{error}"
+        );
+    }
+}
+
+/// What a step does to the counts of a device that nobody else uses meanwhile.
+fn transfers(device: &OpenCl, training: &mut Training) -> Transfers {
+    let before = device.transfers();
+    training.step().unwrap();
+    let after = device.transfers();
+    Transfers { there: after.there - before.there, back: after.back - before.back }
+}
+
+/// In a process of its own, where no other test moves anything.
+#[test]
+#[ignore = "run by a_step_moves_images_labels_and_the_loss"]
+fn alone_a_step_moves_images_labels_and_the_loss() {
+    for device in devices() {
+        for form in forms() {
+            let mut training = Training::new(form, Rule::SGD, &device).unwrap();
+            let Device::OpenCl(device) = &device else { unreachable!("an OpenCL device") };
+            for _ in 0..3 {
+                let expected = Transfers { there: 2, back: 1 };
+                assert_eq!(transfers(device, &mut training), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_moves_images_labels_and_the_loss() {
+    let tests = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(tests)
+        .args(["--ignored", "--exact", "alone_a_step_moves_images_labels_and_the_loss"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// What the program says, where it is tested too.
+#[cfg(feature = "cli")]
+mod program {
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use std::time::{Duration, Instant};
+
+    fn eval() -> Command {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoo-tuning"));
+        command.arg("eval").arg(data.join("zoo/as_is.safetensors"));
+        command.arg("--data").arg(data.join("digits/digits.csv.gz"));
+        command.args(["--device", "opencl:0"]);
+        command
+    }
+
+    fn error(output: &Output) -> String {
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    #[test]
+    fn without_a_driver_it_says_so_at_once() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        let output = eval().env("OCL_ICD_VENDORS", nowhere.path()).output().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        let text = error(&output);
+        assert!(text.contains("no OpenCL driver is installed"), "{text}");
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_compile_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("opencl");
+        for entry in std::fs::read_dir(kernels).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let norm = folder.path().join("norm.cl");
+        let text = std::fs::read_to_string(&norm).unwrap();
+        std::fs::write(&norm, format!("int f(void) {{ return nonsense; }}\n{text}")).unwrap();
+        let text = error(&eval().env("ZOO_OPENCL_KERNELS", folder.path()).output().unwrap());
+        assert!(text.contains("cannot build norm.cl") && text.contains("norm.cl:1:"), "{text}");
+        std::fs::remove_file(&norm).unwrap();
+        let text = error(&eval().env("ZOO_OPENCL_KERNELS", folder.path()).output().unwrap());
+        assert!(text.contains("norm.cl"), "{text}");
+    }
+
+    #[test]
+    fn a_cache_that_is_damaged_breaks_nothing() {
+        let cache = tempfile::tempdir().unwrap();
+        let run = || {
+            let output = eval().env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        let first = run();
+        let folder = cache.path().join("zoo-tuning");
+        let files = || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        assert!(files().count() > 3);
+        assert_eq!(run(), first, "taken from the disk");
+        for (number, path) in files().enumerate() {
+            let mut bytes = std::fs::read(&path).unwrap();
+            match number % 3 {
+                0 => bytes.truncate(bytes.len() / 2),
+                1 => bytes[3] ^= 1,
+                _ => bytes.clear(),
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+        assert_eq!(run(), first, "compiled anew");
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "no folder").unwrap();
+        assert_eq!(run(), first, "there is nowhere to keep it");
+    }
+}
