@@ -23,13 +23,15 @@ times() {
     shift
     "$zoo" bench "$@" | tee /dev/stderr | sed -n "s/.*\"$key\":\([0-9.]*\).*/\1/p"
 }
-# The geometric mean of the ratios of two columns.
+# The geometric mean of the device's times as parts of the processor's, for the work that follows
+# on the name and the key. One after the other: at once they would slow each other down.
 ratio() {
-    paste "$2" "$3" | awk -v name="$1" '{ sum += log($1 / $2) } END { printf "%s %.2f\n", name, exp(sum / NR) }'
+    local name=$1 key=$2 there here
+    shift 2
+    there=$(times "$key" "$@" --device "$device")
+    here=$(times "$key" "$@" --device cpu)
+    paste <(echo "$there") <(echo "$here") |
+        awk -v name="$name" '{ sum += log($1 / $2) } END { printf "%s %.2f\n", name, exp(sum / NR) }'
 }
-step=(step --kind zoo --depth 18 --size 64 --batch 16)
-for work in "conv fwdbwd_ms conv" "step seconds ${step[*]}"; do
-    read -r name key rest <<<"$work"
-    # shellcheck disable=SC2086
-    ratio "$name" <(times "$key" $rest --device "$device") <(times "$key" $rest --device cpu)
-done
+ratio conv fwdbwd_ms conv
+ratio step seconds step --kind zoo --depth 18 --size 64 --batch 16

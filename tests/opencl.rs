@@ -189,13 +189,25 @@ fn alone_a_step_moves_images_labels_and_the_loss() {
 
 #[test]
 fn a_step_moves_images_labels_and_the_loss() {
-    let tests = std::env::current_exe().unwrap();
-    let output = std::process::Command::new(tests)
-        .args(["--ignored", "--exact", "alone_a_step_moves_images_labels_and_the_loss"])
-        .output()
-        .unwrap();
+    in_a_process("alone_a_step_moves_images_labels_and_the_loss", None);
+}
+
+/// Also on a device of the other kind, for which the kernels are compiled otherwise.
+#[test]
+fn both_kinds_of_kernels_compute_the_same() {
+    for variant in ["local", "vector"] {
+        in_a_process("every_name_computes_what_the_processor_does", Some(variant));
+    }
+}
+
+/// Runs one test alone, with kernels of a variant if that is asked for.
+fn in_a_process(test: &str, variant: Option<&str>) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--include-ignored", "--exact", test]);
+    command.envs(variant.map(|variant| ("ZOO_OPENCL_VARIANT", variant)));
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{variant:?}: {text}");
 }
 
 /// What the program says, where it is tested too.

@@ -71,7 +71,7 @@ impl Tiles {
 
     /// Images `[N, channels, H, W]` in transformed form, `[groups, 36, channels, tiles]`.
     fn to_places<T: Element>(
-        &self,
+        self,
         device: &Arc<OpenCl>,
         kernel: &'static str,
         images: &Memory,
@@ -87,7 +87,7 @@ impl Tiles {
     }
 
     /// What [`to_places`](Self::to_places) is of outputs, back as such.
-    fn to_outputs<T: Element>(&self, device: &Arc<OpenCl>, places: &Memory) -> Result<Memory> {
+    fn to_outputs<T: Element>(self, device: &Arc<OpenCl>, places: &Memory) -> Result<Memory> {
         let y = device.take::<T>(self.samples * self.channels * self.output[0] * self.output[1])?;
         let launch = Plan::launch::<T>(device, WINOGRAD, "places_to_outputs");
         self.argument(launch.memory(places).memory(&y)).run(Plan::of::<T>(device).runs_alone([
