@@ -1,7 +1,7 @@
 //! Which devices there are, and what they can do.
 
 use crate::{Error, Result};
-use ocl_core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, Status, ffi};
+use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, Status, ffi};
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -55,9 +55,9 @@ pub fn discover() -> Result<Vec<Properties>> {
     let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
     for platform in platforms()? {
-        let name = text(ocl_core::get_platform_info(platform, PlatformInfo::Name));
+        let name = text(ocl::core::get_platform_info(platform, PlatformInfo::Name));
         // A driver without a device of its own says so by an error.
-        let ids = ocl_core::get_device_ids(platform, Some(DeviceType::ALL), Some(MOST));
+        let ids = ocl::core::get_device_ids(platform, Some(DeviceType::ALL), Some(MOST));
         for id in ids.unwrap_or_default() {
             found.push(describe(found.len(), platform, &name, id)?);
         }
@@ -91,7 +91,7 @@ fn platforms() -> Result<Vec<PlatformId>> {
 }
 
 /// A name that a driver gives, or why it does not.
-fn text(answer: ocl_core::Result<impl fmt::Display>) -> String {
+fn text(answer: ocl::core::Result<impl fmt::Display>) -> String {
     answer.map_or_else(|error| error.to_string(), |text| text.to_string().trim().to_owned())
 }
 
@@ -102,7 +102,7 @@ fn describe(
     id: DeviceId,
 ) -> Result<Properties> {
     let bytes = |info: DeviceInfo| {
-        ocl_core::get_device_info_raw(id, info as u32).map_err(|error| {
+        ocl::core::get_device_info_raw(id, info as u32).map_err(|error| {
             let action = format!("ask for {info:?}");
             Error::device(format_args!("opencl:{index}"), action, reason(&error))
         })
@@ -145,7 +145,7 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// What a call says went wrong, in a line.
-pub(super) fn reason(error: &ocl_core::Error) -> String {
+pub(super) fn reason(error: &ocl::core::Error) -> String {
     match error.api_status() {
         Some(Status::CL_DEVICE_NOT_AVAILABLE) => "the device is lost".to_owned(),
         Some(status) => format!("{status:?}"),

@@ -3,7 +3,7 @@
 use super::{Memory, OpenCl, Program};
 use crate::tensor::Element;
 use crate::{Error, Result};
-use ocl_core::{ArgVal, Event};
+use ocl::core::{ArgVal, Event};
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
@@ -118,7 +118,7 @@ impl<'a> Launch<'a> {
         let kernel = device.kernel(program, options, name)?;
         let kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
         let refused =
-            |error: ocl_core::Error| device.explained(&error, &format!("run {name}"), None);
+            |error: ocl::core::Error| device.explained(&error, &format!("run {name}"), None);
         for (index, argument) in arguments.iter().enumerate() {
             let value = match argument {
                 Argument::Memory(Some(memory)) => ArgVal::mem(memory.mem()),
@@ -128,7 +128,7 @@ impl<'a> Launch<'a> {
                     ArgVal::from_raw(*len, bytes.as_ptr().cast::<c_void>(), false)
                 },
             };
-            ocl_core::set_kernel_arg(&kernel, index as u32, value).map_err(refused)?;
+            ocl::core::set_kernel_arg(&kernel, index as u32, value).map_err(refused)?;
         }
         let (wait, event) = (None::<&Event>, None::<&mut Event>);
         // SAFETY: the driver has checked the arguments' sizes against the kernel's; that it stays
@@ -136,7 +136,7 @@ impl<'a> Launch<'a> {
         // `devices --check` and the tests look at. All buffers live until the kernel is done: the
         // driver holds them.
         unsafe {
-            ocl_core::enqueue_kernel(&device.queue, &kernel, 3, None, &global, local, wait, event)
+            ocl::core::enqueue_kernel(&device.queue, &kernel, 3, None, &global, local, wait, event)
         }
         .map_err(refused)
     }

@@ -7,7 +7,7 @@
 use super::OpenCl;
 use crate::tensor::Element;
 use crate::{Error, Result};
-use ocl_core::{Event, Mem, MemFlags, OpenclVersion, Status};
+use ocl::core::{Event, Mem, MemFlags, OpenclVersion, Status};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,7 @@ impl OpenCl {
                 }
                 // SAFETY: memory that the driver allocates, without a pointer of the host.
                 let mem = unsafe {
-                    ocl_core::create_buffer::<_, u8>(
+                    ocl::core::create_buffer::<_, u8>(
                         &self.context,
                         MemFlags::READ_WRITE,
                         bytes,
@@ -108,7 +108,7 @@ impl OpenCl {
         let (wait, event) = NOTHING;
         // SAFETY: the call waits until the bytes have been read.
         let done = unsafe {
-            ocl_core::enqueue_write_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
+            ocl::core::enqueue_write_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
         };
         done.map_err(|error| self.explained(&error, "write to it", None))?;
         Ok(memory)
@@ -132,7 +132,7 @@ impl OpenCl {
         let (wait, event) = NOTHING;
         // SAFETY: the call waits until the bytes have been written.
         let done = unsafe {
-            ocl_core::enqueue_read_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
+            ocl::core::enqueue_read_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
         };
         done.map_err(|error| self.explained(&error, "read from it", None))
     }
@@ -165,7 +165,7 @@ impl OpenCl {
         let [first, to_first, len] = [first, to_first, len].map(|count| count * size_of::<T>());
         let (wait, event) = NOTHING;
         let (from, to) = (from.mem(), to.mem());
-        ocl_core::enqueue_copy_buffer::<u8, _, _, _>(
+        ocl::core::enqueue_copy_buffer::<u8, _, _, _>(
             &self.queue,
             from,
             to,
@@ -188,7 +188,7 @@ impl OpenCl {
         let bytes = memory.bytes.min(len.max(1) * size_of::<T>());
         // All bytes of a zero are zero. The version spares a question for each call.
         let version = OpenclVersion::new(1, 2);
-        ocl_core::enqueue_fill_buffer(
+        ocl::core::enqueue_fill_buffer(
             &self.queue,
             memory.mem(),
             0u8,
@@ -215,7 +215,7 @@ impl OpenCl {
     /// What a call's error means. Where memory is scarce a driver says so at any of them.
     pub(super) fn explained(
         &self,
-        error: &ocl_core::Error,
+        error: &ocl::core::Error,
         action: &str,
         asked: Option<usize>,
     ) -> Error {

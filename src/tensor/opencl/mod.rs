@@ -17,7 +17,7 @@ pub use program::{File, Program};
 
 use crate::{Error, Result};
 use memory::Shelf;
-use ocl_core::{CommandQueue, Context, ContextProperties};
+use ocl::core::{CommandQueue, Context, ContextProperties};
 use program::Programs;
 use std::collections::HashMap;
 use std::fmt;
@@ -70,14 +70,14 @@ impl OpenCl {
     }
 
     fn new(properties: Properties) -> Result<Self> {
-        let refused = |error: ocl_core::Error| {
+        let refused = |error: ocl::core::Error| {
             Error::device(&properties, "open it", discovery::reason(&error))
         };
         let of_platform = ContextProperties::new().platform(properties.platform_id);
-        let context = ocl_core::create_context(Some(&of_platform), &[properties.id], None, None)
+        let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
             .map_err(refused)?;
         let queue =
-            ocl_core::create_command_queue(&context, properties.id, None).map_err(refused)?;
+            ocl::core::create_command_queue(&context, properties.id, None).map_err(refused)?;
         let (shelf, programs) = Default::default();
         Ok(Self { properties, context, queue, shelf, programs, transfers: Default::default() })
     }
@@ -98,10 +98,10 @@ impl OpenCl {
     /// # Errors
     /// If something of it could not be done, or the device is lost.
     pub fn finish(&self) -> Result<()> {
-        ocl_core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))
+        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))
     }
 
-    fn refused(&self, action: impl Into<String>, error: &ocl_core::Error) -> Error {
+    fn refused(&self, action: impl Into<String>, error: &ocl::core::Error) -> Error {
         Error::device(&self.properties, action, discovery::reason(error))
     }
 }

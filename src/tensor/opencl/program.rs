@@ -2,7 +2,7 @@
 
 use super::{OpenCl, cache, discovery};
 use crate::{Error, Result};
-use ocl_core::{DeviceInfo, Kernel, ProgramBuildInfo};
+use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::Path;
@@ -34,7 +34,7 @@ const FOLDER: &str = "ZOO_OPENCL_KERNELS";
 pub(super) struct Programs(Mutex<HashMap<(&'static str, String), Arc<Compiled>>>);
 
 struct Compiled {
-    program: ocl_core::Program,
+    program: ocl::core::Program,
     kernels: Mutex<HashMap<&'static str, Arc<Mutex<Kernel>>>>,
 }
 
@@ -65,7 +65,7 @@ impl OpenCl {
         if let Some(kernel) = kernels.get(name) {
             return Ok(kernel.clone());
         }
-        let kernel = ocl_core::create_kernel(&compiled.program, name).map_err(|error| {
+        let kernel = ocl::core::create_kernel(&compiled.program, name).map_err(|error| {
             let action = format!("find the kernel {name} in {}", program.name);
             self.refused(action, &error)
         })?;
@@ -75,7 +75,7 @@ impl OpenCl {
     }
 
     /// The program, compiled: taken from the disk, or anew.
-    fn compile(&self, program: Program, options: &str) -> Result<ocl_core::Program> {
+    fn compile(&self, program: Program, options: &str) -> Result<ocl::core::Program> {
         let action = || format!("build {}", program.name);
         let source = program.source()?;
         let options = format!("-cl-std=CL1.2 {options}");
@@ -88,10 +88,10 @@ impl OpenCl {
         let text = CString::new(source).map_err(|_| {
             Error::device(&self.properties, action(), "the source holds a byte of zero")
         })?;
-        let built = ocl_core::create_program_with_source(&self.context, &[text])
+        let built = ocl::core::create_program_with_source(&self.context, &[text])
             .map_err(|error| self.refused(action(), &error))?;
         if let Err(error) = self.build(&built, &options) {
-            let log = ocl_core::get_program_build_info(
+            let log = ocl::core::get_program_build_info(
                 &built,
                 self.properties.id,
                 ProgramBuildInfo::BuildLog,
@@ -103,23 +103,24 @@ impl OpenCl {
             };
             return Err(Error::device(&self.properties, action(), problem));
         }
-        if let Ok(ocl_core::ProgramInfoResult::Binaries(binaries)) =
-            ocl_core::get_program_info(&built, ocl_core::ProgramInfo::Binaries)
+        if let Ok(ocl::core::ProgramInfoResult::Binaries(binaries)) =
+            ocl::core::get_program_info(&built, ocl::core::ProgramInfo::Binaries)
         {
             binaries.first().into_iter().for_each(|binary| cache::store(&key, binary));
         }
         Ok(built)
     }
 
-    fn build(&self, program: &ocl_core::Program, options: &str) -> ocl_core::Result<()> {
+    fn build(&self, program: &ocl::core::Program, options: &str) -> ocl::core::Result<()> {
         let options = CString::new(options)?;
-        ocl_core::build_program(program, Some(&[self.properties.id]), &options, None, None)
+        ocl::core::build_program(program, Some(&[self.properties.id]), &options, None, None)
     }
 
     /// The program of a binary that an earlier run kept, if the driver still takes it.
-    fn of_binary(&self, binary: &[u8], options: &str) -> Option<ocl_core::Program> {
+    fn of_binary(&self, binary: &[u8], options: &str) -> Option<ocl::core::Program> {
         let id = self.properties.id;
-        let program = ocl_core::create_program_with_binary(&self.context, &[id], &[binary]).ok()?;
+        let program =
+            ocl::core::create_program_with_binary(&self.context, &[id], &[binary]).ok()?;
         self.build(&program, options).ok()?;
         Some(program)
     }
@@ -127,7 +128,7 @@ impl OpenCl {
     /// All that a binary depends on.
     fn cache_key(&self, source: &str, options: &str) -> String {
         let p = &self.properties;
-        let extensions = ocl_core::get_device_info_raw(p.id, DeviceInfo::Extensions as u32);
+        let extensions = ocl::core::get_device_info_raw(p.id, DeviceInfo::Extensions as u32);
         let extensions = extensions.unwrap_or_default();
         let extensions = String::from_utf8_lossy(&extensions);
         let device =
