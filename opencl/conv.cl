@@ -44,7 +44,8 @@ typedef struct {
     local int name##_row[LONGEST], name##_column[LONGEST];     \
     const Positions name = {name##_origin, name##_row, name##_column}
 #define TAPS(name)                                             \
-    local int name##_shift[LONGEST], name##_down[LONGEST], name##_right[LONGEST]; \
+    local int name##_shift[LONGEST];                           \
+    local int name##_down[LONGEST], name##_right[LONGEST];     \
     const Taps name = {name##_shift, name##_down, name##_right}
 
 // The row of what is not there. Whatever is added to it, it is outside of the image.
@@ -106,16 +107,14 @@ typedef struct {
 } Run;
 
 inline Run run_at(const Positions *p, int first) {
-    Run run = {LOAD_INTEGERS(p->row + first), LOAD_INTEGERS(p->column + first), p->origin + first, 0};
-    const long distance = run.origin[LANES - 1] - run.origin[0];
-    // Pixels only ever move on, so that the last one tells of all; but for a stride and a sample's
-    // end, which could make up for each other.
-    bool even = true;
-    for (int i = 1; i < LANES; i++) {
-        even = even && run.origin[i] - run.origin[i - 1] == run.origin[1] - run.origin[0];
-    }
-    if (even && distance == LANES - 1) run.spacing = 1;
-    if (even && distance == 2 * (LANES - 1)) run.spacing = 2;
+    local const long *origin = p->origin + first;
+    Run run = {LOAD_INTEGERS(p->row + first), LOAD_INTEGERS(p->column + first), origin, 0};
+#if LANES > 1
+    const long spacing = origin[1] - origin[0];
+    bool even = spacing == 1 || spacing == 2;
+    for (int i = 2; i < LANES; i++) even = even && origin[i] - origin[i - 1] == spacing;
+    run.spacing = even ? spacing : 0;
+#endif
     return run;
 }
 
@@ -155,9 +154,10 @@ inline void pack_columns(
     local REAL *panels, int width, const Window *w, const Positions *lanes, int lane_count,
     const Taps *steps, int step_count
 ) {
-    for (int lane = get_local_id(0) * LANES; lane < EXTENT(lane_count, width); lane += WORKERS * LANES) {
+    const int lane_end = EXTENT(lane_count, width), step_end = EXTENT(step_count, DEPTH);
+    for (int lane = get_local_id(0) * LANES; lane < lane_end; lane += WORKERS * LANES) {
         const Run run = run_at(lanes, lane);
-        for (int step = get_local_id(1); step < EXTENT(step_count, DEPTH); step += WORKERS) {
+        for (int step = get_local_id(1); step < step_end; step += WORKERS) {
             const Vector numbers =
                 read_run(w, &run, steps->shift[step], steps->down[step], steps->right[step]);
             STORE(numbers, panels + place(lane, step, width));
@@ -170,9 +170,10 @@ inline void pack_rows(
     local REAL *panels, int width, const Window *w, const Taps *lanes, int lane_count,
     const Positions *steps, int step_count
 ) {
-    for (int step = get_local_id(0) * LANES; step < EXTENT(step_count, DEPTH); step += WORKERS * LANES) {
+    const int lane_end = EXTENT(lane_count, width), step_end = EXTENT(step_count, DEPTH);
+    for (int step = get_local_id(0) * LANES; step < step_end; step += WORKERS * LANES) {
         const Run run = run_at(steps, step);
-        for (int lane = get_local_id(1) * LANES; lane < EXTENT(lane_count, width); lane += WORKERS * LANES) {
+        for (int lane = get_local_id(1) * LANES; lane < lane_end; lane += WORKERS * LANES) {
             Vector block[LANES];
             for (int i = 0; i < LANES; i++) {
                 const int at = lane + i;

@@ -32,8 +32,8 @@
 //
 // Work sizes of every kernel over tiles
 //   local   [WORKERS, WORKERS, 1]:  1 with VARIANT_VECTOR, 16 with VARIANT_LOCAL
-//   global  [WORKERS ceil(columns / TILE_COLUMNS), WORKERS ceil(rows / TILE_ROWS), depth of
-//           the kernel's third axis]
+//   global  [WORKERS ceil(columns / TILE_COLUMNS), WORKERS ceil(rows / TILE_ROWS), the
+//           kernel's own third axis]
 
 #ifdef VARIANT_VECTOR
 
@@ -266,7 +266,8 @@ inline ulong column_offset(const Target *t, int column) {
 // is takes divisions, and the rows follow from it.
 inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
     global REAL *corner = t->values + row * t->row_stride;
-    const int rows = min(TILE_ROWS, t->rows - row), columns = min(TILE_COLUMNS, t->columns - column);
+    const int rows = min(TILE_ROWS, t->rows - row);
+    const int columns = min(TILE_COLUMNS, t->columns - column);
 #ifdef VARIANT_VECTOR
     for (int j = 0; j < columns; j += LANES) {
         const int there = min(LANES, columns - j);

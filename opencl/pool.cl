@@ -16,7 +16,9 @@ inline Vector read_row(
         return numbers;
     }
     REAL lanes[LANES];
-    for (int i = 0; i < LANES; i++) lanes[i] = images[at + clamp(column + i * stride, 0, width - 1)];
+    for (int i = 0; i < LANES; i++) {
+        lanes[i] = images[at + clamp(column + i * stride, 0, width - 1)];
+    }
     return LOAD(lanes);
 #else
     return images[at + clamp(column, 0, width - 1)];

@@ -187,7 +187,8 @@ WINOGRAD_KERNEL void places_to_outputs(global const REAL *places, global REAL *y
     const ulong tiles = (ulong)t.samples * of_sample(&t);
     RUN(first, there, tiles);
     const int channel = get_global_id(1), channels = t.channels / t.groups;
-    places += ((ulong)(channel / channels) * PLACES * channels + channel % channels) * tiles + first;
+    const ulong group = channel / channels;
+    places += (group * PLACES * channels + channel % channels) * tiles + first;
     Vector place[PLACES], found[OUT * OUT];
     EACH(i, PLACES) place[i] = load_some(places + i * channels * tiles, there, 0);
     transform_places(place, found);
@@ -196,19 +197,24 @@ WINOGRAD_KERNEL void places_to_outputs(global const REAL *places, global REAL *y
     for (int lane = 0; lane < there; lane++) {
         const int sample = (first + lane) / of_sample(&t), of = (first + lane) % of_sample(&t);
         const int top = of / across(&t) * OUT, left = of % across(&t) * OUT;
-        const int rows = min(OUT, t.output_height - top), columns = min(OUT, t.output_width - left);
+        const int rows = min(OUT, t.output_height - top);
+        const int columns = min(OUT, t.output_width - left);
         global REAL *to = y
             + (((size_t)sample * t.channels + channel) * t.output_height + top) * t.output_width
             + left;
         for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < columns; j++) to[i * t.output_width + j] = lanes[i * OUT + j][lane];
+            for (int j = 0; j < columns; j++) {
+                to[i * t.output_width + j] = lanes[i * OUT + j][lane];
+            }
         }
     }
 }
 
 // dw [O, C / groups, 3, 3] = G^T D G, of D [groups, 36, rows, depth], rows = O / groups and
 // depth = C / groups. Global size: [ceil(depth / LANES), rows, groups].
-WINOGRAD_KERNEL void places_to_kernels(global const REAL *places, global REAL *dw, int rows, int depth) {
+WINOGRAD_KERNEL void places_to_kernels(
+    global const REAL *places, global REAL *dw, int rows, int depth
+) {
     RUN(first, there, (ulong)depth);
     const ulong row = get_global_id(1), group = get_global_id(2);
     places += (group * PLACES * rows + row) * depth + first;
