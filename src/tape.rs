@@ -152,6 +152,7 @@ impl<T: Element> Tape<T> {
         }
         let multiply_adds = rule.multiply_adds();
         let of_parameters = rule.multiply_adds_of_parameters();
+        value.device().finish_for_profile()?;
         self.clock.lap(operation, Pass::Forward, self.scope.as_ref(), || {
             work::<T>(multiply_adds, values)
         });
@@ -259,6 +260,7 @@ impl<T: Element> Tape<T> {
             let wanted: Vec<bool> =
                 inputs.iter().map(|&i| self.nodes[i as usize].needs_gradient).collect();
             let (multiply_adds, mut values) = (rule.multiply_adds_backward(&wanted), dy.len());
+            let device = dy.device();
             let returned = rule.backward(dy, &wanted)?;
             if returned.len() != inputs.len() {
                 let problem = format!(
@@ -278,6 +280,7 @@ impl<T: Element> Tape<T> {
                 values += gradient.len();
                 accumulate(operation, &mut gradients[input as usize], gradient)?;
             }
+            device.finish_for_profile()?;
             self.clock.lap(operation, Pass::Backward, self.nodes[index].scope.as_ref(), || {
                 work::<T>(multiply_adds, values)
             });

@@ -8,7 +8,7 @@ use serde_json::Value;
 use zoo_tuning::kernel::{Then, Window};
 use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
 use zoo_tuning::tape::{Tape, Var};
-use zoo_tuning::tensor::{Element, Tensor};
+use zoo_tuning::tensor::{Device, Element, Tensor};
 use zoo_tuning::{Error, Result};
 
 /// One element of a fixture file.
@@ -76,18 +76,31 @@ fn assert_close<T: Element>(found: &Tensor<T>, expected: &Tensor<f64>, what: &st
     }
 }
 
+/// The processor, and every OpenCL device there is.
+fn devices() -> Vec<Device> {
+    #[cfg_attr(not(feature = "opencl"), allow(unused_mut))]
+    let mut devices = vec![Device::Cpu];
+    #[cfg(feature = "opencl")]
+    for properties in zoo_tuning::tensor::opencl::discover().unwrap() {
+        devices.push(Device::opencl(properties.index).unwrap());
+    }
+    devices
+}
+
 /// Runs `operation` on the inputs of one case and compares everything that comes out.
 fn check<T: Element>(
     name: &str,
     case: &Case,
+    device: &Device,
     operation: impl Fn(&mut Tape<T>, &[Var]) -> Result<Var>,
 ) {
     let mut tape = Tape::new();
     let inputs: Vec<Var> =
-        case.tensors("inputs").iter().map(|x| tape.parameter(x.cast::<T>())).collect();
+        case.tensors("inputs").iter().map(|x| tape.parameter(there(x, device))).collect();
     let y = operation(&mut tape, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_close(tape.value(y).unwrap(), &tensor(&case.value["output"]), name);
-    let dy = tensor(&case.value["dy"]).cast::<T>();
+    assert_eq!(tape.value(y).unwrap().device(), *device, "{name}");
+    let dy = there(&tensor(&case.value["dy"]), device);
     let mut gradients = tape.backward_from(y, dy).unwrap();
     for (i, (input, expected)) in inputs.into_iter().zip(case.tensors("gradients")).enumerate() {
         let gradient = gradients.take(input).unwrap();
@@ -95,21 +108,30 @@ fn check<T: Element>(
     }
 }
 
-/// A test that checks every case of a file, in both precisions. The operation is written
+fn there<T: Element>(tensor: &Tensor<f64>, device: &Device) -> Tensor<T> {
+    tensor.cast::<T>().to(device).unwrap()
+}
+
+/// A test that checks every case of a file, in both precisions, in every place. The operation is written
 /// once, as if it were a closure of `(tape, inputs, case)`.
 macro_rules! golden {
     ($name:ident, |$tape:ident, $v:ident, $case:ident| $operation:expr) => {
         #[test]
         fn $name() {
-            fn check_all<T: Element>() {
+            fn check_all<T: Element>(device: &Device) {
                 for (number, case) in Case::of(stringify!($name)).iter().enumerate() {
-                    let name = format!("{} {number}", stringify!($name));
+                    let name = format!("{} {number} on {device}", stringify!($name));
                     let $case = case;
-                    check::<T>(&name, case, |$tape, $v| $operation);
+                    check::<T>(&name, case, device, |$tape, $v| $operation);
                 }
             }
-            check_all::<f32>();
-            check_all::<f64>();
+            for device in devices() {
+                check_all::<f32>(&device);
+                // Not every device computes in f64.
+                if Tensor::<f64>::scalar(0.0).to(&device).is_ok() {
+                    check_all::<f64>(&device);
+                }
+            }
         }
     };
 }
@@ -131,7 +153,8 @@ golden!(batch_norm, |tape, v, case| {
 });
 golden!(batch_norm_frozen, |tape, v, case| {
     let [mean, variance] = ["mean", "variance"].map(|key| tensor(&case.value["running"][key]));
-    let (mean, variance) = (mean.cast(), variance.cast());
+    let device = tape.value(v[0])?.device();
+    let (mean, variance) = (there(&mean, &device), there(&variance, &device));
     let epsilon = case.number("epsilon");
     ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Nothing)
 });

@@ -50,7 +50,7 @@
 //! into phases that are read by different taps, and each [`Phase`] is a product of its own.
 //!
 //! Two things change this picture: 3x3 taps may be multiplied in transformed form (see
-//! `winograd.rs`), and groups are products of their own.
+//! `winograd`), and groups are products of their own.
 
 use super::cost::winograd_wins;
 use super::gemm::Matrix;

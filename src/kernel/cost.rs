@@ -57,7 +57,7 @@ impl Way {
 pub struct Cost {
     /// Of products, each written out; a multiply-add is two.
     pub operations: f64,
-    /// On top of these, what fills up narrow panels; below zero where
+    /// On top of these, what fills up narrow panels and what unfolding costs; below zero where
     /// [`winograd`](super::winograd) saves some.
     pub extra: f64,
     /// Read from and written to memory.
@@ -165,7 +165,7 @@ fn winograd_cost(g: &Geometry, outputs: usize) -> Option<Cost> {
     const IMAGES: f64 = 45.0;
     /// Likewise of a kernel's.
     const KERNELS: f64 = 20.0;
-    /// Values of the transforms of all kernels, or of all pixels, which are held at once.
+    /// Values of the transforms that are held at once, in any of the passes.
     const MOST: usize = 1 << 26;
     let Window { stride, padding, dilation, .. } = g.window;
     let is_open = g.taps == [3, 3]
@@ -177,7 +177,12 @@ fn winograd_cost(g: &Geometry, outputs: usize) -> Option<Cost> {
         return None;
     }
     let (channels, tiles) = (g.channels_per_group(), Tiles::of(g).count());
-    if tiles.min(outputs).saturating_mul(36).saturating_mul(channels) > MOST {
+    let held = [
+        tiles.min(outputs).saturating_mul(channels),
+        tiles.min(channels).saturating_mul(outputs),
+        tiles.saturating_mul(channels + outputs).min(channels.saturating_mul(outputs)),
+    ];
+    if held.into_iter().any(|values| values.saturating_mul(36) > MOST) {
         return None;
     }
     let (kernels, images) = ((channels * outputs) as f64, (channels + outputs) as f64);

@@ -26,7 +26,8 @@ impl<'a, T> Matrix<'a, T> {
     /// # Panics
     /// If the matrix does not lie within `values`.
     pub fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(span(rows, columns, row_stride) <= values.len(), "the matrix leaves its slice");
+        let span = span(rows, columns, row_stride);
+        assert!(span.is_some_and(|span| span <= values.len()), "the matrix leaves its slice");
         Self { values, rows, columns, stride: row_stride, is_turned: false }
     }
 
@@ -36,9 +37,12 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// How many values a matrix reaches over.
-fn span(rows: usize, columns: usize, row_stride: usize) -> usize {
-    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
+/// How many values a matrix reaches over, unless they exceed the address space.
+fn span(rows: usize, columns: usize, row_stride: usize) -> Option<usize> {
+    if rows == 0 || columns == 0 {
+        return Some(0);
+    }
+    (rows - 1).checked_mul(row_stride)?.checked_add(columns)
 }
 
 impl<T: Sync> Rows<T> for Matrix<'_, T> {

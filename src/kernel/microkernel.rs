@@ -253,7 +253,9 @@ pub(super) unsafe fn tile<T: Element>(
         Factors::Packed(panel) => (panel, [1, rows]),
         Factors::InPlace(numbers, strides) => (numbers, strides),
     };
-    assert!(depth == 0 || numbers.len() > (rows - 1) * row + (depth - 1) * step);
+    let last_row = rows.saturating_sub(1).saturating_mul(row);
+    let last = last_row.saturating_add(depth.saturating_sub(1).saturating_mul(step));
+    assert!(depth == 0 || numbers.len() > last);
     let a = Steps { first: numbers.as_ptr(), row, step };
     let b = b.as_ptr();
     // SAFETY: the processor has the instructions, the panels are as long as asserted, and the
@@ -392,7 +394,8 @@ unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usiz
                     *sum = factor.multiply_add(register, *sum);
                 }
             }
-            (at, b) = (at.add(a.step), b.add(C * V::LANES));
+            // Behind the last step, `at` may be far outside.
+            (at, b) = (at.wrapping_add(a.step), b.add(C * V::LANES));
         }
         for (i, sums) in tile.into_iter().enumerate() {
             for (j, sum) in sums.into_iter().enumerate() {

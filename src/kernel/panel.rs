@@ -7,7 +7,7 @@
 //! each step the numbers of one tile's rows (of `a`) or columns (of `b`) side by side.
 //!
 //! ```text
-//!                  columns of a tile             b, packed once per tile of the result:
+//!                  columns of a tile             b, packed for each tile of the result:
 //!                +-----+-----+-----+             a block of DEPTH steps x all columns of
 //!   inner axis   | b0  | b1  | b2  |  ...        the tile stays in the second-level cache
 //!                +-----+-----+-----+
@@ -18,6 +18,9 @@
 //!      +----+    +-----+-----+-----+
 //!       ...
 //! ```
+//!
+//! Two things change this picture: an `a` that only one column of tiles wants, and that lies in
+//! memory, is read where it lies; and a `b` that many rows of tiles want is packed once for all.
 //!
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.

@@ -36,6 +36,7 @@ pub fn train_step(
     let step = pass.backward(loss)?;
     let _span = profile::span("optimizer");
     optimizer.step(network.parameters_mut(), step, rate)?;
+    network.parameters().device().finish_for_profile()?;
     Ok(f64::from(value))
 }
 

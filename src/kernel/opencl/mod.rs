@@ -3,6 +3,57 @@
 //! The kernels are in the folder `opencl` of the repository, a file for each subject; what each
 //! takes stands in a comment over it. Here they are told their arguments, subject by subject, as
 //! [`cpu`](super::cpu) tells the host's.
+//!
+//! # One aggregated convolution, from the tape to the `.cl` file
+//!
+//! ```text
+//! ops::aggregated_conv2d        shapes are checked; the way (kernels or outputs mixed) is chosen
+//!   |                           by kernel::cost, as on the host; Device::of finds the place
+//!   v
+//! engine::Aggregation           a name of the list: aggregated_conv(layer, way)
+//!   |
+//!   v
+//! opencl/aggregate.rs           the steps of the way, each one launch or a few:
+//!   |
+//!   |  align                    A_i = T_i W_i              gemm.cl   product, m at once
+//!   |  for some samples:
+//!   |    mixed                  K_n = sum_i g[n, i] A_i    aggregate.cl   mix_kernels
+//!   |    conv::forward          y_n = K_n * x_n            conv.cl (or winograd.cl), with each
+//!   |                                                      sample's channels a group of their own
+//!   v
+//! Plan::launch(...).run(sizes)  options (number type, tile sizes), arguments, work-items
+//!   |
+//!   v
+//! tensor::opencl                the program is compiled, or found compiled, and the kernel enqueued
+//! ```
+//!
+//! Nothing here waits: the queue is in order, and the host runs ahead of the device until it asks
+//! for a value, once a step, for the loss. The `K_n` lie in a scratch of at most 2^23 values (or one
+//! sample's, if that is more); it goes back to the pool when `mixed` goes out of scope, and may be
+//! given out at once, since whoever gets it is behind the convolution in the queue. The backward
+//! pass mixes the kernels again rather than keeping them.
+//!
+//! A device that is a processor and one that is not want different code in one place, the product of
+//! tiles in `panel.cl`: work-groups of one work-item that computes in vectors (`VARIANT_VECTOR`), or
+//! of many work-items that share local memory (`VARIANT_LOCAL`). What a device gets stands in
+//! `plan.rs`; `ZOO_OPENCL_VARIANT=vector` or `local` asks for the other one.
+//!
+//! # To add a kernel
+//!
+//! 1. Write it in the file of its subject in `opencl/`, with its contract in a comment over it:
+//!    arguments with shapes, global and local size, options. `ZOO_OPENCL_KERNELS=opencl` reads the
+//!    files from there, so that nothing has to be built anew while you work on it.
+//! 2. Give it a name in [`engine`](super::engine), with the host's answer in [`cpu`](super::cpu).
+//!    From here on nothing compiles before the device answers too.
+//! 3. Launch it in the file of its subject here, arguments in the order of the contract.
+//! 4. Compare it with the host's in [`check`](super::check), which `devices --check` and the tests
+//!    run.
+//!
+//! # To see where the time goes
+//!
+//! While a profile is taken (`--profile`, see [`profile`](crate::profile)), the host waits for the
+//! device after each operation, so that each has the time that it took there, with the about ten
+//! microseconds that a launch costs. Without a profile they overlap. `benches/device.sh` sets products, convolutions and a step beside the host's.
 
 mod aggregate;
 mod conv;

@@ -89,6 +89,7 @@ pub(super) fn input_gradient<T: Element>(
 }
 
 /// `rows` sums over the channels of some images.
+#[allow(unsafe_code)]
 fn convolve<T: Element>(
     taps: &impl Kernels<T>,
     rows: usize,
@@ -107,7 +108,8 @@ fn convolve<T: Element>(
             let mut sums = Sums::new();
             for panel in 0..pixels.count() {
                 sums.multiply(&kernels, 0..kernels.count(), &pixels, panel, false);
-                sums.outputs(y, rows.clone(), pixels.lanes(panel));
+                // SAFETY: no other task has these rows.
+                unsafe { sums.outputs(y, rows.clone(), pixels.lanes(panel)) };
             }
         });
         return;
@@ -121,7 +123,8 @@ fn convolve<T: Element>(
         for group in 0..groups {
             let panels = group * GROUP..kernels.count().min((group + 1) * GROUP);
             sums.multiply(&kernels, panels, &pixels, 0, false);
-            sums.outputs(y, rows_of(group), range.clone());
+            // SAFETY: no other task has these tiles.
+            unsafe { sums.outputs(y, rows_of(group), range.clone()) };
         }
     });
 }
@@ -135,40 +138,52 @@ pub(super) fn kernel_gradient<T: Element>(
     (group, outputs): (usize, &Range<usize>),
     dw: &mut [T],
 ) {
-    /// Values of transforms that are made at a time.
+    /// Values of transforms that are made at a time, if more would not be held in any case.
     const VALUES: usize = 1 << 20;
     let (images, dy) = (Images::of_group(g, x, group), Images::of_outputs(g, dy, outputs));
-    let (rows, channels, tiles) = (dy.count, images.count, Tiles::of(g));
+    let (rows, channels) = (dy.count, images.count);
+    // In several parts, the sums of all kernels' transforms are kept between them.
+    let as_kernels = rows * channels / (rows + channels).max(1);
+    let some = (VALUES / (PLACES * (rows + channels)).max(1)).max(as_kernels);
+    kernel_gradient_in_parts(&images, &dy, &Tiles::of(g), some.next_multiple_of(64), dw);
+}
+
+/// The same, with so many tiles at a time.
+fn kernel_gradient_in_parts<T: Element>(
+    images: &Images<T>,
+    dy: &Images<T>,
+    tiles: &Tiles,
+    some: usize,
+    dw: &mut [T],
+) {
+    let (rows, channels) = (dy.count, images.count);
     let height = GROUP * Isa::native().rows();
-    let width = Isa::native().columns::<T>();
-    let some = (VALUES / (PLACES * (rows + channels))).max(1).next_multiple_of(64);
     let parts = tiles.count().div_ceil(some);
-    // For each group of rows and each panel of channels; with one part, there is only one at a
+    // For each band of rows and each panel of channels; with one part, there is only one at a
     // time in each task.
-    let panels = channels.div_ceil(width);
+    let panels = channels.div_ceil(Isa::native().columns::<T>());
     let kept = if parts > 1 { panels } else { 1 };
     let mut sums: Vec<Vec<Sums<T>>> =
         (0..rows.div_ceil(height)).map(|_| (0..kept).map(|_| Sums::new()).collect()).collect();
     for part in 0..parts {
         let range = part * some..tiles.count().min((part + 1) * some);
-        let pixels = tiles.pixels_by_channel(&images, range.clone());
-        let outputs = tiles.outputs_by_channel(&dy, range);
-        sums.par_iter_mut().zip(dw.par_chunks_mut(height * channels * 9)).enumerate().for_each(
-            |(group, (sums, dw))| {
-                let of_group = group * GROUP..outputs.count().min((group + 1) * GROUP);
-                for panel in 0..pixels.count() {
-                    let sums = &mut sums[panel % kept];
-                    sums.multiply(&outputs, of_group.clone(), &pixels, panel, part > 0);
-                    if part + 1 < parts {
-                        continue;
-                    }
-                    let lanes = pixels.lanes(panel);
-                    for (row, dw) in dw.chunks_mut(channels * 9).enumerate() {
-                        sums.taps(row, &mut dw[lanes.start * 9..lanes.end * 9]);
-                    }
+        let pixels = tiles.pixels_by_channel(images, range.clone());
+        let outputs = tiles.outputs_by_channel(dy, range);
+        let bands = sums.par_iter_mut().zip(dw.par_chunks_mut(height * channels * 9)).enumerate();
+        bands.for_each(|(band, (sums, dw))| {
+            let of_band = band * GROUP..outputs.count().min((band + 1) * GROUP);
+            for panel in 0..pixels.count() {
+                let sums = &mut sums[panel % kept];
+                sums.multiply(&outputs, of_band.clone(), &pixels, panel, part > 0);
+                if part + 1 < parts {
+                    continue;
                 }
-            },
-        );
+                let lanes = pixels.lanes(panel);
+                for (row, dw) in dw.chunks_mut(channels * 9).enumerate() {
+                    sums.taps(row, &mut dw[lanes.start * 9..lanes.end * 9]);
+                }
+            }
+        });
     }
 }
 

@@ -23,9 +23,8 @@ impl<T: Element> Sums<T> {
     /// Room for the sums of the widest panels.
     pub fn new() -> Self {
         let isa = Isa::native();
-        // Some are left over, so that lanes can be read from any on.
-        let most = GROUP * isa.rows() * isa.columns::<T>().max(LANES);
-        Self { rows: 0, width: 0, values: buffer::scratch(PLACES * (most + GAP) + LANES) }
+        let most = GROUP * isa.rows() * isa.columns::<T>();
+        Self { rows: 0, width: 0, values: buffer::scratch(PLACES * (most + GAP)) }
     }
 
     /// Sets the sums, or adds to them what further steps give: products of the panels `group` of
@@ -72,8 +71,17 @@ impl<T: Element> Sums<T> {
         &self.values[place * self.place_len() + row * self.width + lane..]
     }
 
-    /// Writes, or adds, outputs of rows from `first` on: lanes are the tiles `range`.
-    pub fn outputs(&self, images: &Written<T>, rows: Range<usize>, range: Range<usize>) {
+    /// Writes, or adds, the outputs of these rows; lanes are the tiles `range`.
+    ///
+    /// # Safety
+    /// Nobody else may read or write these rows' channels of these tiles meanwhile.
+    ///
+    /// # Panics
+    /// If there are no such channels or tiles.
+    #[allow(unsafe_code)]
+    pub unsafe fn outputs(&self, images: &Written<T>, rows: Range<usize>, range: Range<usize>) {
+        let [first, channels] = images.channels;
+        assert!(first + rows.end <= channels && range.end <= images.tiles.count());
         let mut outputs = buffer::scratch(rows.len() * OUT * OUT * self.width);
         Isa::native().run_in_registers(ToOutputs { sums: self, outputs: &mut outputs });
         Isa::native().run(ToImages { outputs: &outputs, images, rows, tiles: range });
@@ -97,8 +105,8 @@ pub(super) struct Written<'a, T> {
     values: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a mutable borrow of its images; who writes to them answers for it that nobody else
-// writes to the same tile.
+// SAFETY: it is a mutable borrow of its images; who calls `Sums::outputs` answers for it that
+// nobody else writes to the same tiles.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Written<'_, T> {}
 
@@ -198,7 +206,7 @@ impl<T: Element> Vectorized for ToImages<'_, T> {
                     let begin = channel + at + i * width;
                     assert!(begin + numbers.len() <= len);
                     // SAFETY: within the images, as asserted; a channel's tiles share no pixel,
-                    // and every task has tiles or channels of its own.
+                    // and the caller of `Sums::outputs` answers for these.
                     let to =
                         unsafe { std::slice::from_raw_parts_mut(first.add(begin), numbers.len()) };
                     if add {

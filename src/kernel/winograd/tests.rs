@@ -55,8 +55,32 @@ fn single_precision_is_enough() {
     let [x, w] = [x, w].map(|tensor| tensor.cast::<f32>());
     let mut y = vec![f32::NAN; twin.len()];
     forward(&g, x.as_slice(), (0, &(0..64)), w.as_slice(), &mut y);
+    assert!(y.iter().all(|y| y.is_finite()));
     let largest = twin.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
     let errors = y.iter().zip(&twin).map(|(&y, twin)| (f64::from(y) - twin).abs());
     let worst = errors.fold(0.0, f64::max) / largest;
     assert!(worst < 2e-5, "{worst}");
+}
+
+/// More tiles than are transformed at a time, and than are one chunk of steps.
+#[test]
+fn many_tiles_make_the_same_kernel_gradient_in_one_part_and_in_several() {
+    let g = Geometry::new("test", [2, 5, 50, 50], [19, 5, 3, 3], Window::square(1, 1)).unwrap();
+    let mut draw = Draw::seeded(3);
+    let [x, dy] = [g.input_shape(), g.output_shape()].map(|shape| draw.tensor(&shape));
+    let (x, dy) = (x.as_slice(), dy.as_slice());
+    let (images, of_dy) = (Images::of_group(&g, x, 0), Images::of_outputs(&g, dy, &(0..19)));
+    let tiles = Tiles::of(&g);
+    assert_eq!(tiles.count(), 338);
+    let [several, one] = [64, 338].map(|some| {
+        let mut dw = vec![f64::NAN; 19 * 5 * 9];
+        kernel_gradient_in_parts(&images, &of_dy, &tiles, some, &mut dw);
+        dw
+    });
+    assert!(several.iter().zip(&one).all(|(a, b)| (a - b).abs() < 1e-9));
+    // Both are the gradient: it is linear in the kernel, so that any kernel tells.
+    let w = draw.tensor(&g.weight_shape());
+    let y = reference::conv2d(&g, x, w.as_slice());
+    let difference = reduce::dot(&y, dy) - reduce::dot(w.as_slice(), &one);
+    assert!(difference.abs() < 1e-7, "{difference}");
 }

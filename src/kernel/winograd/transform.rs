@@ -45,6 +45,7 @@ impl<T: Element, V: Vector<T>> Lanes<T, V> {
     /// Writes as many as there is room for.
     #[inline(always)]
     pub fn store(self, to: &mut [T]) {
+        const { assert!(V::LANES <= LANES) };
         let mut all = [T::zero(); LANES];
         let whole = to.len() >= V::LANES;
         let to_all = if whole { to.as_mut_ptr() } else { all.as_mut_ptr() };
