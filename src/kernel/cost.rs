@@ -15,7 +15,7 @@
 //! | mixing | `2 N m O K` per sample, `2 m O K` with one gate | (among the alignment) |
 //! | convolution | `2 N P O K` | `2 m N P O K` |
 //!
-//! Where [`winograd`](super::winograd) is the shorter way of the convolution, its share is less.
+//! Where `winograd` is the shorter way of the convolution, its share is less.
 //! The backward pass makes twice as many products.
 
 use super::aggregate::Aggregated;
@@ -58,7 +58,7 @@ pub struct Cost {
     /// Of products, each written out; a multiply-add is two.
     pub operations: f64,
     /// On top of these, what fills up narrow panels and what unfolding costs; below zero where
-    /// [`winograd`](super::winograd) saves some.
+    /// `winograd` saves some.
     pub extra: f64,
     /// Read from and written to memory.
     pub bytes: f64,
