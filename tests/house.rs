@@ -37,6 +37,11 @@ const AT_THE_ROOT: &[(&str, &str)] = &[("Error", "error"), ("Result", "error")];
 const UNSAFE: &[&str] = &[
     "kernel/microkernel.rs",
     "kernel/panel.rs",
+    "kernel/winograd/kernels.rs",
+    "kernel/winograd/mod.rs",
+    "kernel/winograd/product.rs",
+    "kernel/winograd/tiles.rs",
+    "kernel/winograd/transform.rs",
     "tensor/opencl/discovery.rs",
     "tensor/opencl/launch.rs",
     "tensor/opencl/memory.rs",
