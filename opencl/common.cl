@@ -77,7 +77,7 @@ typedef JOIN(int, LANES) Integers;
     const int there = min((ulong)LANES, (count) - begin)
 
 // LANES values, filled up with `rest` where there are fewer.
-inline Vector load_some(global const REAL *from, long there, REAL rest) {
+static inline Vector load_some(global const REAL *from, long there, REAL rest) {
 #if LANES > 1
     if (there < LANES) {
         REAL lanes[LANES];
@@ -89,7 +89,7 @@ inline Vector load_some(global const REAL *from, long there, REAL rest) {
 }
 
 // Writes LANES values, or as many as there are.
-inline void store_some(Vector values, global REAL *to, long there) {
+static inline void store_some(Vector values, global REAL *to, long there) {
 #if LANES > 1
     if (there < LANES) {
         REAL lanes[LANES];
@@ -102,7 +102,7 @@ inline void store_some(Vector values, global REAL *to, long there) {
 }
 
 // The values, and zero instead of those that are not there.
-inline Vector only(Vector values, long there) {
+static inline Vector only(Vector values, long there) {
 #if LANES > 1
     if (there < LANES) {
         REAL lanes[LANES];
@@ -124,7 +124,7 @@ inline Vector only(Vector values, long there) {
 
 // The sum, or the largest, of the lanes of all work-items of a group; each is told.
 #define OF_GROUP(name, OPERATION)                                                     \
-    inline REAL name(Vector vector, local REAL *shared) {                             \
+    static inline REAL name(Vector vector, local REAL *shared) {                             \
         REAL lanes[LANES];                                                            \
         STORE(vector, lanes);                                                         \
         for (int width = LANES / 2; width > 0; width /= 2) {                          \

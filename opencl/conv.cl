@@ -51,17 +51,17 @@ typedef struct {
 // The row of what is not there. Whatever is added to it, it is outside of the image.
 #define NOWHERE (-(1 << 29))
 
-inline int worker(void) {
+static inline int worker(void) {
     return get_local_id(1) * WORKERS + get_local_id(0);
 }
 
 // Tables are filled up to whole runs with what is nowhere.
-inline int whole_runs(int count) {
+static inline int whole_runs(int count) {
     return (count + LANES - 1) / LANES * LANES;
 }
 
 // Takes the positions from `first` on apart, sample after sample.
-inline void find_positions(const Positions *p, const Window *w, int first, int count) {
+static inline void find_positions(const Positions *p, const Window *w, int first, int count) {
     const int len = w->grid_height * w->grid_width;
     int sample = 0, i = 0, j = 0;
     for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
@@ -86,7 +86,7 @@ inline void find_positions(const Positions *p, const Window *w, int first, int c
 }
 
 // Takes the rows of the unfolded images from `first` on apart: (channel, tap row, tap column).
-inline void find_taps(const Taps *t, const Window *w, int first, int count) {
+static inline void find_taps(const Taps *t, const Window *w, int first, int count) {
     const int taps = w->taps_y * w->taps_x;
     for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
         const int channel = (first + at) / taps, tap = (first + at) % taps;
@@ -106,7 +106,7 @@ typedef struct {
     int spacing;
 } Run;
 
-inline Run run_at(const Positions *p, int first) {
+static inline Run run_at(const Positions *p, int first) {
     local const long *origin = p->origin + first;
     Run run = {LOAD_INTEGERS(p->row + first), LOAD_INTEGERS(p->column + first), origin, 0};
 #if LANES > 1
@@ -120,7 +120,7 @@ inline Run run_at(const Positions *p, int first) {
 
 // What a tap reads at the positions of a run. Not to be left to the compiler: a call would put the
 // run's vectors into memory and read them again for every tap.
-inline __attribute__((always_inline)) Vector read_run(
+static inline __attribute__((always_inline)) Vector read_run(
     const Window *w, const Run *run, int shift, int down, int right
 ) {
     const Integers row = run->row + down, column = run->column + right;
@@ -150,7 +150,7 @@ inline __attribute__((always_inline)) Vector read_run(
 }
 
 // Packs rows of the unfolded images whose columns are the lanes.
-inline void pack_columns(
+static inline void pack_columns(
     local REAL *panels, int width, const Window *w, const Positions *lanes, int lane_count,
     const Taps *steps, int step_count
 ) {
@@ -166,7 +166,7 @@ inline void pack_columns(
 }
 
 // Packs rows of the unfolded images that are the lanes themselves.
-inline void pack_rows(
+static inline void pack_rows(
     local REAL *panels, int width, const Window *w, const Taps *lanes, int lane_count,
     const Positions *steps, int step_count
 ) {
@@ -188,7 +188,7 @@ inline void pack_rows(
 }
 
 // What the window reads in the images `x` `[N, C, H, W]`, in the channels of a group.
-inline Window forward_window(const Geometry *g, global const REAL *x, int group) {
+static inline Window forward_window(const Geometry *g, global const REAL *x, int group) {
     const int pixels = g->height * g->width;
     const ulong image_len = (ulong)g->channels * pixels;
     const ulong first = (ulong)group * (g->channels / g->groups) * pixels;
@@ -310,7 +310,7 @@ typedef struct {
     int output, output_step;
 } Phase;
 
-inline Phase phase_of(int first, int padding, int stride, int dilation, int taps) {
+static inline Phase phase_of(int first, int padding, int stride, int dilation, int taps) {
     Phase phase = {0, 1, 0, 0, 0};
     for (int u = 0; u < taps; u++) {
         if ((first + padding - u * dilation) % stride != 0) continue;
@@ -326,7 +326,7 @@ inline Phase phase_of(int first, int padding, int stride, int dilation, int taps
 // Packs the kernels with their axes exchanged: lane c and step (o, tap) hold weight[o, c, tap],
 // for the taps of a phase. Step by step, so that what the taps of one output leave out of a row
 // is still in a cache for the next.
-inline void pack_turned(
+static inline void pack_turned(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {

@@ -95,13 +95,13 @@
     SUM sums[SUMS]
 
 // Where the number of a lane stands at a step, in panels of a width.
-inline int place(int lane, int step, int width) {
+static inline int place(int lane, int step, int width) {
     return (lane / width * DEPTH + step) * width + lane % width;
 }
 
 // Makes columns of LANES rows. Every round rotates the bits of a number's place, row and column
 // written one after the other, by one; after log2(LANES) rounds they have changed places.
-inline void turn(Vector *rows) {
+static inline void turn(Vector *rows) {
 #if LANES > 1
 #pragma unroll
     for (int round = 1; round < LANES; round *= 2) {
@@ -129,7 +129,7 @@ typedef struct {
 // Packs `lanes` x `steps` numbers of a matrix. Blocks of LANES x LANES are read along the axis on
 // which they lie side by side. Lanes that are not there are left as they are: what they would
 // be multiplied to is not written.
-inline void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int steps) {
+static inline void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int steps) {
     const bool along_steps = m.step_stride == 1 && m.lane_stride != 1;
     const int x = get_local_id(0) * LANES, y = get_local_id(1) * LANES;
     for (int lane = along_steps ? y : x; lane < lanes; lane += WORKERS * LANES) {
@@ -161,11 +161,11 @@ inline void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int 
 }
 
 // The inner axis, `len` steps long, cut into parts: how long a part is, but for the last.
-inline int part_len(int len, int parts) {
+static inline int part_len(int len, int parts) {
     return ((len + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
 }
 
-inline void clear(SUM *sums, int rows) {
+static inline void clear(SUM *sums, int rows) {
     const int count = WORKERS == 1 ? rows * TILE_COLUMNS : SUMS;
     for (int i = 0; i < count; i++) sums[i] = 0;
 }
@@ -175,7 +175,7 @@ inline void clear(SUM *sums, int rows) {
 // One piece: sums[8][VECTORS] += a b. A function for each width, so that all of its loops are of
 // constant lengths and its sums in registers.
 #define PIECE(VECTORS)                                                                           \
-    inline void multiply_piece_of_##VECTORS(                                                     \
+    static inline void multiply_piece_of_##VECTORS(                                              \
         local const REAL *a, local const REAL *b, local REAL *sums, int steps                    \
     ) {                                                                                          \
         Vector sum[PIECE_ROWS][VECTORS];                                                         \
@@ -194,7 +194,7 @@ PIECE(2)
 PIECE(3)
 
 // sums += a b for the packed blocks of a tile of `rows` x `columns`.
-inline void multiply(
+static inline void multiply(
     local const REAL *a, local const REAL *b, local REAL *sums, int rows, int columns, int steps
 ) {
     for (int row = 0; row < rows; row += PIECE_ROWS) {
@@ -216,7 +216,7 @@ inline void multiply(
 
 // sums += a b: a work-item's rows are neighbours, its columns WORKERS apart, so that the
 // work-items of a row read neighbouring numbers.
-inline void multiply(
+static inline void multiply(
     local const REAL *a, local const REAL *b, REAL *sums, int rows, int columns, int steps
 ) {
     local const REAL *of_a = a + get_local_id(1) * PIECE_ROWS;
@@ -250,13 +250,13 @@ typedef struct {
     bool add;
 } Target;
 
-inline Target matrix_target(global REAL *values, int rows, int columns, ulong row_stride) {
+static inline Target matrix_target(global REAL *values, int rows, int columns, ulong row_stride) {
     const Target target = {values, rows, columns, columns, row_stride, 0, columns, 0, 1, false};
     return target;
 }
 
 // From the first number of a row to that of a column.
-inline ulong column_offset(const Target *t, int column) {
+static inline ulong column_offset(const Target *t, int column) {
     const int sample = column / t->positions, position = column % t->positions;
     const int y = position / t->grid_width, x = position % t->grid_width;
     return sample * t->sample_stride + (ulong)y * t->down + (ulong)x * t->right;
@@ -264,7 +264,7 @@ inline ulong column_offset(const Target *t, int column) {
 
 // Writes the sums of the tile that begins at `row` and `column`, column by column: where a column
 // is takes divisions, and the rows follow from it.
-inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
+static inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
     global REAL *corner = t->values + row * t->row_stride;
     const int rows = min(TILE_ROWS, t->rows - row);
     const int columns = min(TILE_COLUMNS, t->columns - column);

@@ -3,7 +3,7 @@
 
 // LANES numbers of a row, `stride` apart and from `column` on; what is outside of the row is not
 // a number of it, but may be read. `at` is the row's place among all `len` values of the images.
-inline Vector read_row(
+static inline Vector read_row(
     global const REAL *images, ulong len, ulong at, int width, int column, int stride
 ) {
 #if LANES > 1

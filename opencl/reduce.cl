@@ -64,14 +64,16 @@ GROUP_KERNEL void squared_distances(
 }
 
 // The largest of a row; NaN is not compared, as in fmax.
-inline REAL largest_of(global const REAL *x, int len, local REAL *shared) {
+static inline REAL largest_of(global const REAL *x, int len, local REAL *shared) {
     Vector lanes = -INFINITY;
     EACH_RUN(i, len) lanes = fmax(lanes, load_some(x + i, len - i, -INFINITY));
     return group_largest(lanes, shared);
 }
 
 // The sum of exp(x - largest) over a row.
-inline REAL sum_of_exponentials(global const REAL *x, REAL largest, int len, local REAL *shared) {
+static inline REAL sum_of_exponentials(
+    global const REAL *x, REAL largest, int len, local REAL *shared
+) {
     Vector lanes = 0;
     EACH_RUN(i, len) lanes += only(exp(load_some(x + i, len - i, 0) - largest), len - i);
     return group_sum(lanes, shared);

@@ -52,7 +52,7 @@ constant REAL OUTPUTS[OUT][IN] = {
 // to [R][R] = M from [C][C] M^T, for LANES tiles at once, where FACTOR is the number of M at row
 // i and column k. All loops are of constant lengths, so that no zero is multiplied.
 #define TRANSFORM(name, R, C, FACTOR)                                                 \
-    inline void name(const Vector *from, Vector *to) {                                \
+    static inline void name(const Vector *from, Vector *to) {                                \
         Vector middle[R][C];                                                            \
         EACH(i, R) EACH(j, C) {                                                       \
             middle[i][j] = 0;                                                           \
@@ -82,17 +82,17 @@ typedef struct {
     int padding_y, padding_x;
 } Tiles;
 
-inline int across(const Tiles *t) {
+static inline int across(const Tiles *t) {
     return (t->output_width + OUT - 1) / OUT;
 }
 
-inline int of_sample(const Tiles *t) {
+static inline int of_sample(const Tiles *t) {
     return (t->output_height + OUT - 1) / OUT * across(t);
 }
 
 // Reads LANES tiles of side x side numbers, which begin `padding` before the image, as
 // [side][side] vectors; zero outside of the image.
-inline void read_tiles(
+static inline void read_tiles(
     const Tiles *t, global const REAL *images, int channel, int first, int there, const int side,
     int padding_y, int padding_x, Vector *tile
 ) {
@@ -123,7 +123,7 @@ inline void read_tiles(
 }
 
 // Writes the places of LANES tiles of a channel to [groups, 36, channels, tiles].
-inline void write_places(
+static inline void write_places(
     const Tiles *t, const Vector *places, global REAL *to, int channel, int first, int there,
     ulong tiles
 ) {

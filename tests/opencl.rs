@@ -238,7 +238,7 @@ mod program {
         let output = eval().env("OCL_ICD_VENDORS", nowhere.path()).output().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         let text = error(&output);
-        assert!(text.contains("no OpenCL driver is installed"), "{text}");
+        assert!(text.contains("no OpenCL driver has a device"), "{text}");
     }
 
     #[test]
@@ -274,9 +274,11 @@ mod program {
         assert_eq!(run(), first, "taken from the disk");
         for (number, path) in files().enumerate() {
             let mut bytes = std::fs::read(&path).unwrap();
-            match number % 3 {
-                0 => bytes.truncate(bytes.len() / 2),
+            let last = bytes.len() - 1;
+            match number % 4 {
+                0 => bytes.truncate(last / 2),
                 1 => bytes[3] ^= 1,
+                2 => bytes[last - 100] ^= 1,
                 _ => bytes.clear(),
             }
             std::fs::write(&path, bytes).unwrap();

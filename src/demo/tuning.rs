@@ -98,6 +98,7 @@ fn gate_averages(network: &Resnet<f32>) -> Result<Vec<LayerAverage>> {
     for conv in network.convolutions() {
         let Some(average) = conv.mix.as_ref().and_then(|mix| mix.gate.average) else { continue };
         if let Some(value) = average.value(network.parameters())? {
+            let value = value.to(&Device::Cpu)?;
             let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
             averages.push((conv.name().to_owned(), value));
         }

@@ -1,6 +1,6 @@
 //! What is written of a tensor, whatever the format.
 
-use crate::tensor::{Element, Tensor, product};
+use crate::tensor::{Device, Element, Tensor, product};
 use crate::zoo::{Dtype, TensorView};
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -101,7 +101,9 @@ trait Stream {
 impl<T: Element> Stream for Tensor<T> {
     fn write_to(&self, writer: &mut dyn Write) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for values in self.as_slice().chunks(8192) {
+        // From a device they come home for as long as they are written; a lost one is an error.
+        let home = self.to(&Device::Cpu).map_err(io::Error::other)?;
+        for values in home.as_slice().chunks(8192) {
             bytes.clear();
             for value in values {
                 bytes.extend_from_slice(value.little_endian().as_ref());

@@ -369,8 +369,8 @@ unsafe fn avx512<T: Element>(
 /// The loop itself; the compiler unrolls all but the one over `depth`.
 ///
 /// # Safety
-/// `a` must have `R` rows of `depth` numbers, `b` point to `depth` times `C` registers, and `place` be as in
-/// [`tile`]; the processor must have the vector's instructions.
+/// `a` must have `R` rows of `depth` numbers, `b` point to `depth` times `C` registers, and `place`
+/// be as in [`tile`]; the processor must have the vector's instructions.
 #[allow(unsafe_code)]
 #[inline(always)]
 unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usize>(

@@ -8,7 +8,7 @@ use super::{Meter, Model};
 use crate::export::write_safetensors;
 use crate::nn::Network;
 use crate::optim::Optimizer;
-use crate::tensor::State;
+use crate::tensor::{Device, State};
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -63,9 +63,11 @@ pub fn save(
     let moments: Vec<_> = moments.collect();
     let mut tensors: Vec<_> = network.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     tensors.extend(moments.iter().map(|(name, t)| (name.as_str(), *t)));
-    if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
-        let layer = format!("{name} (update)");
-        return Err(Error::NotFinite { step: progress.step, batch: vec![], layer });
+    for (name, tensor) in &tensors {
+        if !tensor.to(&Device::Cpu)?.is_finite() {
+            let layer = format!("{name} (update)");
+            return Err(Error::NotFinite { step: progress.step, batch: vec![], layer });
+        }
     }
     let mut metadata = model.metadata();
     let text = serde_json::to_string(progress)

@@ -107,15 +107,7 @@ impl<T: Element> Operands<'_, T> {
         let Some(transform) = self.alignment else {
             let gate =
                 reduce::row_dots::<T>(device, &dkernel, self.weight, [sources, len], sources)?;
-            let weight = device.take::<T>(sources * len)?;
-            Plan::launch::<T>(device, AGGREGATE, "mix_outputs_gradient")
-                .memory(self.gate)
-                .int(0)
-                .memory(&dkernel)
-                .memory(&weight)
-                .int(sources)
-                .long(len)
-                .run(Plan::of::<T>(device).runs(len, 1))?;
+            let weight = shares::<T>(device, self.gate, &dkernel, [sources, len])?;
             return Ok(Found { x, weight, alignment: None, gate });
         };
         let (all, square) = (sources * outputs, outputs * outputs);
@@ -303,6 +295,25 @@ impl Mixer<'_> {
     }
 }
 
+/// `gate[i] values[k]`, `[m, len]`: what each source has of a gradient.
+fn shares<T: Element>(
+    device: &Arc<OpenCl>,
+    gate: &Memory,
+    values: &Memory,
+    [sources, len]: [usize; 2],
+) -> Result<Memory> {
+    let out = device.take::<T>(sources * len)?;
+    Plan::launch::<T>(device, AGGREGATE, "mix_outputs_gradient")
+        .memory(gate)
+        .int(0)
+        .memory(values)
+        .memory(&out)
+        .int(sources)
+        .long(len)
+        .run(Plan::of::<T>(device).runs(len, 1))?;
+    Ok(out)
+}
+
 /// `gate[part % gates] values[part, k]`, for parts of `len` values.
 pub(super) fn gated_parts<T: Element>(
     device: &Arc<OpenCl>,
@@ -452,15 +463,7 @@ impl<T: Element> Aggregation<T> for Arc<OpenCl> {
             Result::Ok(Tensor::resident(gate.shape().to_vec(), dots))
         });
         let dvalues = wanted[1].then(|| {
-            let dvalues = self.take::<T>(sources * len)?;
-            Plan::launch::<T>(self, AGGREGATE, "mix_outputs_gradient")
-                .memory(of_gate)
-                .int(0)
-                .memory(d)
-                .memory(&dvalues)
-                .int(sources)
-                .long(len)
-                .run(Plan::of::<T>(self).runs(len, 1))?;
+            let dvalues = shares::<T>(self, of_gate, d, [sources, len])?;
             Result::Ok(Tensor::resident(values.shape().to_vec(), dvalues))
         });
         Ok([dgate.transpose()?, dvalues.transpose()?])

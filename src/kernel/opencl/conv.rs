@@ -17,7 +17,7 @@ pub(super) fn forward<T: Element>(
     x: &Memory,
     weight: &Memory,
 ) -> Result<Memory> {
-    if winograd::wins(g) {
+    if winograd::wins::<T>(device, g) {
         return winograd::forward::<T>(device, g, x, weight);
     }
     let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
@@ -36,7 +36,7 @@ pub(super) fn input_gradient<T: Element>(
     dy: &Memory,
     weight: &Memory,
 ) -> Result<Memory> {
-    if winograd::wins(g) {
+    if winograd::wins::<T>(device, g) {
         return winograd::input_gradient::<T>(device, g, dy, weight);
     }
     let (plan, mut g) = (Plan::of::<T>(device), *g);
@@ -66,7 +66,7 @@ pub(super) fn kernel_gradient<T: Element>(
     x: &Memory,
     dy: &Memory,
 ) -> Result<Memory> {
-    if winograd::wins(g) {
+    if winograd::wins::<T>(device, g) {
         return winograd::kernel_gradient::<T>(device, g, x, dy);
     }
     let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
@@ -126,6 +126,10 @@ pub(super) fn geometry<'a>(launch: Launch<'a>, g: &Geometry) -> Launch<'a> {
     let window = g.window;
     let images = [g.batch, g.channels, g.input[0], g.input[1], g.outputs];
     let pairs = [g.taps, g.output, window.stride, window.padding, window.dilation].concat();
+    let launch = launch
+        .works_out(g.batch.saturating_mul(g.positions()))
+        .works_out(g.batch.saturating_mul(g.pixels()))
+        .works_out(g.outputs_per_group().saturating_mul(g.row_len()));
     launch.ints(&[&images[..], &pairs, &[window.groups]].concat())
 }
 

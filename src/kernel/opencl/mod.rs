@@ -24,18 +24,18 @@
 //! Plan::launch(...).run(sizes)  options (number type, tile sizes), arguments, work-items
 //!   |
 //!   v
-//! tensor::opencl                the program is compiled, or found compiled, and the kernel enqueued
+//! tensor::opencl                the program is compiled, or found so, and the kernel enqueued
 //! ```
 //!
 //! Nothing here waits: the queue is in order, and the host runs ahead of the device until it asks
-//! for a value, once a step, for the loss. The `K_n` lie in a scratch of at most 2^23 values (or one
-//! sample's, if that is more); it goes back to the pool when `mixed` goes out of scope, and may be
+//! for a value, once a step, for the loss. The `K_n` lie in a scratch of at most 2^23 values (or
+//! one sample's, if that is more); it goes back to the pool when `mixed` goes out of scope, and may be
 //! given out at once, since whoever gets it is behind the convolution in the queue. The backward
 //! pass mixes the kernels again rather than keeping them.
 //!
-//! A device that is a processor and one that is not want different code in one place, the product of
-//! tiles in `panel.cl`: work-groups of one work-item that computes in vectors (`VARIANT_VECTOR`), or
-//! of many work-items that share local memory (`VARIANT_LOCAL`). What a device gets stands in
+//! A device that is a processor and one that is not want different code in one place, the product
+//! of tiles in `panel.cl`: work-groups of one work-item that computes in vectors
+//! (`VARIANT_VECTOR`), or of many work-items that share local memory (`VARIANT_LOCAL`). What a device gets stands in
 //! `plan.rs`; `ZOO_OPENCL_VARIANT=vector` or `local` asks for the other one.
 //!
 //! # To add a kernel
@@ -53,7 +53,8 @@
 //!
 //! While a profile is taken (`--profile`, see [`profile`](crate::profile)), the host waits for the
 //! device after each operation, so that each has the time that it took there, with the about ten
-//! microseconds that a launch costs. Without a profile they overlap. `benches/device.sh` sets products, convolutions and a step beside the host's.
+//! microseconds that a launch costs. Without a profile they overlap. `benches/device.sh` sets
+//! products, convolutions and a step beside the host's.
 
 mod aggregate;
 mod conv;

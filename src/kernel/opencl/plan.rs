@@ -42,14 +42,15 @@ impl Plan {
         let properties = device.properties();
         let (units, size) = (properties.units, size_of::<T>());
         if !variant().unwrap_or(properties.is_cpu) {
-            let group = 1 << properties.work_group.clamp(1, 128).ilog2();
+            let most = properties.work_items.first().copied().unwrap_or(1);
+            let group = 1 << properties.work_group.min(most).clamp(1, 128).ilog2();
             let (lanes, workers, depth, tile) = (1, 16, 16, [128, 128]);
             return Self { is_cpu: false, lanes, group, workers, depth, tile, units, size };
         }
         let lanes = 64 / size;
-        let depths = if size == 4 { [256, 128, 64, 32] } else { [128, 64, 32, 16] };
+        let depths = if size == 4 { [256, 128, 64, 32, 16] } else { [128, 64, 32, 16, 8] };
         // The largest tile that fits the local memory, which a processor has in its caches.
-        let plans = [256, 128, 64, 32].into_iter().zip(depths).map(|(rows, depth)| Self {
+        let plans = [256, 128, 64, 32, 16].into_iter().zip(depths).map(|(rows, depth)| Self {
             is_cpu: true,
             lanes,
             group: 1,

@@ -1,29 +1,28 @@
 //! Compiled programs on the disk, so that a second start need not wait for a compiler.
 //!
 //! A file holds the whole text that its binary follows from (device, driver, options, source),
-//! then the binary. Nothing of it is trusted before that text is the same to the byte; whatever
-//! else is wrong with a file, the program is compiled anew.
+//! then a checksum, then the binary. Nothing of it is trusted before that text is the same to the
+//! byte and the checksum is right, since drivers run what they are given; whatever else is wrong
+//! with a file, the program is compiled anew.
 
 use std::path::PathBuf;
 
 /// What every file begins with.
-const MAGIC: &[u8] = b"zoo-tuning opencl 1\n";
+const MAGIC: &[u8] = b"zoo-tuning opencl 2\n";
 
 /// The binary that was kept for `key`.
 pub(super) fn load(key: &str) -> Option<Vec<u8>> {
     let bytes = std::fs::read(path(key)?).ok()?;
     let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(key.as_bytes())?;
-    let (len, rest) = rest.split_first_chunk()?;
-    // What was cut off would be taken by some drivers without a word.
-    (usize::try_from(u64::from_le_bytes(*len)) == Ok(rest.len())).then(|| rest.to_vec())
+    let (sum, binary) = rest.split_first_chunk()?;
+    (u64::from_le_bytes(*sum) == hash(binary)).then(|| binary.to_vec())
 }
 
 /// Keeps a binary; that it cannot be written is no fault of the run.
 pub(super) fn store(key: &str, binary: &[u8]) {
     let Some(path) = path(key) else { return };
     let Some(folder) = path.parent() else { return };
-    let len = (binary.len() as u64).to_le_bytes();
-    let bytes = [MAGIC, key.as_bytes(), &len, binary].concat();
+    let bytes = [MAGIC, key.as_bytes(), &hash(binary).to_le_bytes(), binary].concat();
     // Whole or not at all, also where two processes write it at once.
     let aside = path.with_extension(format!("{}.partial", std::process::id()));
     let written = std::fs::create_dir_all(folder)
@@ -38,9 +37,14 @@ pub(super) fn store(key: &str, binary: &[u8]) {
 fn path(key: &str) -> Option<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
-    // FNV-1a (Fowler, Noll, Vo). Where two keys have one name, the later one wins.
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    // Where two keys have one name, the later one wins.
+    let hash = hash(key.as_bytes());
     Some(folder.join("zoo-tuning").join(format!("{hash:016x}.opencl")))
+}
+
+/// FNV-1a (Fowler, Noll, Vo).
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

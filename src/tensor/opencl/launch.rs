@@ -29,7 +29,7 @@ pub struct Sizes {
 }
 
 enum Argument<'a> {
-    Memory(Option<&'a Memory>),
+    Memory(&'a Memory),
     /// A number or a small vector of such: its bytes, and how many they are.
     Number([u8; 64], usize),
 }
@@ -49,12 +49,6 @@ impl<'a> Launch<'a> {
 
     /// A pointer to memory.
     pub fn memory(mut self, memory: &'a Memory) -> Self {
-        self.arguments.push(Argument::Memory(Some(memory)));
-        self
-    }
-
-    /// A pointer to memory, or null.
-    pub fn optional(mut self, memory: Option<&'a Memory>) -> Self {
         self.arguments.push(Argument::Memory(memory));
         self
     }
@@ -71,6 +65,13 @@ impl<'a> Launch<'a> {
     /// An `int`; one that is too large for it is an error of [`run`](Self::run).
     pub fn int(self, value: usize) -> Self {
         self.ints(&[value])
+    }
+
+    /// Something that the kernel works out in an `int` though it is no argument.
+    pub fn works_out(mut self, value: usize) -> Self {
+        let fits = i32::try_from(value).is_ok();
+        self.too_large = (!fits).then_some(value).or(self.too_large);
+        self
     }
 
     /// A vector of `int`s, of 1, 2, 4, or 8.
@@ -121,8 +122,7 @@ impl<'a> Launch<'a> {
             |error: ocl::core::Error| device.explained(&error, &format!("run {name}"), None);
         for (index, argument) in arguments.iter().enumerate() {
             let value = match argument {
-                Argument::Memory(Some(memory)) => ArgVal::mem(memory.mem()),
-                Argument::Memory(None) => ArgVal::mem_null(),
+                Argument::Memory(memory) => ArgVal::mem(memory.mem()),
                 // SAFETY: so many bytes are there, and outlive the call that copies them.
                 Argument::Number(bytes, len) => unsafe {
                     ArgVal::from_raw(*len, bytes.as_ptr().cast::<c_void>(), false)

@@ -4,7 +4,7 @@
 //! shelf, and serves again for about its size; as with the [host's](crate::tensor::buffer), all
 //! that is kept and used stays below the most that was ever used and an eighth.
 
-use super::OpenCl;
+use super::{OpenCl, discovery};
 use crate::tensor::Element;
 use crate::{Error, Result};
 use ocl::core::{Event, Mem, MemFlags, OpenclVersion, Status};
@@ -47,7 +47,6 @@ impl OpenCl {
     ///
     /// # Errors
     /// If there is none.
-    #[allow(unsafe_code)]
     pub fn take<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
         // A buffer of nothing is none.
         let asked = len.max(1).checked_mul(size_of::<T>());
@@ -66,15 +65,13 @@ impl OpenCl {
                     drop(shelf);
                     return Err(self.full(Some(bytes)));
                 }
-                // SAFETY: memory that the driver allocates, without a pointer of the host.
-                let mem = unsafe {
-                    ocl::core::create_buffer::<_, u8>(
-                        &self.context,
-                        MemFlags::READ_WRITE,
-                        bytes,
-                        None,
-                    )
-                };
+                let mem = self.allocate(bytes).or_else(|_| {
+                    // Others may use the device too. What lies on the shelf is free once nothing
+                    // that is enqueued needs it any more.
+                    shelf.clear();
+                    ocl::core::finish(&self.queue)?;
+                    self.allocate(bytes)
+                });
                 match mem {
                     Ok(mem) => (bytes, mem),
                     Err(error) => {
@@ -88,6 +85,13 @@ impl OpenCl {
         shelf.usage.peak = shelf.usage.peak.max(shelf.usage.used);
         drop(shelf);
         Ok(Memory { mem: Some(mem), bytes, device: self.clone() })
+    }
+
+    #[allow(unsafe_code)]
+    fn allocate(&self, bytes: usize) -> ocl::core::Result<Mem> {
+        let flags = MemFlags::READ_WRITE;
+        // SAFETY: memory that the driver allocates, without a pointer of the host.
+        unsafe { ocl::core::create_buffer::<_, u8>(&self.context, flags, bytes, None) }
     }
 
     /// Brings values there.
@@ -212,22 +216,34 @@ impl OpenCl {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a call's error means. Where memory is scarce a driver says so at any of them.
+    /// What a call's error means. Where memory is scarce a driver may say so at any of them, but
+    /// says the same of other resources, and of a device that is lost.
     pub(super) fn explained(
         &self,
         error: &ocl::core::Error,
         action: &str,
         asked: Option<usize>,
     ) -> Error {
-        match error.api_status() {
+        let is_scarce = matches!(
+            error.api_status(),
             Some(
                 Status::CL_MEM_OBJECT_ALLOCATION_FAILURE
-                | Status::CL_OUT_OF_RESOURCES
-                | Status::CL_OUT_OF_HOST_MEMORY
-                | Status::CL_INVALID_BUFFER_SIZE,
-            ) => self.full(asked),
-            _ => self.refused(action, error),
+                    | Status::CL_OUT_OF_RESOURCES
+                    | Status::CL_OUT_OF_HOST_MEMORY
+                    | Status::CL_INVALID_BUFFER_SIZE
+            )
+        );
+        if is_scarce && asked.is_some() {
+            return self.full(asked);
         }
+        if !is_scarce {
+            return self.refused(action, error);
+        }
+        let problem = format!(
+            "the driver is out of memory or of another resource, or has lost the device ({});              a smaller batch needs less",
+            discovery::reason(error)
+        );
+        Error::device(&self.properties, action, problem)
     }
 
     fn full(&self, asked: Option<usize>) -> Error {

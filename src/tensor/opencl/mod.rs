@@ -107,9 +107,11 @@ impl OpenCl {
 }
 
 /// What to do where nothing was found.
-const NO_DRIVER: &str = "no OpenCL driver is installed; \
+const NO_DRIVER: &str = "no OpenCL driver has a device for us; \
     a driver of the graphics card's maker brings one, and for processors there is PoCL \
-    (Debian: apt-get install pocl-opencl-icd)";
+    (Debian: apt-get install pocl-opencl-icd); where a driver is installed, may you use the card \
+    (Debian: groups render and video), and does Mesa's know that it is wanted \
+    (RUSTICL_ENABLE=radeonsi)?";
 
 impl fmt::Debug for OpenCl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use super::{OpenCl, cache, discovery};
 use crate::{Error, Result};
-use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo};
+use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo, ProgramBuildInfoResult, ProgramBuildStatus};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::Path;
@@ -113,7 +113,13 @@ impl OpenCl {
 
     fn build(&self, program: &ocl::core::Program, options: &str) -> ocl::core::Result<()> {
         let options = CString::new(options)?;
-        ocl::core::build_program(program, Some(&[self.properties.id]), &options, None, None)
+        ocl::core::build_program(program, Some(&[self.properties.id]), &options, None, None)?;
+        // A failure without a log passes for success there.
+        let status = ProgramBuildInfo::BuildStatus;
+        match ocl::core::get_program_build_info(program, self.properties.id, status)? {
+            ProgramBuildInfoResult::BuildStatus(ProgramBuildStatus::Success) => Ok(()),
+            other => Err(format!("the compiler gives no reason ({other})").into()),
+        }
     }
 
     /// The program of a binary that an earlier run kept, if the driver still takes it.
