@@ -4,8 +4,8 @@
 #   bash tests/run.sh
 #
 # Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium or no OpenCL yet, the
-# right to install them by apt-get. A check that fails does not keep the others from running. The last line
-# is `N passed, M failed`: the results of `cargo test`, and one for each other check. What the
+# right to install them by apt-get. A check that fails does not keep the others from running. The
+# last line is `N passed, M failed`: the results of `cargo test`, and one for each other check. What the
 # demo wrote stays in `target/run`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -115,8 +115,10 @@ demo() {
         >"$out/demo.json"
 }
 
+# The program that the tests built. `cargo run` would build all of it anew, since without the tests
+# some dependencies have fewer features.
 zoo() {
-    cargo run --quiet --features opencl -- "$@"
+    "$target/debug/zoo-tuning" "$@"
 }
 
 sources() {
