@@ -215,7 +215,7 @@ TILE_KERNEL void conv_forward(
     TILE_MEMORY;
     POSITIONS(positions);
     TAPS(taps);
-    const int group = get_group_id(2) / parts, part = get_group_id(2) % parts;
+    const int group = get_global_id(2) / parts, part = get_global_id(2) % parts;
     const int outputs = g.outputs / g.groups;
     const int len = g.output_height * g.output_width;
     const int row_len = g.channels / g.groups * g.kernel_height * g.kernel_width;
@@ -264,7 +264,7 @@ TILE_KERNEL void conv_kernel_gradient(
     POSITIONS(outputs);
     TAPS(taps);
     TAPS(channels);
-    const int group = get_group_id(2) / parts, part = get_group_id(2) % parts;
+    const int group = get_global_id(2) / parts, part = get_global_id(2) % parts;
     const int per_group = g.outputs / g.groups;
     const int len = g.output_height * g.output_width;
     const int row_len = g.channels / g.groups * g.kernel_height * g.kernel_width;
@@ -364,7 +364,7 @@ TILE_KERNEL void conv_input_gradient(
     TAPS(taps);
     local int of_weight[DEPTH];
     // (group, phase row, phase column, part)
-    int of = get_group_id(2);
+    int of = get_global_id(2);
     const int part = of % parts;
     of /= parts;
     const int first_x = of % g.stride_x;

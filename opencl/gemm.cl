@@ -24,11 +24,11 @@ TILE_KERNEL void gemm(
     TILE_MEMORY;
     const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
     const int rows = min(TILE_ROWS, m - row), columns = min(TILE_COLUMNS, n - column);
-    const ulong matrix = get_group_id(2) / parts;
-    const int part = get_group_id(2) % parts;
+    const ulong matrix = get_global_id(2) / parts;
+    const int part = get_global_id(2) % parts;
     a += matrix * batch_strides.x + row * a_strides.x;
     b += matrix * batch_strides.y + column * b_strides.y;
-    c += get_group_id(2) * m * c_stride;
+    c += get_global_id(2) * m * c_stride;
 
     clear(sums, rows);
     const int first = part * part_len(k, parts), end = min(k, first + part_len(k, parts));

@@ -21,7 +21,7 @@ GROUP_KERNEL void row_dots(
     global const REAL *a, global const REAL *b, global REAL *y, ulong len, ulong part, int share
 ) {
     GROUP_MEMORY;
-    const ulong row = get_group_id(1), first = get_group_id(0) * part;
+    const ulong row = get_global_id(1), first = get_group_id(0) * part;
     a += row / share * len + first;
     b += row * len + first;
     const long there = min((long)part, (long)len - (long)first);
@@ -50,7 +50,7 @@ GROUP_KERNEL void squared_distances(
     global const REAL *a, global const REAL *b, global REAL *y, ulong len, ulong part
 ) {
     GROUP_MEMORY;
-    const ulong row = get_group_id(1), first = get_group_id(0) * part;
+    const ulong row = get_global_id(1), first = get_group_id(0) * part;
     a += row * len + first;
     b += row * len + first;
     const long there = min((long)part, (long)len - (long)first);

@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Height and width of the images of step and infer
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u16).range(1..=2048))]
     size: u16,
+    /// Rows and columns of the matrices of gemm
+    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [256, 512, 1024, 2048], value_parser = clap::value_parser!(u16).range(1..=16384))]
+    n: Vec<u16>,
     /// Sources of the zoo
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     m: u16,
@@ -146,7 +149,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 }
 
 fn gemm(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
-    for n in [256, 512, 1024, 2048] {
+    for n in arguments.n.iter().copied().map(usize::from) {
         let mut rng = fastrand::Rng::with_seed(0);
         let [a, b] = [0, 1].map(|_| Tensor::<f32>::normal(&[n, n], 1.0, &mut rng).to(device));
         let (a, b) = (a?, b?);

@@ -106,7 +106,6 @@ impl<'a> Launch<'a> {
     /// If it cannot be compiled, its arguments are not what it takes, or the device refuses.
     #[allow(unsafe_code)]
     pub fn run(self, Sizes { global, local }: Sizes) -> Result<()> {
-        let local = Some(local);
         if global.contains(&0) {
             // Nothing is to be done, which OpenCL would call an error.
             return Ok(());
@@ -130,14 +129,60 @@ impl<'a> Launch<'a> {
             };
             ocl::core::set_kernel_arg(&kernel, index as u32, value).map_err(refused)?;
         }
-        let (wait, event) = (None::<&Event>, None::<&mut Event>);
-        // SAFETY: the driver has checked the arguments' sizes against the kernel's; that it stays
-        // within its buffers is what the comment over each kernel asks of its caller, and what
-        // `devices --check` and the tests look at. All buffers live until the kernel is done: the
-        // driver holds them.
-        unsafe {
-            ocl::core::enqueue_kernel(&device.queue, &kernel, 3, None, &global, local, wait, event)
+        for (first, count) in slices(global, local) {
+            let (first, local) = (Some(first), Some(local));
+            let (wait, event) = (None::<&Event>, None::<&mut Event>);
+            // SAFETY: the driver has checked the arguments' sizes against the kernel's; that it
+            // stays within its buffers is what the comment over each kernel asks of its caller, and
+            // what `devices --check` and the tests look at. All buffers live until the kernel is
+            // done: the driver holds them.
+            unsafe {
+                ocl::core::enqueue_kernel(
+                    &device.queue,
+                    &kernel,
+                    3,
+                    first,
+                    &count,
+                    local,
+                    wait,
+                    event,
+                )
+            }
+            .map_err(refused)?;
         }
-        .map_err(refused)
+        Ok(())
+    }
+}
+
+/// First work-item and count of the pieces that a launch is cut into along its second and third
+/// axis, where NVIDIA takes no more than 65 535 groups. `get_global_id` counts on from piece to
+/// piece, `get_group_id` does not; so kernels ask for the former where there may be as many.
+fn slices(global: [usize; 3], local: [usize; 3]) -> impl Iterator<Item = ([usize; 3], [usize; 3])> {
+    const GROUPS: usize = 65_535;
+    let pieces = move |axis: usize| {
+        let most = GROUPS * local[axis];
+        (0..global[axis]).step_by(most).map(move |first| (first, most.min(global[axis] - first)))
+    };
+    pieces(2).flat_map(move |(z, deep)| {
+        pieces(1).map(move |(y, down)| ([0, y, z], [global[0], down, deep]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_is_cut_where_a_device_takes_no_more() {
+        let cut = |global, local| slices(global, local).collect::<Vec<_>>();
+        let whole = [1 << 20, 65_535, 65_535];
+        assert_eq!(cut(whole, [1; 3]), [([0; 3], whole)]);
+        assert_eq!(
+            cut([4, 1 << 20, 1], [2, 16, 1]),
+            [([0, 0, 0], [4, 65_535 * 16, 1]), ([0, 65_535 * 16, 0], [4, 16, 1]),]
+        );
+        let pieces = cut([1, 70_000, 140_000], [1; 3]);
+        assert_eq!(pieces.len(), 6);
+        assert_eq!(pieces[5], ([0, 65_535, 131_070], [1, 4_465, 8_930]));
     }
 }
