@@ -6,6 +6,7 @@
 
 mod cache;
 mod discovery;
+mod events;
 mod launch;
 mod memory;
 mod program;
@@ -16,6 +17,7 @@ pub use memory::{Memory, Usage};
 pub use program::{File, Program};
 
 use crate::{Error, Result};
+use events::Events;
 use memory::Shelf;
 use ocl::core::{CommandQueue, Context, ContextProperties};
 use program::Programs;
@@ -32,6 +34,7 @@ pub struct OpenCl {
     shelf: Mutex<Shelf>,
     programs: Programs,
     transfers: [AtomicU64; 2],
+    events: Events,
 }
 
 /// How often values went between the host and a device so far.
@@ -76,10 +79,10 @@ impl OpenCl {
         let of_platform = ContextProperties::new().platform(properties.platform_id);
         let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
             .map_err(refused)?;
-        let queue =
-            ocl::core::create_command_queue(&context, properties.id, None).map_err(refused)?;
-        let (shelf, programs) = Default::default();
-        Ok(Self { properties, context, queue, shelf, programs, transfers: Default::default() })
+        let queue = ocl::core::create_command_queue(&context, properties.id, Events::of_queue())
+            .map_err(refused)?;
+        let (shelf, programs, transfers, events) = Default::default();
+        Ok(Self { properties, context, queue, shelf, programs, transfers, events })
     }
 
     /// What it is.
@@ -98,7 +101,9 @@ impl OpenCl {
     /// # Errors
     /// If something of it could not be done, or the device is lost.
     pub fn finish(&self) -> Result<()> {
-        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))
+        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))?;
+        self.events.report();
+        Ok(())
     }
 
     fn refused(&self, action: impl Into<String>, error: &ocl::core::Error) -> Error {
