@@ -59,6 +59,7 @@
 
 mod aggregate;
 mod conv;
+mod cut;
 mod descent;
 mod elementwise;
 mod loss;

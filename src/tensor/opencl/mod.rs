@@ -10,11 +10,13 @@ mod events;
 mod launch;
 mod memory;
 mod program;
+mod tuning;
 
 pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
+pub use tuning::{Measured, Product, Tuning, Way};
 
 use crate::{Error, Result};
 use events::Events;
@@ -35,6 +37,7 @@ pub struct OpenCl {
     programs: Programs,
     transfers: [AtomicU64; 2],
     events: Events,
+    tuning: Tuning,
 }
 
 /// How often values went between the host and a device so far.
@@ -82,7 +85,8 @@ impl OpenCl {
         let queue = ocl::core::create_command_queue(&context, properties.id, Events::of_queue())
             .map_err(refused)?;
         let (shelf, programs, transfers, events) = Default::default();
-        Ok(Self { properties, context, queue, shelf, programs, transfers, events })
+        let tuning = Tuning::of(&properties);
+        Ok(Self { properties, context, queue, shelf, programs, transfers, events, tuning })
     }
 
     /// What it is.
