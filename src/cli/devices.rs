@@ -37,7 +37,19 @@ mod opencl {
     use zoo_tuning::tensor::Device;
     use zoo_tuning::tensor::opencl::{Properties, discover};
 
-    /// A device, for a program to read.
+    /// What is told of a device, for a program to read.
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Listed {
+        Found(Box<Found>),
+        /// Its driver does not describe it.
+        Failed {
+            device: String,
+            error: String,
+        },
+    }
+
+    /// A device.
     #[derive(Serialize)]
     struct Found {
         device: String,
@@ -86,12 +98,18 @@ mod opencl {
             // Says what to install.
             return Ok(Device::opencl(0).map(drop)?);
         }
-        let (mut all, mut wrong) = (Vec::new(), 0);
-        for properties in found {
-            let operations = arguments.check.then(|| check(properties.index)).transpose()?;
-            let checked = operations.iter().flatten();
-            wrong += checked.filter(|checked| !checked.is_right()).count();
-            all.push(described(properties, operations));
+        let (mut all, mut wrong, mut failed) = (Vec::new(), 0, 0);
+        for (index, properties) in found.into_iter().enumerate() {
+            let listed = properties.and_then(|properties| {
+                let operations = arguments.check.then(|| check(index)).transpose()?;
+                let checked = operations.iter().flatten();
+                wrong += checked.filter(|checked| !checked.is_right()).count();
+                Ok(Listed::Found(Box::new(described(properties, operations))))
+            });
+            all.push(listed.unwrap_or_else(|error| {
+                failed += 1;
+                Listed::Failed { device: format!("opencl:{index}"), error: error.to_string() }
+            }));
         }
         if output.json {
             output.object(&all)?;
@@ -100,15 +118,23 @@ mod opencl {
                 if number > 0 {
                     output.line("")?;
                 }
-                show(device, output)?;
+                match device {
+                    Listed::Found(found) => show(found, output)?,
+                    Listed::Failed { error, .. } => output.line(error)?,
+                }
             }
         }
-        if wrong > 0 {
-            output.finish()?;
-            message(format!("{wrong} operations are not what the processor computes"));
-            return Err(Stop::Failed);
+        if wrong == 0 && (failed == 0 || !arguments.check) {
+            return Ok(());
         }
-        Ok(())
+        output.finish()?;
+        if wrong > 0 {
+            message(format!("{wrong} operations are not what the processor computes"));
+        }
+        if failed > 0 {
+            message(format!("{failed} devices could not be checked"));
+        }
+        Err(Stop::Failed)
     }
 
     /// Every operation, forward and backward.

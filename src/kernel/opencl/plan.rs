@@ -1,20 +1,8 @@
 //! What the kernels are compiled with for a device, and the work sizes that follow from it.
 
 use crate::tensor::Element;
-use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes};
-use std::sync::{Arc, OnceLock};
-
-/// Whether the kernels are to be those for processors, if that is not left to the device: the
-/// environment variable `ZOO_OPENCL_VARIANT` is `vector` or `local` then, so that one can be
-/// tested on the other's device.
-fn variant() -> Option<bool> {
-    static ASKED: OnceLock<Option<bool>> = OnceLock::new();
-    *ASKED.get_or_init(|| match std::env::var("ZOO_OPENCL_VARIANT").as_deref() {
-        Ok("vector") => Some(true),
-        Ok("local") => Some(false),
-        _ => None,
-    })
-}
+use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes, Variant};
+use std::sync::Arc;
 
 /// The sizes of a device's kernels for one type of numbers.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +29,7 @@ impl Plan {
     pub fn of<T: Element>(device: &OpenCl) -> Self {
         let properties = device.properties();
         let (units, size) = (properties.units, size_of::<T>());
-        if !variant().unwrap_or(properties.is_cpu) {
+        if device.variant() == Variant::Local {
             let most = properties.work_items.first().copied().unwrap_or(1);
             let group = 1 << properties.work_group.min(most).clamp(1, 128).ilog2();
             let (lanes, workers, depth, tile) = (1, 16, 16, [128, 128]);

@@ -45,28 +45,24 @@ impl fmt::Display for Properties {
     }
 }
 
-/// All devices of all platforms; none if there is no driver.
+/// All devices of all platforms, each at its number; none if there is no driver. One that its driver
+/// refuses to describe is an error in its place, and hides no other.
 ///
 /// # Errors
-/// If a driver refuses to describe its devices.
-pub fn discover() -> Result<Vec<Properties>> {
+/// If the loader refuses to list the drivers.
+pub fn discover() -> Result<Vec<Result<Properties>>> {
     // Drivers wake up here, and not all of them bear to be woken by two threads.
     static ASKING: Mutex<()> = Mutex::new(());
     let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
     for platform in platforms()? {
         let name = text(ocl::core::get_platform_info(platform, PlatformInfo::Name));
-        // A driver without a device of its own says so by an error.
-        let ids = ocl::core::get_device_ids(platform, Some(DeviceType::ALL), Some(MOST));
-        for id in ids.unwrap_or_default() {
-            found.push(describe(found.len(), platform, &name, id)?);
+        for id in devices(platform) {
+            found.push(describe(found.len(), platform, &name, id));
         }
     }
     Ok(found)
 }
-
-/// Devices of a platform that are looked at.
-const MOST: u32 = 64;
 
 /// The platforms. ocl-core would ask again and again for ten seconds where there is none.
 #[allow(unsafe_code)]
@@ -88,6 +84,31 @@ fn platforms() -> Result<Vec<PlatformId>> {
     refused(unsafe { ffi::clGetPlatformIDs(count, platforms.as_mut_ptr(), ptr::null_mut()) })?;
     // SAFETY: they are platforms, which the loader keeps for as long as the process lives.
     Ok(platforms.into_iter().map(|raw| unsafe { PlatformId::from_raw(raw) }).collect())
+}
+
+/// The devices of a platform. A driver without one says so by an error, and one with another error
+/// has none for us.
+#[allow(unsafe_code)]
+fn devices(platform: PlatformId) -> Vec<DeviceId> {
+    let (platform, all) = (platform.as_ptr(), DeviceType::ALL.bits());
+    let mut count = 0;
+    // SAFETY: with no room for devices, only their count is written.
+    let status = unsafe { ffi::clGetDeviceIDs(platform, all, 0, ptr::null_mut(), &mut count) };
+    if status != 0 || count == 0 {
+        return Vec::new();
+    }
+    let mut devices = vec![ptr::null_mut(); count as usize];
+    let room = devices.as_mut_ptr();
+    // SAFETY: there is room for as many devices as the call is told.
+    let status = unsafe { ffi::clGetDeviceIDs(platform, all, count, room, &mut count) };
+    if status != 0 {
+        return Vec::new();
+    }
+    // Fewer than before, if one went meanwhile.
+    devices.truncate(count as usize);
+    devices.retain(|raw| !raw.is_null());
+    // SAFETY: they are devices of a platform, which are there for as long as the process lives.
+    devices.into_iter().map(|raw| unsafe { DeviceId::from_raw(raw) }).collect()
 }
 
 /// A name that a driver gives, or why it does not.

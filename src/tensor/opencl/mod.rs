@@ -9,11 +9,13 @@ mod discovery;
 mod launch;
 mod memory;
 mod program;
+mod variant;
 
 pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
+pub use variant::Variant;
 
 use crate::{Error, Result};
 use memory::Shelf;
@@ -27,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// A device that is open.
 pub struct OpenCl {
     properties: Properties,
+    variant: Variant,
     context: Context,
     queue: CommandQueue,
     shelf: Mutex<Shelf>,
@@ -60,16 +63,21 @@ impl OpenCl {
             return Err(Error::device("opencl", "find a device", NO_DRIVER));
         }
         if index >= found.len() {
-            let there: Vec<String> = found.iter().map(Properties::to_string).collect();
+            let there = found.iter().map(|found| match found {
+                Ok(properties) => properties.to_string(),
+                Err(error) => error.to_string(),
+            });
+            let there: Vec<String> = there.collect();
             let problem = format!("there are only {}", there.join(", "));
             return Err(Error::device(format_args!("opencl:{index}"), "find it", problem));
         }
-        let device = Arc::new(Self::new(found.swap_remove(index))?);
+        let device = Arc::new(Self::new(found.swap_remove(index)?)?);
         open.insert(index, Arc::downgrade(&device));
         Ok(device)
     }
 
     fn new(properties: Properties) -> Result<Self> {
+        let variant = Variant::of(&properties)?;
         let refused = |error: ocl::core::Error| {
             Error::device(&properties, "open it", discovery::reason(&error))
         };
@@ -79,12 +87,18 @@ impl OpenCl {
         let queue =
             ocl::core::create_command_queue(&context, properties.id, None).map_err(refused)?;
         let (shelf, programs) = Default::default();
-        Ok(Self { properties, context, queue, shelf, programs, transfers: Default::default() })
+        let transfers = Default::default();
+        Ok(Self { properties, variant, context, queue, shelf, programs, transfers })
     }
 
     /// What it is.
     pub fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    /// The kind of kernels that it gets.
+    pub fn variant(&self) -> Variant {
+        self.variant
     }
 
     /// How often values came and went so far.

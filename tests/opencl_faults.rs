@@ -1,0 +1,74 @@
+//! What the program does where a driver fails: a device that tells nothing of itself, one that is
+//! lost, one that is full. `opencl_faults/driver.c`, put before the loader, makes a driver fail.
+#![cfg(all(feature = "opencl", feature = "cli", target_os = "linux"))]
+
+mod program;
+
+use program::{bad, digits, good, json, program, source};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// The library that stands before the loader.
+fn driver() -> &'static Path {
+    static DRIVER: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let made = || {
+        let folder = TempDir::new().unwrap();
+        let library = folder.path().join("libfaults.so");
+        let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/opencl_faults/driver.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O1", "-Wall", "-shared", "-fPIC", "-o"]).args([&library, &text]);
+        let output = compiler.arg("-ldl").output().expect("a C compiler, and OpenCL's headers");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (folder, library)
+    };
+    &DRIVER.get_or_init(made).1
+}
+
+/// The program, with these faults.
+fn faulty(faults: &[(&str, &str)]) -> Command {
+    let mut command = program();
+    command.env("LD_PRELOAD", driver()).envs(faults.iter().copied());
+    command
+}
+
+#[test]
+fn a_device_that_tells_nothing_hides_no_other() {
+    let with_one_more = [("FAULT_UNKNOWN", "1")];
+    let shown = good(faulty(&with_one_more).arg("devices"));
+    assert!(shown.contains("opencl:0: cannot ask for"), "{shown}");
+    assert!(shown.contains("the device is lost"), "{shown}");
+    assert!(shown.contains("opencl:1  "), "{shown}");
+    let listed = json(&good(faulty(&with_one_more).args(["devices", "--json"])));
+    assert_eq!(
+        (&listed[0]["device"], &listed[1]["device"]),
+        (&"opencl:0".into(), &"opencl:1".into())
+    );
+    assert!(listed[0]["error"].is_string() && listed[1]["compute_units"].is_number());
+
+    let eval = |device| {
+        let mut command = faulty(&with_one_more);
+        command.arg("eval").arg(source("as_is")).arg("--data").arg(digits());
+        command.args(["--device", device]);
+        command
+    };
+    let error = bad(1, &mut eval("opencl:0"));
+    assert!(error.contains("opencl:0: cannot ask for"), "{error}");
+    good(&mut eval("opencl:1"));
+    let output = eval("auto").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("opencl:1 ("), "{said}");
+}
+
+#[test]
+fn a_variant_that_does_not_exist_is_an_error() {
+    let mut command = program();
+    command.arg("eval").arg(source("as_is")).arg("--data").arg(digits());
+    command.args(["--device", "opencl"]).env("ZOO_OPENCL_VARIANT", "typo");
+    let error = bad(1, &mut command);
+    assert!(
+        error.contains(r#"ZOO_OPENCL_VARIANT: should be vector or local, but is "typo""#),
+        "{error}"
+    );
+}
