@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
+use zoo_tuning::zoo::Checkpoint;
 
 /// The library that stands before the loader.
 fn driver() -> &'static Path {
@@ -71,4 +72,61 @@ fn a_variant_that_does_not_exist_is_an_error() {
         error.contains(r#"ZOO_OPENCL_VARIANT: should be vector or local, but is "typo""#),
         "{error}"
     );
+}
+
+/// A short run of a zoo on the device, into `folder`.
+fn training(folder: &Path, faults: &[(&str, &str)]) -> Command {
+    let mut command = faulty(faults);
+    command.args([
+        "train",
+        "--shots",
+        "4",
+        "--batch",
+        "9",
+        "--steps",
+        "30",
+        "--validation",
+        "0.02",
+    ]);
+    command.args(["--checkpoint-every", "2", "--threads", "2", "--device", "opencl:0", "--zoo"]);
+    command.args(["as_is", "edges"].map(source)).arg("--data").arg(digits());
+    command.arg("--out").arg(folder);
+    command
+}
+
+/// What the run in `folder` left is whole: its checkpoint is of a step that was made, and can be
+/// evaluated without the device. The step.
+fn step_left(folder: &Path) -> u64 {
+    let file = folder.join("checkpoint.safetensors");
+    let checkpoint = Checkpoint::open(&file).unwrap();
+    let progress = json(&checkpoint.metadata()["run.progress"]);
+    let mut eval = program();
+    eval.arg("eval").arg(&file).arg("--data").arg(digits()).arg("--json");
+    let measured = json(&good(&mut eval));
+    assert!(measured["accuracy"].as_f64().unwrap() > 0.05, "{measured}");
+    progress["step"].as_u64().unwrap()
+}
+
+#[test]
+fn a_lost_device_ends_a_run_with_an_error_and_its_checkpoint() {
+    // In the middle of a step, and between the steps.
+    for (launch, status) in [("4000", "-2"), ("4001", "-5"), ("4100", "-36")] {
+        let folder = TempDir::new().unwrap();
+        let run = folder.path().join("run");
+        let error =
+            bad(1, &mut training(&run, &[("FAULT_LOST", launch), ("FAULT_STATUS", status)]));
+        assert!(error.contains("opencl:0 (") && error.contains("lost"), "{error}");
+        assert!((2..30).contains(&step_left(&run)));
+        // It goes on from there, also without the device.
+        good(program().args(["train", "--resume"]).arg(&run));
+    }
+}
+
+#[test]
+fn a_full_device_ends_a_run_with_an_error_and_its_checkpoint() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("run");
+    let error = bad(1, &mut training(&run, &[("FAULT_FULL", "400")]));
+    assert!(error.contains("out of memory: asked for"), "{error}");
+    assert!(step_left(&run) < 30);
 }

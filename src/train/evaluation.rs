@@ -97,7 +97,7 @@ pub(super) fn finite_logits(
     // Once more, keeping everything, to tell where it began.
     let mut pass = Pass::evaluate(network.parameters()).keep_activations();
     logits(&mut pass)?;
-    let layer = pass.first_not_finite().unwrap_or_else(|| "the network".to_owned());
+    let layer = pass.first_not_finite()?.unwrap_or_else(|| "the network".to_owned());
     Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
 }
 

@@ -168,7 +168,10 @@ fn number(bytes: &[u8]) -> u64 {
 /// What a call says went wrong, in a line.
 pub(super) fn reason(error: &ocl::core::Error) -> String {
     match error.api_status() {
-        Some(Status::CL_DEVICE_NOT_AVAILABLE) => "the device is lost".to_owned(),
+        // The queue was a queue once: what NVIDIA says after a fault.
+        Some(status @ (Status::CL_DEVICE_NOT_AVAILABLE | Status::CL_INVALID_COMMAND_QUEUE)) => {
+            format!("the device is lost ({status:?})")
+        }
         Some(status) => format!("{status:?}"),
         None => {
             error.to_string().lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()

@@ -4,6 +4,7 @@
 //! shelf, and serves again for about its size; as with the [host's](crate::tensor::buffer), all
 //! that is kept and used stays below the most that was ever used and an eighth.
 
+use super::held::Held;
 use super::{OpenCl, discovery};
 use crate::tensor::Element;
 use crate::{Error, Result};
@@ -16,7 +17,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 /// A piece of a device's memory, which goes back to its shelf when it is dropped.
 pub struct Memory {
     /// `None` only while it is dropped.
-    mem: Option<Mem>,
+    mem: Option<Held<Mem>>,
     bytes: usize,
     device: Arc<OpenCl>,
 }
@@ -24,7 +25,7 @@ pub struct Memory {
 /// Memory that nobody uses, the longest unused first, and how much is used.
 #[derive(Default)]
 pub(super) struct Shelf {
-    unused: VecDeque<(usize, Mem)>,
+    unused: VecDeque<(usize, Held<Mem>)>,
     usage: Usage,
 }
 
@@ -88,10 +89,11 @@ impl OpenCl {
     }
 
     #[allow(unsafe_code)]
-    fn allocate(&self, bytes: usize) -> ocl::core::Result<Mem> {
+    fn allocate(&self, bytes: usize) -> ocl::core::Result<Held<Mem>> {
         let flags = MemFlags::READ_WRITE;
         // SAFETY: memory that the driver allocates, without a pointer of the host.
-        unsafe { ocl::core::create_buffer::<_, u8>(&self.context, flags, bytes, None) }
+        let made = unsafe { ocl::core::create_buffer::<_, u8>(&*self.context, flags, bytes, None) };
+        made.map(Held::from)
     }
 
     /// Brings values there.
@@ -240,7 +242,8 @@ impl OpenCl {
             return self.refused(action, error);
         }
         let problem = format!(
-            "the driver is out of memory or of another resource, or has lost the device ({});              a smaller batch needs less",
+            "the driver is out of memory or of another resource, or has lost the device ({}); a \
+             smaller batch needs less",
             discovery::reason(error)
         );
         Error::device(&self.properties, action, problem)
@@ -289,7 +292,7 @@ impl fmt::Debug for Memory {
 
 impl Shelf {
     /// The smallest piece of at least so many bytes and at most an eighth more.
-    fn find(&mut self, bytes: usize) -> Option<(usize, Mem)> {
+    fn find(&mut self, bytes: usize) -> Option<(usize, Held<Mem>)> {
         let fits = |size: usize| (bytes..=bytes + bytes / 8).contains(&size);
         let unused = self.unused.iter().enumerate().rev().filter(|(_, (size, _))| fits(*size));
         let index = unused.min_by_key(|(_, (size, _))| *size).map(|(index, _)| index)?;
@@ -298,7 +301,7 @@ impl Shelf {
         Some(found)
     }
 
-    fn put(&mut self, bytes: usize, mem: Mem) {
+    fn put(&mut self, bytes: usize, mem: Held<Mem>) {
         self.usage.used -= bytes;
         self.usage.unused += bytes;
         self.unused.push_back((bytes, mem));

@@ -6,6 +6,7 @@
 
 mod cache;
 mod discovery;
+mod held;
 mod launch;
 mod memory;
 mod program;
@@ -18,6 +19,7 @@ pub use program::{File, Program};
 pub use variant::Variant;
 
 use crate::{Error, Result};
+use held::Held;
 use memory::Shelf;
 use ocl::core::{CommandQueue, Context, ContextProperties};
 use program::Programs;
@@ -30,8 +32,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub struct OpenCl {
     properties: Properties,
     variant: Variant,
-    context: Context,
-    queue: CommandQueue,
+    context: Held<Context>,
+    queue: Held<CommandQueue>,
     shelf: Mutex<Shelf>,
     programs: Programs,
     transfers: [AtomicU64; 2],
@@ -83,9 +85,11 @@ impl OpenCl {
         };
         let of_platform = ContextProperties::new().platform(properties.platform_id);
         let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
+            .map(Held::from)
             .map_err(refused)?;
-        let queue =
-            ocl::core::create_command_queue(&context, properties.id, None).map_err(refused)?;
+        let queue = ocl::core::create_command_queue(&*context, properties.id, None)
+            .map(Held::from)
+            .map_err(refused)?;
         let (shelf, programs) = Default::default();
         let transfers = Default::default();
         Ok(Self { properties, variant, context, queue, shelf, programs, transfers })
