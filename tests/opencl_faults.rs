@@ -107,14 +107,19 @@ fn step_left(folder: &Path) -> u64 {
     progress["step"].as_u64().unwrap()
 }
 
+/// What makes of it thirty steps of a few images.
+const THIRTY: [&str; 4] = ["--batch", "9", "--steps", "30"];
+
 #[test]
 fn a_lost_device_ends_a_run_with_an_error_and_its_checkpoint() {
     // In the middle of a step, and between the steps.
     for (launch, status) in [("4000", "-2"), ("4001", "-5"), ("4100", "-36")] {
         let folder = TempDir::new().unwrap();
         let run = folder.path().join("run");
-        let error =
-            bad(1, &mut training(&run, &[("FAULT_LOST", launch), ("FAULT_STATUS", status)]));
+        let error = bad(
+            1,
+            training(&run, &[("FAULT_LOST", launch), ("FAULT_STATUS", status)]).args(THIRTY),
+        );
         assert!(error.contains("opencl:0 (") && error.contains("lost"), "{error}");
         assert!((2..30).contains(&step_left(&run)));
         // It goes on from there, also without the device.
@@ -126,7 +131,49 @@ fn a_lost_device_ends_a_run_with_an_error_and_its_checkpoint() {
 fn a_full_device_ends_a_run_with_an_error_and_its_checkpoint() {
     let folder = TempDir::new().unwrap();
     let run = folder.path().join("run");
-    let error = bad(1, &mut training(&run, &[("FAULT_FULL", "400")]));
+    let error = bad(1, training(&run, &[("FAULT_FULL", "400")]).args(THIRTY));
     assert!(error.contains("out of memory: asked for"), "{error}");
     assert!(step_left(&run) < 30);
+}
+
+/// The number before "was tried, and fits".
+fn that_fits(error: &str) -> String {
+    let before = error.split(" was tried, and fits").next().unwrap();
+    before.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_told_with_one_that_fits() {
+    // All of its memory, `CL_DEVICE_GLOBAL_MEM_SIZE`.
+    const OF: &str = "0x101F:0x";
+    let folder = TempDir::new().unwrap();
+    let small = format!("{OF}800000");
+    let memory = [("FAULT_INFO", small.as_str())];
+    let run = |name: &str| folder.path().join(name);
+    let train = |name: &str, batch: &str| {
+        let mut command = training(&run(name), &memory);
+        command.args(["--batch", batch, "--steps", "2"]);
+        command
+    };
+    let error = bad(1, &mut train("large", "64"));
+    assert!(error.contains("of 8.0 MiB, and one buffer holds"), "{error}");
+    assert!(error.contains("nothing that was written is lost: --resume"), "{error}");
+    assert_eq!(step_left(&run("large")), 0);
+    good(&mut train("small", &that_fits(&error)));
+
+    // Even less, which the 64 images do not fit that accuracy is measured on at once; as many as
+    // do are taken instead, since nobody has chosen them.
+    let smaller = format!("{OF}400000");
+    let memory = [("FAULT_INFO", smaller.as_str())];
+    let mut command = training(&run("smaller"), &memory);
+    good(command.args(["--batch", "8", "--steps", "2"]));
+    let eval = |batch: &str| {
+        let mut command = faulty(&memory);
+        command.arg("eval").arg(run("smaller").join("model.safetensors"));
+        command.args(["--device", "opencl:0", "--batch", batch, "--data"]).arg(digits());
+        command
+    };
+    let error = bad(1, &mut eval("64"));
+    assert!(!error.contains("resume"), "{error}");
+    good(&mut eval(&that_fits(&error)));
 }

@@ -5,7 +5,7 @@
 //! that is kept and used stays below the most that was ever used and an eighth.
 
 use super::held::Held;
-use super::{OpenCl, discovery};
+use super::{OpenCl, Properties, discovery};
 use crate::tensor::Element;
 use crate::{Error, Result};
 use ocl::core::{Event, Mem, MemFlags, OpenclVersion, Status};
@@ -50,9 +50,10 @@ impl OpenCl {
     /// If there is none.
     pub fn take<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
         // A buffer of nothing is none.
-        let asked = len.max(1).checked_mul(size_of::<T>());
-        let fits = |&bytes: &usize| bytes as u64 <= self.properties.largest_buffer;
-        let Some(bytes) = asked.filter(fits) else { return Err(self.full(asked)) };
+        let bytes = len.max(1).saturating_mul(size_of::<T>());
+        if bytes as u64 > self.properties.largest_buffer {
+            return Err(self.full(Some(bytes)));
+        }
         let mut shelf = self.shelf();
         let found = shelf.find(bytes);
         let (bytes, mem) = match found {
@@ -226,11 +227,13 @@ impl OpenCl {
         action: &str,
         asked: Option<usize>,
     ) -> Error {
+        if error.api_status() == Some(Status::CL_MEM_OBJECT_ALLOCATION_FAILURE) {
+            return self.full(asked);
+        }
         let is_scarce = matches!(
             error.api_status(),
             Some(
-                Status::CL_MEM_OBJECT_ALLOCATION_FAILURE
-                    | Status::CL_OUT_OF_RESOURCES
+                Status::CL_OUT_OF_RESOURCES
                     | Status::CL_OUT_OF_HOST_MEMORY
                     | Status::CL_INVALID_BUFFER_SIZE
             )
@@ -250,18 +253,16 @@ impl OpenCl {
     }
 
     fn full(&self, asked: Option<usize>) -> Error {
-        let (properties, usage) = (&self.properties, self.usage());
-        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        let asked = asked.map_or("more than can be addressed".to_owned(), |b| mib(b as u64));
-        let free = properties.memory.saturating_sub(usage.used as u64);
-        let problem = format!(
-            "out of memory: asked for {asked}, free are {} of {}, and one buffer holds {} at most; \
-             a smaller batch needs less",
-            mib(free),
-            mib(properties.memory),
-            mib(properties.largest_buffer)
-        );
-        Error::device(properties, "take memory", problem)
+        let Properties { memory, largest_buffer, .. } = self.properties;
+        Error::DeviceMemory {
+            device: self.properties.to_string(),
+            asked: asked.map(|bytes| bytes as u64),
+            free: memory.saturating_sub(self.usage().used as u64),
+            memory,
+            largest_buffer,
+            fits: None,
+            saved: None,
+        }
     }
 }
 
