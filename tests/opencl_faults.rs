@@ -177,3 +177,34 @@ fn a_batch_that_is_too_large_is_told_with_one_that_fits() {
     assert!(!error.contains("resume"), "{error}");
     good(&mut eval(&that_fits(&error)));
 }
+
+#[test]
+fn what_our_kernels_need_is_told_before_one_is_launched() {
+    let devices = |faults: &[(&str, &str)]| good(faulty(faults).arg("devices"));
+    assert!(devices(&[]).contains("kernels        vector, in f32"));
+    let local = ("ZOO_OPENCL_VARIANT", "local");
+    assert!(devices(&[local]).contains("kernels        local, in f32"));
+    for (fault, variant, told) in [
+        ("0x1004:128", "local", "none: work-groups of 16 x 16 are needed, and it has 128 of"),
+        ("0x1023:8192", "vector", "none: 10 KiB of local memory are needed, and it has 8"),
+        ("0x1028:0", "vector", "none: the driver has no compiler"),
+        ("0x1027:0", "vector", "none: the driver says that it is not available"),
+        ("0x1023:32768", "local", "local, in f32; not in f64: 40 KiB of local memory"),
+    ] {
+        let faults = [("FAULT_INFO", fault), ("ZOO_OPENCL_VARIANT", variant)];
+        let shown = devices(&faults);
+        assert!(shown.contains(told), "{told}: {shown}");
+        let mut eval = faulty(&faults);
+        eval.arg("eval").arg(source("as_is")).arg("--data").arg(digits());
+        eval.args(["--device", "opencl:0"]);
+        match told.strip_prefix("none: ") {
+            Some(problem) => {
+                let error = bad(1, &mut eval);
+                assert!(error.contains("cannot open it") && error.contains(problem), "{error}");
+            }
+            None => drop(good(&mut eval)),
+        }
+    }
+    // A misspelling is told here too.
+    assert!(devices(&[("ZOO_OPENCL_VARIANT", "typo")]).contains("none: ZOO_OPENCL_VARIANT"));
+}

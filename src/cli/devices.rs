@@ -5,7 +5,8 @@ use super::output::{Output, Result};
 use super::output::{Stop, message};
 use clap::Args;
 
-/// List what networks can be computed with: the processor, and every device of an OpenCL driver.
+/// List what networks can be computed with beside the processor (cpu): the devices of all OpenCL
+/// drivers.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +36,7 @@ mod opencl {
     use serde::Serialize;
     use zoo_tuning::kernel::check::{CHECKS, difference};
     use zoo_tuning::tensor::Device;
-    use zoo_tuning::tensor::opencl::{Properties, discover};
+    use zoo_tuning::tensor::opencl::{Properties, Variant, discover};
 
     /// What is told of a device, for a program to read.
     #[derive(Serialize)]
@@ -63,7 +64,15 @@ mod opencl {
         local_memory: u64,
         work_group: usize,
         work_items: Vec<usize>,
+        /// Whether our kernels compute in it.
+        f32: bool,
         f64: bool,
+        /// Which of them it gets.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        variant: Option<&'static str>,
+        /// Why they cannot be used there, or not in `f64`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         operations: Option<Vec<Checked>>,
     }
@@ -101,10 +110,14 @@ mod opencl {
         let (mut all, mut wrong, mut failed) = (Vec::new(), 0, 0);
         for (index, properties) in found.into_iter().enumerate() {
             let listed = properties.and_then(|properties| {
-                let operations = arguments.check.then(|| check(index)).transpose()?;
-                let checked = operations.iter().flatten();
+                let mut found = described(properties);
+                if arguments.check && found.f32 {
+                    found.operations = Some(check(index)?);
+                }
+                failed += usize::from(!found.f32);
+                let checked = found.operations.iter().flatten();
                 wrong += checked.filter(|checked| !checked.is_right()).count();
-                Ok(Listed::Found(Box::new(described(properties, operations))))
+                Ok(Listed::Found(Box::new(found)))
             });
             all.push(listed.unwrap_or_else(|error| {
                 failed += 1;
@@ -144,7 +157,17 @@ mod opencl {
         Ok(CHECKS.iter().map(check).collect())
     }
 
-    fn described(p: Properties, operations: Option<Vec<Checked>>) -> Found {
+    fn described(p: Properties) -> Found {
+        let variant = Variant::of(&p);
+        let lacks = |single: bool| match &variant {
+            Ok(variant) if single => p.lacks::<f32>(*variant),
+            Ok(variant) => p.lacks::<f64>(*variant),
+            Err(error) => Some(error.to_string()),
+        };
+        let problems = [lacks(true), lacks(false)];
+        let [f32, f64] = problems.each_ref().map(Option::is_none);
+        let problem = problems.into_iter().flatten().next();
+        let variant = variant.ok().map(Variant::name);
         Found {
             device: format!("opencl:{}", p.index),
             name: p.name,
@@ -157,8 +180,21 @@ mod opencl {
             local_memory: p.local_memory,
             work_group: p.work_group,
             work_items: p.work_items,
-            f64: p.has_doubles,
-            operations,
+            f32,
+            f64,
+            variant,
+            problem,
+            operations: None,
+        }
+    }
+
+    /// What of ours can be used there, and what cannot.
+    fn kernels(device: &Found) -> String {
+        let variant = device.variant.unwrap_or("none");
+        match (device.f32, &device.problem) {
+            (true, None) => format!("{variant}, in f32 and f64"),
+            (true, Some(problem)) => format!("{variant}, in f32; not in f64: {problem}"),
+            (false, problem) => format!("none: {}", problem.as_deref().unwrap_or_default()),
         }
     }
 
@@ -185,7 +221,7 @@ mod opencl {
                     kib(device.local_memory)
                 ),
             ),
-            row("numbers", if device.f64 { "f32, f64" } else { "f32" }.to_owned()),
+            row("kernels", kernels(device)),
         ])?;
         for checked in device.operations.iter().flatten() {
             let text = match (&checked.error, checked.difference) {

@@ -33,6 +33,10 @@ pub struct Properties {
     pub work_group: usize,
     /// See above.
     pub work_items: Vec<usize>,
+    /// Whether it can be used at all.
+    pub is_available: bool,
+    /// Whether its driver compiles kernels.
+    pub has_compiler: bool,
     /// Whether it computes in `f64`.
     pub has_doubles: bool,
     pub(super) id: DeviceId,
@@ -151,6 +155,8 @@ fn describe(
             .chunks(size_of::<usize>())
             .map(|size| self::number(size) as usize)
             .collect(),
+        is_available: number(DeviceInfo::Available)? != 0,
+        has_compiler: number(DeviceInfo::CompilerAvailable)? != 0,
         has_doubles: name(DeviceInfo::Extensions)?.contains("cl_khr_fp64"),
         id,
         platform_id,

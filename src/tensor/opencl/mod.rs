@@ -80,6 +80,9 @@ impl OpenCl {
 
     fn new(properties: Properties) -> Result<Self> {
         let variant = Variant::of(&properties)?;
+        if let Some(problem) = properties.lacks::<f32>(variant) {
+            return Err(Error::device(&properties, "open it", problem));
+        }
         let refused = |error: ocl::core::Error| {
             Error::device(&properties, "open it", discovery::reason(&error))
         };
