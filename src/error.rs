@@ -121,6 +121,23 @@ pub enum Error {
         /// What is wrong, and, where it helps, what to do.
         problem: String,
     },
+    /// A device has no room.
+    DeviceMemory {
+        /// The device, e.g. `opencl:0`.
+        device: String,
+        /// The bytes that were asked for; `None` if the driver asked for itself.
+        asked: Option<u64>,
+        /// Bytes that nothing of this program is in.
+        free: u64,
+        /// All bytes.
+        memory: u64,
+        /// Bytes of the largest buffer.
+        largest_buffer: u64,
+        /// Samples at once that it has room for, if that was tried; 0 if not even one fits.
+        fits: Option<usize>,
+        /// Where a run can be resumed from, if one stopped of it.
+        saved: Option<PathBuf>,
+    },
     /// The user asked to stop; the state was saved first.
     Interrupted {
         /// Where a run can be resumed from, if something was saved.
@@ -263,6 +280,30 @@ impl fmt::Display for Error {
             }
             Self::Device { device, action, problem } => {
                 write!(f, "{device}: cannot {action}: {problem}")
+            }
+            Self::DeviceMemory { device, asked, free, memory, largest_buffer, fits, saved } => {
+                let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+                let asked = asked.map_or("what the driver needs itself".to_owned(), mib);
+                write!(
+                    f,
+                    "{device}: out of memory: asked for {asked}, free are {} of {}, and one \
+                     buffer holds {} at most",
+                    mib(*free),
+                    mib(*memory),
+                    mib(*largest_buffer)
+                )?;
+                match fits {
+                    Some(0) => write!(f, "; not even a batch of 1 fits")?,
+                    Some(fits) => write!(f, "; a batch of {fits} was tried, and fits")?,
+                    None => {}
+                }
+                let Some(path) = saved else { return Ok(()) };
+                write!(
+                    f,
+                    "; nothing that was written is lost: --resume {} goes on from the last \
+                     checkpoint where there is more room, such as on the cpu",
+                    path.display()
+                )
             }
             Self::Interrupted { saved: Some(path) } => {
                 write!(f, "interrupted; resume with --resume {}", path.display())

@@ -198,12 +198,20 @@ impl<T: Element> Tape<T> {
 
     /// The first node, in order of creation, that holds a value that is not
     /// finite, as `scope (operation)`.
-    pub fn first_not_finite(&self) -> Option<String> {
-        let finite = |node: &Node<T>| node.value.as_ref().is_none_or(Tensor::is_finite);
-        self.nodes.iter().find(|node| !finite(node)).map(|node| match &node.scope {
-            Some(scope) => format!("{scope} ({})", node.operation),
-            None => node.operation.to_owned(),
-        })
+    ///
+    /// # Errors
+    /// If a value is on a device that is lost.
+    pub fn first_not_finite(&self) -> Result<Option<String>> {
+        for node in &self.nodes {
+            let Some(value) = &node.value else { continue };
+            if !value.to(&Device::Cpu)?.is_finite() {
+                return Ok(Some(match &node.scope {
+                    Some(scope) => format!("{scope} ({})", node.operation),
+                    None => node.operation.to_owned(),
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// The gradients of the scalar `loss` with respect to all parameters.
@@ -477,6 +485,6 @@ mod tests {
         let y = ops::add(&mut tape, x, x).unwrap();
         tape.enter("fc");
         ops::relu(&mut tape, y).unwrap();
-        assert_eq!(tape.first_not_finite().as_deref(), Some("layer1.0 (add)"));
+        assert_eq!(tape.first_not_finite().unwrap().as_deref(), Some("layer1.0 (add)"));
     }
 }

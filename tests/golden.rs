@@ -81,8 +81,8 @@ fn devices() -> Vec<Device> {
     #[cfg_attr(not(feature = "opencl"), allow(unused_mut))]
     let mut devices = vec![Device::Cpu];
     #[cfg(feature = "opencl")]
-    for properties in zoo_tuning::tensor::opencl::discover().unwrap() {
-        devices.push(Device::opencl(properties.index).unwrap());
+    for index in 0..zoo_tuning::tensor::opencl::discover().unwrap().len() {
+        devices.push(Device::opencl(index).unwrap());
     }
     devices
 }

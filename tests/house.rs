@@ -43,6 +43,7 @@ const UNSAFE: &[&str] = &[
     "kernel/winograd/tiles.rs",
     "kernel/winograd/transform.rs",
     "tensor/opencl/discovery.rs",
+    "tensor/opencl/held.rs",
     "tensor/opencl/launch.rs",
     "tensor/opencl/memory.rs",
     "tensor/vector.rs",

@@ -14,7 +14,7 @@ use zoo_tuning::{Result, ops};
 fn devices() -> Vec<Device> {
     let found = discover().unwrap();
     assert!(!found.is_empty(), "a driver is needed, such as pocl-opencl-icd");
-    found.iter().map(|properties| Device::opencl(properties.index).unwrap()).collect()
+    (0..found.len()).map(|index| Device::opencl(index).unwrap()).collect()
 }
 
 #[test]

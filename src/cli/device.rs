@@ -83,7 +83,7 @@ fn milliseconds(time: Duration) -> f64 {
 fn all() -> Vec<Result<Device>> {
     #[cfg(feature = "opencl")]
     return match zoo_tuning::tensor::opencl::discover() {
-        Ok(found) => found.iter().map(|device| Device::opencl(device.index)).collect(),
+        Ok(found) => (0..found.len()).map(Device::opencl).collect(),
         Err(error) => vec![Err(error)],
     };
     #[cfg(not(feature = "opencl"))]

@@ -5,17 +5,26 @@ use super::output::{Output, Result};
 use super::output::{Stop, message};
 use clap::Args;
 
-/// List what networks can be computed with: the processor, and every device of an OpenCL driver.
+/// List what networks can be computed with beside the processor (cpu): the devices of all OpenCL
+/// drivers.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   zoo-tuning devices
   zoo-tuning devices --check             every operation on every device, against the processor
+  zoo-tuning devices 0 --tune            measure which kernels are the fastest on opencl:0
   zoo-tuning train --device opencl:0 ...")]
 pub struct Arguments {
+    /// Only the device of this number, as in opencl:N
+    #[arg(value_name = "N")]
+    number: Option<usize>,
     /// Compare what each device computes with what the processor does, operation by operation
     #[arg(long)]
     check: bool,
+    /// Measure the ways to compute the layers of ResNets and keep the fastest for later runs, in
+    /// ~/.cache/zoo-tuning; a minute on a graphics card, many on a processor
+    #[arg(long)]
+    tune: bool,
 }
 
 #[cfg(not(feature = "opencl"))]
@@ -32,12 +41,25 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 #[cfg(feature = "opencl")]
 mod opencl {
     use super::{Arguments, Output, Result, Stop, message};
+    use crate::cli::tune::tune;
     use serde::Serialize;
     use zoo_tuning::kernel::check::{CHECKS, difference};
     use zoo_tuning::tensor::Device;
-    use zoo_tuning::tensor::opencl::{Properties, discover};
+    use zoo_tuning::tensor::opencl::{Measured, OpenCl, Properties, Variant, discover};
 
-    /// A device, for a program to read.
+    /// What is told of a device, for a program to read.
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Listed {
+        Found(Box<Found>),
+        /// Its driver does not describe it.
+        Failed {
+            device: String,
+            error: String,
+        },
+    }
+
+    /// A device.
     #[derive(Serialize)]
     struct Found {
         device: String,
@@ -51,9 +73,20 @@ mod opencl {
         local_memory: u64,
         work_group: usize,
         work_items: Vec<usize>,
+        /// Whether our kernels compute in it.
+        f32: bool,
         f64: bool,
+        /// Which of them it gets.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        variant: Option<&'static str>,
+        /// Why they cannot be used there, or not in `f64`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         operations: Option<Vec<Checked>>,
+        /// The fastest way of each product.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        products: Option<Vec<Measured>>,
     }
 
     /// How far an operation is from the processor's.
@@ -86,12 +119,32 @@ mod opencl {
             // Says what to install.
             return Ok(Device::opencl(0).map(drop)?);
         }
-        let (mut all, mut wrong) = (Vec::new(), 0);
-        for properties in found {
-            let operations = arguments.check.then(|| check(properties.index)).transpose()?;
-            let checked = operations.iter().flatten();
-            wrong += checked.filter(|checked| !checked.is_right()).count();
-            all.push(described(properties, operations));
+        if let Some(index) = arguments.number.filter(|&index| index >= found.len()) {
+            // Says which there are.
+            return Ok(Device::opencl(index).map(drop)?);
+        }
+        let (mut all, mut wrong, mut failed) = (Vec::new(), 0, 0);
+        for (index, properties) in found.into_iter().enumerate() {
+            if arguments.number.is_some_and(|number| number != index) {
+                continue;
+            }
+            let listed = properties.and_then(|properties| {
+                let mut found = described(properties);
+                if arguments.check && found.f32 {
+                    found.operations = Some(check(index)?);
+                }
+                if arguments.tune && found.f32 {
+                    found.products = Some(tune(&OpenCl::open(index)?)?);
+                }
+                failed += usize::from(!found.f32);
+                let checked = found.operations.iter().flatten();
+                wrong += checked.filter(|checked| !checked.is_right()).count();
+                Ok(Listed::Found(Box::new(found)))
+            });
+            all.push(listed.unwrap_or_else(|error| {
+                failed += 1;
+                Listed::Failed { device: format!("opencl:{index}"), error: error.to_string() }
+            }));
         }
         if output.json {
             output.object(&all)?;
@@ -100,15 +153,23 @@ mod opencl {
                 if number > 0 {
                     output.line("")?;
                 }
-                show(device, output)?;
+                match device {
+                    Listed::Found(found) => show(found, output)?,
+                    Listed::Failed { error, .. } => output.line(error)?,
+                }
             }
         }
-        if wrong > 0 {
-            output.finish()?;
-            message(format!("{wrong} operations are not what the processor computes"));
-            return Err(Stop::Failed);
+        if wrong == 0 && (failed == 0 || !arguments.check) {
+            return Ok(());
         }
-        Ok(())
+        output.finish()?;
+        if wrong > 0 {
+            message(format!("{wrong} operations are not what the processor computes"));
+        }
+        if failed > 0 {
+            message(format!("{failed} devices could not be checked"));
+        }
+        Err(Stop::Failed)
     }
 
     /// Every operation, forward and backward.
@@ -118,7 +179,17 @@ mod opencl {
         Ok(CHECKS.iter().map(check).collect())
     }
 
-    fn described(p: Properties, operations: Option<Vec<Checked>>) -> Found {
+    fn described(p: Properties) -> Found {
+        let variant = Variant::of(&p);
+        let lacks = |single: bool| match &variant {
+            Ok(variant) if single => p.lacks::<f32>(*variant),
+            Ok(variant) => p.lacks::<f64>(*variant),
+            Err(error) => Some(error.to_string()),
+        };
+        let problems = [lacks(true), lacks(false)];
+        let [f32, f64] = problems.each_ref().map(Option::is_none);
+        let problem = problems.into_iter().flatten().next();
+        let variant = variant.ok().map(Variant::name);
         Found {
             device: format!("opencl:{}", p.index),
             name: p.name,
@@ -131,8 +202,22 @@ mod opencl {
             local_memory: p.local_memory,
             work_group: p.work_group,
             work_items: p.work_items,
-            f64: p.has_doubles,
-            operations,
+            f32,
+            f64,
+            variant,
+            problem,
+            operations: None,
+            products: None,
+        }
+    }
+
+    /// What of ours can be used there, and what cannot.
+    fn kernels(device: &Found) -> String {
+        let variant = device.variant.unwrap_or("none");
+        match (device.f32, &device.problem) {
+            (true, None) => format!("{variant}, in f32 and f64"),
+            (true, Some(problem)) => format!("{variant}, in f32; not in f64: {problem}"),
+            (false, problem) => format!("none: {}", problem.as_deref().unwrap_or_default()),
         }
     }
 
@@ -159,7 +244,7 @@ mod opencl {
                     kib(device.local_memory)
                 ),
             ),
-            row("numbers", if device.f64 { "f32, f64" } else { "f32" }.to_owned()),
+            row("kernels", kernels(device)),
         ])?;
         for checked in device.operations.iter().flatten() {
             let text = match (&checked.error, checked.difference) {
@@ -171,6 +256,30 @@ mod opencl {
             };
             output.line(format!("  {:<34}{text}", checked.operation))?;
         }
-        Ok(())
+        device.products.as_ref().map_or(Ok(()), |products| show_products(products, output))
+    }
+
+    /// What was measured, and what it brings.
+    fn show_products(products: &[Measured], output: &mut Output) -> Result {
+        let title =
+            ["  kernel", "rows", "columns", "depth", "times", "tile", "parts", "us", "gain"];
+        let mut rows = vec![title.map(str::to_owned).to_vec()];
+        for Measured { product: p, way, microseconds, unmeasured } in products {
+            let sizes = [p.rows, p.columns, p.depth, p.times].map(|size| size.to_string());
+            let [down, across] = way.tile;
+            let mut row = vec![format!("  {}", p.kernel)];
+            row.extend(sizes);
+            row.extend([format!("{down} x {across}"), way.parts.to_string()]);
+            row.extend([format!("{microseconds:.1}"), format!("{:.2}", unmeasured / microseconds)]);
+            rows.push(row);
+        }
+        output.table(&rows)?;
+        let gain = |line: &Measured| (line.unmeasured / line.microseconds).ln();
+        let mean = products.iter().map(gain).sum::<f64>() / products.len().max(1) as f64;
+        output.line(format!(
+            "  {} products, {:.2} times as fast as without measuring (the geometric mean)",
+            products.len(),
+            mean.exp()
+        ))
     }
 }

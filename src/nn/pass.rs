@@ -154,7 +154,10 @@ impl<'a, T: Element> Pass<'a, T> {
     }
 
     /// Where a value stopped being finite first, as `layer (operation)`.
-    pub fn first_not_finite(&self) -> Option<String> {
+    ///
+    /// # Errors
+    /// If a value is on a device that is lost.
+    pub fn first_not_finite(&self) -> Result<Option<String>> {
         self.tape.first_not_finite()
     }
 

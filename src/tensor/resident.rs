@@ -1,7 +1,7 @@
 //! Values in the memory of a device.
 
 use super::opencl::{Memory, OpenCl};
-use super::{Element, Storage, Tensor, buffer};
+use super::{Device, Element, Storage, Tensor, buffer};
 use crate::{Error, Result};
 use std::sync::{Arc, OnceLock};
 
@@ -84,11 +84,14 @@ impl<T: Element> Tensor<T> {
 
     /// The same values on a device.
     pub(super) fn upload(&self, device: &Arc<OpenCl>) -> Result<Self> {
-        if size_of::<T>() == size_of::<f64>() && !device.properties().has_doubles {
-            let problem = "the device does not compute in f64";
-            return Err(Error::device(device.properties(), "take a tensor of f64", problem));
+        if size_of::<T>() != size_of::<f32>() {
+            // Of `f32` it was asked when the device was opened.
+            if let Some(problem) = device.properties().lacks::<T>(device.variant()) {
+                return Err(Error::device(device.properties(), "take a tensor of f64", problem));
+            }
         }
-        let memory = device.upload(self.as_slice())?;
+        // From another device by way of the host, which may fail.
+        let memory = device.upload(self.to(&Device::Cpu)?.as_slice())?;
         Ok(Self::resident(self.shape.clone(), memory))
     }
 }

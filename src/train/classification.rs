@@ -30,7 +30,7 @@ pub fn train_step(
         return Err(Error::NotFinite {
             step: optimizer.steps() + 1,
             batch: batch.indices.clone(),
-            layer: pass.first_not_finite().unwrap_or_else(|| "the loss".to_owned()),
+            layer: pass.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned()),
         });
     }
     let step = pass.backward(loss)?;

@@ -1,7 +1,8 @@
 //! How good a network is on a data set.
 
 use super::classification::predictions;
-use crate::dataset::Loader;
+use super::room;
+use crate::dataset::{Batch, Loader};
 use crate::nn::{Network, Pass};
 use crate::tensor::{Device, Tensor};
 use crate::{Error, Result, profile};
@@ -36,7 +37,7 @@ pub struct ClassEvaluation {
 ///
 /// # Errors
 /// If an image cannot be read or does not fit, a class is not one of the network's, or an
-/// output is not finite.
+/// output is not finite; if a device has no room for a batch, for how many images it has.
 pub fn evaluate(
     network: &impl Network<f32>,
     loader: &Loader,
@@ -48,7 +49,11 @@ pub fn evaluate(
     let mut loss = 0.0;
     for step in 0..loader.batches_per_epoch() as u64 {
         let batch = loader.batch(step)?;
-        let logits = finite_logits(network, &batch.images, &batch.indices)?;
+        let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
+        let logits = logits(&batch).map_err(|error| {
+            let fewer = |count| logits(&room::first(&batch, count)?).map(drop);
+            room::advised(error, batch.labels.len(), fewer)
+        })?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
         let rows = logits.as_slice().chunks(classes.max(1));
         for ((row, predicted), label) in rows.zip(predictions(&logits)?).zip(batch.labels) {
@@ -97,7 +102,7 @@ pub(super) fn finite_logits(
     // Once more, keeping everything, to tell where it began.
     let mut pass = Pass::evaluate(network.parameters()).keep_activations();
     logits(&mut pass)?;
-    let layer = pass.first_not_finite().unwrap_or_else(|| "the network".to_owned());
+    let layer = pass.first_not_finite()?.unwrap_or_else(|| "the network".to_owned());
     Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
 }
 

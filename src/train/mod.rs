@@ -26,6 +26,7 @@ mod input;
 mod model;
 mod prediction;
 mod record;
+mod room;
 mod run;
 
 pub use config::Config;

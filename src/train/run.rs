@@ -16,7 +16,7 @@ use super::checkpoint::{self, Progress};
 use super::classification::train_step;
 use super::config::MOST_STEPS;
 use super::record::{Metrics, Record, is_leftover, remove_leftovers};
-use super::{Config, Data, Input, Model, Purpose, evaluate};
+use super::{Config, Data, Input, Model, Purpose, evaluate, room};
 use crate::dataset::{Loader, few_shot, train_validation_test};
 use crate::export::write_atomically;
 use crate::nn::Network;
@@ -371,7 +371,12 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn train(mut self, observer: &mut dyn Observer) -> Result<Summary> {
+    fn train(self, observer: &mut dyn Observer) -> Result<Summary> {
+        let folder = &self.run.folder;
+        self.train_to_the_end(observer).map_err(|error| room::saved(error, folder))
+    }
+
+    fn train_to_the_end(mut self, observer: &mut dyn Observer) -> Result<Summary> {
         let config = &self.run.config;
         let (loader, steps) = self.run.loader(self.data, &self.parts)?;
         let per_epoch = loader.batches_per_epoch() as u64;
@@ -425,7 +430,14 @@ impl Session<'_> {
     fn step(&mut self, batch: &crate::dataset::Batch, rate: f64) -> Result<f64> {
         let smoothing = self.run.config.label_smoothing;
         let network = &mut self.model.network;
-        let loss = train_step(network, &mut self.optimizer, batch, smoothing, rate)?;
+        let optimizer = &mut self.optimizer;
+        let loss = train_step(network, optimizer, batch, smoothing, rate).map_err(|error| {
+            // That the network changes is of no matter any more: the run ends here.
+            room::advised(error, batch.labels.len(), |count| {
+                let fewer = room::first(batch, count)?;
+                train_step(network, optimizer, &fewer, smoothing, rate).map(drop)
+            })
+        })?;
         self.progress.step += 1;
         self.progress.meter.add(loss);
         Ok(loss)
@@ -437,9 +449,16 @@ impl Session<'_> {
     }
 
     fn accuracy(&self, indices: &[usize]) -> Result<f64> {
-        let loader = self.data.in_order(Some(indices), self.model.input.batch(EVALUATION_BATCH))?;
         let numbers: Vec<usize> = (0..self.model.classes.len()).collect();
-        let found = evaluate(&self.model.network, &loader, &numbers, &self.model.classes);
+        let measured = |batch| {
+            let loader = self.data.in_order(Some(indices), self.model.input.batch(batch))?;
+            evaluate(&self.model.network, &loader, &numbers, &self.model.classes)
+        };
+        let mut found = measured(EVALUATION_BATCH);
+        // Nobody chose this batch, so that nobody has to choose another.
+        while let Err(Error::DeviceMemory { fits: Some(batch @ 1..), .. }) = found {
+            found = measured(batch);
+        }
         found.map(|evaluation| evaluation.accuracy).map_err(|error| match error {
             Error::NotFinite { batch, layer, .. } => {
                 Error::NotFinite { step: self.progress.step, batch, layer }

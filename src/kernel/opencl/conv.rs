@@ -86,17 +86,17 @@ pub(super) fn kernel_gradient<T: Element>(
 }
 
 /// The `count` values that a kernel makes of its operands.
-fn write<T: Element>(
-    device: &Arc<OpenCl>,
+fn write<'d, T: Element>(
+    device: &'d Arc<OpenCl>,
     product: Product,
     count: usize,
-    operands: [&Memory; 2],
+    operands: [&'d Memory; 2],
     g: &Geometry,
 ) -> Result<Memory> {
     let found = device.take::<T>(count)?;
-    product.write::<T>(device, &found, count, false, |launch, to| {
-        let launch = operands.into_iter().fold(launch, Launch::memory);
-        geometry(launch.memory(to.memory), g).int(to.parts)
+    let operands = |launch: Launch<'d>| operands.into_iter().fold(launch, Launch::memory);
+    product.write::<T>(device, &found, count, false, operands, |launch, to| {
+        geometry(launch, g).int(to.parts)
     })?;
     Ok(found)
 }

@@ -29,55 +29,42 @@ pub(super) struct Product {
     pub may_part: bool,
 }
 
-/// Where a kernel is to write: the last arguments it is told.
+/// What a kernel is told of where it writes.
 #[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub memory: &'a Memory,
+pub(super) struct Target {
     pub parts: usize,
     /// Whether to add to what is there.
     pub adds: bool,
 }
 
 impl Product {
-    /// Computes it into `c`, `count` values, or adds it to them; `tell` tells the kernel its
-    /// arguments.
+    /// Computes it into `c`, `count` values, or adds it to them; `operands` and `rest` tell the
+    /// kernel its arguments before and after the memory that it writes to.
     pub fn write<'a, T: Element>(
         self,
         device: &'a Arc<OpenCl>,
         c: &Memory,
         count: usize,
         adds: bool,
-        tell: impl Fn(Launch<'a>, Target) -> Launch<'a>,
+        operands: impl Fn(Launch<'a>) -> Launch<'a>,
+        rest: impl for<'b> Fn(Launch<'b>, Target) -> Launch<'b>,
     ) -> Result<()> {
-        let write = |way| self.write_by::<T>(way, device, c, count, adds, &tell);
+        let write = |way: Way| {
+            let sums = (way.parts > 1).then(|| device.take::<T>(way.parts * count)).transpose()?;
+            let options = Plan::of::<T>(device).options_of_tiles(&way);
+            let launch = Launch::new::<T>(device, self.program, &options, self.kernel);
+            let target = Target { parts: way.parts, adds: adds && way.parts == 1 };
+            rest(operands(launch).memory(sums.as_ref().unwrap_or(c)), target)
+                .run(self.sizes(&way))?;
+            match sums {
+                None => Ok(()),
+                Some(sums) => sum_of_parts::<T>(device, &sums, c, count, way.parts, adds),
+            }
+        };
         if device.tuning().is_measuring() {
             self.measure::<T>(device, write)?;
         }
         write(self.way::<T>(device))
-    }
-
-    fn write_by<'a, T: Element>(
-        self,
-        way: Way,
-        device: &'a Arc<OpenCl>,
-        c: &Memory,
-        count: usize,
-        adds: bool,
-        tell: &impl Fn(Launch<'a>, Target) -> Launch<'a>,
-    ) -> Result<()> {
-        let sums = (way.parts > 1).then(|| device.take::<T>(way.parts * count)).transpose()?;
-        let options = Plan::of::<T>(device).options_of_tiles(&way);
-        let launch = Launch::new::<T>(device, self.program, &options, self.kernel);
-        let target = Target {
-            memory: sums.as_ref().unwrap_or(c),
-            parts: way.parts,
-            adds: adds && way.parts == 1,
-        };
-        tell(launch, target).run(self.sizes(&way))?;
-        match sums {
-            None => Ok(()),
-            Some(sums) => sum_of_parts::<T>(device, &sums, c, count, way.parts, adds),
-        }
     }
 
     /// A group for each tile of each part.

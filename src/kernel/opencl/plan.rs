@@ -1,20 +1,8 @@
 //! What the kernels are compiled with for a device, and the work sizes that follow from it.
 
 use crate::tensor::Element;
-use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes, Way};
-use std::sync::{Arc, OnceLock};
-
-/// Whether the kernels are to be those for processors, if that is not left to the device: the
-/// environment variable `ZOO_OPENCL_VARIANT` is `vector` or `local` then, so that one can be
-/// tested on the other's device.
-fn variant() -> Option<bool> {
-    static ASKED: OnceLock<Option<bool>> = OnceLock::new();
-    *ASKED.get_or_init(|| match std::env::var("ZOO_OPENCL_VARIANT").as_deref() {
-        Ok("vector") => Some(true),
-        Ok("local") => Some(false),
-        _ => None,
-    })
-}
+use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes, Variant, Way};
+use std::sync::Arc;
 
 /// The sizes of a device's kernels for one type of numbers.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +40,7 @@ impl Plan {
     /// The sizes for numbers of type `T`.
     pub fn of<T: Element>(device: &OpenCl) -> Self {
         let properties = device.properties();
-        let is_vector = variant().unwrap_or(properties.is_cpu);
+        let is_vector = device.variant() == Variant::Vector;
         let along = properties.work_items.first().copied().unwrap_or(1);
         let most = properties.work_group.min(along).max(1);
         let size = size_of::<T>();

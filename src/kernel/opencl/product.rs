@@ -4,7 +4,7 @@ use super::cut::Product;
 use super::plan::Plan;
 use super::{ELEMENTWISE, GEMM, reduce};
 use crate::kernel::engine::{Factor, Products};
-use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::opencl::{Launch, Memory, OpenCl};
 use crate::tensor::{Element, Tensor, product};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -45,10 +45,10 @@ pub(super) fn multiply<T: Element>(
 }
 
 /// `C = A B` for `count` pairs of matrices, or `C += A B`.
-pub(super) fn multiply_into<T: Element>(
-    device: &Arc<OpenCl>,
-    a: Matrices,
-    b: Matrices,
+pub(super) fn multiply_into<'d, T: Element>(
+    device: &'d Arc<OpenCl>,
+    a: Matrices<'d>,
+    b: Matrices<'d>,
     c: &Memory,
     count: usize,
     adds: bool,
@@ -65,13 +65,11 @@ pub(super) fn multiply_into<T: Element>(
         depth: k,
         may_part,
     };
-    product.write::<T>(device, c, count * m * n, adds, |launch, to| {
+    let operands = |launch: Launch<'d>| {
+        launch.memory(a.memory).longs(&a.strides).memory(b.memory).longs(&b.strides)
+    };
+    product.write::<T>(device, c, count * m * n, adds, operands, |launch, to| {
         launch
-            .memory(a.memory)
-            .longs(&a.strides)
-            .memory(b.memory)
-            .longs(&b.strides)
-            .memory(to.memory)
             .long(n)
             .int(m)
             .int(k)

@@ -33,6 +33,10 @@ pub struct Properties {
     pub work_group: usize,
     /// See above.
     pub work_items: Vec<usize>,
+    /// Whether it can be used at all.
+    pub is_available: bool,
+    /// Whether its driver compiles kernels.
+    pub has_compiler: bool,
     /// Whether it computes in `f64`.
     pub has_doubles: bool,
     pub(super) id: DeviceId,
@@ -45,28 +49,24 @@ impl fmt::Display for Properties {
     }
 }
 
-/// All devices of all platforms; none if there is no driver.
+/// All devices of all platforms, each at its number; none if there is no driver. One that its driver
+/// refuses to describe is an error in its place, and hides no other.
 ///
 /// # Errors
-/// If a driver refuses to describe its devices.
-pub fn discover() -> Result<Vec<Properties>> {
+/// If the loader refuses to list the drivers.
+pub fn discover() -> Result<Vec<Result<Properties>>> {
     // Drivers wake up here, and not all of them bear to be woken by two threads.
     static ASKING: Mutex<()> = Mutex::new(());
     let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut found = Vec::new();
     for platform in platforms()? {
         let name = text(ocl::core::get_platform_info(platform, PlatformInfo::Name));
-        // A driver without a device of its own says so by an error.
-        let ids = ocl::core::get_device_ids(platform, Some(DeviceType::ALL), Some(MOST));
-        for id in ids.unwrap_or_default() {
-            found.push(describe(found.len(), platform, &name, id)?);
+        for id in devices(platform) {
+            found.push(describe(found.len(), platform, &name, id));
         }
     }
     Ok(found)
 }
-
-/// Devices of a platform that are looked at.
-const MOST: u32 = 64;
 
 /// The platforms. ocl-core would ask again and again for ten seconds where there is none.
 #[allow(unsafe_code)]
@@ -88,6 +88,31 @@ fn platforms() -> Result<Vec<PlatformId>> {
     refused(unsafe { ffi::clGetPlatformIDs(count, platforms.as_mut_ptr(), ptr::null_mut()) })?;
     // SAFETY: they are platforms, which the loader keeps for as long as the process lives.
     Ok(platforms.into_iter().map(|raw| unsafe { PlatformId::from_raw(raw) }).collect())
+}
+
+/// The devices of a platform. A driver without one says so by an error, and one with another error
+/// has none for us.
+#[allow(unsafe_code)]
+fn devices(platform: PlatformId) -> Vec<DeviceId> {
+    let (platform, all) = (platform.as_ptr(), DeviceType::ALL.bits());
+    let mut count = 0;
+    // SAFETY: with no room for devices, only their count is written.
+    let status = unsafe { ffi::clGetDeviceIDs(platform, all, 0, ptr::null_mut(), &mut count) };
+    if status != 0 || count == 0 {
+        return Vec::new();
+    }
+    let mut devices = vec![ptr::null_mut(); count as usize];
+    let room = devices.as_mut_ptr();
+    // SAFETY: there is room for as many devices as the call is told.
+    let status = unsafe { ffi::clGetDeviceIDs(platform, all, count, room, &mut count) };
+    if status != 0 {
+        return Vec::new();
+    }
+    // Fewer than before, if one went meanwhile.
+    devices.truncate(count as usize);
+    devices.retain(|raw| !raw.is_null());
+    // SAFETY: they are devices of a platform, which are there for as long as the process lives.
+    devices.into_iter().map(|raw| unsafe { DeviceId::from_raw(raw) }).collect()
 }
 
 /// A name that a driver gives, or why it does not.
@@ -130,6 +155,8 @@ fn describe(
             .chunks(size_of::<usize>())
             .map(|size| self::number(size) as usize)
             .collect(),
+        is_available: number(DeviceInfo::Available)? != 0,
+        has_compiler: number(DeviceInfo::CompilerAvailable)? != 0,
         has_doubles: name(DeviceInfo::Extensions)?.contains("cl_khr_fp64"),
         id,
         platform_id,
@@ -147,7 +174,10 @@ fn number(bytes: &[u8]) -> u64 {
 /// What a call says went wrong, in a line.
 pub(super) fn reason(error: &ocl::core::Error) -> String {
     match error.api_status() {
-        Some(Status::CL_DEVICE_NOT_AVAILABLE) => "the device is lost".to_owned(),
+        // The queue was a queue once: what NVIDIA says after a fault.
+        Some(status @ (Status::CL_DEVICE_NOT_AVAILABLE | Status::CL_INVALID_COMMAND_QUEUE)) => {
+            format!("the device is lost ({status:?})")
+        }
         Some(status) => format!("{status:?}"),
         None => {
             error.to_string().lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()

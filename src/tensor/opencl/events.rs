@@ -1,6 +1,7 @@
 //! How long kernels take on the device, by its own clock, while a [profile](crate::profile) is
 //! taken.
 
+use super::held::Held;
 use crate::profile;
 use ocl::core::{CommandQueueProperties, Event, ProfilingInfo};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 /// The kernels that were enqueued and not yet reported.
 #[derive(Default)]
-pub(super) struct Events(Mutex<Vec<(&'static str, Event)>>);
+pub(super) struct Events(Mutex<Vec<(&'static str, Held<Event>)>>);
 
 impl Events {
     /// What a queue has to be opened with: a clock costs something, so there is one only where a
@@ -18,12 +19,12 @@ impl Events {
     }
 
     /// An event for a kernel, if somebody wants to know.
-    pub fn wanted(&self) -> Option<Event> {
-        profile::is_on().then(Event::null)
+    pub fn wanted(&self) -> Option<Held<Event>> {
+        profile::is_on().then(|| Held::from(Event::null()))
     }
 
     /// The event is that of a kernel which was enqueued.
-    pub fn note(&self, kernel: &'static str, event: Option<Event>) {
+    pub fn note(&self, kernel: &'static str, event: Option<Held<Event>>) {
         if let Some(event) = event {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, event));
         }
@@ -33,7 +34,7 @@ impl Events {
     pub fn report(&self) {
         let events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (kernel, event) in events {
-            let at = |info| ocl::core::get_event_profiling_info(&event, info)?.time();
+            let at = |info| ocl::core::get_event_profiling_info(&*event, info)?.time();
             // A queue that was opened before the profile was begun has no clock.
             if let (Ok(begun), Ok(ended)) = (at(ProfilingInfo::Start), at(ProfilingInfo::End)) {
                 profile::kernel(kernel, Duration::from_nanos(ended.saturating_sub(begun)));

@@ -3,7 +3,7 @@
 use super::{Memory, OpenCl, Program};
 use crate::tensor::Element;
 use crate::{Error, Result};
-use ocl::core::{ArgVal, Event, Mem};
+use ocl::core::{ArgVal, Event};
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
@@ -14,7 +14,7 @@ pub struct Launch<'a> {
     program: Program,
     options: String,
     kernel: &'static str,
-    arguments: Vec<Argument>,
+    arguments: Vec<Argument<'a>>,
     /// A size that no `int` holds.
     too_large: Option<usize>,
 }
@@ -28,8 +28,8 @@ pub struct Sizes {
     pub local: [usize; 3],
 }
 
-enum Argument {
-    Memory(Mem),
+enum Argument<'a> {
+    Memory(&'a Memory),
     /// A number or a small vector of such: its bytes, and how many they are.
     Number([u8; 64], usize),
 }
@@ -48,8 +48,8 @@ impl<'a> Launch<'a> {
     }
 
     /// A pointer to memory.
-    pub fn memory(mut self, memory: &Memory) -> Self {
-        self.arguments.push(Argument::Memory(memory.mem().clone()));
+    pub fn memory(mut self, memory: &'a Memory) -> Self {
+        self.arguments.push(Argument::Memory(memory));
         self
     }
 
@@ -121,7 +121,7 @@ impl<'a> Launch<'a> {
             |error: ocl::core::Error| device.explained(&error, &format!("run {name}"), None);
         for (index, argument) in arguments.iter().enumerate() {
             let value = match argument {
-                Argument::Memory(memory) => ArgVal::mem(memory),
+                Argument::Memory(memory) => ArgVal::mem(memory.mem()),
                 // SAFETY: so many bytes are there, and outlive the call that copies them.
                 Argument::Number(bytes, len) => unsafe {
                     ArgVal::from_raw(*len, bytes.as_ptr().cast::<c_void>(), false)
@@ -145,7 +145,7 @@ impl<'a> Launch<'a> {
                     &count,
                     local,
                     None::<&Event>,
-                    event.as_mut(),
+                    event.as_deref_mut(),
                 )
             }
             .map_err(refused)?;

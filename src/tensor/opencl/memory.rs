@@ -4,7 +4,8 @@
 //! shelf, and serves again for about its size; as with the [host's](crate::tensor::buffer), all
 //! that is kept and used stays below the most that was ever used and an eighth.
 
-use super::{OpenCl, discovery};
+use super::held::Held;
+use super::{OpenCl, Properties, discovery};
 use crate::tensor::Element;
 use crate::{Error, Result};
 use ocl::core::{Event, Mem, MemFlags, OpenclVersion, Status};
@@ -16,7 +17,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 /// A piece of a device's memory, which goes back to its shelf when it is dropped.
 pub struct Memory {
     /// `None` only while it is dropped.
-    mem: Option<Mem>,
+    mem: Option<Held<Mem>>,
     bytes: usize,
     device: Arc<OpenCl>,
 }
@@ -24,7 +25,7 @@ pub struct Memory {
 /// Memory that nobody uses, the longest unused first, and how much is used.
 #[derive(Default)]
 pub(super) struct Shelf {
-    unused: VecDeque<(usize, Mem)>,
+    unused: VecDeque<(usize, Held<Mem>)>,
     usage: Usage,
 }
 
@@ -49,9 +50,10 @@ impl OpenCl {
     /// If there is none.
     pub fn take<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
         // A buffer of nothing is none.
-        let asked = len.max(1).checked_mul(size_of::<T>());
-        let fits = |&bytes: &usize| bytes as u64 <= self.properties.largest_buffer;
-        let Some(bytes) = asked.filter(fits) else { return Err(self.full(asked)) };
+        let bytes = len.max(1).saturating_mul(size_of::<T>());
+        if bytes as u64 > self.properties.largest_buffer {
+            return Err(self.full(Some(bytes)));
+        }
         let mut shelf = self.shelf();
         let found = shelf.find(bytes);
         let (bytes, mem) = match found {
@@ -88,10 +90,11 @@ impl OpenCl {
     }
 
     #[allow(unsafe_code)]
-    fn allocate(&self, bytes: usize) -> ocl::core::Result<Mem> {
+    fn allocate(&self, bytes: usize) -> ocl::core::Result<Held<Mem>> {
         let flags = MemFlags::READ_WRITE;
         // SAFETY: memory that the driver allocates, without a pointer of the host.
-        unsafe { ocl::core::create_buffer::<_, u8>(&self.context, flags, bytes, None) }
+        let made = unsafe { ocl::core::create_buffer::<_, u8>(&*self.context, flags, bytes, None) };
+        made.map(Held::from)
     }
 
     /// Brings values there.
@@ -224,11 +227,13 @@ impl OpenCl {
         action: &str,
         asked: Option<usize>,
     ) -> Error {
+        if error.api_status() == Some(Status::CL_MEM_OBJECT_ALLOCATION_FAILURE) {
+            return self.full(asked);
+        }
         let is_scarce = matches!(
             error.api_status(),
             Some(
-                Status::CL_MEM_OBJECT_ALLOCATION_FAILURE
-                    | Status::CL_OUT_OF_RESOURCES
+                Status::CL_OUT_OF_RESOURCES
                     | Status::CL_OUT_OF_HOST_MEMORY
                     | Status::CL_INVALID_BUFFER_SIZE
             )
@@ -240,25 +245,24 @@ impl OpenCl {
             return self.refused(action, error);
         }
         let problem = format!(
-            "the driver is out of memory or of another resource, or has lost the device ({});              a smaller batch needs less",
+            "the driver is out of memory or of another resource, or has lost the device ({}); a \
+             smaller batch needs less",
             discovery::reason(error)
         );
         Error::device(&self.properties, action, problem)
     }
 
     fn full(&self, asked: Option<usize>) -> Error {
-        let (properties, usage) = (&self.properties, self.usage());
-        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        let asked = asked.map_or("more than can be addressed".to_owned(), |b| mib(b as u64));
-        let free = properties.memory.saturating_sub(usage.used as u64);
-        let problem = format!(
-            "out of memory: asked for {asked}, free are {} of {}, and one buffer holds {} at most; \
-             a smaller batch needs less",
-            mib(free),
-            mib(properties.memory),
-            mib(properties.largest_buffer)
-        );
-        Error::device(properties, "take memory", problem)
+        let Properties { memory, largest_buffer, .. } = self.properties;
+        Error::DeviceMemory {
+            device: self.properties.to_string(),
+            asked: asked.map(|bytes| bytes as u64),
+            free: memory.saturating_sub(self.usage().used as u64),
+            memory,
+            largest_buffer,
+            fits: None,
+            saved: None,
+        }
     }
 }
 
@@ -289,7 +293,7 @@ impl fmt::Debug for Memory {
 
 impl Shelf {
     /// The smallest piece of at least so many bytes and at most an eighth more.
-    fn find(&mut self, bytes: usize) -> Option<(usize, Mem)> {
+    fn find(&mut self, bytes: usize) -> Option<(usize, Held<Mem>)> {
         let fits = |size: usize| (bytes..=bytes + bytes / 8).contains(&size);
         let unused = self.unused.iter().enumerate().rev().filter(|(_, (size, _))| fits(*size));
         let index = unused.min_by_key(|(_, (size, _))| *size).map(|(index, _)| index)?;
@@ -298,7 +302,7 @@ impl Shelf {
         Some(found)
     }
 
-    fn put(&mut self, bytes: usize, mem: Mem) {
+    fn put(&mut self, bytes: usize, mem: Held<Mem>) {
         self.usage.used -= bytes;
         self.usage.unused += bytes;
         self.unused.push_back((bytes, mem));

@@ -7,19 +7,23 @@
 mod cache;
 mod discovery;
 mod events;
+mod held;
 mod launch;
 mod memory;
 mod program;
 mod tuning;
+mod variant;
 
 pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
 pub use tuning::{Measured, Product, Tuning, Way};
+pub use variant::Variant;
 
 use crate::{Error, Result};
 use events::Events;
+use held::Held;
 use memory::Shelf;
 use ocl::core::{CommandQueue, Context, ContextProperties};
 use program::Programs;
@@ -31,8 +35,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// A device that is open.
 pub struct OpenCl {
     properties: Properties,
-    context: Context,
-    queue: CommandQueue,
+    variant: Variant,
+    context: Held<Context>,
+    queue: Held<CommandQueue>,
     shelf: Mutex<Shelf>,
     programs: Programs,
     transfers: [AtomicU64; 2],
@@ -66,32 +71,47 @@ impl OpenCl {
             return Err(Error::device("opencl", "find a device", NO_DRIVER));
         }
         if index >= found.len() {
-            let there: Vec<String> = found.iter().map(Properties::to_string).collect();
+            let there = found.iter().map(|found| match found {
+                Ok(properties) => properties.to_string(),
+                Err(error) => error.to_string(),
+            });
+            let there: Vec<String> = there.collect();
             let problem = format!("there are only {}", there.join(", "));
             return Err(Error::device(format_args!("opencl:{index}"), "find it", problem));
         }
-        let device = Arc::new(Self::new(found.swap_remove(index))?);
+        let device = Arc::new(Self::new(found.swap_remove(index)?)?);
         open.insert(index, Arc::downgrade(&device));
         Ok(device)
     }
 
     fn new(properties: Properties) -> Result<Self> {
+        let variant = Variant::of(&properties)?;
+        if let Some(problem) = properties.lacks::<f32>(variant) {
+            return Err(Error::device(&properties, "open it", problem));
+        }
         let refused = |error: ocl::core::Error| {
             Error::device(&properties, "open it", discovery::reason(&error))
         };
         let of_platform = ContextProperties::new().platform(properties.platform_id);
         let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
+            .map(Held::from)
             .map_err(refused)?;
-        let queue = ocl::core::create_command_queue(&context, properties.id, Events::of_queue())
+        let queue = ocl::core::create_command_queue(&*context, properties.id, Events::of_queue())
+            .map(Held::from)
             .map_err(refused)?;
         let (shelf, programs, transfers, events) = Default::default();
         let tuning = Tuning::of(&properties);
-        Ok(Self { properties, context, queue, shelf, programs, transfers, events, tuning })
+        Ok(Self { properties, variant, context, queue, shelf, programs, transfers, events, tuning })
     }
 
     /// What it is.
     pub fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    /// The kind of kernels that it gets.
+    pub fn variant(&self) -> Variant {
+        self.variant
     }
 
     /// How often values came and went so far.

@@ -1,5 +1,6 @@
 //! Programs: sources that are compiled for a device when a kernel of theirs is first wanted.
 
+use super::held::Held;
 use super::{OpenCl, cache, discovery};
 use crate::{Error, Result};
 use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo, ProgramBuildInfoResult, ProgramBuildStatus};
@@ -34,8 +35,8 @@ const FOLDER: &str = "ZOO_OPENCL_KERNELS";
 pub(super) struct Programs(Mutex<HashMap<(&'static str, String), Arc<Compiled>>>);
 
 struct Compiled {
-    program: ocl::core::Program,
-    kernels: Mutex<HashMap<&'static str, Arc<Mutex<Kernel>>>>,
+    program: Held<ocl::core::Program>,
+    kernels: Mutex<HashMap<&'static str, Arc<Mutex<Held<Kernel>>>>>,
 }
 
 impl OpenCl {
@@ -46,7 +47,7 @@ impl OpenCl {
         program: Program,
         options: String,
         name: &'static str,
-    ) -> Result<Arc<Mutex<Kernel>>> {
+    ) -> Result<Arc<Mutex<Held<Kernel>>>> {
         // What failed to be compiled has left no entry.
         let mut programs = self.programs.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (program.name, options);
@@ -69,13 +70,13 @@ impl OpenCl {
             let action = format!("find the kernel {name} in {}", program.name);
             self.refused(action, &error)
         })?;
-        let kernel = Arc::new(Mutex::new(kernel));
+        let kernel = Arc::new(Mutex::new(Held::from(kernel)));
         kernels.insert(name, kernel.clone());
         Ok(kernel)
     }
 
     /// The program, compiled: taken from the disk, or anew.
-    fn compile(&self, program: Program, options: &str) -> Result<ocl::core::Program> {
+    fn compile(&self, program: Program, options: &str) -> Result<Held<ocl::core::Program>> {
         let action = || format!("build {}", program.name);
         let source = program.source()?;
         let options = format!("-cl-std=CL1.2 {options}");
@@ -88,7 +89,8 @@ impl OpenCl {
         let text = CString::new(source).map_err(|_| {
             Error::device(&self.properties, action(), "the source holds a byte of zero")
         })?;
-        let built = ocl::core::create_program_with_source(&self.context, &[text])
+        let built = ocl::core::create_program_with_source(&*self.context, &[text])
+            .map(Held::from)
             .map_err(|error| self.refused(action(), &error))?;
         if let Err(error) = self.build(&built, &options) {
             let log = ocl::core::get_program_build_info(
@@ -123,10 +125,10 @@ impl OpenCl {
     }
 
     /// The program of a binary that an earlier run kept, if the driver still takes it.
-    fn of_binary(&self, binary: &[u8], options: &str) -> Option<ocl::core::Program> {
+    fn of_binary(&self, binary: &[u8], options: &str) -> Option<Held<ocl::core::Program>> {
         let id = self.properties.id;
-        let program =
-            ocl::core::create_program_with_binary(&self.context, &[id], &[binary]).ok()?;
+        let program: Held<_> =
+            ocl::core::create_program_with_binary(&*self.context, &[id], &[binary]).ok()?.into();
         self.build(&program, options).ok()?;
         Some(program)
     }

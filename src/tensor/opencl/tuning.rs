@@ -131,6 +131,12 @@ impl Tuning {
         let product = product.rounded();
         let line = Measured { product: product.clone(), way, microseconds, unmeasured };
         self.table().insert(product, line);
+        self.forget();
+    }
+
+    /// What was decided is to be decided anew.
+    fn forget(&self) {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The way for these sizes (rows, columns, times, depth), decided by `decide` the first time.
@@ -161,7 +167,7 @@ impl OpenCl {
         self.tuning.is_measuring.store(true, Ordering::Relaxed);
         let done = work();
         self.tuning.is_measuring.store(false, Ordering::Relaxed);
-        self.tuning.decided.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tuning.forget();
         self.tuning.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
         done?;
         let mut products: Vec<_> = self.tuning.table().values().cloned().collect();
