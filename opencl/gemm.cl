@@ -6,9 +6,10 @@
 //   a   [batch, m, k], the number of row i and column l at i a_strides.x + l a_strides.y;
 //       a transposed matrix has its strides exchanged
 //   b   [batch, k, n], likewise
-//   c   [batch, parts, m, n], rows c_stride apart, the matrices one after the other m c_stride
+//   c   [parts, batch, m, n], rows c_stride apart, the matrices one after the other m c_stride
 //       apart
 //   m, k, n
+//   batch
 //   batch_strides   from one matrix of the batch to the next, of a (x) and b (y);
 //                   0 takes the same one again
 //   parts   the inner axis is cut into this many parts, a multiple of DEPTH long but for the
@@ -19,7 +20,8 @@
 // Global size: panel.cl's, rows m, columns n, third axis batch * parts.
 TILE_KERNEL void gemm(
     global const REAL *a, ulong2 a_strides, global const REAL *b, ulong2 b_strides,
-    global REAL *c, ulong c_stride, int m, int k, int n, ulong2 batch_strides, int parts, int add
+    global REAL *c, ulong c_stride, int m, int k, int n, int batch, ulong2 batch_strides,
+    int parts, int add
 ) {
     TILE_MEMORY;
     const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
@@ -28,7 +30,7 @@ TILE_KERNEL void gemm(
     const int part = get_global_id(2) % parts;
     a += matrix * batch_strides.x + row * a_strides.x;
     b += matrix * batch_strides.y + column * b_strides.y;
-    c += get_global_id(2) * m * c_stride;
+    c += ((ulong)part * batch + matrix) * m * c_stride;
 
     clear(sums, rows);
     const int first = part * part_len(k, parts), end = min(k, first + part_len(k, parts));

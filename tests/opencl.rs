@@ -4,9 +4,10 @@
 
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
+use zoo_tuning::kernel::opencl::ways;
 use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
-use zoo_tuning::tensor::opencl::{OpenCl, Transfers, discover};
+use zoo_tuning::tensor::opencl::{OpenCl, Product, Transfers, Way, discover};
 use zoo_tuning::tensor::{Device, Tensor};
 use zoo_tuning::{Result, ops};
 
@@ -200,14 +201,121 @@ fn both_kinds_of_kernels_compute_the_same() {
     }
 }
 
+/// Whatever tiles a product is cut into, and into however many parts.
+#[test]
+#[ignore = "run by every_way_to_cut_a_product_computes_the_same"]
+fn alone_every_way_to_cut_a_product() {
+    for device in devices() {
+        let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
+        for way in ways::<f32>(opencl) {
+            // Where sums are too short for parts, there is one.
+            let way = Way { parts: 3, ..way };
+            opencl.tuning().prefer(Some(way));
+            for &(name, compute) in
+                CHECKS.iter().filter(|(name, _)| ["product", "conv"].contains(name))
+            {
+                let found = difference(&device, compute).unwrap();
+                assert!(found < 1e-4, "{name}: {found} by {way:?} on {device}");
+            }
+        }
+        opencl.tuning().prefer(None);
+    }
+}
+
+#[test]
+fn every_way_to_cut_a_product_computes_the_same() {
+    for variant in ["local", "vector"] {
+        in_a_process("alone_every_way_to_cut_a_product", Some(variant));
+    }
+}
+
+/// Measures a small network, and keeps what it found for another process; files that make no sense
+/// are as none.
+#[test]
+#[ignore = "run by what_was_measured_is_kept, with a cache of its own"]
+fn alone_measure() {
+    for device in devices() {
+        let loss = || Training::new(Form::Plain, Rule::SGD, &device).unwrap().step().unwrap();
+        let expected = loss();
+        let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
+        let mut training = Training::new(Form::Plain, Rule::SGD, &device).unwrap();
+        let measured = opencl.tune(|| training.step().map(drop)).unwrap();
+        assert!(measured.len() > 3, "{measured:?}");
+        for line in &measured {
+            let (best, chosen) = (line.microseconds, line.unmeasured);
+            assert!(best > 0.0 && best <= chosen, "{line:?}");
+            assert_eq!(opencl.tuning().measured(&line.product), Some(line.way));
+        }
+        let found = loss();
+        assert!((expected - found).abs() < 1e-4 * expected, "{expected} {found}");
+    }
+}
+
+#[test]
+#[ignore = "run by what_was_measured_is_kept, with a cache of its own"]
+fn alone_know() {
+    for device in devices() {
+        let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
+        let product = Product {
+            kernel: "conv_forward".into(),
+            bytes: 4,
+            rows: 10,
+            columns: 100,
+            times: 1,
+            depth: 50,
+        };
+        let found = opencl.tuning().measured(&product).map(|way| way.parts);
+        assert_eq!(found, Some(3));
+    }
+}
+
+#[test]
+fn what_was_measured_is_kept() {
+    let cache = tempfile::tempdir().unwrap();
+    let run = |test| ran(test, &[("XDG_CACHE_HOME", cache.path().to_str().unwrap())]);
+    assert!(run("alone_measure"), "it is measured");
+    let folder = cache.path().join("zoo-tuning");
+    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let tables: Vec<_> =
+        entries.filter(|path| path.to_string_lossy().ends_with(".tuned.json")).collect();
+    assert_eq!(tables.len(), devices().len(), "a table for each device");
+    // Every table is made to know one thing.
+    for table in &tables {
+        let mut file: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
+        let line = serde_json::json!({
+            "kernel": "conv_forward", "bytes": 4, "rows": 16, "columns": 128, "times": 1,
+            "depth": 64, "workers": 1, "tile": [256, 240], "steps": 256, "parts": 3,
+            "microseconds": 1.0, "unmeasured": 2.0,
+        });
+        file["products"] = serde_json::json!([line]);
+        std::fs::write(table, file.to_string()).unwrap();
+    }
+    assert!(run("alone_know"), "it is known");
+    for text in ["", "{", "{\"products\": 3}"] {
+        tables.iter().for_each(|table| std::fs::write(table, text).unwrap());
+        assert!(!run("alone_know"), "there is nothing to know");
+        assert!(run("values_go_there_and_come_back"), "nor anything that breaks");
+    }
+}
+
 /// Runs one test alone, with kernels of a variant if that is asked for.
 fn in_a_process(test: &str, variant: Option<&str>) {
+    let variable = variant.map(|variant| ("ZOO_OPENCL_VARIANT", variant));
+    assert!(ran(test, variable.as_slice()), "{test}, {variant:?}");
+}
+
+/// Whether one test passes alone, with variables of its environment; prints what it says if not.
+fn ran(test: &str, variables: &[(&str, &str)]) -> bool {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--include-ignored", "--exact", test]);
-    command.envs(variant.map(|variant| ("ZOO_OPENCL_VARIANT", variant)));
+    command.args(["--include-ignored", "--exact", test]).envs(variables.iter().copied());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{variant:?}: {text}");
+    assert!(text.contains("running 1 test"), "{test} is none: {text}");
+    if !output.status.success() {
+        println!("{text}");
+    }
+    output.status.success()
 }
 
 /// What the program says, where it is tested too.

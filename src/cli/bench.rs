@@ -313,7 +313,7 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
         "m": m,
         "batch": batch,
         "size": size,
-        "seconds": rounded(seconds, 3),
+        "seconds": rounded(seconds, 5),
         "images_per_s": rounded(f64::from(batch) / seconds, 2),
         "peak_mib": peak_mib(),
     }))

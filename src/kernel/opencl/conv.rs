@@ -2,6 +2,7 @@
 
 use super::cut::Product;
 use super::plan::Plan;
+use super::product::{Matrices, multiply};
 use super::{CONV, ELEMENTWISE, reduce, winograd};
 use crate::kernel::engine::Convolutions;
 use crate::kernel::window::Geometry;
@@ -20,6 +21,9 @@ pub(super) fn forward<T: Element>(
     if winograd::wins::<T>(device, g) {
         return winograd::forward::<T>(device, g, x, weight);
     }
+    if is_product(g) {
+        return multiply::<T>(device, kernels(g, weight), inputs(g, x), g.window.groups);
+    }
     let product = Product {
         program: CONV,
         kernel: "conv_forward",
@@ -27,7 +31,6 @@ pub(super) fn forward<T: Element>(
         columns: g.batch * g.positions(),
         times: g.window.groups,
         depth: g.row_len(),
-        may_part: true,
     };
     write::<T>(device, product, g.batch * g.output_len(), [x, weight], g)
 }
@@ -41,6 +44,9 @@ pub(super) fn input_gradient<T: Element>(
 ) -> Result<Memory> {
     if winograd::wins::<T>(device, g) {
         return winograd::input_gradient::<T>(device, g, dy, weight);
+    }
+    if is_product(g) {
+        return multiply::<T>(device, kernels(g, weight).t(), outputs(g, dy), g.window.groups);
     }
     let mut g = *g;
     // A single position makes no step, and each phase of a step is a product of its own.
@@ -58,7 +64,6 @@ pub(super) fn input_gradient<T: Element>(
         columns: g.batch * g.input[0].div_ceil(down) * g.input[1].div_ceil(right),
         times,
         depth: g.outputs_per_group() * (g.taps_len() / (down * right)).max(1),
-        may_part: true,
     };
     write::<T>(device, product, g.batch * g.sample_len(), [dy, weight], &g)
 }
@@ -73,6 +78,9 @@ pub(super) fn kernel_gradient<T: Element>(
     if winograd::wins::<T>(device, g) {
         return winograd::kernel_gradient::<T>(device, g, x, dy);
     }
+    if is_product(g) {
+        return multiply::<T>(device, outputs(g, dy), inputs(g, x).t(), g.window.groups);
+    }
     let product = Product {
         program: CONV,
         kernel: "conv_kernel_gradient",
@@ -80,9 +88,28 @@ pub(super) fn kernel_gradient<T: Element>(
         columns: g.row_len(),
         times: g.window.groups,
         depth: g.batch * g.positions(),
-        may_part: true,
     };
     write::<T>(device, product, g.outputs * g.row_len(), [x, dy], g)
+}
+
+/// Whether it is nothing but a product for each group: one tap of one sample, as where each of some
+/// samples has a kernel of its own and they stand side by side as groups.
+fn is_product(g: &Geometry) -> bool {
+    let window = &g.window;
+    g.batch == 1 && g.taps == [1, 1] && window.stride == [1, 1] && window.padding == [0, 0]
+}
+
+/// The kernels of each group of such a convolution, its input, and its output.
+fn kernels<'a>(g: &Geometry, weight: &'a Memory) -> Matrices<'a> {
+    Matrices::new(weight, g.outputs_per_group(), g.channels_per_group())
+}
+
+fn inputs<'a>(g: &Geometry, x: &'a Memory) -> Matrices<'a> {
+    Matrices::new(x, g.channels_per_group(), g.positions())
+}
+
+fn outputs<'a>(g: &Geometry, y: &'a Memory) -> Matrices<'a> {
+    Matrices::new(y, g.outputs_per_group(), g.positions())
 }
 
 /// The `count` values that a kernel makes of its operands.

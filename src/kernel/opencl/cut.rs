@@ -25,8 +25,6 @@ pub(super) struct Product {
     pub times: usize,
     /// The length of the sums.
     pub depth: usize,
-    /// Whether the kernel can cut them into parts.
-    pub may_part: bool,
 }
 
 /// What a kernel is told of where it writes.
@@ -35,6 +33,11 @@ pub(super) struct Target {
     pub parts: usize,
     /// Whether to add to what is there.
     pub adds: bool,
+}
+
+/// The ways that products of `T` may be computed in on a device, each in a single part.
+pub fn ways<T: Element>(device: &OpenCl) -> Vec<Way> {
+    Plan::of::<T>(device).ways().collect()
 }
 
 impl Product {
@@ -83,29 +86,28 @@ impl Product {
 
     /// The way that was measured to be the fastest, or else the one that should be.
     fn way<T: Element>(&self, device: &OpenCl) -> Way {
-        let sizes = [self.rows, self.columns, self.times, self.depth];
-        device.tuning().decided(self.kernel, size_of::<T>(), sizes, || {
+        device.tuning().decided(self.named::<T>(), |product| {
             let plan = Plan::of::<T>(device);
+            let measured = device.tuning().measured(product);
             // What a file says is taken if it can be.
-            let is_possible = |way: &Way| {
-                let most = if self.may_part { self.most_parts(way) } else { 1 };
-                (1..=most).contains(&way.parts) && plan.ways().any(|of| of.has_tile_of(way))
-            };
-            let measured = device.tuning().measured(&self.named::<T>());
-            measured.filter(is_possible).unwrap_or_else(|| self.fastest(&plan))
+            let measured = measured.filter(|way| plan.ways().any(|of| of.has_tile_of(way)));
+            match measured {
+                Some(way) => Way { parts: way.parts.clamp(1, self.most_parts(&way)), ..way },
+                None => self.fastest(&plan),
+            }
         })
     }
 
     fn named<T>(&self) -> opencl::Product {
         let Self { rows, columns, times, depth, .. } = *self;
-        let (kernel, bytes) = (self.kernel.to_owned(), size_of::<T>());
+        let (kernel, bytes) = (self.kernel.into(), size_of::<T>());
         opencl::Product { kernel, bytes, rows, columns, times, depth }
     }
 
     /// Every way of a plan, with parts that are powers of two.
     fn ways(self, plan: &Plan) -> impl Iterator<Item = Way> {
         plan.ways().flat_map(move |way| {
-            let most = if self.may_part { self.most_parts(&way) } else { 1 };
+            let most = self.most_parts(&way);
             let parts = std::iter::successors(Some(1), |parts| Some(2 * parts));
             parts.take_while(move |&parts| parts <= most).map(move |parts| Way { parts, ..way })
         })

@@ -72,6 +72,7 @@ mod reduce;
 mod winograd;
 
 pub use aggregate::Kept;
+pub use cut::ways;
 
 use crate::tensor::opencl::{File, Program};
 

@@ -54,17 +54,8 @@ pub(super) fn multiply_into<'d, T: Element>(
     adds: bool,
 ) -> Result<()> {
     let (m, k, n) = (a.rows, a.columns, b.columns);
-    // Parts stand one after the other for a single matrix only.
-    let may_part = count == 1;
-    let product = Product {
-        program: GEMM,
-        kernel: "gemm",
-        rows: m,
-        columns: n,
-        times: count,
-        depth: k,
-        may_part,
-    };
+    let product =
+        Product { program: GEMM, kernel: "gemm", rows: m, columns: n, times: count, depth: k };
     let operands = |launch: Launch<'d>| {
         launch.memory(a.memory).longs(&a.strides).memory(b.memory).longs(&b.strides)
     };
@@ -74,6 +65,7 @@ pub(super) fn multiply_into<'d, T: Element>(
             .int(m)
             .int(k)
             .int(n)
+            .int(count)
             .longs(&[a.rows * a.columns, b.rows * b.columns])
             .int(to.parts)
             .int(usize::from(to.adds))

@@ -8,6 +8,7 @@
 use super::{OpenCl, Properties, cache};
 use crate::Result;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Product {
     /// The kernel that computes it.
-    pub kernel: String,
+    pub kernel: Cow<'static, str>,
     /// Bytes of a number.
     pub bytes: usize,
     /// Rows of the result.
@@ -80,11 +81,12 @@ const PUBLISHED: &[&str] = &[];
 #[derive(Default)]
 pub struct Tuning {
     is_measuring: AtomicBool,
+    preferred: Mutex<Option<Way>>,
     measured: Mutex<HashMap<Product, Measured>>,
     /// What this run has measured, or is about to.
     begun: Mutex<HashSet<Product>>,
     /// What was decided for sizes as they are, so that it is decided once.
-    decided: Mutex<HashMap<(&'static str, usize, [usize; 4]), Way>>,
+    decided: Mutex<HashMap<Product, Way>>,
 }
 
 impl Product {
@@ -116,8 +118,19 @@ impl Tuning {
         self.is_measuring.load(Ordering::Relaxed)
     }
 
-    /// The way that was measured to be the fastest.
+    /// From now on every product is computed in this way, as far as it can be, or again in its
+    /// own: to test one way after the other.
+    pub fn prefer(&self, way: Option<Way>) {
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = way;
+        self.forget();
+    }
+
+    /// The way that is preferred, or that was measured to be the fastest.
     pub fn measured(&self, product: &Product) -> Option<Way> {
+        let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        if preferred.is_some() {
+            return preferred;
+        }
         self.table().get(&product.rounded()).map(|line| line.way)
     }
 
@@ -139,16 +152,15 @@ impl Tuning {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The way for these sizes (rows, columns, times, depth), decided by `decide` the first time.
-    pub fn decided(
-        &self,
-        kernel: &'static str,
-        bytes: usize,
-        sizes: [usize; 4],
-        decide: impl FnOnce() -> Way,
-    ) -> Way {
+    /// The way of a product, decided by `decide` the first time.
+    pub fn decided(&self, product: Product, decide: impl FnOnce(&Product) -> Way) -> Way {
         let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        *decided.entry((kernel, bytes, sizes)).or_insert_with(decide)
+        if let Some(way) = decided.get(&product) {
+            return *way;
+        }
+        let way = decide(&product);
+        decided.insert(product, way);
+        way
     }
 }
 
