@@ -114,7 +114,7 @@ def maker(options):
 
 
 def gemm(options):
-    for n in (256, 512, 1024, 2048):
+    for n in options.n:
         a, b = torch.randn(n, n), torch.randn(n, n)
         seconds = median(3, options.runs or 9, lambda: a @ b)
         report(gemm=n, gflops=round(2 * n**3 / seconds / 1e9, 1))
@@ -182,7 +182,7 @@ def network(options):
         seconds = median(1, options.runs or 3, step)
     report(
         what=options.what, depth=options.depth, kind=options.kind, m=options.m,
-        batch=options.batch, size=options.size, seconds=round(seconds, 3),
+        batch=options.batch, size=options.size, seconds=round(seconds, 5),
         images_per_s=round(options.batch / seconds, 2),
         peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
@@ -199,12 +199,16 @@ def memory(options):
 
 def median(warmup, runs, work):
     """The median of `runs` times in seconds, after some runs that do not count."""
+    # A graphics card works on while Python goes on.
+    wait = torch.cuda.synchronize if torch.get_default_device().type == "cuda" else lambda: None
     for _ in range(warmup):
         work()
+    wait()
     times = []
     for _ in range(runs):
         begun = time.perf_counter()
         work()
+        wait()
         times.append(time.perf_counter() - begun)
     return statistics.median_high(times)
 
@@ -226,10 +230,16 @@ def main():
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--m", type=int, default=5)
     parser.add_argument("--runs", type=int)
+    parser.add_argument("--n", type=int, nargs="+", default=[256, 512, 1024, 2048])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda, in f32 without TF32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    torch.set_default_device(options.device)
+    if options.device == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
     works[options.what](options)
 
 

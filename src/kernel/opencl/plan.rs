@@ -98,11 +98,12 @@ impl Plan {
         let tile = (way.tile[0] * way.tile[1]) as f64;
         let each = groups / self.units as f64;
         if self.is_vector {
-            // A tile after the other. Parts are worth it where units would have nothing to do.
+            // A tile that is not full takes less, so that only whole tiles too many or too few for the
+            // units matter. Large ones are faster: what they read stays in the cache for more sums.
+            let work = values as f64 * depth as f64 / self.units as f64;
+            let reads = 1.0 + 64.0 / way.tile[0] as f64;
             let sums = if way.parts > 1 { 8 * way.parts * values / self.units } else { 0 };
-            // Large tiles first: what they read stays in the cache for more sums.
-            let edges = 1.0 + 16.0 / way.tile[0] as f64;
-            return each.ceil() * tile * steps * edges + sums as f64;
+            return work * (each.ceil() / each) * reads + sums as f64;
         }
         let rate = LOCAL_TILES
             .iter()
