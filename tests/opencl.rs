@@ -213,9 +213,10 @@ fn in_a_process(test: &str, variant: Option<&str>) {
 /// What the program says, where it is tested too.
 #[cfg(feature = "cli")]
 mod program {
+    use std::fs::FileTimes;
     use std::path::Path;
     use std::process::{Command, Output};
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, SystemTime};
 
     fn eval() -> Command {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
@@ -257,6 +258,32 @@ mod program {
         std::fs::remove_file(&norm).unwrap();
         let text = error(&eval().env("ZOO_OPENCL_KERNELS", folder.path()).output().unwrap());
         assert!(text.contains("norm.cl"), "{text}");
+    }
+
+    #[test]
+    fn files_of_the_cache_that_nobody_used_for_long_are_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("zoo-tuning");
+        std::fs::create_dir(&folder).unwrap();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let aged = |name: &str, written: u32, read: u32| {
+            let ago = |days| SystemTime::now() - days * day;
+            let file = std::fs::File::create(folder.join(name)).unwrap();
+            let times = FileTimes::new().set_modified(ago(written)).set_accessed(ago(read));
+            file.set_times(times).unwrap();
+        };
+        aged("0123456789abcdef.opencl", 100, 91);
+        aged("0123456789abcdef.7.partial", 100, 100);
+        let kept = ["0123456789abcdee.opencl", "0123456789abcded.opencl", "mine.opencl", "notes"];
+        aged(kept[0], 100, 89);
+        aged(kept[1], 1, 1);
+        aged(kept[2], 100, 100);
+        aged(kept[3], 100, 100);
+        let output = eval().env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(kept.iter().all(|name| folder.join(name).exists()));
+        assert!(!folder.join("0123456789abcdef.opencl").exists());
+        assert!(!folder.join("0123456789abcdef.7.partial").exists());
     }
 
     #[test]
