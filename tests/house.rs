@@ -42,6 +42,7 @@ const UNSAFE: &[&str] = &[
     "kernel/winograd/product.rs",
     "kernel/winograd/tiles.rs",
     "kernel/winograd/transform.rs",
+    "tensor/opencl/borrowed.rs",
     "tensor/opencl/discovery.rs",
     "tensor/opencl/held.rs",
     "tensor/opencl/launch.rs",

@@ -27,6 +27,10 @@ pub struct Properties {
     pub memory: u64,
     /// Bytes of the largest buffer.
     pub largest_buffer: u64,
+    /// Whether its memory is the host's.
+    pub shares_memory: bool,
+    /// The multiple of bytes that memory of the host begins at which it is to use.
+    pub alignment: usize,
     /// Bytes of local memory that a work-group has.
     pub local_memory: u64,
     /// Work-items of the largest work-group, and along each axis.
@@ -149,6 +153,8 @@ fn describe(
         units: number(DeviceInfo::MaxComputeUnits)? as usize,
         memory: number(DeviceInfo::GlobalMemSize)?,
         largest_buffer: number(DeviceInfo::MaxMemAllocSize)?,
+        shares_memory: number(DeviceInfo::HostUnifiedMemory)? != 0,
+        alignment: number(DeviceInfo::MemBaseAddrAlign)? as usize / 8,
         local_memory: number(DeviceInfo::LocalMemSize)?,
         work_group: number(DeviceInfo::MaxWorkGroupSize)? as usize,
         work_items: sizes

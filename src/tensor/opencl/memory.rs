@@ -14,12 +14,15 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-/// A piece of a device's memory, which goes back to its shelf when it is dropped.
+/// A piece of a device's memory, which goes back to its shelf when it is dropped, or memory of the
+/// host that the device may read.
 pub struct Memory {
     /// `None` only while it is dropped.
     mem: Option<Held<Mem>>,
     bytes: usize,
     device: Arc<OpenCl>,
+    /// Whether it is the host's: not to be written to, and for no shelf.
+    is_borrowed: bool,
 }
 
 /// Memory that nobody uses, the longest unused first, and how much is used.
@@ -86,7 +89,7 @@ impl OpenCl {
         shelf.usage.used += bytes;
         shelf.usage.peak = shelf.usage.peak.max(shelf.usage.used);
         drop(shelf);
-        Ok(Memory { mem: Some(mem), bytes, device: self.clone() })
+        Ok(Memory { mem: Some(mem), bytes, device: self.clone(), is_borrowed: false })
     }
 
     #[allow(unsafe_code)]
@@ -271,6 +274,15 @@ impl Memory {
         self.mem.as_ref().unwrap_or_else(|| unreachable!("taken only when it is dropped"))
     }
 
+    pub(super) fn borrowed(mem: Held<Mem>, bytes: usize, device: Arc<OpenCl>) -> Self {
+        Self { mem: Some(mem), bytes, device, is_borrowed: true }
+    }
+
+    /// Whether it is the host's, and must not be written to.
+    pub fn is_borrowed(&self) -> bool {
+        self.is_borrowed
+    }
+
     /// Whose it is.
     pub fn device(&self) -> &Arc<OpenCl> {
         &self.device
@@ -279,7 +291,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Some(mem) = self.mem.take() {
+        if let Some(mem) = self.mem.take().filter(|_| !self.is_borrowed) {
             self.device.shelf().put(self.bytes, mem);
         }
     }

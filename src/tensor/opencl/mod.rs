@@ -4,6 +4,7 @@
 //! The queue is in order: what was enqueued first is done first. So nothing ever waits but for
 //! values that are to be read, and memory may be used anew as soon as nobody holds it.
 
+mod borrowed;
 mod cache;
 mod discovery;
 mod held;
