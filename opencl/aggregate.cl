@@ -9,7 +9,7 @@
 //   y_n = K_n * x_n         conv_forward, with each sample a group (see conv.cl)
 //   Z = W * x               conv_forward, with the m O outputs of all sources
 //   y = T (g Z)             conv_forward with one tap, T side by side, of gated outputs
-//   dg[n, i] = <dK_n, A_i>  gemm:                 a = dK [N, len], b = A transposed, in parts
+//   dg[n, i] = <dK_n, A_i>   reduce.cl, all_dots
 //   dg[n, i] = <dZ_ni, Z_ni> reduce.cl, row_dots
 //
 // Runs are of LANES values, in groups of any size.

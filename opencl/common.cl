@@ -48,6 +48,9 @@
 #endif
 #endif
 
+// Not to be left to the compiler where arrays go in and out: a call would put them into memory.
+#define INLINE static inline __attribute__((always_inline))
+
 #if LANES == 1
 typedef REAL Vector;
 typedef int Integers;

@@ -51,20 +51,16 @@ typedef struct {
 // The row of what is not there. Whatever is added to it, it is outside of the image.
 #define NOWHERE (-(1 << 29))
 
-static inline int worker(void) {
-    return get_local_id(1) * WORKERS + get_local_id(0);
-}
-
 // Tables are filled up to whole runs with what is nowhere.
-static inline int whole_runs(int count) {
+INLINE int whole_runs(int count) {
     return (count + LANES - 1) / LANES * LANES;
 }
 
 // Takes the positions from `first` on apart, sample after sample.
-static inline void find_positions(const Positions *p, const Window *w, int first, int count) {
+INLINE void find_positions(const Positions *p, const Window *w, int first, int count) {
     const int len = w->grid_height * w->grid_width;
     int sample = 0, i = 0, j = 0;
-    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
+    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += THREADS) {
         if (WORKERS > 1 || at == 0) {
             sample = (first + at) / len;
             i = (first + at) % len / w->grid_width;
@@ -86,9 +82,9 @@ static inline void find_positions(const Positions *p, const Window *w, int first
 }
 
 // Takes the rows of the unfolded images from `first` on apart: (channel, tap row, tap column).
-static inline void find_taps(const Taps *t, const Window *w, int first, int count) {
+INLINE void find_taps(const Taps *t, const Window *w, int first, int count) {
     const int taps = w->taps_y * w->taps_x;
-    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += WORKERS * WORKERS) {
+    for (int at = worker(); at < EXTENT(whole_runs(count), LONGEST); at += THREADS) {
         const int channel = (first + at) / taps, tap = (first + at) % taps;
         const int down = w->first_y + tap / w->taps_x * w->step_y;
         const int right = w->first_x + tap % w->taps_x * w->step_x;
@@ -101,14 +97,17 @@ static inline void find_taps(const Taps *t, const Window *w, int first, int coun
 // LANES neighbouring positions.
 typedef struct {
     Integers row, column;
+    long first;
     local const long *origin;
     // How far their pixels are apart, if it is 1 or 2 everywhere; else 0.
     int spacing;
 } Run;
 
-static inline Run run_at(const Positions *p, int first) {
+INLINE Run run_at(const Positions *p, int first) {
     local const long *origin = p->origin + first;
-    Run run = {LOAD_INTEGERS(p->row + first), LOAD_INTEGERS(p->column + first), origin, 0};
+    Run run = {
+        LOAD_INTEGERS(p->row + first), LOAD_INTEGERS(p->column + first), *origin, origin, 0,
+    };
 #if LANES > 1
     const long spacing = origin[1] - origin[0];
     bool even = spacing == 1 || spacing == 2;
@@ -120,16 +119,16 @@ static inline Run run_at(const Positions *p, int first) {
 
 // What a tap reads at the positions of a run. Not to be left to the compiler: a call would put the
 // run's vectors into memory and read them again for every tap.
-static inline __attribute__((always_inline)) Vector read_run(
+INLINE Vector read_run(
     const Window *w, const Run *run, int shift, int down, int right
 ) {
     const Integers row = run->row + down, column = run->column + right;
 #if LANES == 1
-    const bool inside = row >= 0 && row < w->height && column >= 0 && column < w->width;
-    return inside ? w->images[*run->origin + shift] : 0;
+    const bool inside = (uint)row < (uint)w->height && (uint)column < (uint)w->width;
+    return inside ? w->images[run->first + shift] : 0;
 #else
     const Integers inside = row >= 0 && row < w->height && column >= 0 && column < w->width;
-    const long first = run->origin[0] + shift;
+    const long first = run->first + shift;
     Vector numbers;
     if (run->spacing == 1 && first >= 0 && first + LANES <= w->len) {
         numbers = LOAD(w->images + first);
@@ -150,14 +149,13 @@ static inline __attribute__((always_inline)) Vector read_run(
 }
 
 // Packs rows of the unfolded images whose columns are the lanes.
-static inline void pack_columns(
+INLINE void pack_columns(
     local REAL *panels, int width, const Window *w, const Positions *lanes, int lane_count,
     const Taps *steps, int step_count
 ) {
-    const int lane_end = EXTENT(lane_count, width), step_end = EXTENT(step_count, DEPTH);
-    for (int lane = get_local_id(0) * LANES; lane < lane_end; lane += WORKERS * LANES) {
+    FAST(lane, lane_count, LANES_OF(width)) {
         const Run run = run_at(lanes, lane);
-        for (int step = get_local_id(1); step < step_end; step += WORKERS) {
+        SLOW(step, step_count, 1, DEPTH, LANES_OF(width)) {
             const Vector numbers =
                 read_run(w, &run, steps->shift[step], steps->down[step], steps->right[step]);
             STORE(numbers, panels + place(lane, step, width));
@@ -166,14 +164,13 @@ static inline void pack_columns(
 }
 
 // Packs rows of the unfolded images that are the lanes themselves.
-static inline void pack_rows(
+INLINE void pack_rows(
     local REAL *panels, int width, const Window *w, const Taps *lanes, int lane_count,
     const Positions *steps, int step_count
 ) {
-    const int lane_end = EXTENT(lane_count, width), step_end = EXTENT(step_count, DEPTH);
-    for (int step = get_local_id(0) * LANES; step < step_end; step += WORKERS * LANES) {
+    FAST(step, step_count, DEPTH) {
         const Run run = run_at(steps, step);
-        for (int lane = get_local_id(1) * LANES; lane < lane_end; lane += WORKERS * LANES) {
+        SLOW(lane, lane_count, LANES, LANES_OF(width), DEPTH) {
             Vector block[LANES];
             for (int i = 0; i < LANES; i++) {
                 const int at = lane + i;
@@ -188,7 +185,7 @@ static inline void pack_rows(
 }
 
 // What the window reads in the images `x` `[N, C, H, W]`, in the channels of a group.
-static inline Window forward_window(const Geometry *g, global const REAL *x, int group) {
+INLINE Window forward_window(const Geometry *g, global const REAL *x, int group) {
     const int pixels = g->height * g->width;
     const ulong image_len = (ulong)g->channels * pixels;
     const ulong first = (ulong)group * (g->channels / g->groups) * pixels;
@@ -310,7 +307,7 @@ typedef struct {
     int output, output_step;
 } Phase;
 
-static inline Phase phase_of(int first, int padding, int stride, int dilation, int taps) {
+INLINE Phase phase_of(int first, int padding, int stride, int dilation, int taps) {
     Phase phase = {0, 1, 0, 0, 0};
     for (int u = 0; u < taps; u++) {
         if ((first + padding - u * dilation) % stride != 0) continue;
@@ -324,22 +321,25 @@ static inline Phase phase_of(int first, int padding, int stride, int dilation, i
 }
 
 // Packs the kernels with their axes exchanged: lane c and step (o, tap) hold weight[o, c, tap],
-// for the taps of a phase. Step by step, so that what the taps of one output leave out of a row
-// is still in a cache for the next.
-static inline void pack_turned(
+// for the taps of a phase, which `shifts` are those of.
+INLINE void pack_turned(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {
-    for (int step = get_local_id(1); step < steps; step += WORKERS) {
-        for (int lane = get_local_id(0) * LANES; lane < lanes; lane += WORKERS * LANES) {
+    FAST(lane, lanes, LANES_OF(width)) {
+        SLOW(step, steps, 1, DEPTH, LANES_OF(width)) {
             global const REAL *from = weight + shifts[step] + lane * window;
             local REAL *to = panels + place(lane, step, width);
+#if LANES == 1
+            *to = lane < lanes && step < steps ? *from : 0;
+#else
             if (window == 1 && lane + LANES <= lanes) {
                 STORE(LOAD(from), to);
             } else {
                 const int count = min(LANES, lanes - lane);
                 for (int i = 0; i < count; i++) to[i] = from[i * window];
             }
+#endif
         }
     }
 }
@@ -400,7 +400,7 @@ TILE_KERNEL void conv_input_gradient(
     for (int step = first; step < end; step += DEPTH) {
         const int steps = min(DEPTH, end - step);
         find_taps(&taps, &w, step, steps);
-        for (int at = worker(); at < steps; at += WORKERS * WORKERS) {
+        for (int at = worker(); at < steps; at += THREADS) {
             const int output = (step + at) / phase_window, tap = (step + at) % phase_window;
             const int u = y.tap + tap / x.count * y.tap_step;
             const int v = x.tap + tap % x.count * x.tap_step;

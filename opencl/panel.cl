@@ -17,26 +17,31 @@
 //   VARIANT_VECTOR  for processors. A work-group is a single work-item. It goes through the tile
 //                   by pieces of 8 rows and 3 vectors, which are summed up in registers, and
 //                   panels are as wide as such a piece.
-//   VARIANT_LOCAL   for graphics cards. A work-group is of 16 x 16 work-items, each with 8 x 8
-//                   sums in registers; the tile is a single panel.
+//   VARIANT_LOCAL   for graphics cards. A work-group is of 8 x 8 or 16 x 16 work-items, each with
+//                   a part of the sums in its registers; the tile is a single panel.
 //
 // In both, numbers are read LANES at a time: as a vector in the first, alone in the second.
 // The order of every sum depends on the sizes alone.
 //
 // Build options
 //   -D VARIANT_VECTOR or -D VARIANT_LOCAL   (default VARIANT_LOCAL)
-//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   with VARIANT_VECTOR, where local memory, or
-//                   the second-level cache, is not 1 MiB; multiples of LANES, the columns of
-//                   3 LANES. It holds rows x depth + columns x depth + rows x columns numbers
+//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   the sizes above. With VARIANT_VECTOR,
+//                   multiples of LANES, the columns of 3 LANES; local memory, or the second-level
+//                   cache, holds rows x depth + columns x depth + rows x columns numbers (default:
+//                   1 MiB). With VARIANT_LOCAL, rows and columns are multiples of 4 WORKERS and
+//                   divide WORKERS^2, as DEPTH does (default: 16 steps, 8 of double, of tiles of
+//                   8 WORKERS)
 //   -D PIECE_ROWS=8 | 4   with VARIANT_VECTOR: 4 where there are 16 vector registers, not 32
+//   -D WORKERS=16 | 8     with VARIANT_LOCAL: work-items of a group along each axis (default 16)
 //
 // Work sizes of every kernel over tiles
-//   local   [WORKERS, WORKERS, 1]:  1 with VARIANT_VECTOR, 16 with VARIANT_LOCAL
+//   local   [WORKERS, WORKERS, 1], with VARIANT_VECTOR 1
 //   global  [WORKERS ceil(columns / TILE_COLUMNS), WORKERS ceil(rows / TILE_ROWS), the
 //           kernel's own third axis]
 
 #ifdef VARIANT_VECTOR
 
+#undef WORKERS
 #define WORKERS 1
 // Rows of a piece, and its vectors: 24 registers for sums leave 8 of 32 for operands.
 #ifndef PIECE_ROWS
@@ -55,53 +60,90 @@
 #endif
 #define ROW_PANEL (LANES > PIECE_ROWS ? LANES : PIECE_ROWS)
 #define COLUMN_PANEL (PIECE_VECTORS * LANES)
+#define ROW_PANELS (TILE_ROWS * DEPTH)
+#define COLUMN_PANELS (TILE_COLUMNS * DEPTH)
 #define SUMS (TILE_ROWS * TILE_COLUMNS)
 // One work-item may as well keep its sums in local memory.
 #define SUM local REAL
 
 #else
 
+#ifndef WORKERS
 #define WORKERS 16
-#undef PIECE_ROWS
-#define PIECE_ROWS 8
-#define PIECE_VECTORS 8
-#ifndef DEPTH
-#define DEPTH 16
 #endif
-#undef TILE_ROWS
-#undef TILE_COLUMNS
-#define TILE_ROWS (WORKERS * PIECE_ROWS)
-#define TILE_COLUMNS (WORKERS * PIECE_VECTORS)
-#define ROW_PANEL TILE_ROWS
-#define COLUMN_PANEL TILE_COLUMNS
-#define SUMS (PIECE_ROWS * PIECE_VECTORS)
+#ifndef DEPTH
+#define DEPTH (IS_DOUBLE ? 8 : 16)
+#endif
+#ifndef TILE_ROWS
+#define TILE_ROWS (8 * WORKERS)
+#endif
+#ifndef TILE_COLUMNS
+#define TILE_COLUMNS (8 * WORKERS)
+#endif
+// The part of a tile that is a work-item's.
+#undef PIECE_ROWS
+#define PIECE_ROWS (TILE_ROWS / WORKERS)
+#define PIECE_COLUMNS (TILE_COLUMNS / WORKERS)
+// Four more than there are lanes: neighbouring steps are then in other banks of local memory, and
+// fours of numbers stay aligned.
+#define PAD 4
+#define ROW_PANEL (TILE_ROWS + PAD)
+#define COLUMN_PANEL (TILE_COLUMNS + PAD)
+#define ROW_PANELS (ROW_PANEL * DEPTH)
+#define COLUMN_PANELS (COLUMN_PANEL * DEPTH)
+#define SUMS (PIECE_ROWS * PIECE_COLUMNS)
 #define SUM REAL
 
 #endif
 
-// How far a loop over one axis of a tile goes. Many work-items go over all of it, so that all
-// take as many rounds, known beforehand; a single one stops where there is nothing more.
-#if WORKERS == 1
+// Steps of a block that are written out, which many registers are needed for.
+#ifndef UNROLL
+#define UNROLL 4
+#endif
+
+#define THREADS (WORKERS * WORKERS)
+
+INLINE int worker(void) {
+    return get_local_id(1) * WORKERS + get_local_id(0);
+}
+
+// Loops over the two axes of a panel of `width`, FAST around SLOW. A single work-item goes over
+// what there is, `count`, by runs of LANES or, along an axis of pace 1, one by one. Where there
+// are many, neighbours take neighbours on the fast axis, `fast` long, and go over all of the slow
+// one, there or not: all of their loads are known beforehand, and none waits for another.
+#ifdef VARIANT_VECTOR
+#define FAST(i, count, fast) for (int i = 0; i < (count); i += LANES)
+#define SLOW(j, count, pace, slow, fast) for (int j = 0; j < (count); j += (pace))
 #define EXTENT(count, most) (count)
 #else
+#define FAST(i, count, fast) for (int i = worker() % (fast), once = 1; once; once = 0)
+#define SLOW(j, count, pace, slow, fast)                                          \
+    _Pragma("unroll") for (int round = 0, j = worker() / (fast);                  \
+                           round < (slow) * (fast) / THREADS;                     \
+                           round++, j += THREADS / (fast))
 #define EXTENT(count, most) (most)
+#endif
+// Lanes of a single panel.
+#define LANES_OF(width) ((width) - PAD)
+#ifndef PAD
+#define PAD 0
 #endif
 
 // A kernel over tiles, and what its work-group shares.
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(WORKERS, WORKERS, 1)))
-#define TILE_MEMORY                            \
-    local REAL a_panels[TILE_ROWS * DEPTH];    \
-    local REAL b_panels[TILE_COLUMNS * DEPTH]; \
+#define TILE_MEMORY                                                   \
+    local REAL a_panels[ROW_PANELS] __attribute__((aligned(64)));     \
+    local REAL b_panels[COLUMN_PANELS] __attribute__((aligned(64)));  \
     SUM sums[SUMS]
 
 // Where the number of a lane stands at a step, in panels of a width.
-static inline int place(int lane, int step, int width) {
+INLINE int place(int lane, int step, int width) {
     return (lane / width * DEPTH + step) * width + lane % width;
 }
 
 // Makes columns of LANES rows. Every round rotates the bits of a number's place, row and column
 // written one after the other, by one; after log2(LANES) rounds they have changed places.
-static inline void turn(Vector *rows) {
+INLINE void turn(Vector *rows) {
 #if LANES > 1
 #pragma unroll
     for (int round = 1; round < LANES; round *= 2) {
@@ -126,48 +168,65 @@ typedef struct {
     ulong lane_stride, step_stride;
 } Matrix;
 
-// Packs `lanes` x `steps` numbers of a matrix. Blocks of LANES x LANES are read along the axis on
-// which they lie side by side. Lanes that are not there are left as they are: what they would
-// be multiplied to is not written.
-static inline void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int steps) {
-    const bool along_steps = m.step_stride == 1 && m.lane_stride != 1;
-    const int x = get_local_id(0) * LANES, y = get_local_id(1) * LANES;
-    for (int lane = along_steps ? y : x; lane < lanes; lane += WORKERS * LANES) {
-        for (int step = along_steps ? x : y; step < steps; step += WORKERS * LANES) {
-            global const REAL *corner =
-                m.values + lane * m.lane_stride + step * m.step_stride;
-            local REAL *to = panels + place(lane, step, width);
-            const int columns = min(LANES, lanes - lane), rows = min(LANES, steps - step);
-            if (LANES > 1 && columns == LANES && m.lane_stride == 1) {
-                for (int i = 0; i < rows; i++) {
-                    STORE(LOAD(corner + i * m.step_stride), to + i * width);
-                }
-            } else if (columns == LANES && rows == LANES && m.step_stride == 1) {
-                Vector block[LANES];
+// Packs the LANES x LANES numbers of a matrix that begin at a lane and a step; `there` says how many
+// lanes and steps there are from that place on. Lanes that are not there may be left as they are:
+// what they would be multiplied to is not written.
+INLINE void pack_block(
+    local REAL *to, int width, const Matrix *m, ulong lane, ulong step, int2 there
+) {
+#if LANES == 1
+    // Within a tile 32 bits are enough, and half the registers.
+    const uint at = (uint)lane * (uint)m->lane_stride + (uint)step * (uint)m->step_stride;
+    *to = there.x > 0 && there.y > 0 ? m->values[at] : 0;
+#else
+    global const REAL *corner = m->values + lane * m->lane_stride + step * m->step_stride;
+    const int columns = min(LANES, there.x), rows = min(LANES, there.y);
+    if (columns == LANES && m->lane_stride == 1) {
+        for (int i = 0; i < rows; i++) STORE(LOAD(corner + i * m->step_stride), to + i * width);
+    } else if (columns == LANES && rows == LANES && m->step_stride == 1) {
+        Vector block[LANES];
 #pragma unroll
-                for (int i = 0; i < LANES; i++) block[i] = LOAD(corner + i * m.lane_stride);
-                turn(block);
+        for (int i = 0; i < LANES; i++) block[i] = LOAD(corner + i * m->lane_stride);
+        turn(block);
 #pragma unroll
-                for (int i = 0; i < LANES; i++) STORE(block[i], to + i * width);
-            } else {
-                for (int i = 0; i < rows; i++) {
-                    for (int j = 0; j < columns; j++) {
-                        to[i * width + j] = corner[i * m.step_stride + j * m.lane_stride];
-                    }
-                }
+        for (int i = 0; i < LANES; i++) STORE(block[i], to + i * width);
+    } else {
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < columns; j++) {
+                to[i * width + j] = corner[i * m->step_stride + j * m->lane_stride];
             }
+        }
+    }
+#endif
+}
+
+// Packs `lanes` x `steps` numbers of a matrix, read along the axis on which they lie side by side.
+INLINE void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int steps) {
+    if (m.step_stride == 1 && m.lane_stride != 1) {
+        FAST(step, steps, DEPTH) SLOW(lane, lanes, LANES, LANES_OF(width), DEPTH) {
+            local REAL *to = panels + place(lane, step, width);
+            pack_block(to, width, &m, lane, step, (int2)(lanes - lane, steps - step));
+        }
+    } else {
+        FAST(lane, lanes, LANES_OF(width)) SLOW(step, steps, LANES, DEPTH, LANES_OF(width)) {
+            local REAL *to = panels + place(lane, step, width);
+            pack_block(to, width, &m, lane, step, (int2)(lanes - lane, steps - step));
         }
     }
 }
 
 // The inner axis, `len` steps long, cut into parts: how long a part is, but for the last.
-static inline int part_len(int len, int parts) {
+INLINE int part_len(int len, int parts) {
     return ((len + parts - 1) / parts + DEPTH - 1) / DEPTH * DEPTH;
 }
 
-static inline void clear(SUM *sums, int rows) {
-    const int count = WORKERS == 1 ? rows * TILE_COLUMNS : SUMS;
-    for (int i = 0; i < count; i++) sums[i] = 0;
+INLINE void clear(SUM *sums, int rows) {
+#ifdef VARIANT_VECTOR
+    for (int i = 0; i < rows * TILE_COLUMNS; i++) sums[i] = 0;
+#else
+#pragma unroll
+    for (int i = 0; i < SUMS; i++) sums[i] = 0;
+#endif
 }
 
 #ifdef VARIANT_VECTOR
@@ -175,7 +234,7 @@ static inline void clear(SUM *sums, int rows) {
 // One piece: sums[8][VECTORS] += a b. A function for each width, so that all of its loops are of
 // constant lengths and its sums in registers.
 #define PIECE(VECTORS)                                                                           \
-    static inline void multiply_piece_of_##VECTORS(                                              \
+    INLINE void multiply_piece_of_##VECTORS(                                              \
         local const REAL *a, local const REAL *b, local REAL *sums, int steps                    \
     ) {                                                                                          \
         Vector sum[PIECE_ROWS][VECTORS];                                                         \
@@ -194,7 +253,7 @@ PIECE(2)
 PIECE(3)
 
 // sums += a b for the packed blocks of a tile of `rows` x `columns`.
-static inline void multiply(
+INLINE void multiply(
     local const REAL *a, local const REAL *b, local REAL *sums, int rows, int columns, int steps
 ) {
     for (int row = 0; row < rows; row += PIECE_ROWS) {
@@ -214,23 +273,39 @@ static inline void multiply(
 
 #else
 
-// sums += a b: a work-item's rows are neighbours, its columns WORKERS apart, so that the
-// work-items of a row read neighbouring numbers.
-static inline void multiply(
+// Rows and columns of a work-item are fours of neighbours, read and written as such; so the fours
+// of the work-items of a row of the group stand side by side. Where the `i`th one of work-item `id`
+// is:
+#define OWN(i, id) ((i) / 4 * 4 * WORKERS + 4 * (id) + (i) % 4)
+typedef JOIN(REAL, 4) Four;
+
+// values = those of a work-item of a step of a panel, which begins with its first four.
+INLINE void read_own(local const REAL *from, REAL *values, const int count) {
+#pragma unroll
+    for (int i = 0; i < count; i += 4) {
+        const Four four = *(local const Four *)(from + i * WORKERS);
+        values[i] = four.x;
+        values[i + 1] = four.y;
+        values[i + 2] = four.z;
+        values[i + 3] = four.w;
+    }
+}
+
+// sums += a b for the packed blocks of a tile; what is not there is zero, and multiplied too.
+INLINE void multiply(
     local const REAL *a, local const REAL *b, REAL *sums, int rows, int columns, int steps
 ) {
-    local const REAL *of_a = a + get_local_id(1) * PIECE_ROWS;
-    local const REAL *of_b = b + get_local_id(0);
-    for (int step = 0; step < steps; step++) {
-        REAL row[PIECE_ROWS];
+    local const REAL *of_a = a + OWN(0, get_local_id(1)), *of_b = b + OWN(0, get_local_id(0));
+#pragma unroll UNROLL
+    for (int step = 0; step < DEPTH; step++) {
+        REAL row[PIECE_ROWS], column[PIECE_COLUMNS];
+        read_own(of_a + step * ROW_PANEL, row, PIECE_ROWS);
+        read_own(of_b + step * COLUMN_PANEL, column, PIECE_COLUMNS);
 #pragma unroll
-        for (int i = 0; i < PIECE_ROWS; i++) row[i] = of_a[step * TILE_ROWS + i];
+        for (int i = 0; i < PIECE_ROWS; i++) {
 #pragma unroll
-        for (int j = 0; j < PIECE_VECTORS; j++) {
-            const REAL number = of_b[step * TILE_COLUMNS + j * WORKERS];
-#pragma unroll
-            for (int i = 0; i < PIECE_ROWS; i++) {
-                sums[i * PIECE_VECTORS + j] += row[i] * number;
+            for (int j = 0; j < PIECE_COLUMNS; j++) {
+                sums[i * PIECE_COLUMNS + j] += row[i] * column[j];
             }
         }
     }
@@ -250,13 +325,13 @@ typedef struct {
     bool add;
 } Target;
 
-static inline Target matrix_target(global REAL *values, int rows, int columns, ulong row_stride) {
+INLINE Target matrix_target(global REAL *values, int rows, int columns, ulong row_stride) {
     const Target target = {values, rows, columns, columns, row_stride, 0, columns, 0, 1, false};
     return target;
 }
 
 // From the first number of a row to that of a column.
-static inline ulong column_offset(const Target *t, int column) {
+INLINE ulong column_offset(const Target *t, int column) {
     const int sample = column / t->positions, position = column % t->positions;
     const int y = position / t->grid_width, x = position % t->grid_width;
     return sample * t->sample_stride + (ulong)y * t->down + (ulong)x * t->right;
@@ -264,7 +339,7 @@ static inline ulong column_offset(const Target *t, int column) {
 
 // Writes the sums of the tile that begins at `row` and `column`, column by column: where a column
 // is takes divisions, and the rows follow from it.
-static inline void write_tile(const Target *t, int row, int column, const SUM *sums) {
+INLINE void write_tile(const Target *t, int row, int column, const SUM *sums) {
     global REAL *corner = t->values + row * t->row_stride;
     const int rows = min(TILE_ROWS, t->rows - row);
     const int columns = min(TILE_COLUMNS, t->columns - column);
@@ -290,15 +365,33 @@ static inline void write_tile(const Target *t, int row, int column, const SUM *s
         }
     }
 #else
-    for (int j = 0; j < PIECE_VECTORS; j++) {
-        const int x = get_local_id(0) + j * WORKERS;
-        if (x >= columns) break;
-        global REAL *to = corner + column_offset(t, column + x);
+#pragma unroll
+    for (int j = 0; j < PIECE_COLUMNS; j += 4) {
+        const int x = OWN(j, get_local_id(0));
+        ulong at[4];
+        bool is_aligned = t->right == 1 && x + 3 < columns && t->row_stride % 4 == 0;
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            at[k] = column_offset(t, column + min(x + k, columns - 1));
+            is_aligned = is_aligned && at[k] - at[0] == k;
+        }
+        is_aligned = is_aligned && (ulong)(corner + at[0]) % sizeof(Four) == 0;
+#pragma unroll
         for (int i = 0; i < PIECE_ROWS; i++) {
-            const int y = get_local_id(1) * PIECE_ROWS + i;
-            if (y >= rows) break;
-            const REAL sum = sums[i * PIECE_VECTORS + j];
-            to[y * t->row_stride] = t->add ? to[y * t->row_stride] + sum : sum;
+            const int y = OWN(i, get_local_id(1));
+            const REAL *sum = sums + i * PIECE_COLUMNS + j;
+            global REAL *to = corner + y * t->row_stride;
+            if (y < rows && is_aligned) {
+                global Four *four = (global Four *)(to + at[0]);
+                const Four found = {sum[0], sum[1], sum[2], sum[3]};
+                *four = t->add ? *four + found : found;
+            } else {
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    global REAL *one = to + at[k];
+                    if (y < rows && x + k < columns) *one = t->add ? *one + sum[k] : sum[k];
+                }
+            }
         }
     }
 #endif

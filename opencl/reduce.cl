@@ -31,6 +31,46 @@ GROUP_KERNEL void row_dots(
     if (get_local_id(0) == 0) y[row * get_num_groups(0) + get_group_id(0)] = sum;
 }
 
+// y[n, i, part] = <a[n], b[i]> over one part of the rows, for all rows of a [rows, len] with all of
+// b [terms, len]: a product of few rows, which are long. Rows are cut into parts that are `part`
+// values long but for the last; row_sums adds them up. Blocks of rows are summed up at once, so
+// that each is read a few times only. Global size: [GROUP parts, ceil(rows / BLOCK)], in groups of
+// [GROUP, 1].
+#define BLOCK 4
+#define OF_BLOCK(i) _Pragma("unroll") for (int i = 0; i < BLOCK; i++)
+GROUP_KERNEL void all_dots(
+    global const REAL *a, global const REAL *b, global REAL *y, ulong len, ulong part, int rows,
+    int terms
+) {
+    GROUP_MEMORY;
+    const int first_row = get_global_id(1) * BLOCK;
+    const ulong first = get_group_id(0) * part, parts = get_num_groups(0);
+    const long there = min((long)part, (long)len - (long)first);
+    for (int first_term = 0; first_term < terms; first_term += BLOCK) {
+        // Instead of rows that are not there, the last one again.
+        global const REAL *of_a[BLOCK], *of_b[BLOCK];
+        Vector sums[BLOCK][BLOCK];
+        OF_BLOCK(i) {
+            of_a[i] = a + min(first_row + i, rows - 1) * len + first;
+            of_b[i] = b + min(first_term + i, terms - 1) * len + first;
+            OF_BLOCK(j) sums[i][j] = 0;
+        }
+        EACH_RUN(k, there) {
+            Vector row[BLOCK], term[BLOCK];
+            OF_BLOCK(i) row[i] = load_some(of_a[i] + k, there - k, 0);
+            OF_BLOCK(i) term[i] = load_some(of_b[i] + k, there - k, 0);
+            OF_BLOCK(i) OF_BLOCK(j) sums[i][j] += row[i] * term[j];
+        }
+        OF_BLOCK(i) OF_BLOCK(j) {
+            const REAL sum = group_sum(sums[i][j], shared);
+            const int n = first_row + i, of = first_term + j;
+            if (get_local_id(0) == 0 && n < rows && of < terms) {
+                y[((ulong)n * terms + of) * parts + get_group_id(0)] = sum;
+            }
+        }
+    }
+}
+
 // y[k] = factor sum_row x[row, k], or y[k] += it, for x [rows, columns], row after row.
 // Global size: ceil(columns / LANES).
 kernel void column_sums(

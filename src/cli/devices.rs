@@ -12,11 +12,19 @@ use clap::Args;
 Examples:
   zoo-tuning devices
   zoo-tuning devices --check             every operation on every device, against the processor
+  zoo-tuning devices 0 --tune            measure which kernels are the fastest on opencl:0
   zoo-tuning train --device opencl:0 ...")]
 pub struct Arguments {
+    /// Only the device of this number, as in opencl:N
+    #[arg(value_name = "N")]
+    number: Option<usize>,
     /// Compare what each device computes with what the processor does, operation by operation
     #[arg(long)]
     check: bool,
+    /// Measure the ways to compute the layers of ResNets and keep the fastest for later runs, in
+    /// ~/.cache/zoo-tuning; a minute on a graphics card, many on a processor
+    #[arg(long)]
+    tune: bool,
 }
 
 #[cfg(not(feature = "opencl"))]
@@ -33,10 +41,11 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 #[cfg(feature = "opencl")]
 mod opencl {
     use super::{Arguments, Output, Result, Stop, message};
+    use crate::cli::tune::tune;
     use serde::Serialize;
     use zoo_tuning::kernel::check::{CHECKS, difference};
     use zoo_tuning::tensor::Device;
-    use zoo_tuning::tensor::opencl::{Properties, Variant, discover};
+    use zoo_tuning::tensor::opencl::{Measured, OpenCl, Properties, Variant, discover};
 
     /// What is told of a device, for a program to read.
     #[derive(Serialize)]
@@ -75,6 +84,9 @@ mod opencl {
         problem: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         operations: Option<Vec<Checked>>,
+        /// The fastest way of each product.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        products: Option<Vec<Measured>>,
     }
 
     /// How far an operation is from the processor's.
@@ -107,12 +119,22 @@ mod opencl {
             // Says what to install.
             return Ok(Device::opencl(0).map(drop)?);
         }
+        if let Some(index) = arguments.number.filter(|&index| index >= found.len()) {
+            // Says which there are.
+            return Ok(Device::opencl(index).map(drop)?);
+        }
         let (mut all, mut wrong, mut failed) = (Vec::new(), 0, 0);
         for (index, properties) in found.into_iter().enumerate() {
+            if arguments.number.is_some_and(|number| number != index) {
+                continue;
+            }
             let listed = properties.and_then(|properties| {
                 let mut found = described(properties);
                 if arguments.check && found.f32 {
                     found.operations = Some(check(index)?);
+                }
+                if arguments.tune && found.f32 {
+                    found.products = Some(tune(&OpenCl::open(index)?)?);
                 }
                 failed += usize::from(!found.f32);
                 let checked = found.operations.iter().flatten();
@@ -185,6 +207,7 @@ mod opencl {
             variant,
             problem,
             operations: None,
+            products: None,
         }
     }
 
@@ -233,6 +256,30 @@ mod opencl {
             };
             output.line(format!("  {:<34}{text}", checked.operation))?;
         }
-        Ok(())
+        device.products.as_ref().map_or(Ok(()), |products| show_products(products, output))
+    }
+
+    /// What was measured, and what it brings.
+    fn show_products(products: &[Measured], output: &mut Output) -> Result {
+        let title =
+            ["  kernel", "rows", "columns", "depth", "times", "tile", "parts", "us", "gain"];
+        let mut rows = vec![title.map(str::to_owned).to_vec()];
+        for Measured { product: p, way, microseconds, unmeasured } in products {
+            let sizes = [p.rows, p.columns, p.depth, p.times].map(|size| size.to_string());
+            let [down, across] = way.tile;
+            let mut row = vec![format!("  {}", p.kernel)];
+            row.extend(sizes);
+            row.extend([format!("{down} x {across}"), way.parts.to_string()]);
+            row.extend([format!("{microseconds:.1}"), format!("{:.2}", unmeasured / microseconds)]);
+            rows.push(row);
+        }
+        output.table(&rows)?;
+        let gain = |line: &Measured| (line.unmeasured / line.microseconds).ln();
+        let mean = products.iter().map(gain).sum::<f64>() / products.len().max(1) as f64;
+        output.line(format!(
+            "  {} products, {:.2} times as fast as without measuring (the geometric mean)",
+            products.len(),
+            mean.exp()
+        ))
     }
 }

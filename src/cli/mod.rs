@@ -19,6 +19,8 @@ mod predict;
 mod profile;
 mod progress;
 mod train;
+#[cfg(feature = "opencl")]
+mod tune;
 mod zoo;
 
 use clap::{Parser, Subcommand};

@@ -37,6 +37,11 @@
 //! - Time is a thread's that waits for the result, whatever number of threads compute; where
 //!   several compute independently of each other (the demo's jobs, the loader), their times add up
 //!   to more than the clock's. A span's time in the tables is without that of spans inside of it.
+//! - **On a device**, the host waits after each operation while a profile is taken, so that its time
+//!   is the operation's. The time of the device itself, by the events of its queue, stands beside
+//!   it, kernel by kernel in a table of its own, and is what the rates are of; the difference is
+//!   what it takes to tell the device what to do. For this, [`start`] comes before the device is
+//!   opened.
 //! - **GFLOP/s** counts two operations for each multiply-add of the formula, as
 //!   [`Backward::multiply_adds`](crate::tape::Backward::multiply_adds) gives them: convolutions,
 //!   aggregations, alignment and linear layers. What computes the same with less appears faster.
@@ -61,6 +66,8 @@ static PROFILE: Mutex<Option<Profile>> = Mutex::new(None);
 thread_local! {
     /// How long this thread has been inside of spans that have ended.
     static INSIDE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// How long a device took for kernels of this thread that belong to no event yet.
+    static ON_DEVICE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static THREAD: u32 = {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
@@ -92,6 +99,8 @@ pub struct Work {
 struct Total {
     calls: u64,
     time: Duration,
+    /// The part of it in which a device computed.
+    on_device: Duration,
     work: Work,
 }
 
@@ -117,14 +126,16 @@ pub struct Profile {
     begun: Instant,
     wall: Duration,
     totals: HashMap<Key, Total>,
+    /// A device's kernels, by name.
+    kernels: HashMap<&'static str, Total>,
     /// The first [`MOST_EVENTS`].
     events: Vec<Event>,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        let (totals, events) = (HashMap::new(), Vec::new());
-        Self { begun: Instant::now(), wall: Duration::ZERO, totals, events }
+        let (totals, kernels, events) = Default::default();
+        Self { begun: Instant::now(), wall: Duration::ZERO, totals, kernels, events }
     }
 }
 
@@ -149,6 +160,18 @@ pub fn finish() -> Profile {
 /// Whether there is somebody who wants to know.
 pub fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
+}
+
+/// A kernel of that name took so long on a device. It belongs to the event that this thread notes
+/// next.
+#[cfg_attr(not(feature = "opencl"), allow(dead_code))]
+pub(crate) fn kernel(name: &'static str, took: Duration) {
+    if let Some(profile) = profile().as_mut() {
+        ON_DEVICE.set(ON_DEVICE.get() + took);
+        let total = profile.kernels.entry(name).or_default();
+        total.calls += 1;
+        total.on_device += took;
+    }
 }
 
 /// Measures until it is dropped.
@@ -210,17 +233,19 @@ impl Clock {
         INSIDE.set(inside + took);
         let (key, work) = (Key { name, pass, layer: layer.cloned() }, work());
         if let Some(profile) = profile().as_mut() {
-            profile.note(Event { key, thread: THREAD.with(|n| *n), begun, took, work }, own);
+            let event = Event { key, thread: THREAD.with(|n| *n), begun, took, work };
+            profile.note(event, own, ON_DEVICE.take());
         }
         *self = Self::start();
     }
 }
 
 impl Profile {
-    fn note(&mut self, event: Event, own: Duration) {
+    fn note(&mut self, event: Event, own: Duration, on_device: Duration) {
         let total = self.totals.entry(event.key.clone()).or_default();
         total.calls += 1;
         total.time += own;
+        total.on_device += on_device;
         total.work = total.work + event.work;
         if self.events.len() < MOST_EVENTS {
             self.events.push(event);

@@ -71,7 +71,8 @@ impl Profile {
     }
 }
 
-/// Two tables: by operation, and by layer.
+/// Two tables, by operation and by layer; where a device computed, with its own time, and a third
+/// one of its kernels.
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.measured();
@@ -90,24 +91,31 @@ impl fmt::Display for Profile {
         let operations = self.sums(|key| Some((key.name, key.pass)));
         let names = operations.iter().map(|((name, _), _)| name.len());
         let width = names.max().unwrap_or(0).max("operation".len());
+        let has_device = !self.kernels.is_empty();
+        let on_device = |text: String| if has_device { text } else { String::new() };
+        let device_time =
+            |total: &Total| on_device(format!("  {:>10.1}", milliseconds(total.on_device)));
+        let device_title = on_device(format!("  {:>10}", "device, ms"));
         writeln!(
             f,
-            "\n{:width$}  {:8}  {:>8}  {:>10}  {:>6}  {:>8}  {:>7}",
+            "\n{:width$}  {:8}  {:>8}  {:>10}{device_title}  {:>6}  {:>8}  {:>7}",
             "operation", "pass", "calls", "ms", "%", "GFLOP/s", "GB/s"
         )?;
         for ((name, pass), total) in &operations {
             writeln!(
                 f,
-                "{name:width$}  {:8}  {:>8}  {:>10.1}  {:>6.1}  {:>8}  {:>7}",
+                "{name:width$}  {:8}  {:>8}  {:>10.1}{}  {:>6.1}  {:>8}  {:>7}",
                 pass.name(),
                 total.calls,
                 milliseconds(total.time),
+                device_time(total),
                 share(total.time),
-                rate(total.work.flops, total.time),
-                rate(total.work.bytes, total.time),
+                rate(total.work.flops, total.computing()),
+                rate(total.work.bytes, total.computing()),
             )?;
         }
 
+        self.write_kernels(f)?;
         let layers = self.sums(|key| key.layer.clone());
         if layers.is_empty() {
             return Ok(());
@@ -121,20 +129,21 @@ impl fmt::Display for Profile {
         let width = names.max().unwrap_or(0).max("layer".len());
         writeln!(
             f,
-            "\n{:width$}  {:>11}  {:>11}  {:>10}  {:>6}  {:>8}  {:>7}",
+            "\n{:width$}  {:>11}  {:>11}  {:>10}{device_title}  {:>6}  {:>8}  {:>7}",
             "layer", "forward, ms", "backward, ms", "ms", "%", "GFLOP/s", "GB/s"
         )?;
         for (layer, total) in shown {
             let time = |of: &HashMap<_, Total>| of.get(layer).map_or(Duration::ZERO, |t| t.time);
             writeln!(
                 f,
-                "{layer:width$}  {:>11.1}  {:>12.1}  {:>10.1}  {:>6.1}  {:>8}  {:>7}",
+                "{layer:width$}  {:>11.1}  {:>12.1}  {:>10.1}{}  {:>6.1}  {:>8}  {:>7}",
                 milliseconds(time(&forward)),
                 milliseconds(time(&backward)),
                 milliseconds(total.time),
+                device_time(total),
                 share(total.time),
-                rate(total.work.flops, total.time),
-                rate(total.work.bytes, total.time),
+                rate(total.work.flops, total.computing()),
+                rate(total.work.bytes, total.computing()),
             )?;
         }
         if !others.is_empty() {
@@ -146,11 +155,39 @@ impl fmt::Display for Profile {
     }
 }
 
+impl Profile {
+    /// The table of a device's kernels, if there are any.
+    fn write_kernels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kernels: Vec<_> = self.kernels.iter().collect();
+        kernels.sort_by(|(a, x), (b, y)| y.on_device.cmp(&x.on_device).then_with(|| a.cmp(b)));
+        let all: Duration = kernels.iter().map(|(_, total)| total.on_device).sum();
+        let Some(width) = kernels.iter().map(|(name, _)| name.len()).max() else { return Ok(()) };
+        writeln!(
+            f,
+            "\n{:width$}  {:>8}  {:>10}  {:>6}  {:>10}",
+            "kernel", "launches", "device, ms", "%", "us each"
+        )?;
+        for (name, Total { calls, on_device, .. }) in kernels {
+            let (time, share) = (milliseconds(*on_device), on_device.as_secs_f64());
+            let share = 100.0 * share / all.as_secs_f64().max(1e-12);
+            let each = 1e3 * time / *calls as f64;
+            writeln!(f, "{name:width$}  {calls:>8}  {time:>10.1}  {share:>6.1}  {each:>10.1}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Total {
+    /// How long something computed: a device, or, where there was none, the host.
+    fn computing(&self) -> Duration {
+        if self.on_device.is_zero() { self.time } else { self.on_device }
+    }
+
     fn plus(&self, other: &Self) -> Self {
         Self {
             calls: self.calls + other.calls,
             time: self.time + other.time,
+            on_device: self.on_device + other.on_device,
             work: self.work + other.work,
         }
     }

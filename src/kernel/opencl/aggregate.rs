@@ -175,8 +175,7 @@ impl<T: Element> Operands<'_, T> {
             let gate = self.part(self.gate, &samples, m)?;
             let turned = Mixer { weights: gate.memory(), strides: [1, m] };
             turned.mix::<T>(device, &d, &dkernels, [m, samples.len(), len], true)?;
-            let of_samples = Matrices::new(&d, samples.len(), len);
-            let part = multiply::<T>(device, of_samples, Matrices::new(kernels, m, len).t(), 1)?;
+            let part = reduce::all_dots::<T>(device, &d, kernels, [samples.len(), m, len])?;
             self.put(&mut dgate, part, &samples, m)?;
         }
         let gate = dgate.map_or_else(|| device.take::<T>(0), Ok)?;
@@ -190,9 +189,8 @@ impl<T: Element> Operands<'_, T> {
 
     /// Samples whose kernels are made at a time.
     fn blocks(&self) -> Vec<Range<usize>> {
-        const VALUES: usize = 1 << 23;
-        let batch = self.layer.geometry.batch;
-        let count = (VALUES / self.layer.stack().kernel_len().max(1)).clamp(1, batch.max(1));
+        let (batch, values) = (self.layer.geometry.batch, Plan::of::<T>(self.device).scratch());
+        let count = (values / self.layer.stack().kernel_len().max(1)).clamp(1, batch.max(1));
         (0..batch).step_by(count).map(|first| first..batch.min(first + count)).collect()
     }
 

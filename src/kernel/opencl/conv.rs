@@ -1,7 +1,7 @@
 //! Convolutions.
 
+use super::cut::Product;
 use super::plan::Plan;
-use super::product::sum_of_parts;
 use super::{CONV, ELEMENTWISE, reduce, winograd};
 use crate::kernel::engine::Convolutions;
 use crate::kernel::window::Geometry;
@@ -20,13 +20,16 @@ pub(super) fn forward<T: Element>(
     if winograd::wins::<T>(device, g) {
         return winograd::forward::<T>(device, g, x, weight);
     }
-    let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
-    let (rows, columns) = (g.outputs_per_group(), g.batch * g.positions());
-    let parts = plan.parts(rows, columns, groups, g.row_len());
-    in_parts::<T>(device, parts, g.batch * g.output_len(), |y| {
-        let launch = Plan::launch::<T>(device, CONV, "conv_forward").memory(x).memory(weight);
-        geometry(launch.memory(y), g).int(parts).run(plan.tiles(rows, columns, groups * parts))
-    })
+    let product = Product {
+        program: CONV,
+        kernel: "conv_forward",
+        rows: g.outputs_per_group(),
+        columns: g.batch * g.positions(),
+        times: g.window.groups,
+        depth: g.row_len(),
+        may_part: true,
+    };
+    write::<T>(device, product, g.batch * g.output_len(), [x, weight], g)
 }
 
 /// The gradient of `x` `[N, C, H, W]`.
@@ -39,24 +42,25 @@ pub(super) fn input_gradient<T: Element>(
     if winograd::wins::<T>(device, g) {
         return winograd::input_gradient::<T>(device, g, dy, weight);
     }
-    let (plan, mut g) = (Plan::of::<T>(device), *g);
+    let mut g = *g;
     // A single position makes no step, and each phase of a step is a product of its own.
     (0..2).filter(|&axis| g.output[axis] == 1).for_each(|axis| g.window.stride[axis] = 1);
     let (groups, [down, right]) = (g.window.groups, g.window.stride);
-    let (rows, columns) =
-        (g.channels_per_group(), g.batch * g.input[0].div_ceil(down) * g.input[1].div_ceil(right));
     let times = groups.saturating_mul(down).saturating_mul(right);
     if times > 1 << 24 {
         let problem = format!("{groups} groups with a stride of {down}x{right} are too many");
         return Err(Error::device(device.properties(), "run conv_input_gradient", problem));
     }
-    let depth = g.outputs_per_group() * (g.taps_len() / (down * right)).max(1);
-    let parts = plan.parts(rows, columns, times, depth);
-    in_parts::<T>(device, parts, g.batch * g.sample_len(), |dx| {
-        let launch = Plan::launch::<T>(device, CONV, "conv_input_gradient");
-        let launch = launch.memory(dy).memory(weight).memory(dx);
-        geometry(launch, &g).int(parts).run(plan.tiles(rows, columns, times * parts))
-    })
+    let product = Product {
+        program: CONV,
+        kernel: "conv_input_gradient",
+        rows: g.channels_per_group(),
+        columns: g.batch * g.input[0].div_ceil(down) * g.input[1].div_ceil(right),
+        times,
+        depth: g.outputs_per_group() * (g.taps_len() / (down * right)).max(1),
+        may_part: true,
+    };
+    write::<T>(device, product, g.batch * g.sample_len(), [dy, weight], &g)
 }
 
 /// The gradient of `weight` `[O, C / groups, kh, kw]`.
@@ -69,30 +73,32 @@ pub(super) fn kernel_gradient<T: Element>(
     if winograd::wins::<T>(device, g) {
         return winograd::kernel_gradient::<T>(device, g, x, dy);
     }
-    let (plan, groups) = (Plan::of::<T>(device), g.window.groups);
-    let (rows, columns) = (g.outputs_per_group(), g.row_len());
-    let parts = plan.parts(rows, columns, groups, g.batch * g.positions());
-    in_parts::<T>(device, parts, g.outputs * columns, |dw| {
-        let launch = Plan::launch::<T>(device, CONV, "conv_kernel_gradient").memory(x).memory(dy);
-        geometry(launch.memory(dw), g).int(parts).run(plan.tiles(rows, columns, groups * parts))
-    })
+    let product = Product {
+        program: CONV,
+        kernel: "conv_kernel_gradient",
+        rows: g.outputs_per_group(),
+        columns: g.row_len(),
+        times: g.window.groups,
+        depth: g.batch * g.positions(),
+        may_part: true,
+    };
+    write::<T>(device, product, g.outputs * g.row_len(), [x, dy], g)
 }
 
-/// What `compute` writes as `[parts, count]`, summed up over its parts.
-fn in_parts<T: Element>(
-    device: &Arc<OpenCl>,
-    parts: usize,
+/// The `count` values that a kernel makes of its operands.
+fn write<'d, T: Element>(
+    device: &'d Arc<OpenCl>,
+    product: Product,
     count: usize,
-    compute: impl FnOnce(&Memory) -> Result<()>,
+    operands: [&'d Memory; 2],
+    g: &Geometry,
 ) -> Result<Memory> {
-    let sums = device.take::<T>(parts * count)?;
-    compute(&sums)?;
-    if parts == 1 {
-        return Ok(sums);
-    }
-    let sum = device.take::<T>(count)?;
-    sum_of_parts::<T>(device, &sums, &sum, count, parts, false)?;
-    Ok(sum)
+    let found = device.take::<T>(count)?;
+    let operands = |launch: Launch<'d>| operands.into_iter().fold(launch, Launch::memory);
+    product.write::<T>(device, &found, count, false, operands, |launch, to| {
+        geometry(launch, g).int(to.parts)
+    })?;
+    Ok(found)
 }
 
 /// `y[n, o, p] += biases[o]`, or where there are some for each sample, `biases[n, o]`.

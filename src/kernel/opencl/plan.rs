@@ -1,63 +1,136 @@
 //! What the kernels are compiled with for a device, and the work sizes that follow from it.
 
 use crate::tensor::Element;
-use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes, Variant};
+use crate::tensor::opencl::{Launch, OpenCl, Program, Sizes, Variant, Way};
 use std::sync::Arc;
 
 /// The sizes of a device's kernels for one type of numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// Whether it is a processor.
-    pub is_cpu: bool,
+    /// Whether the kernels are those for processors.
+    pub is_vector: bool,
     /// Values that a work-item reads at a time.
     lanes: usize,
     /// Work-items of a group that sums up.
     group: usize,
-    /// Work-items of a group that makes a tile of a product, along both axes.
-    workers: usize,
-    /// Steps of the inner axis that a tile takes at a time.
-    depth: usize,
-    /// Rows and columns of a tile.
-    tile: [usize; 2],
+    /// Work-items of the largest group.
+    most: usize,
     units: usize,
+    local_memory: usize,
     /// Bytes of a number.
     size: usize,
 }
+
+/// Tiles of a graphics card: work-items along both axes, rows and columns, and how fast it is in the
+/// middle of a large product, as a part of the first (on an H100, `f32`).
+const LOCAL_TILES: [(usize, [usize; 2], f64); 7] = [
+    (16, [128, 128], 1.0),
+    (16, [128, 64], 0.88),
+    (16, [64, 128], 0.88),
+    (8, [64, 64], 0.85),
+    (8, [64, 32], 0.5),
+    (8, [32, 64], 0.5),
+    (8, [32, 32], 0.6),
+];
+
+/// Rows of a processor's tiles, and the steps of `f32` that are packed at a time.
+const VECTOR_TILES: [(usize, usize); 5] = [(256, 256), (128, 128), (64, 64), (32, 32), (16, 16)];
 
 impl Plan {
     /// The sizes for numbers of type `T`.
     pub fn of<T: Element>(device: &OpenCl) -> Self {
         let properties = device.properties();
-        let (units, size) = (properties.units, size_of::<T>());
-        if device.variant() == Variant::Local {
-            let most = properties.work_items.first().copied().unwrap_or(1);
-            let group = 1 << properties.work_group.min(most).clamp(1, 128).ilog2();
-            let (lanes, workers, depth, tile) = (1, 16, 16, [128, 128]);
-            return Self { is_cpu: false, lanes, group, workers, depth, tile, units, size };
-        }
-        let lanes = 64 / size;
-        let depths = if size == 4 { [256, 128, 64, 32, 16] } else { [128, 64, 32, 16, 8] };
-        // The largest tile that fits the local memory, which a processor has in its caches.
-        let plans = [256, 128, 64, 32, 16].into_iter().zip(depths).map(|(rows, depth)| Self {
-            is_cpu: true,
-            lanes,
-            group: 1,
-            workers: 1,
-            depth,
-            tile: [rows, rows.min(80) * 3],
-            units,
-            size,
-        });
-        let fits = |plan: &Self| plan.local_bytes() <= properties.local_memory as usize;
-        let smallest = plans.clone().next_back();
-        plans.clone().find(fits).or(smallest).unwrap_or_else(|| unreachable!("there are plans"))
+        let is_vector = device.variant() == Variant::Vector;
+        let along = properties.work_items.first().copied().unwrap_or(1);
+        let most = properties.work_group.min(along).max(1);
+        let size = size_of::<T>();
+        let (lanes, group) =
+            if is_vector { (64 / size, 1) } else { (1, 1 << most.min(128).ilog2()) };
+        let local_memory = usize::try_from(properties.local_memory).unwrap_or(usize::MAX);
+        Self { is_vector, lanes, group, most, units: properties.units, local_memory, size }
     }
 
-    /// Local memory of the products, with the tables of `conv.cl`.
-    fn local_bytes(&self) -> usize {
-        let [rows, columns] = self.tile;
-        let panels = (rows + columns) * self.depth + rows * columns;
-        panels * self.size + 64 * rows.max(columns).max(self.depth)
+    /// The tiles that fit, each a way of a single part, the largest first; the smallest in any
+    /// case.
+    pub fn ways(self) -> impl Iterator<Item = Way> {
+        let local = LOCAL_TILES.map(|(workers, tile, _)| Way {
+            workers,
+            tile,
+            steps: if self.size == 4 { 16 } else { 8 },
+            parts: 1,
+        });
+        let vector = VECTOR_TILES.map(|(rows, steps)| {
+            let (tile, steps) = ([rows, rows.min(80) * 3], steps * 4 / self.size);
+            Way { workers: 1, tile, steps, parts: 1 }
+        });
+        let (first, rest) =
+            if self.is_vector { (&vector[..], &[][..]) } else { (&[][..], &local[..]) };
+        let all: Vec<Way> = first.iter().chain(rest).copied().collect();
+        let last = all.len() - 1;
+        let fits = move |way: &Way| {
+            way.workers * way.workers <= self.most && self.local_bytes(way) <= self.local_memory
+        };
+        all.into_iter().enumerate().filter(move |(i, way)| *i == last || fits(way)).map(|(_, w)| w)
+    }
+
+    /// Local memory of a tile, with the tables of `conv.cl`.
+    fn local_bytes(&self, way: &Way) -> usize {
+        let ([rows, columns], steps) = (way.tile, way.steps);
+        let longest = rows.max(columns).max(steps);
+        if self.is_vector {
+            return ((rows + columns) * steps + rows * columns) * self.size + 64 * longest;
+        }
+        // A padding of four for each axis, and two tables of positions and two of taps.
+        (rows + columns + 8) * steps * self.size + (2 * 16 + 2 * 12) * longest + 4 * steps
+    }
+
+    /// What a product should take by a way, in steps of one sum that a compute unit makes: with so
+    /// many tiles, down and across, so many `times`, for so many values that are sums of a `depth`.
+    pub fn cost(
+        &self,
+        way: &Way,
+        [down, across]: [usize; 2],
+        times: usize,
+        [values, depth]: [usize; 2],
+    ) -> f64 {
+        let groups = (down * across * times * way.parts) as f64;
+        let steps = depth.div_ceil(way.parts).next_multiple_of(way.steps) as f64;
+        let tile = (way.tile[0] * way.tile[1]) as f64;
+        let each = groups / self.units as f64;
+        if self.is_vector {
+            // A tile after the other. Parts are worth it where units would have nothing to do.
+            let sums = if way.parts > 1 { 8 * way.parts * values / self.units } else { 0 };
+            // Large tiles first: what they read stays in the cache for more sums.
+            let edges = 1.0 + 16.0 / way.tile[0] as f64;
+            return each.ceil() * tile * steps * edges + sums as f64;
+        }
+        let rate = LOCAL_TILES
+            .iter()
+            .find(|(workers, tile, _)| (*workers, *tile) == (way.workers, way.tile));
+        let rate = rate.map_or(1.0, |(.., rate)| *rate);
+        // A unit hides latencies with 512 work-items; with fewer it is slower in proportion.
+        let threads = (way.workers * way.workers) as f64;
+        let resident = 512.0 / threads;
+        let share = |groups: f64| (groups * threads / 448.0).min(1.0);
+        let waves = (each / resident).floor();
+        let rest = (each - waves * resident).ceil();
+        // Begin and end of a tile take as long as some of its steps.
+        let group = tile * (steps + 24.0) / rate;
+        let last = if rest > 0.0 { rest * group / share(rest) } else { 0.0 };
+        // Numbers that go to memory and back cost as much as so many steps of sums; so does a launch.
+        let (number, launch) = (27.0, 600_000.0);
+        let moved = if way.parts > 1 { 2 * way.parts + 1 } else { 0 } * values;
+        let after = if way.parts > 1 { launch } else { 0.0 };
+        waves * resident * group + last + number * moved as f64 / self.units as f64 + after
+    }
+
+    /// The options of a program of tiles.
+    pub fn options_of_tiles(&self, way: &Way) -> String {
+        let Way { workers, tile: [rows, columns], steps, .. } = way;
+        format!(
+            "{} -D WORKERS={workers} -D DEPTH={steps} -D TILE_ROWS={rows} -D TILE_COLUMNS={columns}",
+            self.options()
+        )
     }
 
     /// A kernel of a program.
@@ -66,17 +139,18 @@ impl Plan {
         program: Program,
         kernel: &'static str,
     ) -> Launch<'a> {
-        Launch::new::<T>(device, program, &Self::of::<T>(device).options(program), kernel)
+        Launch::new::<T>(device, program, &Self::of::<T>(device).options(), kernel)
     }
 
-    fn options(&self, program: Program) -> String {
-        let variant = if self.is_cpu { "VECTOR" } else { "LOCAL" };
-        let mut options = format!("-D VARIANT_{variant} -D GROUP={}", self.group);
-        if program.files.len() > 2 {
-            let (depth, [rows, columns]) = (self.depth, self.tile);
-            options += &format!(" -D DEPTH={depth} -D TILE_ROWS={rows} -D TILE_COLUMNS={columns}");
-        }
-        options
+    fn options(&self) -> String {
+        let variant = if self.is_vector { "VECTOR" } else { "LOCAL" };
+        format!("-D VARIANT_{variant} -D GROUP={}", self.group)
+    }
+
+    /// Values of the kernels that are made for samples at a time: enough to keep a device busy,
+    /// whatever the batch.
+    pub fn scratch(&self) -> usize {
+        if self.is_vector { 1 << 23 } else { 1 << 25 }
     }
 
     /// Where work-items go over runs of `len` values, in so many rows.
@@ -93,13 +167,13 @@ impl Plan {
     /// them along the first one, so that groups are of one size: some drivers compile a
     /// kernel anew for each.
     pub fn items(&self, [x, y, z]: [usize; 3]) -> Sizes {
-        let local = if self.is_cpu { 4 } else { self.group.min(64) };
+        let local = if self.is_vector { 4 } else { self.group.min(64) };
         Sizes { global: [x.next_multiple_of(local), y, z], local: [local, 1, 1] }
     }
 
     /// As [`runs_of`](Self::runs_of), where a processor takes one work-item at a time.
     pub fn runs_alone(&self, [len, rows, times]: [usize; 3]) -> Sizes {
-        if self.is_cpu {
+        if self.is_vector {
             Sizes { global: [len.div_ceil(self.lanes), rows, times], local: [1, 1, 1] }
         } else {
             self.runs_of(len, rows, times)
@@ -121,27 +195,11 @@ impl Plan {
         Sizes { global: [self.group * parts, rows, 1], local: [self.group, 1, 1] }
     }
 
-    /// Where there is a group for each tile of a product of `rows` x `columns`, so many times.
-    pub fn tiles(&self, rows: usize, columns: usize, times: usize) -> Sizes {
-        let workers = self.workers;
-        let [down, across] = [rows.div_ceil(self.tile[0]), columns.div_ceil(self.tile[1])];
-        Sizes { global: [workers * across, workers * down, times], local: [workers, workers, 1] }
-    }
-
-    /// Parts that an inner axis of `depth` is cut into where a result of `rows` x `columns`, so
-    /// many times, has too few tiles to keep the device busy. It follows from the sizes and the
-    /// device alone.
-    pub fn parts(&self, rows: usize, columns: usize, times: usize, depth: usize) -> usize {
-        let tiles = rows.div_ceil(self.tile[0]) * columns.div_ceil(self.tile[1]) * times;
-        // Each part is to be worth the sum that follows on it.
-        let most = (depth / (4 * self.depth)).clamp(1, 32);
-        (2 * self.units / tiles.max(1)).clamp(1, most)
-    }
-
     /// Into how many parts rows of `len` values are cut to be summed up, and how long each is.
     pub fn parts_of_rows(&self, rows: usize, len: usize) -> (usize, usize) {
         const LEAST: usize = 1 << 13;
-        let parts = (4 * self.units / rows.max(1)).clamp(1, len.div_ceil(LEAST).max(1));
+        let groups = if self.is_vector { 4 } else { 8 } * self.units;
+        let parts = (groups / rows.max(1)).clamp(1, len.div_ceil(LEAST).max(1));
         let part = len.div_ceil(parts).next_multiple_of(self.lanes).max(1);
         (len.div_ceil(part).max(1), part)
     }

@@ -31,7 +31,7 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
         let planes = g.batch * g.channels;
         let dx = self.take::<T>(planes * g.pixels())?;
         let plan = Plan::of::<T>(self);
-        let (kernel, sizes) = if plan.is_cpu {
+        let (kernel, sizes) = if plan.is_vector {
             ("max_pool_gradient_of_channels", plan.each(planes))
         } else {
             ("max_pool_gradient", plan.items([g.input[1], g.input[0], planes]))

@@ -1,9 +1,10 @@
 //! Products of matrices, and what goes over the rows of one.
 
+use super::cut::Product;
 use super::plan::Plan;
 use super::{ELEMENTWISE, GEMM, reduce};
 use crate::kernel::engine::{Factor, Products};
-use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::opencl::{Launch, Memory, OpenCl};
 use crate::tensor::{Element, Tensor, product};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -44,38 +45,39 @@ pub(super) fn multiply<T: Element>(
 }
 
 /// `C = A B` for `count` pairs of matrices, or `C += A B`.
-pub(super) fn multiply_into<T: Element>(
-    device: &Arc<OpenCl>,
-    a: Matrices,
-    b: Matrices,
+pub(super) fn multiply_into<'d, T: Element>(
+    device: &'d Arc<OpenCl>,
+    a: Matrices<'d>,
+    b: Matrices<'d>,
     c: &Memory,
     count: usize,
     adds: bool,
 ) -> Result<()> {
-    let plan = Plan::of::<T>(device);
     let (m, k, n) = (a.rows, a.columns, b.columns);
     // Parts stand one after the other for a single matrix only.
-    let parts = if count == 1 { plan.parts(m, n, 1, k) } else { 1 };
-    let sums = (parts > 1).then(|| device.take::<T>(parts * m * n)).transpose()?;
-    let sizes = plan.tiles(m, n, count * parts);
-    Plan::launch::<T>(device, GEMM, "gemm")
-        .memory(a.memory)
-        .longs(&a.strides)
-        .memory(b.memory)
-        .longs(&b.strides)
-        .memory(sums.as_ref().unwrap_or(c))
-        .long(n)
-        .int(m)
-        .int(k)
-        .int(n)
-        .longs(&[a.rows * a.columns, b.rows * b.columns])
-        .int(parts)
-        .int(usize::from(adds && parts == 1))
-        .run(sizes)?;
-    match sums {
-        None => Ok(()),
-        Some(sums) => sum_of_parts::<T>(device, &sums, c, m * n, parts, adds),
-    }
+    let may_part = count == 1;
+    let product = Product {
+        program: GEMM,
+        kernel: "gemm",
+        rows: m,
+        columns: n,
+        times: count,
+        depth: k,
+        may_part,
+    };
+    let operands = |launch: Launch<'d>| {
+        launch.memory(a.memory).longs(&a.strides).memory(b.memory).longs(&b.strides)
+    };
+    product.write::<T>(device, c, count * m * n, adds, operands, |launch, to| {
+        launch
+            .long(n)
+            .int(m)
+            .int(k)
+            .int(n)
+            .longs(&[a.rows * a.columns, b.rows * b.columns])
+            .int(to.parts)
+            .int(usize::from(to.adds))
+    })
 }
 
 /// Adds up `sums` `[parts, count]` into `c` `[count]`, or onto it.

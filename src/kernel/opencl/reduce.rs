@@ -69,6 +69,31 @@ pub(super) fn row_dots<T: Element>(
     if parts == 1 { Ok(dots) } else { row_sums(device, &dots, T::one(), rows, parts) }
 }
 
+/// `<a[n], b[i]>` for all rows of `a` `[rows, len]` with all of `b` `[terms, len]`; of shape
+/// `[rows, terms]`.
+pub(super) fn all_dots<T: Element>(
+    device: &Arc<OpenCl>,
+    a: &Memory,
+    b: &Memory,
+    [rows, terms, len]: [usize; 3],
+) -> Result<Memory> {
+    // Rows of a that the kernel takes at once.
+    const BLOCK: usize = 4;
+    let (plan, blocks) = (Plan::of::<T>(device), rows.div_ceil(BLOCK));
+    let (parts, part) = plan.parts_of_rows(blocks, len);
+    let dots = device.take::<T>(rows * terms * parts)?;
+    Plan::launch::<T>(device, REDUCE, "all_dots")
+        .memory(a)
+        .memory(b)
+        .memory(&dots)
+        .long(len)
+        .long(part)
+        .int(rows)
+        .int(terms)
+        .run(plan.groups_of_parts(parts, blocks))?;
+    if parts == 1 { Ok(dots) } else { row_sums(device, &dots, T::one(), rows * terms, parts) }
+}
+
 /// `factor sum_k (a[k] - b[k])^2`, of shape `[1]`.
 pub(super) fn squared_distance<T: Element>(
     device: &Arc<OpenCl>,

@@ -14,19 +14,37 @@ use std::time::{Duration, SystemTime};
 /// What every file begins with.
 const MAGIC: &[u8] = b"zoo-tuning opencl 2\n";
 
+/// What the files of binaries end in.
+const EXTENSION: &str = "opencl";
+
 /// The binary that was kept for `key`.
 pub(super) fn load(key: &str) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(path(key)?).ok()?;
+    let bytes = std::fs::read(path(key, EXTENSION)?).ok()?;
     let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(key.as_bytes())?;
     let (sum, binary) = rest.split_first_chunk()?;
     (u64::from_le_bytes(*sum) == hash(binary)).then(|| binary.to_vec())
 }
 
-/// Keeps a binary; that it cannot be written is no fault of the run.
+/// Keeps a binary.
 pub(super) fn store(key: &str, binary: &[u8]) {
-    let Some(path) = path(key) else { return };
-    let Some(folder) = path.parent() else { return };
     let bytes = [MAGIC, key.as_bytes(), &hash(binary).to_le_bytes(), binary].concat();
+    write(path(key, EXTENSION), &bytes);
+}
+
+/// The text that was kept for `key`, for whom it is to find out whether it makes sense.
+pub(super) fn load_text(key: &str, extension: &str) -> Option<String> {
+    std::fs::read_to_string(path(key, extension)?).ok()
+}
+
+/// Keeps a text.
+pub(super) fn store_text(key: &str, extension: &str, text: &str) {
+    write(path(key, extension), text.as_bytes());
+}
+
+/// That something cannot be written is no fault of the run.
+fn write(path: Option<PathBuf>, bytes: &[u8]) {
+    let Some(path) = path else { return };
+    let Some(folder) = path.parent() else { return };
     // Whole or not at all, also where two processes write it at once.
     let aside = path.with_extension(format!("{}.partial", std::process::id()));
     let written = std::fs::create_dir_all(folder)
@@ -67,12 +85,12 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// `$XDG_CACHE_HOME/zoo-tuning`, or `~/.cache/zoo-tuning`, and a name that follows from the key.
-fn path(key: &str) -> Option<PathBuf> {
+fn path(key: &str, extension: &str) -> Option<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
     // Where two keys have one name, the later one wins.
     let hash = hash(key.as_bytes());
-    Some(folder.join("zoo-tuning").join(format!("{hash:016x}.opencl")))
+    Some(folder.join("zoo-tuning").join(format!("{hash:016x}.{extension}")))
 }
 
 /// FNV-1a (Fowler, Noll, Vo).

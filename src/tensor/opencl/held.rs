@@ -1,8 +1,8 @@
 //! What a driver made for us, and how it is given back.
 
-use ocl::core::{CommandQueue, Context, Kernel, Mem, Program, ffi};
+use ocl::core::{CommandQueue, Context, Event, Kernel, Mem, Program, ffi};
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// Something of a driver's that is ours, given back when it is dropped. A driver whose device is
 /// lost may refuse to take it; ocl-core would panic then, where there is nothing to be saved and
@@ -30,6 +30,12 @@ impl<T: Release> Deref for Held<T> {
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T: Release> DerefMut for Held<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
     }
 }
 
@@ -61,4 +67,17 @@ released! {
     Mem: clReleaseMemObject,
     Program: clReleaseProgram,
     Kernel: clReleaseKernel
+}
+
+impl Release for Event {
+    #[allow(unsafe_code)]
+    unsafe fn release(&self) {
+        // SAFETY: as above, unless there is none, which a kernel that was refused leaves.
+        unsafe {
+            let event = *self.as_ptr_ref();
+            if !event.is_null() {
+                let _ = ffi::clReleaseEvent(event);
+            }
+        }
+    }
 }

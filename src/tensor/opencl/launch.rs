@@ -131,7 +131,7 @@ impl<'a> Launch<'a> {
         }
         for (first, count) in slices(global, local) {
             let (first, local) = (Some(first), Some(local));
-            let (wait, event) = (None::<&Event>, None::<&mut Event>);
+            let mut event = device.events.wanted();
             // SAFETY: the driver has checked the arguments' sizes against the kernel's; that it
             // stays within its buffers is what the comment over each kernel asks of its caller, and
             // what `devices --check` and the tests look at. All buffers live until the kernel is
@@ -144,11 +144,12 @@ impl<'a> Launch<'a> {
                     first,
                     &count,
                     local,
-                    wait,
-                    event,
+                    None::<&Event>,
+                    event.as_deref_mut(),
                 )
             }
             .map_err(refused)?;
+            device.events.note(name, event);
         }
         Ok(())
     }

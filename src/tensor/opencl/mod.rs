@@ -7,19 +7,23 @@
 mod borrowed;
 mod cache;
 mod discovery;
+mod events;
 mod held;
 mod launch;
 mod memory;
 mod program;
+mod tuning;
 mod variant;
 
 pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
+pub use tuning::{Measured, Product, Tuning, Way};
 pub use variant::Variant;
 
 use crate::{Error, Result};
+use events::Events;
 use held::Held;
 use memory::Shelf;
 use ocl::core::{CommandQueue, Context, ContextProperties};
@@ -38,6 +42,8 @@ pub struct OpenCl {
     shelf: Mutex<Shelf>,
     programs: Programs,
     transfers: [AtomicU64; 2],
+    events: Events,
+    tuning: Tuning,
 }
 
 /// How often values went between the host and a device so far.
@@ -91,12 +97,12 @@ impl OpenCl {
         let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
             .map(Held::from)
             .map_err(refused)?;
-        let queue = ocl::core::create_command_queue(&*context, properties.id, None)
+        let queue = ocl::core::create_command_queue(&*context, properties.id, Events::of_queue())
             .map(Held::from)
             .map_err(refused)?;
-        let (shelf, programs) = Default::default();
-        let transfers = Default::default();
-        Ok(Self { properties, variant, context, queue, shelf, programs, transfers })
+        let (shelf, programs, transfers, events) = Default::default();
+        let tuning = Tuning::of(&properties);
+        Ok(Self { properties, variant, context, queue, shelf, programs, transfers, events, tuning })
     }
 
     /// What it is.
@@ -120,7 +126,9 @@ impl OpenCl {
     /// # Errors
     /// If something of it could not be done, or the device is lost.
     pub fn finish(&self) -> Result<()> {
-        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))
+        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))?;
+        self.events.report();
+        Ok(())
     }
 
     fn refused(&self, action: impl Into<String>, error: &ocl::core::Error) -> Error {

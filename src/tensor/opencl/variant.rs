@@ -47,7 +47,7 @@ impl Variant {
         let is_single = size == size_of::<f32>();
         match self {
             Self::Vector => ([4, 1], if is_single { 10 << 10 } else { 13 << 10 }),
-            Self::Local => ([16, 16], if is_single { 24 << 10 } else { 40 << 10 }),
+            Self::Local => ([8, 8], 7 << 10),
         }
     }
 }
