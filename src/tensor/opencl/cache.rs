@@ -76,11 +76,12 @@ fn remove_unused(folder: &Path) {
     }
 }
 
-/// Whether a file's name is one that [`store`] gives, to a whole file or to one aside.
+/// Whether a file's name is that of a binary, or of a file that was never finished. What was measured
+/// is kept: it takes longer to make than to keep.
 fn is_ours(name: &str) -> bool {
     name.split_once('.').is_some_and(|(hash, rest)| {
         let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hash && (rest == "opencl" || rest.ends_with(".partial"))
+        is_hash && (rest == EXTENSION || rest.ends_with(".partial"))
     })
 }
 
