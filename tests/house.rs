@@ -47,6 +47,7 @@ const UNSAFE: &[&str] = &[
     "tensor/opencl/held.rs",
     "tensor/opencl/launch.rs",
     "tensor/opencl/memory.rs",
+    "tensor/opencl/refusal.rs",
     "tensor/vector.rs",
     "zoo/mapping.rs",
 ];

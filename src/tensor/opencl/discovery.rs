@@ -1,7 +1,8 @@
 //! Which devices there are, and what they can do.
 
+use super::refusal::Refusal;
 use crate::{Error, Result};
-use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, Status, ffi};
+use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, ffi};
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -133,7 +134,7 @@ fn describe(
     let bytes = |info: DeviceInfo| {
         ocl::core::get_device_info_raw(id, info as u32).map_err(|error| {
             let action = format!("ask for {info:?}");
-            Error::device(format_args!("opencl:{index}"), action, reason(&error))
+            Error::device(format_args!("opencl:{index}"), action, Refusal::from(&error).to_string())
         })
     };
     let number = |info| Ok(number(&bytes(info)?));
@@ -175,18 +176,4 @@ fn number(bytes: &[u8]) -> u64 {
     let len = bytes.len().min(8);
     all[..len].copy_from_slice(&bytes[..len]);
     u64::from_le_bytes(all)
-}
-
-/// What a call says went wrong, in a line.
-pub(super) fn reason(error: &ocl::core::Error) -> String {
-    match error.api_status() {
-        // The queue was a queue once: what NVIDIA says after a fault.
-        Some(status @ (Status::CL_DEVICE_NOT_AVAILABLE | Status::CL_INVALID_COMMAND_QUEUE)) => {
-            format!("the device is lost ({status:?})")
-        }
-        Some(status) => format!("{status:?}"),
-        None => {
-            error.to_string().lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
-        }
-    }
 }
