@@ -42,10 +42,12 @@ const UNSAFE: &[&str] = &[
     "kernel/winograd/product.rs",
     "kernel/winograd/tiles.rs",
     "kernel/winograd/transform.rs",
+    "tensor/opencl/borrowed.rs",
     "tensor/opencl/discovery.rs",
     "tensor/opencl/held.rs",
     "tensor/opencl/launch.rs",
     "tensor/opencl/memory.rs",
+    "tensor/opencl/refusal.rs",
     "tensor/vector.rs",
     "zoo/mapping.rs",
 ];

@@ -5,10 +5,13 @@
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
 use zoo_tuning::kernel::opencl::ways;
-use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+use zoo_tuning::nn::{
+    Aligned, Architecture, Builder, Form, Mixing, Network, Parameters, Pass, Resnet, Role,
+};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::opencl::{OpenCl, Product, Transfers, Way, discover};
 use zoo_tuning::tensor::{Device, Tensor};
+use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Result, ops};
 
 /// Every device there is; the tests need one.
@@ -315,12 +318,105 @@ fn ran(test: &str, variables: &[(&str, &str)]) -> bool {
     output.status.success()
 }
 
+/// A file of `values` that lie in it at a multiple of 128 bytes, which every driver takes.
+fn aligned_file(folder: &std::path::Path, values: &[f32]) -> std::path::PathBuf {
+    let (count, bytes) = (values.len(), size_of_val(values));
+    let header =
+        format!(r#"{{"x":{{"dtype":"F32","shape":[{count}],"data_offsets":[0,{bytes}]}}}}"#);
+    let header = format!("{header:<248}");
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    values.iter().for_each(|value| file.extend_from_slice(&value.to_le_bytes()));
+    let path = folder.join("aligned.safetensors");
+    std::fs::write(&path, file).unwrap();
+    path
+}
+
+#[test]
+fn values_of_a_file_are_used_in_place_where_the_device_shares_the_memory() {
+    in_a_process("alone_values_of_a_file_are_used_in_place", None);
+}
+
+/// In a process of its own, as transfers are counted.
+#[test]
+#[ignore = "run by values_of_a_file_are_used_in_place_where_the_device_shares_the_memory"]
+fn alone_values_of_a_file_are_used_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..200_000u32).map(|i| (i % 251) as f32).collect();
+    let path = aligned_file(folder.path(), &values);
+    let written = std::fs::read(&path).unwrap();
+    for device in devices() {
+        let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
+        let file = Checkpoint::open(&path).unwrap();
+        let x = Tensor::<f32>::mapped(file.get("x").unwrap()).unwrap();
+        let before = (opencl.transfers(), opencl.usage().used);
+        let there = x.to(&device).unwrap();
+        let properties = opencl.properties();
+        if !properties.shares_memory || properties.alignment > 128 {
+            assert_eq!(opencl.transfers().there, before.0.there + 1);
+            continue;
+        }
+        assert_eq!((opencl.transfers(), opencl.usage().used), before, "nothing moved");
+        drop((file, x));
+        assert_eq!(is_mapped(&path), cfg!(target_os = "linux"), "the device keeps the file");
+
+        // To read from it is as from any other; it is written to in a copy.
+        let mut tape = zoo_tuning::tape::Tape::new();
+        let y = tape.constant(there.clone());
+        let y = ops::add(&mut tape, y, y).unwrap();
+        let doubled: Vec<f32> = values.iter().map(|value| 2.0 * value).collect();
+        assert_eq!(tape.value(y).unwrap().as_slice(), doubled);
+        drop(tape);
+        let mut parameters = Parameters::default();
+        let id = parameters.add("x", Role::Backbone, there).unwrap();
+        let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(0.0));
+        for _ in 0..2 {
+            let mut pass = Pass::train(&parameters);
+            let x = pass.var(id);
+            let target = pass.input(Tensor::zeros(&[values.len()]).to(&device).unwrap());
+            let loss = ops::mse(pass.tape(), x, target).unwrap();
+            let step = pass.backward(loss).unwrap();
+            optimizer.step(&mut parameters, step, 1.0).unwrap();
+        }
+        let moved = parameters.value(id).to(&Device::Cpu).unwrap();
+        assert!(moved.as_slice().iter().zip(&values).skip(1).all(|(new, old)| new <= old));
+        assert_ne!(moved.as_slice(), values);
+        assert_eq!(std::fs::read(&path).unwrap(), written);
+        device.finish().unwrap();
+        assert!(!is_mapped(&path), "nobody needs the file any more");
+
+        // Dropped while what was enqueued still needs it.
+        for _ in 0..20 {
+            let file = Checkpoint::open(&path).unwrap();
+            let x = Tensor::<f32>::mapped(file.get("x").unwrap()).unwrap();
+            let mut tape = zoo_tuning::tape::Tape::new();
+            let mut y = tape.constant(x.to(&device).unwrap());
+            drop((file, x));
+            for _ in 0..4 {
+                y = ops::add(&mut tape, y, y).unwrap();
+            }
+            let sum = tape.value(y).unwrap().clone();
+            drop(tape);
+            assert!(sum.as_slice().iter().zip(&values).all(|(sum, value)| *sum == 16.0 * value));
+        }
+        device.finish().unwrap();
+        assert!(!is_mapped(&path));
+    }
+}
+
+/// Whether this process has the file in its memory; where the system does not tell, it has not.
+fn is_mapped(path: &std::path::Path) -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.contains(path.to_str().unwrap())
+}
+
 /// What the program says, where it is tested too.
 #[cfg(feature = "cli")]
 mod program {
+    use std::fs::FileTimes;
     use std::path::Path;
     use std::process::{Command, Output};
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, SystemTime};
 
     fn eval() -> Command {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
@@ -362,6 +458,32 @@ mod program {
         std::fs::remove_file(&norm).unwrap();
         let text = error(&eval().env("ZOO_OPENCL_KERNELS", folder.path()).output().unwrap());
         assert!(text.contains("norm.cl"), "{text}");
+    }
+
+    #[test]
+    fn files_of_the_cache_that_nobody_used_for_long_are_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("zoo-tuning");
+        std::fs::create_dir(&folder).unwrap();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let aged = |name: &str, written: u32, read: u32| {
+            let ago = |days| SystemTime::now() - days * day;
+            let file = std::fs::File::create(folder.join(name)).unwrap();
+            let times = FileTimes::new().set_modified(ago(written)).set_accessed(ago(read));
+            file.set_times(times).unwrap();
+        };
+        aged("0123456789abcdef.opencl", 100, 91);
+        aged("0123456789abcdef.7.partial", 100, 100);
+        let kept = ["0123456789abcdee.opencl", "0123456789abcded.opencl", "mine.opencl", "notes"];
+        aged(kept[0], 100, 89);
+        aged(kept[1], 1, 1);
+        aged(kept[2], 100, 100);
+        aged(kept[3], 100, 100);
+        let output = eval().env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(kept.iter().all(|name| folder.join(name).exists()));
+        assert!(!folder.join("0123456789abcdef.opencl").exists());
+        assert!(!folder.join("0123456789abcdef.7.partial").exists());
     }
 
     #[test]

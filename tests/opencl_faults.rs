@@ -112,15 +112,18 @@ const THIRTY: [&str; 4] = ["--batch", "9", "--steps", "30"];
 
 #[test]
 fn a_lost_device_ends_a_run_with_an_error_and_its_checkpoint() {
-    // In the middle of a step, and between the steps.
-    for (launch, status) in [("4000", "-2"), ("4001", "-5"), ("4100", "-36")] {
+    // The last one is NVIDIA's own, of which OpenCL knows nothing.
+    for (launch, status) in [("4000", "-2"), ("4001", "-5"), ("4100", "-36"), ("4200", "-9999")] {
         let folder = TempDir::new().unwrap();
         let run = folder.path().join("run");
         let error = bad(
             1,
             training(&run, &[("FAULT_LOST", launch), ("FAULT_STATUS", status)]).args(THIRTY),
         );
-        assert!(error.contains("opencl:0 (") && error.contains("lost"), "{error}");
+        assert!(
+            error.contains("opencl:0 (") && (error.contains("lost") || error.contains(status)),
+            "{error}"
+        );
         assert!((2..30).contains(&step_left(&run)));
         // It goes on from there, also without the device.
         good(program().args(["train", "--resume"]).arg(&run));
@@ -185,11 +188,11 @@ fn what_our_kernels_need_is_told_before_one_is_launched() {
     let local = ("ZOO_OPENCL_VARIANT", "local");
     assert!(devices(&[local]).contains("kernels        local, in f32"));
     for (fault, variant, told) in [
-        ("0x1004:128", "local", "none: work-groups of 16 x 16 are needed, and it has 128 of"),
+        ("0x1004:32", "local", "none: work-groups of 8 x 8 are needed, and it has 32 of"),
         ("0x1023:8192", "vector", "none: 10 KiB of local memory are needed, and it has 8"),
         ("0x1028:0", "vector", "none: the driver has no compiler"),
         ("0x1027:0", "vector", "none: the driver says that it is not available"),
-        ("0x1023:32768", "local", "local, in f32; not in f64: 40 KiB of local memory"),
+        ("0x1023:11264", "vector", "vector, in f32; not in f64: 13 KiB of local memory"),
     ] {
         let faults = [("FAULT_INFO", fault), ("ZOO_OPENCL_VARIANT", variant)];
         let shown = devices(&faults);

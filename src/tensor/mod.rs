@@ -245,7 +245,9 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// The same values on a device; nothing is copied if they are there.
+    /// The same values on a device; nothing is copied if they are there, or lie in a file that the
+    /// device can use in place: one that has the host's memory, if the values begin where it wants
+    /// them to.
     ///
     /// # Errors
     /// If there is no room for them, the device has no numbers of this type, or is lost.

@@ -63,7 +63,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The memory that the values are in, to be written to. They are copied first if they are
-    /// shared with another tensor.
+    /// shared with another tensor, or lie in a file.
     ///
     /// # Errors
     /// If they are not on `device`, or there is no room for a copy.
@@ -72,8 +72,8 @@ impl<T: Element> Tensor<T> {
         self.memory(device)?;
         if let Storage::Resident(resident) = &mut self.storage {
             match Arc::get_mut(resident) {
-                Some(own) => drop(own.home.take()),
-                None => {
+                Some(own) if !own.memory.is_borrowed() => drop(own.home.take()),
+                _ => {
                     let memory = device.duplicate::<T>(&resident.memory, len)?;
                     *resident = Arc::new(Resident { memory, home: OnceLock::new() });
                 }
@@ -89,6 +89,11 @@ impl<T: Element> Tensor<T> {
             if let Some(problem) = device.properties().lacks::<T>(device.variant()) {
                 return Err(Error::device(device.properties(), "take a tensor of f64", problem));
             }
+        }
+        if let Storage::Mapped(view) = &self.storage
+            && let Some(memory) = device.borrow::<T>(view)
+        {
+            return Ok(Self::resident(self.shape.clone(), memory));
         }
         // From another device by way of the host, which may fail.
         let memory = device.upload(self.to(&Device::Cpu)?.as_slice())?;

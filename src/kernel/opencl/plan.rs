@@ -205,3 +205,24 @@ impl Plan {
         (len.div_ceil(part).max(1), part)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_must_have_is_what_the_smallest_tiles_need() {
+        for variant in [Variant::Vector, Variant::Local] {
+            for size in [4, 8] {
+                let is_vector = variant == Variant::Vector;
+                let (lanes, group, most, units, local_memory) = (1, 1, 1, 1, 0);
+                let plan = Plan { is_vector, lanes, group, most, units, local_memory, size };
+                let way = plan.ways().last().unwrap();
+                let (items, bytes) = variant.needs(size);
+                assert!(items.iter().all(|&items| items >= way.workers) || way.workers == 1);
+                let needed = plan.local_bytes(&way) as u64;
+                assert_eq!(bytes, needed.next_multiple_of(1 << 10), "{variant:?} {size}");
+            }
+        }
+    }
+}

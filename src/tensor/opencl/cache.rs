@@ -4,8 +4,12 @@
 //! then a checksum, then the binary. Nothing of it is trusted before that text is the same to the
 //! byte and the checksum is right, since drivers run what they are given; whatever else is wrong
 //! with a file, the program is compiled anew.
+//!
+//! A new driver or a new version of this program leaves files behind that nobody asks for any more;
+//! when one is written, those go that were not used for long.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// What every file begins with.
 const MAGIC: &[u8] = b"zoo-tuning opencl 2\n";
@@ -46,9 +50,39 @@ fn write(path: Option<PathBuf>, bytes: &[u8]) {
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&aside, bytes))
         .and_then(|()| std::fs::rename(&aside, &path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&aside);
+    match written {
+        Ok(()) => remove_unused(folder),
+        Err(_) => drop(std::fs::remove_file(&aside)),
     }
+}
+
+/// How long a file is kept that nobody uses.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Removes files of ours that were neither written nor read for long. Where the system does not
+/// note that a file is read, one that is in use may go, which costs a compilation.
+fn remove_unused(folder: &Path) {
+    let Some(before) = SystemTime::now().checked_sub(KEPT) else { return };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !is_ours(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let Ok(metadata) = entry.metadata() else { continue };
+        let used = metadata.modified().ok().max(metadata.accessed().ok());
+        if metadata.is_file() && used.is_some_and(|used| used < before) {
+            // Another process may be at it too.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file's name is that of a binary, or of a file that was never finished. What was measured
+/// is kept: it takes longer to make than to keep.
+fn is_ours(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(hash, rest)| {
+        let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash && (rest == EXTENSION || rest.ends_with(".partial"))
+    })
 }
 
 /// `$XDG_CACHE_HOME/zoo-tuning`, or `~/.cache/zoo-tuning`, and a name that follows from the key.

@@ -1,7 +1,8 @@
 //! Which devices there are, and what they can do.
 
+use super::refusal::Refusal;
 use crate::{Error, Result};
-use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, Status, ffi};
+use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, ffi};
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +28,10 @@ pub struct Properties {
     pub memory: u64,
     /// Bytes of the largest buffer.
     pub largest_buffer: u64,
+    /// Whether its memory is the host's.
+    pub shares_memory: bool,
+    /// The multiple of bytes that memory of the host begins at which it is to use.
+    pub alignment: usize,
     /// Bytes of local memory that a work-group has.
     pub local_memory: u64,
     /// Work-items of the largest work-group, and along each axis.
@@ -129,7 +134,7 @@ fn describe(
     let bytes = |info: DeviceInfo| {
         ocl::core::get_device_info_raw(id, info as u32).map_err(|error| {
             let action = format!("ask for {info:?}");
-            Error::device(format_args!("opencl:{index}"), action, reason(&error))
+            Error::device(format_args!("opencl:{index}"), action, Refusal::from(&error).to_string())
         })
     };
     let number = |info| Ok(number(&bytes(info)?));
@@ -149,6 +154,8 @@ fn describe(
         units: number(DeviceInfo::MaxComputeUnits)? as usize,
         memory: number(DeviceInfo::GlobalMemSize)?,
         largest_buffer: number(DeviceInfo::MaxMemAllocSize)?,
+        shares_memory: number(DeviceInfo::HostUnifiedMemory)? != 0,
+        alignment: number(DeviceInfo::MemBaseAddrAlign)? as usize / 8,
         local_memory: number(DeviceInfo::LocalMemSize)?,
         work_group: number(DeviceInfo::MaxWorkGroupSize)? as usize,
         work_items: sizes
@@ -169,18 +176,4 @@ fn number(bytes: &[u8]) -> u64 {
     let len = bytes.len().min(8);
     all[..len].copy_from_slice(&bytes[..len]);
     u64::from_le_bytes(all)
-}
-
-/// What a call says went wrong, in a line.
-pub(super) fn reason(error: &ocl::core::Error) -> String {
-    match error.api_status() {
-        // The queue was a queue once: what NVIDIA says after a fault.
-        Some(status @ (Status::CL_DEVICE_NOT_AVAILABLE | Status::CL_INVALID_COMMAND_QUEUE)) => {
-            format!("the device is lost ({status:?})")
-        }
-        Some(status) => format!("{status:?}"),
-        None => {
-            error.to_string().lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! How a kernel is told its arguments and sent off.
 
+use super::refusal::Refusal;
 use super::{Memory, OpenCl, Program};
 use crate::tensor::Element;
 use crate::{Error, Result};
-use ocl::core::{ArgVal, Event};
+use ocl::core::{ArgVal, ClNullEventPtr, ffi};
 use std::ffi::c_void;
+use std::ptr;
 use std::sync::{Arc, PoisonError};
 
 /// A kernel with its arguments, in the order in which its source has them.
@@ -117,8 +119,7 @@ impl<'a> Launch<'a> {
         }
         let kernel = device.kernel(program, options, name)?;
         let kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused =
-            |error: ocl::core::Error| device.explained(&error, &format!("run {name}"), None);
+        let refused = |refusal| device.explained(refusal, &format!("run {name}"), None);
         for (index, argument) in arguments.iter().enumerate() {
             let value = match argument {
                 Argument::Memory(memory) => ArgVal::mem(memory.mem()),
@@ -127,28 +128,32 @@ impl<'a> Launch<'a> {
                     ArgVal::from_raw(*len, bytes.as_ptr().cast::<c_void>(), false)
                 },
             };
-            ocl::core::set_kernel_arg(&kernel, index as u32, value).map_err(refused)?;
+            let (size, value) = value.as_raw();
+            // SAFETY: so many bytes of a number or a memory's handle are there, which the call
+            // copies, and checks against what the kernel takes.
+            let status = unsafe { ffi::clSetKernelArg(kernel.as_ptr(), index as u32, size, value) };
+            Refusal::check(status).map_err(refused)?;
         }
         for (first, count) in slices(global, local) {
-            let (first, local) = (Some(first), Some(local));
             let mut event = device.events.wanted();
             // SAFETY: the driver has checked the arguments' sizes against the kernel's; that it
             // stays within its buffers is what the comment over each kernel asks of its caller, and
             // what `devices --check` and the tests look at. All buffers live until the kernel is
             // done: the driver holds them.
-            unsafe {
-                ocl::core::enqueue_kernel(
-                    &device.queue,
-                    &kernel,
+            let status = unsafe {
+                ffi::clEnqueueNDRangeKernel(
+                    device.queue.as_ptr(),
+                    kernel.as_ptr(),
                     3,
-                    first,
-                    &count,
-                    local,
-                    None::<&Event>,
-                    event.as_deref_mut(),
+                    first.as_ptr(),
+                    count.as_ptr(),
+                    local.as_ptr(),
+                    0,
+                    ptr::null(),
+                    event.as_deref_mut().map_or(ptr::null_mut(), |mut event| event.alloc_new()),
                 )
-            }
-            .map_err(refused)?;
+            };
+            Refusal::check(status).map_err(refused)?;
             device.events.note(name, event);
         }
         Ok(())

@@ -5,21 +5,26 @@
 //! that is kept and used stays below the most that was ever used and an eighth.
 
 use super::held::Held;
-use super::{OpenCl, Properties, discovery};
+use super::refusal::{self, Refusal};
+use super::{OpenCl, Properties};
 use crate::tensor::Element;
 use crate::{Error, Result};
-use ocl::core::{Event, Mem, MemFlags, OpenclVersion, Status};
+use ocl::core::{Mem, Status, ffi};
 use std::collections::VecDeque;
 use std::fmt;
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-/// A piece of a device's memory, which goes back to its shelf when it is dropped.
+/// A piece of a device's memory, which goes back to its shelf when it is dropped, or memory of the
+/// host that the device may read.
 pub struct Memory {
     /// `None` only while it is dropped.
     mem: Option<Held<Mem>>,
     bytes: usize,
     device: Arc<OpenCl>,
+    /// Whether it is the host's: not to be written to, and for no shelf.
+    is_borrowed: bool,
 }
 
 /// Memory that nobody uses, the longest unused first, and how much is used.
@@ -39,9 +44,6 @@ pub struct Usage {
     /// The most that was used at once.
     pub peak: usize,
 }
-
-/// The queue's calls take a list of events to wait for, and one to be told by; we need neither.
-const NOTHING: (Option<&Event>, Option<&mut Event>) = (None, None);
 
 impl OpenCl {
     /// Room for `len` values, whatever they are.
@@ -71,14 +73,14 @@ impl OpenCl {
                     // Others may use the device too. What lies on the shelf is free once nothing
                     // that is enqueued needs it any more.
                     shelf.clear();
-                    ocl::core::finish(&self.queue)?;
+                    refusal::finish(&self.queue)?;
                     self.allocate(bytes)
                 });
                 match mem {
                     Ok(mem) => (bytes, mem),
                     Err(error) => {
                         drop(shelf);
-                        return Err(self.explained(&error, "take memory", Some(bytes)));
+                        return Err(self.explained(error, "take memory", Some(bytes)));
                     }
                 }
             }
@@ -86,15 +88,19 @@ impl OpenCl {
         shelf.usage.used += bytes;
         shelf.usage.peak = shelf.usage.peak.max(shelf.usage.used);
         drop(shelf);
-        Ok(Memory { mem: Some(mem), bytes, device: self.clone() })
+        Ok(Memory { mem: Some(mem), bytes, device: self.clone(), is_borrowed: false })
     }
 
     #[allow(unsafe_code)]
-    fn allocate(&self, bytes: usize) -> ocl::core::Result<Held<Mem>> {
-        let flags = MemFlags::READ_WRITE;
+    fn allocate(&self, bytes: usize) -> Result<Held<Mem>, Refusal> {
+        let (context, flags) = (self.context.as_ptr(), ffi::CL_MEM_READ_WRITE);
+        let mut status = 0;
         // SAFETY: memory that the driver allocates, without a pointer of the host.
-        let made = unsafe { ocl::core::create_buffer::<_, u8>(&*self.context, flags, bytes, None) };
-        made.map(Held::from)
+        let made =
+            unsafe { ffi::clCreateBuffer(context, flags, bytes, ptr::null_mut(), &mut status) };
+        Refusal::check(status)?;
+        // SAFETY: it has just been made, and is ours.
+        Ok(Held::from(unsafe { Mem::from_raw_create_ptr(made) }))
     }
 
     /// Brings values there.
@@ -108,16 +114,14 @@ impl OpenCl {
             return Ok(memory);
         }
         self.transfers[0].fetch_add(1, Ordering::Relaxed);
-        // SAFETY: numbers, all bytes of which are set, looked at as such.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
+        let (queue, from, len) = (self.queue.as_ptr(), values.as_ptr(), size_of_val(values));
+        let (wait, event) = (ptr::null(), ptr::null_mut());
+        // SAFETY: so many bytes are there, and the call waits until they have been read.
+        let status = unsafe {
+            let to = memory.mem().as_ptr();
+            ffi::clEnqueueWriteBuffer(queue, to, ffi::CL_TRUE, 0, len, from.cast(), 0, wait, event)
         };
-        let (wait, event) = NOTHING;
-        // SAFETY: the call waits until the bytes have been read.
-        let done = unsafe {
-            ocl::core::enqueue_write_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
-        };
-        done.map_err(|error| self.explained(&error, "write to it", None))?;
+        Refusal::check(status).map_err(|refusal| self.explained(refusal, "write to it", None))?;
         Ok(memory)
     }
 
@@ -133,15 +137,14 @@ impl OpenCl {
         }
         assert!(len <= memory.bytes, "as many values are read as there are");
         self.transfers[1].fetch_add(1, Ordering::Relaxed);
-        // SAFETY: floating-point numbers, for which every pattern of bits is a value.
-        let bytes =
-            unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), len) };
-        let (wait, event) = NOTHING;
-        // SAFETY: the call waits until the bytes have been written.
-        let done = unsafe {
-            ocl::core::enqueue_read_buffer(&self.queue, memory.mem(), true, 0, bytes, wait, event)
+        let (queue, from, to) = (self.queue.as_ptr(), memory.mem().as_ptr(), values.as_mut_ptr());
+        let (wait, event) = (ptr::null(), ptr::null_mut());
+        // SAFETY: there is room for so many bytes of floating-point numbers, for which every
+        // pattern of bits is a value, and the call waits until they have been written.
+        let status = unsafe {
+            ffi::clEnqueueReadBuffer(queue, from, ffi::CL_TRUE, 0, len, to.cast(), 0, wait, event)
         };
-        done.map_err(|error| self.explained(&error, "read from it", None))
+        Refusal::check(status).map_err(|refusal| self.explained(refusal, "read from it", None))
     }
 
     /// A copy of the first `len` values.
@@ -158,6 +161,7 @@ impl OpenCl {
     ///
     /// # Errors
     /// If they are not all there, or the device is lost.
+    #[allow(unsafe_code)]
     pub fn copy<T>(
         &self,
         from: &Memory,
@@ -170,42 +174,34 @@ impl OpenCl {
             return Ok(());
         }
         let [first, to_first, len] = [first, to_first, len].map(|count| count * size_of::<T>());
-        let (wait, event) = NOTHING;
-        let (from, to) = (from.mem(), to.mem());
-        ocl::core::enqueue_copy_buffer::<u8, _, _, _>(
-            &self.queue,
-            from,
-            to,
-            first,
-            to_first,
-            len,
-            wait,
-            event,
-        )
-        .map_err(|error| self.explained(&error, "copy", None))
+        let (queue, from, to) = (self.queue.as_ptr(), from.mem().as_ptr(), to.mem().as_ptr());
+        let (wait, event) = (ptr::null(), ptr::null_mut());
+        // SAFETY: two memories of the driver, which checks that the bytes are in them and keeps
+        // them until it is done.
+        let status = unsafe {
+            ffi::clEnqueueCopyBuffer(queue, from, to, first, to_first, len, 0, wait, event)
+        };
+        Refusal::check(status).map_err(|refusal| self.explained(refusal, "copy", None))
     }
 
     /// Room for `len` values, all of them zero.
     ///
     /// # Errors
     /// If there is none.
+    #[allow(unsafe_code)]
     pub fn zeros<T>(self: &Arc<Self>, len: usize) -> Result<Memory> {
         let memory = self.take::<T>(len)?;
-        let (wait, event) = NOTHING;
         let bytes = memory.bytes.min(len.max(1) * size_of::<T>());
-        // All bytes of a zero are zero. The version spares a question for each call.
-        let version = OpenclVersion::new(1, 2);
-        ocl::core::enqueue_fill_buffer(
-            &self.queue,
-            memory.mem(),
-            0u8,
-            0,
-            bytes,
-            wait,
-            event,
-            Some(&version),
-        )
-        .map_err(|error| self.explained(&error, "fill with zeros", None))?;
+        // All bytes of a zero are zero.
+        let (queue, to, zero) = (self.queue.as_ptr(), memory.mem().as_ptr(), ptr::from_ref(&0u8));
+        let (wait, event) = (ptr::null(), ptr::null_mut());
+        // SAFETY: a memory of the driver, which checks that the bytes are in it and keeps it until
+        // it is done; it copies the zero.
+        let status = unsafe {
+            ffi::clEnqueueFillBuffer(queue, to, zero.cast(), 1, 0, bytes, 0, wait, event)
+        };
+        Refusal::check(status)
+            .map_err(|refusal| self.explained(refusal, "fill with zeros", None))?;
         Ok(memory)
     }
 
@@ -221,33 +217,24 @@ impl OpenCl {
 
     /// What a call's error means. Where memory is scarce a driver may say so at any of them, but
     /// says the same of other resources, and of a device that is lost.
-    pub(super) fn explained(
-        &self,
-        error: &ocl::core::Error,
-        action: &str,
-        asked: Option<usize>,
-    ) -> Error {
-        if error.api_status() == Some(Status::CL_MEM_OBJECT_ALLOCATION_FAILURE) {
+    pub(super) fn explained(&self, refusal: Refusal, action: &str, asked: Option<usize>) -> Error {
+        if refusal.is(&[Status::CL_MEM_OBJECT_ALLOCATION_FAILURE]) {
             return self.full(asked);
         }
-        let is_scarce = matches!(
-            error.api_status(),
-            Some(
-                Status::CL_OUT_OF_RESOURCES
-                    | Status::CL_OUT_OF_HOST_MEMORY
-                    | Status::CL_INVALID_BUFFER_SIZE
-            )
-        );
+        let is_scarce = refusal.is(&[
+            Status::CL_OUT_OF_RESOURCES,
+            Status::CL_OUT_OF_HOST_MEMORY,
+            Status::CL_INVALID_BUFFER_SIZE,
+        ]);
         if is_scarce && asked.is_some() {
             return self.full(asked);
         }
         if !is_scarce {
-            return self.refused(action, error);
+            return self.refused(action, refusal);
         }
         let problem = format!(
-            "the driver is out of memory or of another resource, or has lost the device ({}); a \
-             smaller batch needs less",
-            discovery::reason(error)
+            "the driver is out of memory or of another resource, or has lost the device \
+             ({refusal}); a smaller batch needs less"
         );
         Error::device(&self.properties, action, problem)
     }
@@ -271,6 +258,15 @@ impl Memory {
         self.mem.as_ref().unwrap_or_else(|| unreachable!("taken only when it is dropped"))
     }
 
+    pub(super) fn borrowed(mem: Held<Mem>, bytes: usize, device: Arc<OpenCl>) -> Self {
+        Self { mem: Some(mem), bytes, device, is_borrowed: true }
+    }
+
+    /// Whether it is the host's, and must not be written to.
+    pub fn is_borrowed(&self) -> bool {
+        self.is_borrowed
+    }
+
     /// Whose it is.
     pub fn device(&self) -> &Arc<OpenCl> {
         &self.device
@@ -279,7 +275,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Some(mem) = self.mem.take() {
+        if let Some(mem) = self.mem.take().filter(|_| !self.is_borrowed) {
             self.device.shelf().put(self.bytes, mem);
         }
     }

@@ -4,6 +4,7 @@
 //! The queue is in order: what was enqueued first is done first. So nothing ever waits but for
 //! values that are to be read, and memory may be used anew as soon as nobody holds it.
 
+mod borrowed;
 mod cache;
 mod discovery;
 mod events;
@@ -11,6 +12,7 @@ mod held;
 mod launch;
 mod memory;
 mod program;
+mod refusal;
 mod tuning;
 mod variant;
 
@@ -27,6 +29,7 @@ use held::Held;
 use memory::Shelf;
 use ocl::core::{CommandQueue, Context, ContextProperties};
 use program::Programs;
+use refusal::Refusal;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,7 +93,7 @@ impl OpenCl {
             return Err(Error::device(&properties, "open it", problem));
         }
         let refused = |error: ocl::core::Error| {
-            Error::device(&properties, "open it", discovery::reason(&error))
+            Error::device(&properties, "open it", Refusal::from(&error).to_string())
         };
         let of_platform = ContextProperties::new().platform(properties.platform_id);
         let context = ocl::core::create_context(Some(&of_platform), &[properties.id], None, None)
@@ -125,13 +128,13 @@ impl OpenCl {
     /// # Errors
     /// If something of it could not be done, or the device is lost.
     pub fn finish(&self) -> Result<()> {
-        ocl::core::finish(&self.queue).map_err(|error| self.refused("finish its work", &error))?;
+        refusal::finish(&self.queue).map_err(|error| self.refused("finish its work", error))?;
         self.events.report();
         Ok(())
     }
 
-    fn refused(&self, action: impl Into<String>, error: &ocl::core::Error) -> Error {
-        Error::device(&self.properties, action, discovery::reason(error))
+    fn refused(&self, action: impl Into<String>, refusal: impl Into<Refusal>) -> Error {
+        Error::device(&self.properties, action, refusal.into().to_string())
     }
 }
 

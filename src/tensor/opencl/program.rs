@@ -1,7 +1,8 @@
 //! Programs: sources that are compiled for a device when a kernel of theirs is first wanted.
 
 use super::held::Held;
-use super::{OpenCl, cache, discovery};
+use super::refusal::Refusal;
+use super::{OpenCl, cache};
 use crate::{Error, Result};
 use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo, ProgramBuildInfoResult, ProgramBuildStatus};
 use std::collections::HashMap;
@@ -98,9 +99,10 @@ impl OpenCl {
                 self.properties.id,
                 ProgramBuildInfo::BuildLog,
             );
-            let log = log.map_or_else(|error| discovery::reason(&error), |log| log.to_string());
+            let log =
+                log.map_or_else(|error| Refusal::from(&error).to_string(), |log| log.to_string());
             let problem = match log.trim() {
-                "" => discovery::reason(&error),
+                "" => Refusal::from(&error).to_string(),
                 log => format!("the compiler says\n{log}"),
             };
             return Err(Error::device(&self.properties, action(), problem));

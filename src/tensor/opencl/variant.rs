@@ -41,9 +41,9 @@ impl Variant {
     }
 
     /// Work-items that a group has along both axes, and bytes of local memory that it shares: what
-    /// the smallest tiles of a product need (`plan.rs` of `kernel::opencl` has all of them), for
-    /// numbers of so many bytes.
-    fn needs(self, size: usize) -> ([usize; 2], u64) {
+    /// the smallest tiles of a product need (`plan.rs` of `kernel::opencl` has all of them, and a
+    /// test of it), for numbers of so many bytes.
+    pub(crate) fn needs(self, size: usize) -> ([usize; 2], u64) {
         let is_single = size == size_of::<f32>();
         match self {
             Self::Vector => ([4, 1], if is_single { 10 << 10 } else { 13 << 10 }),
