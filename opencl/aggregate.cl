@@ -6,7 +6,8 @@
 //   A_i = T_i W_i           gemm, a batch of m:   a = T, b = W
 //   dW_i = T_i^T dA_i       gemm, a batch of m:   a = T transposed, b = dA
 //   dT_i = dA_i W_i^T       gemm, a batch of m:   a = dA, b = W transposed
-//   y_n = K_n * x_n         conv_forward, with each sample a group (see conv.cl)
+//   y_n = K_n * x_n         conv_forward, with each sample a group (see conv.cl); with one tap,
+//                           gemm, a batch of N
 //   Z = W * x               conv_forward, with the m O outputs of all sources
 //   y = T (g Z)             conv_forward with one tap, T side by side, of gated outputs
 //   dg[n, i] = <dK_n, A_i>   reduce.cl, all_dots
@@ -18,48 +19,30 @@
 // each of which is read once.
 //
 //   weights  [rows, terms], with the strides weight_strides (x: row, y: term)
-//   values   [terms, len], rows value_stride apart
-//   out      [rows, len], rows out_stride apart
+//   values   [terms, len]
+//   out      [rows, len]
 //
 // The kernels K_n = sum_i g[n, i] A_i take weights = g [N, m] (one row for a shared gate); the
-// gradients dA_i = sum_n g[n, i] dK_n take its transpose. Strides let a block of the kernels'
-// rows be mixed at a time. Global size: ceil(len / LANES).
+// gradients dA_i = sum_n g[n, i] dK_n take its transpose. Global size: ceil(len / LANES).
 kernel void mix_kernels(
-    global const REAL *weights, uint2 weight_strides, global const REAL *values,
-    ulong value_stride, global REAL *out, ulong out_stride, int rows, int terms, ulong len, int add
+    global const REAL *weights, uint2 weight_strides, global const REAL *values, global REAL *out,
+    int rows, int terms, ulong len, int add
 ) {
     RUN(i, there, len);
     for (int row = 0; row < rows; row++) {
         global const REAL *of_row = weights + row * weight_strides.x;
-        global REAL *to = out + row * out_stride + i;
+        global REAL *to = out + row * len + i;
         Vector sum = add ? load_some(to, there, 0) : (Vector)(0);
         for (int term = 0; term < terms; term++) {
             const REAL weight = of_row[term * weight_strides.y];
-            sum += weight * load_some(values + term * value_stride + i, there, 0);
+            sum += weight * load_some(values + term * len + i, there, 0);
         }
         store_some(sum, to, there);
     }
 }
 
-// y[n, k] = sum_i gate[n, i] z[n, i, k], for z [N, m, len]; gate_stride is m, or 0 where all
-// samples share a gate. Global size: [ceil(len / LANES), N].
-kernel void mix_outputs(
-    global const REAL *gate, int gate_stride, global const REAL *z, global REAL *y, int sources,
-    ulong len
-) {
-    RUN(i, there, len);
-    const size_t n = get_global_id(1);
-    gate += n * gate_stride;
-    z += n * sources * len + i;
-    Vector sum = 0;
-    for (int source = 0; source < sources; source++) {
-        sum += gate[source] * load_some(z + source * len, there, 0);
-    }
-    store_some(sum, y + n * len + i, there);
-}
-
-// dz[n, i, k] = gate[n, i] dy[n, k], for dy [N, len]; gate_stride as in mix_outputs, whose
-// gradient it is. The gate's is dg[n, i] = <dy[n], z[n, i]>: row_dots, with share = m.
+// dz[n, i, k] = gate[n, i] dy[n, k], for dy [N, len]; gate_stride is m, or 0 where all samples share
+// a gate. The gate's gradient is dg[n, i] = <dy[n], z[n, i]>: row_dots, with share = m.
 // Global size: [ceil(len / LANES), N].
 kernel void mix_outputs_gradient(
     global const REAL *gate, int gate_stride, global const REAL *dy, global REAL *dz, int sources,

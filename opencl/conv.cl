@@ -51,7 +51,7 @@ typedef struct {
 // The row of what is not there. Whatever is added to it, it is outside of the image.
 #define NOWHERE (-(1 << 29))
 
-// Tables are filled up to whole runs with what is nowhere.
+// Tables are filled up to whole runs, or as far as EXTENT says, with what is nowhere.
 INLINE int whole_runs(int count) {
     return (count + LANES - 1) / LANES * LANES;
 }
@@ -117,8 +117,7 @@ INLINE Run run_at(const Positions *p, int first) {
     return run;
 }
 
-// What a tap reads at the positions of a run. Not to be left to the compiler: a call would put the
-// run's vectors into memory and read them again for every tap.
+// What a tap reads at the positions of a run.
 INLINE Vector read_run(
     const Window *w, const Run *run, int shift, int down, int right
 ) {
@@ -153,9 +152,9 @@ INLINE void pack_columns(
     local REAL *panels, int width, const Window *w, const Positions *lanes, int lane_count,
     const Taps *steps, int step_count
 ) {
-    FAST(lane, lane_count, LANES_OF(width)) {
+    NEAR(lane, lane_count, LANES_OF(width)) {
         const Run run = run_at(lanes, lane);
-        SLOW(step, step_count, 1, DEPTH, LANES_OF(width)) {
+        FAR(step, step_count, 1, DEPTH, LANES_OF(width)) {
             const Vector numbers =
                 read_run(w, &run, steps->shift[step], steps->down[step], steps->right[step]);
             STORE(numbers, panels + place(lane, step, width));
@@ -168,9 +167,9 @@ INLINE void pack_rows(
     local REAL *panels, int width, const Window *w, const Taps *lanes, int lane_count,
     const Positions *steps, int step_count
 ) {
-    FAST(step, step_count, DEPTH) {
+    NEAR(step, step_count, DEPTH) {
         const Run run = run_at(steps, step);
-        SLOW(lane, lane_count, LANES, LANES_OF(width), DEPTH) {
+        FAR(lane, lane_count, LANES, LANES_OF(width), DEPTH) {
             Vector block[LANES];
             for (int i = 0; i < LANES; i++) {
                 const int at = lane + i;
@@ -216,7 +215,7 @@ TILE_KERNEL void conv_forward(
     const int outputs = g.outputs / g.groups;
     const int len = g.output_height * g.output_width;
     const int row_len = g.channels / g.groups * g.kernel_height * g.kernel_width;
-    const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
+    const int row = TILE_ROW, column = TILE_COLUMN;
     const int rows = min(TILE_ROWS, outputs - row);
     const int columns = min(TILE_COLUMNS, g.batch * len - column);
     const Window w = forward_window(&g, x, group);
@@ -265,7 +264,7 @@ TILE_KERNEL void conv_kernel_gradient(
     const int per_group = g.outputs / g.groups;
     const int len = g.output_height * g.output_width;
     const int row_len = g.channels / g.groups * g.kernel_height * g.kernel_width;
-    const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
+    const int row = TILE_ROW, column = TILE_COLUMN;
     const int rows = min(TILE_ROWS, per_group - row);
     const int columns = min(TILE_COLUMNS, row_len - column);
     const Window of_x = forward_window(&g, x, group);
@@ -326,8 +325,8 @@ INLINE void pack_turned(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {
-    FAST(lane, lanes, LANES_OF(width)) {
-        SLOW(step, steps, 1, DEPTH, LANES_OF(width)) {
+    NEAR(lane, lanes, LANES_OF(width)) {
+        FAR(step, steps, 1, DEPTH, LANES_OF(width)) {
             global const REAL *from = weight + shifts[step] + lane * window;
             local REAL *to = panels + place(lane, step, width);
 #if LANES == 1
@@ -375,7 +374,7 @@ TILE_KERNEL void conv_input_gradient(
     const int grid_width = (g.width - first_x + g.stride_x - 1) / g.stride_x;
     const int len = max(grid_height, 0) * max(grid_width, 0);
     const int channels = g.channels / g.groups, outputs = g.outputs / g.groups;
-    const int row = get_group_id(1) * TILE_ROWS, column = get_group_id(0) * TILE_COLUMNS;
+    const int row = TILE_ROW, column = TILE_COLUMN;
     const int rows = min(TILE_ROWS, channels - row);
     const int columns = min(TILE_COLUMNS, g.batch * len - column);
     if (columns <= 0) return;
@@ -400,7 +399,7 @@ TILE_KERNEL void conv_input_gradient(
     for (int step = first; step < end; step += DEPTH) {
         const int steps = min(DEPTH, end - step);
         find_taps(&taps, &w, step, steps);
-        for (int at = worker(); at < steps; at += THREADS) {
+        for (int at = worker(); at < EXTENT(steps, DEPTH); at += THREADS) {
             const int output = (step + at) / phase_window, tap = (step + at) % phase_window;
             const int u = y.tap + tap / x.count * y.tap_step;
             const int v = x.tap + tap % x.count * x.tap_step;

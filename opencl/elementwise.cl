@@ -33,12 +33,6 @@ kernel void quotient(global const REAL *x, REAL divisor, global REAL *y, ulong c
     store_some(load_some(x + i, there, 0) / divisor, y + i, there);
 }
 
-// y = value
-kernel void fill(REAL value, global REAL *y, ulong count) {
-    RUN(i, there, count);
-    store_some((Vector)(value), y + i, there);
-}
-
 // y = max(x, 0). Written so that NaN stays NaN: a fault must not be hidden here.
 kernel void relu(global const REAL *x, global REAL *y, ulong count) {
     RUN(i, there, count);

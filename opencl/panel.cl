@@ -25,13 +25,12 @@
 //
 // Build options
 //   -D VARIANT_VECTOR or -D VARIANT_LOCAL   (default VARIANT_LOCAL)
-//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   the sizes above. With VARIANT_VECTOR,
-//                   multiples of LANES, the columns of 3 LANES; local memory, or the second-level
-//                   cache, holds rows x depth + columns x depth + rows x columns numbers (default:
-//                   1 MiB). With VARIANT_LOCAL, rows and columns are multiples of 4 WORKERS and
-//                   divide WORKERS^2, as DEPTH does (default: 16 steps, 8 of double, of tiles of
-//                   8 WORKERS)
-//   -D PIECE_ROWS=8 | 4   with VARIANT_VECTOR: 4 where there are 16 vector registers, not 32
+//   -D DEPTH=..., TILE_ROWS=..., TILE_COLUMNS=...   the sizes above (default: those below). With
+//                   VARIANT_VECTOR, multiples of LANES, rows of 8, columns of 3 LANES; local
+//                   memory, or the second-level cache, holds rows x depth + columns x depth +
+//                   rows x columns numbers. With VARIANT_LOCAL, rows and columns are multiples of
+//                   4 WORKERS; they and DEPTH divide WORKERS^2, and times one another are
+//                   multiples of it. src/kernel/opencl/tiles.rs has those that are used
 //   -D WORKERS=16 | 8     with VARIANT_LOCAL: work-items of a group along each axis (default 16)
 //
 // Work sizes of every kernel over tiles
@@ -44,10 +43,9 @@
 #undef WORKERS
 #define WORKERS 1
 // Rows of a piece, and its vectors: 24 registers for sums leave 8 of 32 for operands.
-#ifndef PIECE_ROWS
 #define PIECE_ROWS 8
-#endif
 #define PIECE_VECTORS 3
+#define PAD 0
 // All of a tile stays in a second-level cache of 1 MiB, and in as much local memory.
 #ifndef DEPTH
 #define DEPTH (IS_DOUBLE ? 128 : 256)
@@ -81,11 +79,10 @@
 #define TILE_COLUMNS (8 * WORKERS)
 #endif
 // The part of a tile that is a work-item's.
-#undef PIECE_ROWS
 #define PIECE_ROWS (TILE_ROWS / WORKERS)
 #define PIECE_COLUMNS (TILE_COLUMNS / WORKERS)
 // Four more than there are lanes: neighbouring steps are then in other banks of local memory, and
-// fours of numbers stay aligned.
+// fours of numbers stay aligned (tiles.rs counts them too).
 #define PAD 4
 #define ROW_PANEL (TILE_ROWS + PAD)
 #define COLUMN_PANEL (TILE_COLUMNS + PAD)
@@ -96,38 +93,35 @@
 
 #endif
 
-// Steps of a block that are written out, which many registers are needed for.
-#ifndef UNROLL
-#define UNROLL 4
-#endif
-
 #define THREADS (WORKERS * WORKERS)
 
 INLINE int worker(void) {
     return get_local_id(1) * WORKERS + get_local_id(0);
 }
 
-// Loops over the two axes of a panel of `width`, FAST around SLOW. A single work-item goes over
-// what there is, `count`, by runs of LANES or, along an axis of pace 1, one by one. Where there
-// are many, neighbours take neighbours on the fast axis, `fast` long, and go over all of the slow
-// one, there or not: all of their loads are known beforehand, and none waits for another.
+// Loops over the two axes of a panel, NEAR around FAR. A single work-item goes over the `count`
+// lanes or steps that are there, by runs of LANES or, along an axis of `pace` 1, one by one. Where
+// there are many, neighbours take neighbours on the near axis, `near` long, and go over all of the
+// far one, `far` long, there or not: all of their loads are known beforehand, and none waits for
+// another. EXTENT is how far a table is filled for them: what there is, or all.
 #ifdef VARIANT_VECTOR
-#define FAST(i, count, fast) for (int i = 0; i < (count); i += LANES)
-#define SLOW(j, count, pace, slow, fast) for (int j = 0; j < (count); j += (pace))
+#define NEAR(i, count, near) for (int i = 0; i < (count); i += LANES)
+#define FAR(j, count, pace, far, near) for (int j = 0; j < (count); j += (pace))
 #define EXTENT(count, most) (count)
 #else
-#define FAST(i, count, fast) for (int i = worker() % (fast), once = 1; once; once = 0)
-#define SLOW(j, count, pace, slow, fast)                                          \
-    _Pragma("unroll") for (int round = 0, j = worker() / (fast);                  \
-                           round < (slow) * (fast) / THREADS;                     \
-                           round++, j += THREADS / (fast))
+#define NEAR(i, count, near) for (int i = worker() % (near), once = 1; once; once = 0)
+#define FAR(j, count, pace, far, near)                                          \
+    _Pragma("unroll") for (int round = 0, j = worker() / (near);                \
+                           round < (far) * (near) / THREADS;                    \
+                           round++, j += THREADS / (near))
 #define EXTENT(count, most) (most)
 #endif
-// Lanes of a single panel.
+// Lanes of a single panel of a width.
 #define LANES_OF(width) ((width) - PAD)
-#ifndef PAD
-#define PAD 0
-#endif
+
+// Where the tile of a group begins. Not by get_group_id, which begins anew where a launch is cut.
+#define TILE_ROW ((int)(get_global_id(1) / WORKERS) * TILE_ROWS)
+#define TILE_COLUMN ((int)get_group_id(0) * TILE_COLUMNS)
 
 // A kernel over tiles, and what its work-group shares.
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(WORKERS, WORKERS, 1)))
@@ -175,7 +169,7 @@ INLINE void pack_block(
     local REAL *to, int width, const Matrix *m, ulong lane, ulong step, int2 there
 ) {
 #if LANES == 1
-    // Within a tile 32 bits are enough, and half the registers.
+    // Within a tile 32 bits are enough, of strides below 2^24, and half the registers.
     const uint at = (uint)lane * (uint)m->lane_stride + (uint)step * (uint)m->step_stride;
     *to = there.x > 0 && there.y > 0 ? m->values[at] : 0;
 #else
@@ -203,12 +197,12 @@ INLINE void pack_block(
 // Packs `lanes` x `steps` numbers of a matrix, read along the axis on which they lie side by side.
 INLINE void pack_matrix(local REAL *panels, int width, Matrix m, int lanes, int steps) {
     if (m.step_stride == 1 && m.lane_stride != 1) {
-        FAST(step, steps, DEPTH) SLOW(lane, lanes, LANES, LANES_OF(width), DEPTH) {
+        NEAR(step, steps, DEPTH) FAR(lane, lanes, LANES, LANES_OF(width), DEPTH) {
             local REAL *to = panels + place(lane, step, width);
             pack_block(to, width, &m, lane, step, (int2)(lanes - lane, steps - step));
         }
     } else {
-        FAST(lane, lanes, LANES_OF(width)) SLOW(step, steps, LANES, DEPTH, LANES_OF(width)) {
+        NEAR(lane, lanes, LANES_OF(width)) FAR(step, steps, LANES, DEPTH, LANES_OF(width)) {
             local REAL *to = panels + place(lane, step, width);
             pack_block(to, width, &m, lane, step, (int2)(lanes - lane, steps - step));
         }
@@ -296,7 +290,8 @@ INLINE void multiply(
     local const REAL *a, local const REAL *b, REAL *sums, int rows, int columns, int steps
 ) {
     local const REAL *of_a = a + OWN(0, get_local_id(1)), *of_b = b + OWN(0, get_local_id(0));
-#pragma unroll UNROLL
+    // Of more steps written out at once, an H100's registers do not hold the operands.
+#pragma unroll 2
     for (int step = 0; step < DEPTH; step++) {
         REAL row[PIECE_ROWS], column[PIECE_COLUMNS];
         read_own(of_a + step * ROW_PANEL, row, PIECE_ROWS);

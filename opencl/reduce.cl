@@ -36,6 +36,7 @@ GROUP_KERNEL void row_dots(
 // values long but for the last; row_sums adds them up. Blocks of rows are summed up at once, so
 // that each is read a few times only. Global size: [GROUP parts, ceil(rows / BLOCK)], in groups of
 // [GROUP, 1].
+// reduce.rs counts in blocks too.
 #define BLOCK 4
 #define OF_BLOCK(i) _Pragma("unroll") for (int i = 0; i < BLOCK; i++)
 GROUP_KERNEL void all_dots(
@@ -71,17 +72,32 @@ GROUP_KERNEL void all_dots(
     }
 }
 
-// y[k] = factor sum_row x[row, k], or y[k] += it, for x [rows, columns], row after row.
+// y[k] = factor sum_row x[row, k], for x [rows, columns], row after row.
 // Global size: ceil(columns / LANES).
 kernel void column_sums(
-    global const REAL *x, REAL factor, global REAL *y, ulong rows, ulong columns, int add
+    global const REAL *x, REAL factor, global REAL *y, ulong rows, ulong columns
 ) {
     RUN(i, there, columns);
-    Vector sum = add ? load_some(y + i, there, 0) : (Vector)(0);
+    Vector sum = 0;
     for (ulong row = 0; row < rows; row++) {
         sum += factor * load_some(x + row * columns + i, there, 0);
     }
     store_some(sum, y + i, there);
+}
+
+// c = sum over the parts of a product (panel.cl), or c += it.
+//
+//   sums   [parts, count]
+//   c      [count]
+//   add    1 to add to c, else 0
+//
+// Global size: count.
+kernel void sum_of_parts(global const REAL *sums, global REAL *c, ulong count, int parts, int add) {
+    const size_t i = get_global_id(0);
+    if (i >= count) return;
+    REAL sum = add ? c[i] : 0;
+    for (int part = 0; part < parts; part++) sum += sums[part * count + i];
+    c[i] = sum;
 }
 
 // y[row, part] = sum (a - b)^2 over one part of the row; with one row and row_sums, the squared

@@ -44,6 +44,7 @@ const UNSAFE: &[&str] = &[
     "kernel/winograd/transform.rs",
     "tensor/opencl/borrowed.rs",
     "tensor/opencl/discovery.rs",
+    "tensor/opencl/events.rs",
     "tensor/opencl/held.rs",
     "tensor/opencl/launch.rs",
     "tensor/opencl/memory.rs",

@@ -4,12 +4,12 @@
 
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
-use zoo_tuning::kernel::opencl::ways;
+use zoo_tuning::kernel::opencl::cuts;
 use zoo_tuning::nn::{
     Aligned, Architecture, Builder, Form, Mixing, Network, Parameters, Pass, Resnet, Role,
 };
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
-use zoo_tuning::tensor::opencl::{OpenCl, Product, Transfers, Way, discover};
+use zoo_tuning::tensor::opencl::{Cut, OpenCl, ProductSizes, Transfers, discover};
 use zoo_tuning::tensor::{Device, Tensor};
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Result, ops};
@@ -206,19 +206,19 @@ fn both_kinds_of_kernels_compute_the_same() {
 
 /// Whatever tiles a product is cut into, and into however many parts.
 #[test]
-#[ignore = "run by every_way_to_cut_a_product_computes_the_same"]
-fn alone_every_way_to_cut_a_product() {
+#[ignore = "run by every_cut_of_a_product_computes_the_same"]
+fn alone_every_cut_of_a_product() {
     for device in devices() {
         let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
-        for way in ways::<f32>(opencl) {
+        for cut in cuts::<f32>(opencl) {
             // Where sums are too short for parts, there is one.
-            let way = Way { parts: 3, ..way };
-            opencl.tuning().prefer(Some(way));
+            let cut = Cut { parts: 3, ..cut };
+            opencl.tuning().prefer(Some(cut));
             for &(name, compute) in
                 CHECKS.iter().filter(|(name, _)| ["product", "conv"].contains(name))
             {
                 let found = difference(&device, compute).unwrap();
-                assert!(found < 1e-4, "{name}: {found} by {way:?} on {device}");
+                assert!(found < 1e-4, "{name}: {found} by {cut:?} on {device}");
             }
         }
         opencl.tuning().prefer(None);
@@ -226,9 +226,9 @@ fn alone_every_way_to_cut_a_product() {
 }
 
 #[test]
-fn every_way_to_cut_a_product_computes_the_same() {
+fn every_cut_of_a_product_computes_the_same() {
     for variant in ["local", "vector"] {
-        in_a_process("alone_every_way_to_cut_a_product", Some(variant));
+        in_a_process("alone_every_cut_of_a_product", Some(variant));
     }
 }
 
@@ -243,9 +243,9 @@ fn alone_measure() {
         let measured = opencl.tune(|| difference(&device, products).map(drop)).unwrap();
         assert!(measured.len() > 3, "{measured:?}");
         for line in &measured {
-            let (best, chosen) = (line.microseconds, line.unmeasured);
+            let (best, chosen) = (line.microseconds, line.microseconds_of_model);
             assert!(best > 0.0 && best <= chosen, "{line:?}");
-            assert_eq!(opencl.tuning().measured(&line.product), Some(line.way));
+            assert_eq!(opencl.tuning().wanted(&line.product), Some(line.cut));
         }
         assert!(difference(&device, products).unwrap() < 1e-4);
     }
@@ -256,7 +256,7 @@ fn alone_measure() {
 fn alone_know() {
     for device in devices() {
         let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
-        let product = Product {
+        let product = ProductSizes {
             kernel: "conv_forward".into(),
             bytes: 4,
             rows: 10,
@@ -264,8 +264,14 @@ fn alone_know() {
             times: 1,
             depth: 50,
         };
-        let found = opencl.tuning().measured(&product).map(|way| way.parts);
+        let found = opencl.tuning().wanted(&product).map(|cut| cut.parts);
         assert_eq!(found, Some(3));
+        // The other line makes no sense.
+        let product =
+            ProductSizes { kernel: "gemm".into(), rows: 270, columns: 250, depth: 33, ..product };
+        assert!(opencl.tuning().wanted(&product).is_some());
+        let (_, products) = CHECKS[0];
+        assert!(difference(&device, products).unwrap() < 1e-4);
     }
 }
 
@@ -279,16 +285,21 @@ fn what_was_measured_is_kept() {
     let tables: Vec<_> =
         entries.filter(|path| path.to_string_lossy().ends_with(".tuned.json")).collect();
     assert_eq!(tables.len(), devices().len(), "a table for each device");
-    // Every table is made to know one thing.
+    // Every table is made to know one thing that may be, and one that may not.
     for table in &tables {
         let mut file: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
         let line = serde_json::json!({
             "kernel": "conv_forward", "bytes": 4, "rows": 16, "columns": 128, "times": 1,
             "depth": 64, "workers": 1, "tile": [256, 240], "steps": 256, "parts": 3,
-            "microseconds": 1.0, "unmeasured": 2.0,
+            "microseconds": 1.0, "microseconds_of_model": 2.0,
         });
-        file["products"] = serde_json::json!([line]);
+        let mut senseless = line.clone();
+        for (key, value) in [("rows", 512), ("columns", 256), ("workers", 7), ("parts", 1 << 30)] {
+            senseless[key] = value.into();
+        }
+        (senseless["kernel"], senseless["tile"]) = ("gemm".into(), serde_json::json!([7, 7]));
+        file["products"] = serde_json::json!([line, senseless]);
         std::fs::write(table, file.to_string()).unwrap();
     }
     assert!(run("alone_know"), "it is known");

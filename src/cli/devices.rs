@@ -41,11 +41,12 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 #[cfg(feature = "opencl")]
 mod opencl {
     use super::{Arguments, Output, Result, Stop, message};
-    use crate::cli::tune::tune;
+    use crate::cli::progress::counted;
     use serde::Serialize;
     use zoo_tuning::kernel::check::{CHECKS, difference};
     use zoo_tuning::tensor::Device;
     use zoo_tuning::tensor::opencl::{Measured, OpenCl, Properties, Variant, discover};
+    use zoo_tuning::train::tune::{Tuned, tune};
 
     /// What is told of a device, for a program to read.
     #[derive(Serialize)]
@@ -87,6 +88,12 @@ mod opencl {
         /// The fastest way of each product.
         #[serde(skip_serializing_if = "Option::is_none")]
         products: Option<Vec<Measured>>,
+        /// What there was no room to measure.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        skipped: Vec<String>,
+        /// Why not all was done that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     }
 
     /// How far an operation is from the processor's.
@@ -128,18 +135,14 @@ mod opencl {
             if arguments.number.is_some_and(|number| number != index) {
                 continue;
             }
-            let listed = properties.and_then(|properties| {
+            let listed = properties.map(|properties| {
                 let mut found = described(properties);
-                if arguments.check && found.f32 {
-                    found.operations = Some(check(index)?);
-                }
-                if arguments.tune && found.f32 {
-                    found.products = Some(tune(&OpenCl::open(index)?)?);
-                }
-                failed += usize::from(!found.f32);
+                let done = work(index, &arguments, &mut found);
+                found.error = done.err().map(|error| error.to_string());
+                failed += usize::from(!found.f32 || found.error.is_some());
                 let checked = found.operations.iter().flatten();
                 wrong += checked.filter(|checked| !checked.is_right()).count();
-                Ok(Listed::Found(Box::new(found)))
+                Listed::Found(Box::new(found))
             });
             all.push(listed.unwrap_or_else(|error| {
                 failed += 1;
@@ -159,7 +162,7 @@ mod opencl {
                 }
             }
         }
-        if wrong == 0 && (failed == 0 || !arguments.check) {
+        if wrong == 0 && (failed == 0 || !(arguments.check || arguments.tune)) {
             return Ok(());
         }
         output.finish()?;
@@ -167,9 +170,28 @@ mod opencl {
             message(format!("{wrong} operations are not what the processor computes"));
         }
         if failed > 0 {
-            message(format!("{failed} devices could not be checked"));
+            message(format!("{failed} devices could not be used"));
         }
         Err(Stop::Failed)
+    }
+
+    /// What was asked for, as far as it goes.
+    fn work(index: usize, arguments: &Arguments, found: &mut Found) -> zoo_tuning::Result<()> {
+        if found.f32 && arguments.check {
+            found.operations = Some(check(index)?);
+        }
+        if found.f32 && arguments.tune {
+            let bar = counted("measuring", 0);
+            let tuned = tune(&OpenCl::open(index)?, |done, all| {
+                bar.set_length(all as u64);
+                bar.set_position(done as u64);
+            });
+            bar.finish_and_clear();
+            let Tuned { products, skipped } = tuned?;
+            found.products = Some(products);
+            found.skipped = skipped;
+        }
+        Ok(())
     }
 
     /// Every operation, forward and backward.
@@ -208,6 +230,8 @@ mod opencl {
             problem,
             operations: None,
             products: None,
+            skipped: Vec::new(),
+            error: None,
         }
     }
 
@@ -256,7 +280,13 @@ mod opencl {
             };
             output.line(format!("  {:<34}{text}", checked.operation))?;
         }
-        device.products.as_ref().map_or(Ok(()), |products| show_products(products, output))
+        if let Some(products) = &device.products {
+            show_products(products, output)?;
+        }
+        for step in &device.skipped {
+            output.line(format!("  no room for a step of {step}"))?;
+        }
+        device.error.as_ref().map_or(Ok(()), |error| output.line(format!("  {error}")))
     }
 
     /// What was measured, and what it brings.
@@ -264,17 +294,20 @@ mod opencl {
         let title =
             ["  kernel", "rows", "columns", "depth", "times", "tile", "parts", "us", "gain"];
         let mut rows = vec![title.map(str::to_owned).to_vec()];
-        for Measured { product: p, way, microseconds, unmeasured } in products {
+        for Measured { product: p, cut, microseconds, microseconds_of_model } in products {
             let sizes = [p.rows, p.columns, p.depth, p.times].map(|size| size.to_string());
-            let [down, across] = way.tile;
+            let [down, across] = cut.tile;
             let mut row = vec![format!("  {}", p.kernel)];
             row.extend(sizes);
-            row.extend([format!("{down} x {across}"), way.parts.to_string()]);
-            row.extend([format!("{microseconds:.1}"), format!("{:.2}", unmeasured / microseconds)]);
+            row.extend([format!("{down} x {across}"), cut.parts.to_string()]);
+            row.extend([
+                format!("{microseconds:.1}"),
+                format!("{:.2}", microseconds_of_model / microseconds),
+            ]);
             rows.push(row);
         }
         output.table(&rows)?;
-        let gain = |line: &Measured| (line.unmeasured / line.microseconds).ln();
+        let gain = |line: &Measured| (line.microseconds_of_model / line.microseconds).ln();
         let mean = products.iter().map(gain).sum::<f64>() / products.len().max(1) as f64;
         output.line(format!(
             "  {} products, {:.2} times as fast as without measuring (the geometric mean)",

@@ -19,8 +19,6 @@ mod predict;
 mod profile;
 mod progress;
 mod train;
-#[cfg(feature = "opencl")]
-mod tune;
 mod zoo;
 
 use clap::{Parser, Subcommand};

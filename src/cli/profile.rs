@@ -10,7 +10,7 @@ use zoo_tuning::profile;
 /// An option of every command that computes.
 #[derive(Args, Clone)]
 pub struct Profiling {
-    /// Print where the time goes, by operation and by layer, at the end; with a file, write a
+    /// Print where the time goes, by operation, by layer and by a device's kernel, at the end; with a file, write a
     /// trace for chrome://tracing there too. The environment variable ZOO_PROFILE, 1 or a file,
     /// does the same
     #[arg(

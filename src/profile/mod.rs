@@ -3,7 +3,7 @@
 //! Between [`start`] and [`finish`], every operation on a [`tape`](crate::tape) leaves how long
 //! it took, forward and backward, with the layer it belongs to; so do the optimizer's step, the
 //! loading of a batch, an evaluation, and whatever else opens a [`span`]. A [`Profile`] shows
-//! them as two tables, by operation and by layer, and as a trace that `chrome://tracing` and
+//! them as tables, by operation and by layer and, of a device, by kernel, and as a trace that `chrome://tracing` and
 //! <https://ui.perfetto.dev> draw. While nobody has asked, all this costs one look at a flag.
 //!
 //! ```
@@ -213,6 +213,7 @@ impl Clock {
     /// What has passed since the last event belongs to none.
     pub fn skip(&mut self) {
         if self.0.is_some() {
+            ON_DEVICE.set(Duration::ZERO);
             *self = Self::start();
         }
     }

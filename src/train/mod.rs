@@ -9,6 +9,8 @@
 //! | `classification` | one step of training, logits, accuracy |
 //! | `evaluation` | accuracy and loss on a data set |
 //! | `prediction` | what a network sees in single images |
+//! | `room` | what is said where a device has no room for a batch |
+//! | `tune` | measuring how a device is fastest, on steps of training |
 //! | `checkpoint` | the file that a run goes on from |
 //! | `record` | what a run writes down while it goes |
 //! | `data` | finding out what data lies at a path, and showing it to a network |
@@ -28,6 +30,8 @@ mod prediction;
 mod record;
 mod room;
 mod run;
+#[cfg(feature = "opencl")]
+pub mod tune;
 
 pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};

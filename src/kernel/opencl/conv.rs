@@ -162,7 +162,9 @@ pub(super) fn geometry<'a>(launch: Launch<'a>, g: &Geometry) -> Launch<'a> {
     let launch = launch
         .works_out(g.batch.saturating_mul(g.positions()))
         .works_out(g.batch.saturating_mul(g.pixels()))
-        .works_out(g.outputs_per_group().saturating_mul(g.row_len()));
+        .works_out(g.outputs_per_group().saturating_mul(g.row_len()))
+        .works_out(g.channels_per_group().saturating_mul(g.pixels()))
+        .works_out(g.outputs_per_group().saturating_mul(g.positions()));
     launch.ints(&[&images[..], &pairs, &[window.groups]].concat())
 }
 

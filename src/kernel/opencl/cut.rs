@@ -1,17 +1,16 @@
-//! How a product of packed panels is cut into tiles and parts: what is chosen, or was measured.
+//! How a product of packed panels is cut into tiles and parts: as was measured, or as a model has it.
 //!
-//! The kernels of `gemm.cl` and `conv.cl` are compiled for tiles of several sizes. Large ones read
-//! less for each sum, small ones leave less undone at the edges and give more work-groups to share
-//! out; and where a result has too few tiles to keep the device busy, sums are cut into parts. Which
-//! is best depends on the device, so `devices --tune` measures. Where nothing was measured, a model
-//! decides that knows how many compute units there are. Either way the choice follows from sizes, so
-//! that a run has the same bits twice.
+//! The kernels of `gemm.cl` and `conv.cl` are compiled for tiles of several sizes ([`tiles`](super)).
+//! Large ones read less for each sum, small ones leave less undone at the edges and give more
+//! work-groups to share out; and where a result has too few tiles to keep the device busy, sums are
+//! cut into parts. Which is best depends on the device, so `devices --tune` measures. Either way the
+//! cut follows from sizes, device and table alone, so that a run has the same bits twice.
 
 use super::plan::Plan;
-use super::product::sum_of_parts;
+use super::reduce::sum_of_parts;
 use crate::Result;
 use crate::tensor::Element;
-use crate::tensor::opencl::{self, Launch, Memory, OpenCl, Program, Sizes, Way};
+use crate::tensor::opencl::{Cut, Launch, Measured, Memory, OpenCl, ProductSizes, Program, Sizes};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,17 +26,17 @@ pub(super) struct Product {
     pub depth: usize,
 }
 
-/// What a kernel is told of where it writes.
+/// What a kernel is told of how it writes.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
+pub(super) struct Writes {
     pub parts: usize,
     /// Whether to add to what is there.
     pub adds: bool,
 }
 
-/// The ways that products of `T` may be computed in on a device, each in a single part.
-pub fn ways<T: Element>(device: &OpenCl) -> Vec<Way> {
-    Plan::of::<T>(device).ways().collect()
+/// How products of `T` may be cut on a device, each into a single part: for tests, which try all.
+pub fn cuts<T: Element>(device: &OpenCl) -> Vec<Cut> {
+    Plan::of::<T>(device).cuts()
 }
 
 impl Product {
@@ -50,122 +49,122 @@ impl Product {
         count: usize,
         adds: bool,
         operands: impl Fn(Launch<'a>) -> Launch<'a>,
-        rest: impl for<'b> Fn(Launch<'b>, Target) -> Launch<'b>,
+        rest: impl for<'b> Fn(Launch<'b>, Writes) -> Launch<'b>,
     ) -> Result<()> {
-        let write = |way: Way| {
-            let sums = (way.parts > 1).then(|| device.take::<T>(way.parts * count)).transpose()?;
-            let options = Plan::of::<T>(device).options_of_tiles(&way);
+        let write = |cut: Cut| {
+            let sums = (cut.parts > 1).then(|| device.take::<T>(cut.parts * count)).transpose()?;
+            let options = Plan::of::<T>(device).options_of_tiles(&cut);
             let launch = Launch::new::<T>(device, self.program, &options, self.kernel);
-            let target = Target { parts: way.parts, adds: adds && way.parts == 1 };
-            rest(operands(launch).memory(sums.as_ref().unwrap_or(c)), target)
-                .run(self.sizes(&way))?;
+            let writes = Writes { parts: cut.parts, adds: adds && cut.parts == 1 };
+            let launch = operands(launch).memory(sums.as_ref().unwrap_or(c));
+            rest(launch, writes).run(self.groups(&cut))?;
             match sums {
                 None => Ok(()),
-                Some(sums) => sum_of_parts::<T>(device, &sums, c, count, way.parts, adds),
+                Some(sums) => sum_of_parts::<T>(device, &sums, c, count, cut.parts, adds),
             }
         };
-        if device.tuning().is_measuring() {
+        // What adds would add several times.
+        if device.tuning().is_measuring() && !adds {
             self.measure::<T>(device, write)?;
         }
-        write(self.way::<T>(device))
+        write(self.cut::<T>(device))
     }
 
     /// A group for each tile of each part.
-    fn sizes(&self, way: &Way) -> Sizes {
-        let [down, across] = self.tiles(way);
-        let workers = way.workers;
+    fn groups(&self, cut: &Cut) -> Sizes {
+        let [down, across] = [self.rows.div_ceil(cut.tile[0]), self.columns.div_ceil(cut.tile[1])];
+        let workers = cut.workers;
         Sizes {
-            global: [workers * across, workers * down, self.times * way.parts],
+            global: [workers * across, workers * down, self.times * cut.parts],
             local: [workers, workers, 1],
         }
     }
 
-    fn tiles(&self, way: &Way) -> [usize; 2] {
-        [self.rows.div_ceil(way.tile[0]), self.columns.div_ceil(way.tile[1])]
-    }
-
-    /// The way that was measured to be the fastest, or else the one that should be.
-    fn way<T: Element>(&self, device: &OpenCl) -> Way {
-        device.tuning().decided(self.named::<T>(), |product| {
+    /// How it is cut: as was measured to be the fastest, or else as should be.
+    fn cut<T: Element>(&self, device: &OpenCl) -> Cut {
+        device.tuning().decided(self.sizes::<T>(), |sizes| {
             let plan = Plan::of::<T>(device);
-            let measured = device.tuning().measured(product);
+            let wanted = device.tuning().wanted(sizes);
             // What a file says is taken if it can be.
-            let measured = measured.filter(|way| plan.ways().any(|of| of.has_tile_of(way)));
-            match measured {
-                Some(way) => Way { parts: way.parts.clamp(1, self.most_parts(&way)), ..way },
-                None => self.fastest(&plan),
+            let wanted = wanted.filter(|cut| plan.cuts().iter().any(|of| of.has_tile_of(cut)));
+            match wanted {
+                Some(cut) => Cut { parts: cut.parts.clamp(1, self.most_parts(&plan, &cut)), ..cut },
+                None => self.fastest(&plan, sizes),
             }
         })
     }
 
-    fn named<T>(&self) -> opencl::Product {
+    fn sizes<T>(&self) -> ProductSizes {
         let Self { rows, columns, times, depth, .. } = *self;
         let (kernel, bytes) = (self.kernel.into(), size_of::<T>());
-        opencl::Product { kernel, bytes, rows, columns, times, depth }
+        ProductSizes { kernel, bytes, rows, columns, times, depth }
     }
 
-    /// Every way of a plan, with parts that are powers of two.
-    fn ways(self, plan: &Plan) -> impl Iterator<Item = Way> {
-        plan.ways().flat_map(move |way| {
-            let most = self.most_parts(&way);
+    /// Every cut of a plan, into parts that are powers of two.
+    fn cuts(&self, plan: &Plan) -> Vec<Cut> {
+        let in_parts = |cut: Cut| {
             let parts = std::iter::successors(Some(1), |parts| Some(2 * parts));
-            parts.take_while(move |&parts| parts <= most).map(move |parts| Way { parts, ..way })
-        })
+            let most = self.most_parts(plan, &cut);
+            parts.take_while(move |&parts| parts <= most).map(move |parts| Cut { parts, ..cut })
+        };
+        plan.cuts().into_iter().flat_map(in_parts).collect()
     }
 
-    /// Each part is to be worth the sum that follows on it.
-    fn most_parts(&self, way: &Way) -> usize {
-        (self.depth / (4 * way.steps)).clamp(1, 128)
+    /// Each part is to be worth the sum that follows on it, and there is to be room for all.
+    fn most_parts(&self, plan: &Plan, cut: &Cut) -> usize {
+        let count = self.rows.saturating_mul(self.columns).saturating_mul(self.times).max(1);
+        (self.depth / (4 * cut.steps)).min(plan.room / count).clamp(1, 128)
     }
 
-    /// The fastest way by the model of a plan.
-    fn fastest(self, plan: &Plan) -> Way {
-        let cost = |way: &Way| plan.cost(way, self.tiles(way), self.times, self.sizes_of_sums());
-        let ways = self.ways(plan).map(|way| (cost(&way), way));
-        let best = ways.min_by(|(a, _), (b, _)| a.total_cmp(b));
-        best.map_or_else(|| unreachable!("every plan has a way"), |(_, way)| way)
+    /// The fastest cut by the model of a plan.
+    fn fastest(&self, plan: &Plan, sizes: &ProductSizes) -> Cut {
+        let cost = |cut: &Cut| plan.cost(sizes, cut);
+        let best = self.cuts(plan).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        best.unwrap_or_else(|| unreachable!("every plan has a cut"))
     }
 
-    /// Values of the result, and the length of the sums.
-    fn sizes_of_sums(&self) -> [usize; 2] {
-        [self.rows * self.columns * self.times, self.depth]
-    }
-
-    /// Measures the ways, unless products of about these sizes were measured by this run.
+    /// Measures the cuts, unless products of about these sizes were measured by this run.
     fn measure<T: Element>(
-        self,
+        &self,
         device: &Arc<OpenCl>,
-        write: impl Fn(Way) -> Result<()>,
+        write: impl Fn(Cut) -> Result<()>,
     ) -> Result<()> {
-        const RUNS: u32 = 3;
-        // What is far from the best of all by the model is not tried.
+        // Seconds that each is measured for, about; short ones are run more often.
+        const LONG: f64 = 2e-3;
+        // What is so far from the best by the model is not tried.
         const HOPELESS: f64 = 3.0;
-        let plan = Plan::of::<T>(device);
-        let product = self.named::<T>();
+        let (plan, product) = (Plan::of::<T>(device), self.sizes::<T>());
         if !device.tuning().begin(&product) {
             return Ok(());
         }
-        let cost = |way: &Way| plan.cost(way, self.tiles(way), self.times, self.sizes_of_sums());
-        let chosen = self.fastest(&plan);
-        let mut best: Option<(f64, Way)> = None;
-        let mut unmeasured = f64::NAN;
-        for way in self.ways(&plan).filter(|way| cost(way) < HOPELESS * cost(&chosen)) {
-            write(way)?;
-            device.finish()?;
-            let begun = Instant::now();
-            (0..RUNS).try_for_each(|_| write(way))?;
-            device.finish()?;
-            let took = 1e6 * begun.elapsed().as_secs_f64() / f64::from(RUNS);
-            if way == chosen {
-                unmeasured = took;
+        let measured = |cut: Cut| -> Result<f64> {
+            let seconds = |runs: u32| -> Result<f64> {
+                let begun = Instant::now();
+                (0..runs).try_for_each(|_| write(cut))?;
+                device.finish()?;
+                Ok(begun.elapsed().as_secs_f64() / f64::from(runs))
+            };
+            // The first run may compile it.
+            seconds(1)?;
+            let runs = (LONG / seconds(1)?).clamp(2.0, 50.0);
+            Ok(1e6 * seconds(runs as u32)?)
+        };
+        let chosen = self.fastest(&plan, &product);
+        let microseconds_of_model = measured(chosen)?;
+        let (mut cut, mut microseconds) = (chosen, microseconds_of_model);
+        let most = HOPELESS * plan.cost(&product, &chosen);
+        for other in self.cuts(&plan) {
+            if other == chosen || plan.cost(&product, &other) > most {
+                continue;
             }
-            if best.is_none_or(|(least, _)| took < least) {
-                best = Some((took, way));
+            match measured(other) {
+                Ok(took) if took < microseconds => (cut, microseconds) = (other, took),
+                Ok(_) => {}
+                // The driver may not take it; it is another thing if it takes nothing any more.
+                Err(_) => device.finish()?,
             }
         }
-        if let Some((took, way)) = best {
-            device.tuning().note(&product, way, took, unmeasured);
-        }
+        device.tuning().note(Measured { product, cut, microseconds, microseconds_of_model });
         Ok(())
     }
 }

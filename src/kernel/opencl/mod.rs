@@ -69,10 +69,11 @@ mod plan;
 mod pool;
 mod product;
 mod reduce;
+mod tiles;
 mod winograd;
 
 pub use aggregate::Kept;
-pub use cut::ways;
+pub use cut::cuts;
 
 use crate::tensor::opencl::{File, Program};
 

@@ -60,8 +60,10 @@ pub(super) fn multiply_into<'d, T: Element>(
         launch.memory(a.memory).longs(&a.strides).memory(b.memory).longs(&b.strides)
     };
     product.write::<T>(device, c, count * m * n, adds, operands, |launch, to| {
-        launch
-            .long(n)
+        // Within a tile, places are counted in 32 bits.
+        let strides = [a.strides, b.strides].concat().into_iter();
+        strides
+            .fold(launch, |launch, stride| launch.works_out(stride.saturating_mul(128)))
             .int(m)
             .int(k)
             .int(n)
@@ -70,24 +72,6 @@ pub(super) fn multiply_into<'d, T: Element>(
             .int(to.parts)
             .int(usize::from(to.adds))
     })
-}
-
-/// Adds up `sums` `[parts, count]` into `c` `[count]`, or onto it.
-pub(super) fn sum_of_parts<T: Element>(
-    device: &Arc<OpenCl>,
-    sums: &Memory,
-    c: &Memory,
-    count: usize,
-    parts: usize,
-    adds: bool,
-) -> Result<()> {
-    Plan::launch::<T>(device, GEMM, "sum_of_parts")
-        .memory(sums)
-        .memory(c)
-        .long(count)
-        .int(parts)
-        .int(usize::from(adds))
-        .run(Plan::of::<T>(device).items([count, 1, 1]))
 }
 
 impl<T: Element> Products<T> for Arc<OpenCl> {

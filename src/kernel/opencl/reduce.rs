@@ -41,7 +41,6 @@ pub(super) fn column_sums<T: Element>(
         .memory(&y)
         .long(rows)
         .long(columns)
-        .int(0)
         .run(Plan::of::<T>(device).runs(columns, 1))?;
     Ok(y)
 }
@@ -77,7 +76,7 @@ pub(super) fn all_dots<T: Element>(
     b: &Memory,
     [rows, terms, len]: [usize; 3],
 ) -> Result<Memory> {
-    // Rows of a that the kernel takes at once.
+    // Rows of `a` that the kernel takes at once, as in reduce.cl.
     const BLOCK: usize = 4;
     let (plan, blocks) = (Plan::of::<T>(device), rows.div_ceil(BLOCK));
     let (parts, part) = plan.parts_of_rows(blocks, len);
@@ -92,6 +91,24 @@ pub(super) fn all_dots<T: Element>(
         .int(terms)
         .run(plan.groups_of_parts(parts, blocks))?;
     if parts == 1 { Ok(dots) } else { row_sums(device, &dots, T::one(), rows * terms, parts) }
+}
+
+/// Adds up `sums` `[parts, count]` into `c` `[count]`, or onto it.
+pub(super) fn sum_of_parts<T: Element>(
+    device: &Arc<OpenCl>,
+    sums: &Memory,
+    c: &Memory,
+    count: usize,
+    parts: usize,
+    adds: bool,
+) -> Result<()> {
+    Plan::launch::<T>(device, REDUCE, "sum_of_parts")
+        .memory(sums)
+        .memory(c)
+        .long(count)
+        .int(parts)
+        .int(usize::from(adds))
+        .run(Plan::of::<T>(device).items([count, 1, 1]))
 }
 
 /// `factor sum_k (a[k] - b[k])^2`, of shape `[1]`.

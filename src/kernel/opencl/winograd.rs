@@ -19,13 +19,11 @@ const PLACES: usize = 36;
 /// Whether this form is the shorter one, by the same count of operations as on the processor, and
 /// its transforms, which are held at once, are no burden on the device's memory.
 pub(super) fn wins<T: Element>(device: &OpenCl, g: &Geometry) -> bool {
-    const MOST: u64 = 1 << 27;
+    const MOST: usize = 1 << 27;
     let (channels, outputs) = (g.channels_per_group(), g.outputs);
     let images = tiles(g.batch, g.output).saturating_mul(g.channels.max(outputs));
-    let values = PLACES.saturating_mul(images.max(outputs.saturating_mul(channels))) as u64;
-    let properties = device.properties();
-    let room = properties.largest_buffer.min(properties.memory / 8) / size_of::<T>() as u64;
-    values <= MOST.min(room) && winograd_wins(g, g.outputs_per_group())
+    let values = PLACES.saturating_mul(images.max(outputs.saturating_mul(channels)));
+    values <= MOST.min(Plan::of::<T>(device).room) && winograd_wins(g, g.outputs_per_group())
 }
 
 /// Tiles of so many samples with outputs of that size.

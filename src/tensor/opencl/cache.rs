@@ -1,6 +1,7 @@
-//! Compiled programs on the disk, so that a second start need not wait for a compiler.
+//! What is kept on the disk for later runs: compiled programs, so that a second start need not wait
+//! for a compiler, and what was measured.
 //!
-//! A file holds the whole text that its binary follows from (device, driver, options, source),
+//! A program's file holds the whole text that its binary follows from (device, driver, options, source),
 //! then a checksum, then the binary. Nothing of it is trusted before that text is the same to the
 //! byte and the checksum is right, since drivers run what they are given; whatever else is wrong
 //! with a file, the program is compiled anew.
@@ -76,8 +77,8 @@ fn remove_unused(folder: &Path) {
     }
 }
 
-/// Whether a file's name is that of a binary, or of a file that was never finished. What was measured
-/// is kept: it takes longer to make than to keep.
+/// Whether a file's name is that of a binary, or of a file that was never finished. What was
+/// measured stays: it is small, and takes long to measure again.
 fn is_ours(name: &str) -> bool {
     name.split_once('.').is_some_and(|(hash, rest)| {
         let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -2,7 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::{Error, Result};
-use ocl::core::{DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, ffi};
+use ocl::core::{ClDeviceIdPtr, DeviceId, DeviceInfo, DeviceType, PlatformId, PlatformInfo, ffi};
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -48,6 +48,15 @@ pub struct Properties {
     pub(super) platform_id: PlatformId,
 }
 
+impl Properties {
+    /// The device and its driver, in as many words as tell one from another that kernels are
+    /// compiled for otherwise, or are not as fast on.
+    pub(super) fn identity(&self) -> String {
+        let words = [&self.platform, &self.name, &self.version, &self.driver];
+        words.map(|word| word.trim()).join("\n")
+    }
+}
+
 impl fmt::Display for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "opencl:{} ({}, {})", self.index, self.name.trim(), self.platform.trim())
@@ -77,9 +86,9 @@ pub fn discover() -> Result<Vec<Result<Properties>>> {
 #[allow(unsafe_code)]
 fn platforms() -> Result<Vec<PlatformId>> {
     const NO_PLATFORM: i32 = -1001;
-    let refused = |status: i32| match status {
-        0 => Ok(()),
-        status => Err(Error::device("opencl", "list the platforms", format!("error {status}"))),
+    let refused = |status: i32| {
+        Refusal::check(status)
+            .map_err(|refusal| Error::device("opencl", "list the platforms", refusal.to_string()))
     };
     let mut count = 0;
     // SAFETY: with no room for platforms, only their count is written.
@@ -132,9 +141,9 @@ fn describe(
     id: DeviceId,
 ) -> Result<Properties> {
     let bytes = |info: DeviceInfo| {
-        ocl::core::get_device_info_raw(id, info as u32).map_err(|error| {
+        answer(id, info).map_err(|refusal| {
             let action = format!("ask for {info:?}");
-            Error::device(format_args!("opencl:{index}"), action, Refusal::from(&error).to_string())
+            Error::device(format_args!("opencl:{index}"), action, refusal.to_string())
         })
     };
     let number = |info| Ok(number(&bytes(info)?));
@@ -168,6 +177,19 @@ fn describe(
         id,
         platform_id,
     })
+}
+
+/// What a device answers to a question, whatever number its driver gives instead.
+#[allow(unsafe_code)]
+pub(super) fn answer(id: DeviceId, info: DeviceInfo) -> Result<Vec<u8>, Refusal> {
+    let (id, info, mut len) = (id.as_ptr(), info as u32, 0);
+    // SAFETY: with no room for an answer, only its length is written.
+    Refusal::check(unsafe { ffi::clGetDeviceInfo(id, info, 0, ptr::null_mut(), &mut len) })?;
+    let mut bytes = vec![0u8; len];
+    let room = bytes.as_mut_ptr().cast();
+    // SAFETY: there is room for as many bytes as the call is told.
+    Refusal::check(unsafe { ffi::clGetDeviceInfo(id, info, len, room, ptr::null_mut()) })?;
+    Ok(bytes)
 }
 
 /// An integer of up to eight bytes, as the host has it.

@@ -76,7 +76,7 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// A vector of `int`s, of 1, 2, 4, or 8.
+    /// A vector of 2, 4, or 8 `int`s, or a struct of at most 16 of them.
     pub fn ints(mut self, values: &[usize]) -> Self {
         let fits = |value: &usize| i32::try_from(*value).is_ok();
         self.too_large = values.iter().copied().find(|value| !fits(value)).or(self.too_large);
@@ -89,7 +89,7 @@ impl<'a> Launch<'a> {
         self.longs(&[value])
     }
 
-    /// A vector of `ulong`s, of 1, 2, 4, or 8.
+    /// A vector of 2, 4, or 8 `ulong`s.
     pub fn longs(self, values: &[usize]) -> Self {
         let value = |&value: &usize| (value as u64).to_ne_bytes();
         self.bytes(&values.iter().map(value).collect::<Vec<_>>().concat())

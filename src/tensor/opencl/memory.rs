@@ -73,14 +73,15 @@ impl OpenCl {
                     // Others may use the device too. What lies on the shelf is free once nothing
                     // that is enqueued needs it any more.
                     shelf.clear();
-                    refusal::finish(&self.queue)?;
-                    self.allocate(bytes)
+                    // A device that does not even finish is no full one.
+                    refusal::finish(&self.queue).map_err(|refusal| (refusal, None))?;
+                    self.allocate(bytes).map_err(|refusal| (refusal, Some(bytes)))
                 });
                 match mem {
                     Ok(mem) => (bytes, mem),
-                    Err(error) => {
+                    Err((refusal, asked)) => {
                         drop(shelf);
-                        return Err(self.explained(error, "take memory", Some(bytes)));
+                        return Err(self.explained(refusal, "take memory", asked));
                     }
                 }
             }

@@ -20,7 +20,7 @@ pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
-pub use tuning::{Measured, Product, Tuning, Way};
+pub use tuning::{Cut, Measured, ProductSizes, Tuning};
 pub use variant::Variant;
 
 use crate::{Error, Result};
@@ -103,7 +103,7 @@ impl OpenCl {
             .map(Held::from)
             .map_err(refused)?;
         let (shelf, programs, transfers, events) = Default::default();
-        let tuning = Tuning::of(&properties);
+        let tuning = Tuning::of(&properties, variant);
         Ok(Self { properties, variant, context, queue, shelf, programs, transfers, events, tuning })
     }
 
@@ -128,7 +128,8 @@ impl OpenCl {
     /// # Errors
     /// If something of it could not be done, or the device is lost.
     pub fn finish(&self) -> Result<()> {
-        refusal::finish(&self.queue).map_err(|error| self.refused("finish its work", error))?;
+        refusal::finish(&self.queue)
+            .map_err(|refusal| self.explained(refusal, "finish its work", None))?;
         self.events.report();
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::held::Held;
 use super::refusal::Refusal;
-use super::{OpenCl, cache};
+use super::{OpenCl, cache, discovery};
 use crate::{Error, Result};
 use ocl::core::{DeviceInfo, Kernel, ProgramBuildInfo, ProgramBuildInfoResult, ProgramBuildStatus};
 use std::collections::HashMap;
@@ -138,12 +138,10 @@ impl OpenCl {
     /// All that a binary depends on.
     fn cache_key(&self, source: &str, options: &str) -> String {
         let p = &self.properties;
-        let extensions = ocl::core::get_device_info_raw(p.id, DeviceInfo::Extensions as u32);
+        let extensions = discovery::answer(p.id, DeviceInfo::Extensions);
         let extensions = extensions.unwrap_or_default();
         let extensions = String::from_utf8_lossy(&extensions);
-        let device =
-            [&p.platform, &p.name, &p.version, &p.driver, extensions.as_ref()].map(|s| s.trim());
-        format!("{}\n{options}\n{source}", device.join("\n"))
+        format!("{}\n{}\n{options}\n{source}", p.identity(), extensions.trim())
     }
 }
 

@@ -70,6 +70,8 @@ impl fmt::Display for Refusal {
             Self::Status(status) => write!(f, "{status:?}"),
             Self::Number(number) => match NAMES.iter().find(|&&name| name as i32 == *number) {
                 Some(name) => write!(f, "{name:?}"),
+                // OpenCL's own numbers are above -1000, those of its extensions above -2000.
+                None if *number > -2000 => write!(f, "error {number} of OpenCL"),
                 None => write!(f, "error {number} of the driver's own"),
             },
         }

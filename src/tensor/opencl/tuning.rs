@@ -1,11 +1,11 @@
-//! Which way of a kernel was measured to be the fastest on a device, and where that is kept.
+//! How products were measured to be cut best on a device, and where that is kept.
 //!
 //! Here are only numbers; what they mean is known to those who launch the kernels
 //! ([`kernel::opencl`](crate::kernel::opencl)). A table comes from the disk, where
-//! `devices --tune` left it for this device and driver, or from the program itself, for devices
-//! that were measured before it was published. An entry that makes no sense is one that is not there.
+//! `devices --tune` left it for this device and driver. A table, or a line of it, that makes no
+//! sense is as one that is not there.
 
-use super::{OpenCl, Properties, cache};
+use super::{OpenCl, Properties, Variant, cache};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A product, as far as its speed depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Product {
+pub struct ProductSizes {
     /// The kernel that computes it.
     pub kernel: Cow<'static, str>,
     /// Bytes of a number.
@@ -32,7 +32,7 @@ pub struct Product {
 
 /// How a product is cut: see `panel.cl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Way {
+pub struct Cut {
     /// Work-items of a group, along both axes.
     pub workers: usize,
     /// Rows and columns of a tile.
@@ -43,7 +43,7 @@ pub struct Way {
     pub parts: usize,
 }
 
-impl Way {
+impl Cut {
     /// Whether tiles are the same, whatever the parts.
     pub fn has_tile_of(&self, other: &Self) -> bool {
         Self { parts: other.parts, ..*self } == *other
@@ -55,41 +55,37 @@ impl Way {
 pub struct Measured {
     /// Of sizes rounded up to powers of two, all of which it stands for.
     #[serde(flatten)]
-    pub product: Product,
+    pub product: ProductSizes,
     /// The fastest.
     #[serde(flatten)]
-    pub way: Way,
+    pub cut: Cut,
     /// What it took.
     pub microseconds: f64,
-    /// What the way took that would be chosen without measuring.
-    pub unmeasured: f64,
+    /// What the cut took that is chosen where nothing was measured.
+    pub microseconds_of_model: f64,
 }
 
 /// What is kept on the disk.
 #[derive(Serialize, Deserialize)]
-struct File {
-    platform: String,
+struct Table {
+    /// [`identity`].
     device: String,
-    driver: String,
     products: Vec<Measured>,
 }
-
-/// Tables that the program brings along.
-const PUBLISHED: &[&str] = &[];
 
 /// The tables of a device.
 #[derive(Default)]
 pub struct Tuning {
     is_measuring: AtomicBool,
-    preferred: Mutex<Option<Way>>,
-    measured: Mutex<HashMap<Product, Measured>>,
+    preferred: Mutex<Option<Cut>>,
+    measured: Mutex<HashMap<ProductSizes, Measured>>,
     /// What this run has measured, or is about to.
-    begun: Mutex<HashSet<Product>>,
+    begun: Mutex<HashSet<ProductSizes>>,
     /// What was decided for sizes as they are, so that it is decided once.
-    decided: Mutex<HashMap<Product, Way>>,
+    decided: Mutex<HashMap<ProductSizes, Cut>>,
 }
 
-impl Product {
+impl ProductSizes {
     /// What stands for it in a table.
     pub fn rounded(&self) -> Self {
         let [rows, columns, times, depth] =
@@ -100,16 +96,18 @@ impl Product {
 
 impl Tuning {
     /// What is known of a device.
-    pub(super) fn of(properties: &Properties) -> Self {
-        let of_disk = cache::load_text(&key(properties), EXTENSION);
-        let file = of_disk.as_deref().and_then(|text| read(text, properties, true));
-        let published = || PUBLISHED.iter().find_map(|text| read(text, properties, false));
-        let products = file.or_else(published).map_or_else(Vec::new, |file| file.products);
+    pub(super) fn of(properties: &Properties, variant: Variant) -> Self {
+        let device = identity(properties, variant);
+        let text = cache::load_text(&device, EXTENSION);
+        let table = text.and_then(|text| serde_json::from_str::<Table>(&text).ok());
+        // Two devices may have one name of a file.
+        let table = table.filter(|table| table.device == device);
+        let products = table.map_or_else(Vec::new, |table| table.products);
         let measured = products.into_iter().map(|line| (line.product.clone(), line)).collect();
         Self { measured: Mutex::new(measured), ..Self::default() }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Product, Measured>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<ProductSizes, Measured>> {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,32 +116,28 @@ impl Tuning {
         self.is_measuring.load(Ordering::Relaxed)
     }
 
-    /// From now on every product is computed in this way, as far as it can be, or again in its
-    /// own: to test one way after the other.
-    pub fn prefer(&self, way: Option<Way>) {
-        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    /// From now on every product is cut like this, as far as it can be, or again as it is best: to
+    /// test one cut after the other.
+    pub fn prefer(&self, cut: Option<Cut>) {
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = cut;
         self.forget();
     }
 
-    /// The way that is preferred, or that was measured to be the fastest.
-    pub fn measured(&self, product: &Product) -> Option<Way> {
+    /// The cut that is preferred, or that was measured to be the fastest.
+    pub fn wanted(&self, product: &ProductSizes) -> Option<Cut> {
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        if preferred.is_some() {
-            return preferred;
-        }
-        self.table().get(&product.rounded()).map(|line| line.way)
+        preferred.or_else(|| self.table().get(&product.rounded()).map(|line| line.cut))
     }
 
     /// Whether a product of about these sizes is still to be measured by this run; it no longer is.
-    pub fn begin(&self, product: &Product) -> bool {
+    pub fn begin(&self, product: &ProductSizes) -> bool {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(product.rounded())
     }
 
-    /// Adds a line to the table.
-    pub fn note(&self, product: &Product, way: Way, microseconds: f64, unmeasured: f64) {
-        let product = product.rounded();
-        let line = Measured { product: product.clone(), way, microseconds, unmeasured };
-        self.table().insert(product, line);
+    /// Adds a line to the table, for products of about those sizes.
+    pub fn note(&self, line: Measured) {
+        let product = line.product.rounded();
+        self.table().insert(product.clone(), Measured { product, ..line });
         self.forget();
     }
 
@@ -152,15 +146,15 @@ impl Tuning {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The way of a product, decided by `decide` the first time.
-    pub fn decided(&self, product: Product, decide: impl FnOnce(&Product) -> Way) -> Way {
+    /// The cut of a product, decided by `decide` the first time.
+    pub fn decided(&self, product: ProductSizes, decide: impl FnOnce(&ProductSizes) -> Cut) -> Cut {
         let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(way) = decided.get(&product) {
-            return *way;
+        if let Some(cut) = decided.get(&product) {
+            return *cut;
         }
-        let way = decide(&product);
-        decided.insert(product, way);
-        way
+        let cut = decide(&product);
+        decided.insert(product, cut);
+        cut
     }
 }
 
@@ -170,42 +164,33 @@ impl OpenCl {
         &self.tuning
     }
 
-    /// Measures the ways of every product that `work` computes, and keeps what it found: for this
-    /// process, and on the disk for later ones. Gives the table, sorted, with what was known before.
+    /// Measures the cuts of every product that `work` computes, and keeps what it found: for this
+    /// process, and on the disk for later ones. Gives the whole table, sorted.
     ///
     /// # Errors
-    /// Those of `work`. That the table cannot be written is none: it is measured anew then.
+    /// Those of `work`; what was measured before is kept. That the table cannot be written is none: it
+    /// is measured anew then.
     pub fn tune(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<Measured>> {
         self.tuning.is_measuring.store(true, Ordering::Relaxed);
         let done = work();
         self.tuning.is_measuring.store(false, Ordering::Relaxed);
         self.tuning.forget();
         self.tuning.begun.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        done?;
         let mut products: Vec<_> = self.tuning.table().values().cloned().collect();
         products.sort_by(|a, b| a.product.cmp(&b.product));
-        let p = &self.properties;
-        let [platform, device, driver] = [&p.platform, &p.name, &p.driver].map(Clone::clone);
-        let file = File { platform, device, driver, products };
-        if let Ok(text) = serde_json::to_string_pretty(&file) {
-            cache::store_text(&key(p), EXTENSION, &text);
+        let table = Table { device: identity(&self.properties, self.variant), products };
+        if let Ok(text) = serde_json::to_string_pretty(&table) {
+            cache::store_text(&table.device, EXTENSION, &text);
         }
-        Ok(file.products)
+        done.map(|()| table.products)
     }
 }
 
+/// What a table belongs to.
+fn identity(properties: &Properties, variant: Variant) -> String {
+    // Parts of a device may be given out as devices of their own.
+    format!("{}\n{} units\n{}", properties.identity(), properties.units, variant.name())
+}
+
+/// What the files of tables end in.
 const EXTENSION: &str = "tuned.json";
-
-/// What a table on the disk belongs to.
-fn key(properties: &Properties) -> String {
-    [&properties.platform, &properties.name, &properties.version, &properties.driver]
-        .map(|text| text.trim())
-        .join("\n")
-}
-
-/// A table, if it is one of this device, and of this driver if that matters.
-fn read(text: &str, properties: &Properties, of_driver: bool) -> Option<File> {
-    let file: File = serde_json::from_str(text).ok()?;
-    let same = file.platform == properties.platform && file.device == properties.name;
-    (same && (!of_driver || file.driver == properties.driver)).then_some(file)
-}

@@ -1,0 +1,161 @@
+//! The tiles that products of panels may be cut into, and how long each should take.
+
+use super::plan::Plan;
+use crate::tensor::opencl::{Cut, ProductSizes};
+
+/// Tiles of a graphics card: work-items along both axes, rows and columns, and how fast each is in
+/// the middle of a large product, as a part of the first. Measured on an H100, `f32`; the one of 32 x
+/// 32 is faster than those of twice its size there, for it leaves room for more groups.
+const LOCAL: [(usize, [usize; 2], f64); 7] = [
+    (16, [128, 128], 1.0),
+    (16, [128, 64], 0.88),
+    (16, [64, 128], 0.88),
+    (8, [64, 64], 0.85),
+    (8, [64, 32], 0.5),
+    (8, [32, 64], 0.5),
+    (8, [32, 32], 0.6),
+];
+
+/// Rows and columns of a processor's tiles, whole pieces of 8 rows and 3 vectors, and the steps of
+/// `f32` that are packed at a time. The first fits a second-level cache of 1 MiB.
+const VECTOR: [([usize; 2], usize); 5] =
+    [([256, 240], 256), ([128, 240], 128), ([64, 192], 64), ([32, 96], 32), ([16, 48], 16)];
+
+impl Plan {
+    /// The tiles that fit, each a cut into a single part, the largest first; the smallest in any case.
+    pub fn cuts(&self) -> Vec<Cut> {
+        let all: Vec<Cut> = if self.is_vector {
+            let steps = |steps: usize| steps * 4 / self.size;
+            let cut = |(tile, of_f32)| Cut { workers: 1, tile, steps: steps(of_f32), parts: 1 };
+            VECTOR.map(cut).to_vec()
+        } else {
+            let steps = if self.size == 4 { 16 } else { 8 };
+            LOCAL.map(|(workers, tile, _)| Cut { workers, tile, steps, parts: 1 }).to_vec()
+        };
+        let fits =
+            |cut: &Cut| cut.workers <= self.workers && self.local_bytes(cut) <= self.local_memory;
+        let last = all.len() - 1;
+        let fitting = all.iter().enumerate().filter(|(i, cut)| *i == last || fits(cut));
+        fitting.map(|(_, cut)| *cut).collect()
+    }
+
+    /// Local memory of a tile: panels, sums if they are there, and the tables of `conv.cl`, two of
+    /// positions and two of taps and one of places.
+    fn local_bytes(&self, cut: &Cut) -> usize {
+        let ([rows, columns], steps) = (cut.tile, cut.steps);
+        let tables = (2 * 16 + 2 * 12) * rows.max(columns).max(steps) + 4 * steps;
+        // PAD of panel.cl, for both panels.
+        let (sums, pad) = if self.is_vector { (rows * columns, 0) } else { (0, 2 * 4) };
+        ((rows + columns + pad) * steps + sums) * self.size + tables
+    }
+
+    /// What a product should take if it is cut like this, in multiply-adds of a compute unit.
+    pub fn cost(&self, product: &ProductSizes, cut: &Cut) -> f64 {
+        let ProductSizes { rows, columns, times, depth, .. } = *product;
+        let [down, across] = [rows.div_ceil(cut.tile[0]), columns.div_ceil(cut.tile[1])];
+        let of_all = |count: usize| count as f64 / self.units as f64;
+        let groups = down as f64 * across as f64 * times as f64 * of_all(cut.parts);
+        let sums = rows as f64 * columns as f64 * of_all(times);
+        if self.is_vector {
+            self.of_vector(cut, groups, sums, depth)
+        } else {
+            of_local(cut, groups, sums, depth)
+        }
+    }
+
+    /// Of a processor, which takes a tile after the other. A tile that is not full takes less; so
+    /// only units that have nothing to do at the end count.
+    fn of_vector(&self, cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
+        // What a large tile reads stays in the cache for more sums.
+        const READS: f64 = 64.0;
+        // Of adding up a part's sum.
+        const SUM: f64 = 8.0;
+        let work = sums * depth as f64 * (1.0 + READS / cut.tile[0] as f64);
+        let after = if cut.parts > 1 { SUM * cut.parts as f64 * sums } else { 0.0 };
+        work * (groups.ceil() / groups) + after
+    }
+}
+
+/// Of a graphics card, for so many groups and sums of a unit. The constants make the order of the
+/// kernels measured on an H100 come out; `devices --tune` measures where that is not enough.
+fn of_local(cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
+    // Work-items that a unit has room for, by their registers, and those that keep it busy.
+    const RESIDENT: f64 = 512.0;
+    const BUSY: f64 = 448.0;
+    // Begin and end of a tile, in steps of it.
+    const EDGES: f64 = 24.0;
+    // A number that goes to memory and comes back, and a launch.
+    const MOVED: f64 = 27.0;
+    const LAUNCH: f64 = 6e5;
+    let is_it = |(workers, tile, _): &&(usize, [usize; 2], f64)| {
+        (*workers, *tile) == (cut.workers, cut.tile)
+    };
+    let rate = LOCAL.iter().find(is_it).map_or(1.0, |(.., rate)| *rate);
+    let steps = depth.div_ceil(cut.parts).next_multiple_of(cut.steps) as f64;
+    let group = (cut.tile[0] * cut.tile[1]) as f64 * (steps + EDGES) / rate;
+    let threads = (cut.workers * cut.workers) as f64;
+    let at_once = RESIDENT / threads;
+    let waves = (groups / at_once).floor();
+    let rest = (groups - waves * at_once).ceil();
+    let last = if rest > 0.0 { rest * group / (rest * threads / BUSY).min(1.0) } else { 0.0 };
+    let after = match cut.parts {
+        1 => 0.0,
+        parts => MOVED * (2 * parts + 1) as f64 * sums + LAUNCH,
+    };
+    waves * at_once * group + last + after
+}
+
+impl Plan {
+    /// The options of a program of tiles.
+    pub fn options_of_tiles(&self, cut: &Cut) -> String {
+        let Cut { workers, tile: [rows, columns], steps, .. } = cut;
+        let tile = format!("-D TILE_ROWS={rows} -D TILE_COLUMNS={columns} -D DEPTH={steps}");
+        format!("{} -D WORKERS={workers} {tile}", self.options())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::opencl::Variant;
+
+    fn plan(is_vector: bool, size: usize, units: usize) -> Plan {
+        let (workers, local_memory, room) = (32, 48 << 10, 1 << 30);
+        Plan { is_vector, lanes: 1, group: 1, workers, units, local_memory, room, size }
+    }
+
+    #[test]
+    fn what_a_device_must_have_is_what_the_smallest_tiles_need() {
+        for variant in [Variant::Vector, Variant::Local] {
+            for size in [4, 8] {
+                let is_vector = variant == Variant::Vector;
+                let plan = Plan { local_memory: 0, ..plan(is_vector, size, 1) };
+                let [cut] = plan.cuts()[..] else { panic!("only the smallest is left") };
+                let ([across, down], bytes) = variant.needs(size);
+                // Kernels that are not of tiles have groups of four on a processor.
+                let items = if is_vector { [4, 1] } else { [cut.workers; 2] };
+                assert_eq!([across, down], items);
+                let needed = plan.local_bytes(&cut) as u64;
+                assert_eq!(bytes, needed.next_multiple_of(1 << 10), "{variant:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_model_takes_large_tiles_of_what_is_large_and_parts_of_what_is_long() {
+        let best = |[rows, columns, times, depth]: [usize; 4]| {
+            let product =
+                ProductSizes { kernel: "gemm".into(), bytes: 4, rows, columns, times, depth };
+            let plan = plan(false, 4, 132);
+            let cuts = plan.cuts().into_iter();
+            let cuts = cuts.flat_map(|cut| [1, 8, 64].map(|parts| Cut { parts, ..cut }));
+            let cost = |cut: &Cut| plan.cost(&product, cut);
+            cuts.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap()
+        };
+        let large = best([4096, 4096, 1, 4096]);
+        assert_eq!((large.tile, large.parts), ([128, 128], 1));
+        assert!(best([64, 64, 1, 1 << 17]).parts == 64);
+        let many = best([48, 64, 5000, 64]);
+        assert!(many.tile[0] * many.tile[1] < 128 * 64 && many.parts == 1, "{many:?}");
+    }
+}
