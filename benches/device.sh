@@ -9,9 +9,10 @@
 #          geometric mean of the convolutions of `bench conv`
 #   step   the same of a training step, a zoo of five ResNet-18, 16 images of 64 x 64
 #
-# Where the device is a graphics card, two more, without the processor, which would take minutes:
+# Where the device is a graphics card, more, without the processor, which would take minutes:
 #   gemm4096  GFLOP/s of a product of 4096 x 4096
-#   step50    milliseconds of a training step, a zoo of five ResNet-50, 8 images of 224 x 224
+#   step50    seconds of a training step of a ResNet-50, of a lite zoo of five and of a zoo of five,
+#             8 images of 224 x 224
 # and, if $ZOO_PYTHON (default: python3) has PyTorch with CUDA, the same of PyTorch's, in f32.
 #
 # $ZOO is a program that is built already, for a machine without a compiler.
@@ -47,7 +48,7 @@ ratio() {
 ratio conv fwdbwd_ms conv
 ratio step seconds step --kind zoo --depth 18 --size 64 --batch 16
 
-"$zoo" devices "${device#opencl:}" | grep -q "kernels *local" || exit 0
+"$zoo" devices "${device#opencl:}" --json | grep -q '"variant":"local"' || exit 0
 python=${ZOO_PYTHON:-python3}
 has_cuda() { "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; }
 # A key of a work on the card: ours, and PyTorch's if it is there.
@@ -62,5 +63,6 @@ beside() {
 }
 beside gemm4096 gflops gemm --n 4096
 for kind in single lite zoo; do
-    beside "step50 $kind" seconds step --kind "$kind" --runs 7
+    beside "step50 $kind" seconds step --kind "$kind" \
+        --depth 50 --size 224 --batch 8 --runs 7
 done

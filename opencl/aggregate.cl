@@ -41,8 +41,8 @@ kernel void mix_kernels(
     }
 }
 
-// dz[n, i, k] = gate[n, i] dy[n, k], for dy [N, len]; gate_stride is m, or 0 where all samples share
-// a gate. The gate's gradient is dg[n, i] = <dy[n], z[n, i]>: row_dots, with share = m.
+// dz[n, i, k] = gate[n, i] dy[n, k], for dy [N, len]; gate_stride is m, or 0 where all samples
+// share a gate. The gate's gradient is dg[n, i] = <dy[n], z[n, i]>: row_dots, with share = m.
 // Global size: [ceil(len / LANES), N].
 kernel void mix_outputs_gradient(
     global const REAL *gate, int gate_stride, global const REAL *dy, global REAL *dz, int sources,

@@ -12,8 +12,8 @@
 //   batch_strides   from one matrix of the batch to the next, of a (x) and b (y);
 //                   0 takes the same one again
 //   parts   the inner axis is cut into this many parts, a multiple of DEPTH long but for the
-//           last, whose products are written one after the other (sum_of_parts in reduce.cl adds them up): for results
-//           with too few tiles to keep a device busy; else 1
+//           last, whose products are written one after the other (sum_of_parts in reduce.cl adds
+//           them up): for results with too few tiles to keep a device busy; else 1
 //   add     1 to add to c, else 0; 0 where there are parts
 //
 // Global size: panel.cl's, rows m, columns n, third axis batch * parts.

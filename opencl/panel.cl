@@ -162,9 +162,9 @@ typedef struct {
     ulong lane_stride, step_stride;
 } Matrix;
 
-// Packs the LANES x LANES numbers of a matrix that begin at a lane and a step; `there` says how many
-// lanes and steps there are from that place on. Lanes that are not there may be left as they are:
-// what they would be multiplied to is not written.
+// Packs the LANES x LANES numbers of a matrix that begin at a lane and a step; `there` says how
+// many lanes and steps there are from that place on. Lanes that are not there may be left as they
+// are: what they would be multiplied to is not written.
 INLINE void pack_block(
     local REAL *to, int width, const Matrix *m, ulong lane, ulong step, int2 there
 ) {

@@ -3,8 +3,9 @@
 //! Between [`start`] and [`finish`], every operation on a [`tape`](crate::tape) leaves how long
 //! it took, forward and backward, with the layer it belongs to; so do the optimizer's step, the
 //! loading of a batch, an evaluation, and whatever else opens a [`span`]. A [`Profile`] shows
-//! them as tables, by operation and by layer and, of a device, by kernel, and as a trace that `chrome://tracing` and
-//! <https://ui.perfetto.dev> draw. While nobody has asked, all this costs one look at a flag.
+//! them as tables, by operation and by layer and, of a device, by kernel, and as a trace that
+//! `chrome://tracing` and <https://ui.perfetto.dev> draw. While nobody has asked, all this costs
+//! one look at a flag.
 //!
 //! ```
 //! use zoo_tuning::{ops, profile, tape::Tape, tensor::Tensor};
@@ -37,7 +38,8 @@
 //! - Time is a thread's that waits for the result, whatever number of threads compute; where
 //!   several compute independently of each other (the demo's jobs, the loader), their times add up
 //!   to more than the clock's. A span's time in the tables is without that of spans inside of it.
-//! - **On a device**, the host waits after each operation while a profile is taken, so that its time
+//! - **On a device**, the host waits after each operation while a profile is taken, so that its
+//! time
 //!   is the operation's. The time of the device itself, by the events of its queue, stands beside
 //!   it, kernel by kernel in a table of its own, and is what the rates are of; the difference is
 //!   what it takes to tell the device what to do. For this, [`start`] comes before the device is

@@ -38,9 +38,9 @@ pub struct Tuned {
     pub skipped: Vec<String>,
 }
 
-/// Measures every product of a step of ResNets, each as a plain network, as a zoo and as a lite one,
-/// and keeps the fastest cuts for this process and for later ones. `progress` is told how many steps
-/// are done, and of how many.
+/// Measures every product of a step of ResNets, each as a plain network, as a zoo and as a lite
+/// one, and keeps the fastest cuts for this process and for later ones. `progress` is told how many
+/// steps are done, and of how many.
 ///
 /// # Errors
 /// If a step fails otherwise than for lack of room.

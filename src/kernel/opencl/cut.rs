@@ -1,10 +1,12 @@
-//! How a product of packed panels is cut into tiles and parts: as was measured, or as a model has it.
+//! How a product of packed panels is cut into tiles and parts: as was measured, or as a model has
+//! it.
 //!
-//! The kernels of `gemm.cl` and `conv.cl` are compiled for tiles of several sizes ([`tiles`](super)).
-//! Large ones read less for each sum, small ones leave less undone at the edges and give more
-//! work-groups to share out; and where a result has too few tiles to keep the device busy, sums are
-//! cut into parts. Which is best depends on the device, so `devices --tune` measures. Either way the
-//! cut follows from sizes, device and table alone, so that a run has the same bits twice.
+//! The kernels of `gemm.cl` and `conv.cl` are compiled for tiles of several sizes
+//! ([`tiles`](super)). Large ones read less for each sum, small ones leave less undone at the edges
+//! and give more work-groups to share out; and where a result has too few tiles to keep the device
+//! busy, sums are cut into parts. Which is best depends on the device, so `devices --tune`
+//! measures. Either way the cut follows from sizes, device and table alone, so that a run has the
+//! same bits twice.
 
 use super::plan::Plan;
 use super::reduce::sum_of_parts;

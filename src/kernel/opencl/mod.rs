@@ -13,30 +13,35 @@
 //! engine::Aggregation           a name of the list: aggregated_conv(layer, way)
 //!   |
 //!   v
-//! opencl/aggregate.rs           the steps of the way, each one launch or a few:
+//! aggregate.rs                  the steps of the way, each one launch or a few:
 //!   |
-//!   |  align                    A_i = T_i W_i              gemm.cl   product, m at once
+//!   |  align                    A_i = T_i W_i              gemm.cl   gemm, m at once
 //!   |  for some samples:
 //!   |    mixed                  K_n = sum_i g[n, i] A_i    aggregate.cl   mix_kernels
-//!   |    conv::forward          y_n = K_n * x_n            conv.cl (or winograd.cl), with each
-//!   |                                                      sample's channels a group of their own
+//!   |    conv::forward          y_n = K_n * x_n            conv.cl (winograd.cl for 3x3 taps where
+//!   |                           it wins, gemm.cl for one tap), each sample's channels a group
 //!   v
-//! Plan::launch(...).run(sizes)  options (number type, tile sizes), arguments, work-items
+//! cut.rs, for products          tiles and parts, as was measured or as tiles.rs has it; parts are
+//!   |                           added up by a launch of their own
+//!   v
+//! Launch::new(...).run(sizes)   options (number type, tile sizes), arguments, work-items
 //!   |
 //!   v
 //! tensor::opencl                the program is compiled, or found so, and the kernel enqueued
 //! ```
 //!
 //! Nothing here waits: the queue is in order, and the host runs ahead of the device until it asks
-//! for a value, once a step, for the loss. The `K_n` lie in a scratch of at most 2^23 values (or
-//! one sample's, if that is more); it goes back to the pool when `mixed` goes out of scope, and may be
-//! given out at once, since whoever gets it is behind the convolution in the queue. The backward
-//! pass mixes the kernels again rather than keeping them.
+//! for a value, once a step, for the loss. The `K_n` lie in a scratch of a fixed size
+//! (`Plan::scratch`; or one sample's, if that is more); it goes back to the pool when `mixed` goes
+//! out of scope, and may be given out at once, since whoever gets it is behind the convolution in
+//! the queue. The backward pass mixes the kernels again rather than keeping them.
 //!
-//! A device that is a processor and one that is not want different code in one place, the product
-//! of tiles in `panel.cl`: work-groups of one work-item that computes in vectors
-//! (`VARIANT_VECTOR`), or of many work-items that share local memory (`VARIANT_LOCAL`). What a device gets stands in
-//! `plan.rs`; `ZOO_OPENCL_VARIANT=vector` or `local` asks for the other one.
+//! A device that is a processor and one that is not want different code in the products of tiles
+//! (`panel.cl`) and in how work-items are grouped: work-groups of one work-item that computes in
+//! vectors (`VARIANT_VECTOR`), or of many work-items that share local memory (`VARIANT_LOCAL`).
+//! [`Variant`](crate::tensor::opencl::Variant) says which a device gets, and
+//! `ZOO_OPENCL_VARIANT=vector` or `local` asks for the other one; `plan.rs` has the sizes that
+//! follow.
 //!
 //! # To add a kernel
 //!

@@ -57,8 +57,8 @@ impl Plan {
         format!("-D VARIANT_{variant} -D LANES={} -D GROUP={}", self.lanes, self.group)
     }
 
-    /// Values of the kernels that are made for samples at a time, whatever the batch: as many as keep
-    /// a device busy, 32 or 128 MiB of `f32`.
+    /// Values of the kernels that are made for samples at a time, whatever the batch: as many as
+    /// keep a device busy, 32 or 128 MiB of `f32`.
     pub fn scratch(&self) -> usize {
         self.room.min(if self.is_vector { 1 << 23 } else { 1 << 25 })
     }

@@ -4,8 +4,8 @@ use super::plan::Plan;
 use crate::tensor::opencl::{Cut, ProductSizes};
 
 /// Tiles of a graphics card: work-items along both axes, rows and columns, and how fast each is in
-/// the middle of a large product, as a part of the first. Measured on an H100, `f32`; the one of 32 x
-/// 32 is faster than those of twice its size there, for it leaves room for more groups.
+/// the middle of a large product, as a part of the first. Measured on an H100, `f32`; the one of 32
+/// x 32 is faster than those of twice its size there, for it leaves room for more groups.
 const LOCAL: [(usize, [usize; 2], f64); 7] = [
     (16, [128, 128], 1.0),
     (16, [128, 64], 0.88),
@@ -22,7 +22,8 @@ const VECTOR: [([usize; 2], usize); 5] =
     [([256, 240], 256), ([128, 240], 128), ([64, 192], 64), ([32, 96], 32), ([16, 48], 16)];
 
 impl Plan {
-    /// The tiles that fit, each a cut into a single part, the largest first; the smallest in any case.
+    /// The tiles that fit, each a cut into a single part, the largest first; the smallest in any
+    /// case.
     pub fn cuts(&self) -> Vec<Cut> {
         let all: Vec<Cut> = if self.is_vector {
             let steps = |steps: usize| steps * 4 / self.size;

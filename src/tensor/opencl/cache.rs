@@ -1,10 +1,10 @@
 //! What is kept on the disk for later runs: compiled programs, so that a second start need not wait
 //! for a compiler, and what was measured.
 //!
-//! A program's file holds the whole text that its binary follows from (device, driver, options, source),
-//! then a checksum, then the binary. Nothing of it is trusted before that text is the same to the
-//! byte and the checksum is right, since drivers run what they are given; whatever else is wrong
-//! with a file, the program is compiled anew.
+//! A program's file holds the whole text that its binary follows from (device, driver, options,
+//! source), then a checksum, then the binary. Nothing of it is trusted before that text is the same
+//! to the byte and the checksum is right, since drivers run what they are given; whatever else is
+//! wrong with a file, the program is compiled anew.
 //!
 //! A new driver or a new version of this program leaves files behind that nobody asks for any more;
 //! when one is written, those go that were not used for long.

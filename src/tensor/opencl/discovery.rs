@@ -63,8 +63,8 @@ impl fmt::Display for Properties {
     }
 }
 
-/// All devices of all platforms, each at its number; none if there is no driver. One that its driver
-/// refuses to describe is an error in its place, and hides no other.
+/// All devices of all platforms, each at its number; none if there is no driver. One that its
+/// driver refuses to describe is an error in its place, and hides no other.
 ///
 /// # Errors
 /// If the loader refuses to list the drivers.

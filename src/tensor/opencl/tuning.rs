@@ -168,8 +168,8 @@ impl OpenCl {
     /// process, and on the disk for later ones. Gives the whole table, sorted.
     ///
     /// # Errors
-    /// Those of `work`; what was measured before is kept. That the table cannot be written is none: it
-    /// is measured anew then.
+    /// Those of `work`; what was measured before is kept. That the table cannot be written is none:
+    /// it is measured anew then.
     pub fn tune(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<Measured>> {
         self.tuning.is_measuring.store(true, Ordering::Relaxed);
         let done = work();
