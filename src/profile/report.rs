@@ -86,19 +86,31 @@ impl fmt::Display for Profile {
         if self.events.len() == MOST_EVENTS {
             writeln!(f, "(a trace holds the first {MOST_EVENTS} of them)")?;
         }
-        let share = |time: Duration| 100.0 * time.as_secs_f64() / all.as_secs_f64().max(1e-12);
+        self.write_operations(f)?;
+        self.write_kernels(f)?;
+        self.write_layers(f)
+    }
+}
 
+impl Profile {
+    /// The part of all time, in per cent.
+    fn share(&self, time: Duration) -> f64 {
+        100.0 * time.as_secs_f64() / self.measured().as_secs_f64().max(1e-12)
+    }
+
+    /// A device's own time in a column of the tables, if there is one.
+    fn on_device(&self, text: &str) -> String {
+        if self.kernels.is_empty() { String::new() } else { format!("  {text:>10}") }
+    }
+
+    fn write_operations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operations = self.sums(|key| Some((key.name, key.pass)));
         let names = operations.iter().map(|((name, _), _)| name.len());
         let width = names.max().unwrap_or(0).max("operation".len());
-        let has_device = !self.kernels.is_empty();
-        let on_device = |text: String| if has_device { text } else { String::new() };
-        let device_time =
-            |total: &Total| on_device(format!("  {:>10.1}", milliseconds(total.on_device)));
-        let device_title = on_device(format!("  {:>10}", "device, ms"));
+        let device = self.on_device("device, ms");
         writeln!(
             f,
-            "\n{:width$}  {:8}  {:>8}  {:>10}{device_title}  {:>6}  {:>8}  {:>7}",
+            "\n{:width$}  {:8}  {:>8}  {:>10}{device}  {:>6}  {:>8}  {:>7}",
             "operation", "pass", "calls", "ms", "%", "GFLOP/s", "GB/s"
         )?;
         for ((name, pass), total) in &operations {
@@ -108,14 +120,17 @@ impl fmt::Display for Profile {
                 pass.name(),
                 total.calls,
                 milliseconds(total.time),
-                device_time(total),
-                share(total.time),
+                self.on_device(&format!("{:.1}", milliseconds(total.on_device))),
+                self.share(total.time),
                 rate(total.work.flops, total.computing()),
                 rate(total.work.bytes, total.computing()),
             )?;
         }
 
-        self.write_kernels(f)?;
+        Ok(())
+    }
+
+    fn write_layers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers = self.sums(|key| key.layer.clone());
         if layers.is_empty() {
             return Ok(());
@@ -124,12 +139,13 @@ impl fmt::Display for Profile {
             self.sums(|key| key.layer.clone().filter(|_| key.pass == pass)).into_iter().collect()
         };
         let (forward, backward) = (of_pass(Pass::Forward), of_pass(Pass::Backward));
+        let device = self.on_device("device, ms");
         let (shown, others) = layers.split_at(layers.len().min(MOST_LAYERS));
         let names = shown.iter().map(|(name, _)| name.chars().count());
         let width = names.max().unwrap_or(0).max("layer".len());
         writeln!(
             f,
-            "\n{:width$}  {:>11}  {:>11}  {:>10}{device_title}  {:>6}  {:>8}  {:>7}",
+            "\n{:width$}  {:>11}  {:>11}  {:>10}{device}  {:>6}  {:>8}  {:>7}",
             "layer", "forward, ms", "backward, ms", "ms", "%", "GFLOP/s", "GB/s"
         )?;
         for (layer, total) in shown {
@@ -140,8 +156,8 @@ impl fmt::Display for Profile {
                 milliseconds(time(&forward)),
                 milliseconds(time(&backward)),
                 milliseconds(total.time),
-                device_time(total),
-                share(total.time),
+                self.on_device(&format!("{:.1}", milliseconds(total.on_device))),
+                self.share(total.time),
                 rate(total.work.flops, total.computing()),
                 rate(total.work.bytes, total.computing()),
             )?;
@@ -149,13 +165,11 @@ impl fmt::Display for Profile {
         if !others.is_empty() {
             let rest: Duration = others.iter().map(|(_, total)| total.time).sum();
             let (count, time) = (others.len(), milliseconds(rest));
-            writeln!(f, "and {count} more: {time:.1} ms, {:.1} %", share(rest))?;
+            writeln!(f, "and {count} more: {time:.1} ms, {:.1} %", self.share(rest))?;
         }
         Ok(())
     }
-}
 
-impl Profile {
     /// The table of a device's kernels, if there are any.
     fn write_kernels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut kernels: Vec<_> = self.kernels.iter().collect();
