@@ -278,7 +278,11 @@ fn alone_know() {
 #[test]
 fn what_was_measured_is_kept() {
     let cache = tempfile::tempdir().unwrap();
-    let run = |test| ran(test, &[("XDG_CACHE_HOME", cache.path().to_str().unwrap())]);
+    let driver = cache_of_pocl();
+    let run = |test| {
+        let cache = cache.path().to_str().unwrap();
+        ran(test, &[("XDG_CACHE_HOME", cache), ("POCL_CACHE_DIR", &driver)])
+    };
     assert!(run("alone_measure"), "it is measured");
     let folder = cache.path().join("zoo-tuning");
     let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -308,6 +312,17 @@ fn what_was_measured_is_kept() {
         assert!(!run("alone_know"), "there is nothing to know");
         assert!(run("values_go_there_and_come_back"), "nor anything that breaks");
     }
+}
+
+/// Where PoCL keeps what it compiled, which is for it alone: without it, tests with a cache of their
+/// own wait for its compiler.
+fn cache_of_pocl() -> String {
+    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    given("POCL_CACHE_DIR").unwrap_or_else(|| {
+        let home = || given("HOME").map(|home| format!("{home}/.cache"));
+        let cache = given("XDG_CACHE_HOME").or_else(home);
+        format!("{}/pocl/kcache", cache.unwrap_or_else(|| "/tmp".to_owned()))
+    })
 }
 
 /// Runs one test alone, with kernels of a variant if that is asked for.
@@ -490,7 +505,11 @@ mod program {
         aged(kept[1], 1, 1);
         aged(kept[2], 100, 100);
         aged(kept[3], 100, 100);
-        let output = eval().env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+        let output = eval()
+            .env("XDG_CACHE_HOME", cache.path())
+            .env("POCL_CACHE_DIR", super::cache_of_pocl())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(kept.iter().all(|name| folder.join(name).exists()));
         assert!(!folder.join("0123456789abcdef.opencl").exists());
@@ -501,7 +520,11 @@ mod program {
     fn a_cache_that_is_damaged_breaks_nothing() {
         let cache = tempfile::tempdir().unwrap();
         let run = || {
-            let output = eval().env("XDG_CACHE_HOME", cache.path()).output().unwrap();
+            let output = eval()
+                .env("XDG_CACHE_HOME", cache.path())
+                .env("POCL_CACHE_DIR", super::cache_of_pocl())
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             output.stdout
         };

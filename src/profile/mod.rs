@@ -39,11 +39,10 @@
 //!   several compute independently of each other (the demo's jobs, the loader), their times add up
 //!   to more than the clock's. A span's time in the tables is without that of spans inside of it.
 //! - **On a device**, the host waits after each operation while a profile is taken, so that its
-//! time
-//!   is the operation's. The time of the device itself, by the events of its queue, stands beside
-//!   it, kernel by kernel in a table of its own, and is what the rates are of; the difference is
-//!   what it takes to tell the device what to do. For this, [`start`] comes before the device is
-//!   opened.
+//!   time is the operation's. The time of the device itself, by the events of its queue, stands
+//!   beside it, kernel by kernel in a table of its own, and is what the rates are of; the
+//!   difference is what it takes to tell the device what to do. For this, [`start`] comes before
+//!   the device is opened.
 //! - **GFLOP/s** counts two operations for each multiply-add of the formula, as
 //!   [`Backward::multiply_adds`](crate::tape::Backward::multiply_adds) gives them: convolutions,
 //!   aggregations, alignment and linear layers. What computes the same with less appears faster.
