@@ -196,7 +196,7 @@ fn elementwise(criterion: &mut Criterion) {
 fn optimizer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("optimizer");
     const SIDE: usize = 4096;
-    for (what, rule) in [("SGD", Rule::SGD), ("Adam", Rule::ADAM)] {
+    for (what, rule) in [("SGD", Rule::SGD), ("Adam", Rule::ADAM), ("RMSProp", Rule::RMS_PROP)] {
         let mut builder = Builder::<f32>::fresh(0);
         let layer = builder.linear("fc", SIDE, SIDE).expect("a new name");
         let mut parameters = builder.finish();

@@ -27,6 +27,12 @@ kernel void blend(
         of_a * load_some(a + i, there, 0) + of_b * load_some(b + i, there, 0), y + i, there);
 }
 
+// x *= factor
+kernel void scale(global REAL *x, REAL factor, ulong count) {
+    RUN(i, there, count);
+    store_some(factor * load_some(x + i, there, 0), x + i, there);
+}
+
 // y = x / divisor
 kernel void quotient(global const REAL *x, REAL divisor, global REAL *y, ulong count) {
     RUN(i, there, count);

@@ -119,6 +119,24 @@ GROUP_KERNEL void squared_distances(
     if (get_local_id(0) == 0) y[row * get_num_groups(0) + get_group_id(0)] = sum;
 }
 
+// y[first + part] = sum x^2 over one part of x [len], in parts that are `part` values long but for
+// the last. Global size: [GROUP parts], in groups of [GROUP].
+GROUP_KERNEL void squares(
+    global const REAL *x, global REAL *y, ulong len, ulong part, ulong first
+) {
+    GROUP_MEMORY;
+    const ulong begin = get_group_id(0) * part;
+    x += begin;
+    const long there = min((long)part, (long)len - (long)begin);
+    Vector lanes = 0;
+    EACH_RUN(i, there) {
+        const Vector value = load_some(x + i, there - i, 0);
+        lanes += value * value;
+    }
+    const REAL sum = group_sum(lanes, shared);
+    if (get_local_id(0) == 0) y[first + get_group_id(0)] = sum;
+}
+
 // The largest of a row; NaN is not compared, as in fmax.
 static inline REAL largest_of(global const REAL *x, int len, local REAL *shared) {
     Vector lanes = -INFINITY;

@@ -132,7 +132,7 @@
 //! | [`ops`] | differentiable operations, one per file; [`gradcheck`] checks them |
 //! | [`nn`] | layers and networks; a network is defined once, for all its forms |
 //! | [`start`] | what a zoo begins with: matched channels, a prior of the gates |
-//! | [`optim`] | SGD, Adam, parameter groups, schedules |
+//! | [`optim`] | SGD, Adam, AdamW, RMSProp, parameter groups, schedules, averages of parameters |
 //! | [`mod@collapse`] | a lite network becomes a plain one |
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `cli`) |

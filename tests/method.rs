@@ -370,7 +370,8 @@ fn sizes_that_make_no_network_are_errors() {
 #[test]
 fn a_step_changes_parameters_in_place() -> Result {
     let form = Form::Lite(Mixing::default());
-    for rule in [Rule::SGD, Rule::ADAM] {
+    let centred = Rule::RmsProp { alpha: 0.9, epsilon: 1e-8, momentum: 0.9, centred: true };
+    for rule in [Rule::SGD, Rule::ADAM, Rule::ADAM_W, Rule::RMS_PROP, centred] {
         let mut network = Resnet::<f32>::new(&small(), Builder::drawn(form.clone(), 2, 1))?;
         let mut optimizer = Optimizer::new(rule, Groups::uniform(1e-4));
         let addresses = |network: &Resnet<f32>| -> Vec<_> {
@@ -389,12 +390,20 @@ fn a_step_changes_parameters_in_place() -> Result {
         // What is saved of it can be taken up again, but not by another rule.
         let state = optimizer.state(network.parameters());
         optimizer.load(network.parameters(), &state, 1)?;
-        let other = if rule == Rule::SGD { Rule::ADAM } else { Rule::SGD };
-        let mut other = Optimizer::new(other, Groups::uniform(1e-4));
-        assert!(other.load(network.parameters(), &state, 1).is_err());
-        let mut odd = State::new("odd");
-        odd.insert("fc.bias.7", state.get("fc.bias.0")?.clone());
-        assert!(optimizer.load(network.parameters(), &odd, 1).is_err());
+        let is_adam = |rule| rule == Rule::ADAM || rule == Rule::ADAM_W;
+        for other in [Rule::SGD, Rule::ADAM, Rule::RMS_PROP, centred] {
+            let is_alike = rule == other || is_adam(rule) && is_adam(other);
+            let mut other = Optimizer::new(other, Groups::uniform(1e-4));
+            assert_eq!(other.load(network.parameters(), &state, 1).is_ok(), is_alike, "{rule:?}");
+        }
+        for name in ["fc.bias.7", "nowhere.velocity"] {
+            let mut odd = state.clone();
+            odd.insert(
+                name,
+                network.parameters().value(network.parameters().find("fc.bias")?).clone(),
+            );
+            assert!(optimizer.load(network.parameters(), &odd, 1).is_err(), "{name}");
+        }
     }
     Ok(())
 }

@@ -113,11 +113,10 @@ fn forms() -> [Form; 3] {
 
 #[test]
 fn twenty_steps_have_the_losses_of_the_processor() {
-    // Where a gradient is nothing but rounding, as in much of a zoo, Adam makes whole steps of it.
-    let adam = (Form::Plain, Rule::ADAM);
+    // Where a gradient is nothing but rounding, as in much of a zoo, these make whole steps of it.
+    let plain = [Rule::ADAM, Rule::ADAM_W, Rule::RMS_PROP].map(|rule| (Form::Plain, rule));
     for device in devices() {
-        for (form, rule) in forms().map(|form| (form, Rule::SGD)).into_iter().chain([adam.clone()])
-        {
+        for (form, rule) in forms().map(|form| (form, Rule::SGD)).into_iter().chain(plain.clone()) {
             let expected = Training::losses(form.clone(), rule, &Device::Cpu);
             let found = Training::losses(form.clone(), rule, &device);
             assert!(expected.last() < expected.first(), "it learns: {expected:?}");

@@ -170,6 +170,28 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
 }
 
 #[test]
+fn a_norm_of_gradients_is_bit_identical_for_any_number_of_threads() {
+    let pools = pools();
+    let clipped = || -> Result<(u64, Vec<u32>)> {
+        let mut builder = Builder::<f32>::fresh(1);
+        let layer = builder.linear("fc", 1001, 300)?;
+        let parameters = builder.finish();
+        let mut pass = Pass::train(&parameters);
+        let x = Tensor::normal(&[2, 1001], 1.0, &mut fastrand::Rng::with_seed(2));
+        let x = pass.input(x);
+        let logits = layer.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), logits, &[0, 299], 0.1)?;
+        let mut step = pass.backward(loss)?;
+        let norm = step.clip_norm(0.1)?;
+        let values = step.gradients().flat_map(|(_, g)| g.as_slice().iter().map(|v| v.to_bits()));
+        Ok((norm.to_bits(), values.collect()))
+    };
+    let [one, two, seven] = pools.each_ref().map(|pool| pool.install(clipped).unwrap());
+    assert!(f64::from_bits(one.0) > 0.1, "it is clipped");
+    assert!(one == two && one == seven);
+}
+
+#[test]
 fn training_is_bit_identical_for_any_number_of_threads() {
     let pools = pools();
     let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };

@@ -4,7 +4,7 @@
 //! `data` is what is written of a tensor; each format is a file of its own.
 //! `safetensors` writes that format, byte for byte as the reference
 //! implementation does; `pytorch` what `torch.save` writes; `onnx` a network with its
-//! graph, for programs that run such.
+//! graph, for programs that run such; `protobuf` the messages that its files are made of.
 //! `authors` gives the tensors of a zoo the names that the authors' code has for them; `convert`
 //! says what of one file goes into another.
 
@@ -16,6 +16,7 @@ mod data;
 #[cfg(test)]
 mod fixture;
 mod onnx;
+pub(crate) mod protobuf;
 mod pytorch;
 mod safetensors;
 
@@ -24,8 +25,6 @@ pub use authors::{Renamed, from_authors, to_authors};
 pub(crate) use batch_counts::with_batch_counts;
 pub use convert::{Names, converted, format_of_ending};
 pub use data::Data;
-#[cfg(test)]
-pub(crate) use onnx::message;
 pub use onnx::write_onnx;
 pub use pytorch::write_pytorch;
 pub use safetensors::{Layout, write_safetensors};

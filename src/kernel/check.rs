@@ -4,9 +4,9 @@
 //! beyond one tile, one group, one run of a kernel, and do not fill the last.
 
 use super::aggregate::{Stack, Way};
-use super::descent::{Adam, Sgd};
 use super::engine::{Engine, Factor, Layer, Norm, Targets, WantedOfNorm};
 use super::norm::{Channels, Then};
+use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::{Geometry, Window};
 use crate::Result;
 use crate::tensor::{Device, Tensor};
@@ -34,6 +34,8 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("mse", mse),
     ("sgd", sgd),
     ("adam", adam),
+    ("rms_prop", rms_prop),
+    ("sum_of_squares", sum_of_squares),
 ];
 
 /// The largest difference of what `compute` gives on `device` and on the processor, relative to
@@ -66,6 +68,13 @@ impl Draw {
 
     fn tensor(&mut self, shape: &[usize]) -> Result<Tensor<f32>> {
         Tensor::normal(shape, 1.0, &mut self.rng).to(&self.device)
+    }
+
+    /// Squares of what is drawn, and `more`: a mean of squares is not negative.
+    fn squares(&mut self, shape: &[usize], more: f32) -> Result<Tensor<f32>> {
+        let roots = Tensor::<f32>::normal(shape, 1.0, &mut self.rng);
+        let squares = roots.as_slice().iter().map(|root| more + root * root).collect();
+        Tensor::new(shape, squares)?.to(&self.device)
     }
 
     fn engine(&self) -> &dyn Engine<f32> {
@@ -228,9 +237,12 @@ fn elementwise(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let engine = draw.engine();
     let mut sum = a.clone();
     engine.add_to(&mut sum, &b)?;
+    let mut scaled = a.clone();
+    engine.scale(&mut scaled, 0.3)?;
     let (relu, sigmoid) = (engine.relu(&a)?, engine.sigmoid(&a)?);
     Ok(vec![
         sum,
+        scaled,
         engine.add(&a, &b)?,
         engine.blend([0.9, 0.1], &a, &b)?,
         engine.quotient(&a, 3.0)?,
@@ -283,19 +295,58 @@ fn sgd(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 }
 
 fn adam(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
-    let [w, g, m, root] = [(); 4].map(|()| draw.tensor(&[1001]));
-    let (mut w, g, mut m, root) = (w?, g?, m?, root?);
-    // A mean of squares is not negative.
-    let squares: Vec<f32> = root.as_slice().iter().map(|r| r * r).collect();
-    let mut v = Tensor::new(&[1001], squares)?.to(&draw.device)?;
-    let settings = Adam {
-        rate: 0.01,
-        decay: 0.01,
-        betas: [0.9, 0.999],
-        rest: [0.1, 0.001],
-        root: 1.5,
-        epsilon: 1e-8,
-    };
-    draw.engine().adam(&mut w, &g, [&mut m, &mut v], settings)?;
-    Ok(vec![w, m, v])
+    let mut found = Vec::new();
+    // Adam, and AdamW.
+    for (decay, keep) in [(0.01, 1.0), (0.0, 0.9)] {
+        let [w, g, m] = [(); 3].map(|()| draw.tensor(&[1001]));
+        let (mut w, g, mut m, mut v) = (w?, g?, m?, draw.squares(&[1001], 0.0)?);
+        let settings = Adam {
+            rate: 0.01,
+            decay,
+            keep,
+            betas: [0.9, 0.999],
+            rest: [0.1, 0.001],
+            root: 1.5,
+            epsilon: 1e-8,
+        };
+        draw.engine().adam(&mut w, &g, [&mut m, &mut v], settings)?;
+        found.extend([w, m, v]);
+    }
+    Ok(found)
+}
+
+fn rms_prop(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for (is_centred, has_momentum) in [(false, false), (true, false), (false, true), (true, true)] {
+        let [w, g, mean, velocity] = [(); 4].map(|()| draw.tensor(&[1001]));
+        let (mut w, g, mut mean, mut velocity) = (w?, g?, mean?, velocity?);
+        // So large that a variance is left.
+        let mut square = draw.squares(&[1001], 20.0)?;
+        let moments = Moments {
+            square: &mut square,
+            mean: is_centred.then_some(&mut mean),
+            velocity: has_momentum.then_some(&mut velocity),
+        };
+        let settings = RmsProp {
+            rate: 0.01,
+            decay: 0.01,
+            alpha: 0.9,
+            rest: 0.1,
+            epsilon: 1e-8,
+            momentum: 0.9,
+        };
+        draw.engine().rms_prop(&mut w, &g, moments, settings)?;
+        found.extend([w, square, mean, velocity]);
+    }
+    Ok(found)
+}
+
+fn sum_of_squares(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for shapes in [&[1, 1001, 300_007, 17][..], &[5]] {
+        let tensors = shapes.iter().map(|&len| draw.tensor(&[len])).collect::<Result<Vec<_>>>()?;
+        let tensors: Vec<&Tensor<f32>> = tensors.iter().collect();
+        found.push(Tensor::scalar(draw.engine().sum_of_squares(&tensors)? as f32));
+    }
+    Ok(found)
 }

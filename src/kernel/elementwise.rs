@@ -26,6 +26,11 @@ pub fn blend<T: Element>(factors: [T; 2], x: &[T], y: &[T]) -> Vec<T> {
     zip_map(x, y, |x, y| factors[0] * x + factors[1] * y)
 }
 
+/// `x *= factor`.
+pub fn scale<T: Element>(x: &mut [T], factor: T) {
+    x.par_chunks_mut(CHUNK).for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
+}
+
 /// `x / divisor`.
 pub fn quotient<T: Element>(x: &[T], divisor: T) -> Vec<T> {
     map(x, |x| x / divisor)

@@ -12,8 +12,8 @@
 use super::aggregate::{self, Aggregated, Stack, Way};
 use super::cost::Cost;
 use super::cpu::Cpu;
-use super::descent::{Adam, Sgd};
 use super::norm::{Channels, Then};
+use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::Geometry;
 use crate::Result;
 use crate::tensor::{Device, Element, Tensor};
@@ -38,7 +38,7 @@ pub trait Engine<T>:
     + Pools<T>
     + Elementwise<T>
     + Losses<T>
-    + Descent<T>
+    + Updates<T>
 {
 }
 
@@ -50,7 +50,7 @@ impl<T, E> Engine<T> for E where
         + Pools<T>
         + Elementwise<T>
         + Losses<T>
-        + Descent<T>
+        + Updates<T>
 {
 }
 
@@ -374,6 +374,9 @@ pub trait Elementwise<T> {
     /// `factors[0] x + factors[1] y`: a moving average.
     fn blend(&self, factors: [T; 2], x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
 
+    /// `x *= factor`, in place.
+    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()>;
+
     /// `x / divisor`.
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>>;
 
@@ -430,9 +433,13 @@ pub trait Losses<T> {
     fn mse_gradient(&self, factor: T, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
 }
 
-/// A step of the optimizer; see [`descent`](super::descent).
-pub trait Descent<T> {
-    /// See [`sgd`](super::descent::sgd).
+/// A step of the optimizer, and what clips gradients before it; see [`update`](super::update).
+pub trait Updates<T> {
+    /// The sum of the squares of all values of some tensors. Their parts' sums come to the host,
+    /// which waits for them once.
+    fn sum_of_squares(&self, tensors: &[&Tensor<T>]) -> Result<f64>;
+
+    /// See [`sgd`](super::update::sgd).
     fn sgd(
         &self,
         w: &mut Tensor<T>,
@@ -441,12 +448,21 @@ pub trait Descent<T> {
         settings: Sgd<T>,
     ) -> Result<()>;
 
-    /// See [`adam`](super::descent::adam); `moments` are `m` and `v`.
+    /// See [`adam`](super::update::adam); `moments` are `m` and `v`.
     fn adam(
         &self,
         w: &mut Tensor<T>,
         g: &Tensor<T>,
         moments: [&mut Tensor<T>; 2],
         settings: Adam<T>,
+    ) -> Result<()>;
+
+    /// See [`rms_prop`](super::update::rms_prop).
+    fn rms_prop(
+        &self,
+        w: &mut Tensor<T>,
+        g: &Tensor<T>,
+        moments: Moments<&mut Tensor<T>>,
+        settings: RmsProp<T>,
     ) -> Result<()>;
 }

@@ -17,7 +17,6 @@ pub mod check;
 pub mod conv;
 pub mod cost;
 pub mod cpu;
-pub mod descent;
 pub mod elementwise;
 pub mod engine;
 pub mod gemm;
@@ -30,6 +29,7 @@ pub mod panel;
 pub mod pool;
 pub mod reduce;
 pub mod reference;
+pub mod update;
 pub mod window;
 mod winograd;
 

@@ -1,6 +1,7 @@
 //! Sums in a fixed order.
 
 use crate::tensor::Element;
+use rayon::prelude::*;
 
 /// `sum[i] += factor * values[i]`, on the calling thread.
 pub fn add_scaled<T: Element>(sum: &mut [T], factor: T, values: &[T]) {
@@ -53,6 +54,16 @@ pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
     sum_of(a, b, |a, b| a * b)
 }
 
+/// Values of a task of [`sum_of_squares`].
+const CHUNK: usize = 1 << 14;
+
+/// The sum of the squares of all values; that of a chunk in their own precision.
+pub fn sum_of_squares<T: Element>(values: &[T]) -> f64 {
+    let chunks = values.par_chunks(CHUNK).map(|chunk| dot(chunk, chunk).widen());
+    // Added up in the order of the chunks, not as they come.
+    chunks.collect::<Vec<_>>().into_iter().sum()
+}
+
 /// The softmax of one row, in place; the largest value is taken off first, so that no
 /// exponential overflows.
 pub fn softmax_row<T: Element>(row: &mut [T]) {
@@ -73,6 +84,9 @@ mod tests {
             let expected = f64::from(count * (count - 1).max(0) / 2);
             assert_eq!(sum(&values), expected);
             assert_eq!(dot(&values, &vec![2.0; values.len()]), 2.0 * expected);
+        }
+        for count in [0, 1, CHUNK, 3 * CHUNK + 5] {
+            assert_eq!(sum_of_squares(&vec![2.0f32; count]), 4.0 * count as f64);
         }
     }
 }

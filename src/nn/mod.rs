@@ -18,6 +18,7 @@ mod operations;
 mod parameters;
 mod pass;
 mod resnet;
+mod step;
 
 pub use batch_norm::BatchNorm;
 pub use blueprint::Blueprint;
@@ -28,8 +29,9 @@ pub use identify::{HEAD, Identified, identified_zoo, open_network, open_zoo};
 pub use linear::Linear;
 pub use operations::Operations;
 pub use parameters::{Id, Parameters, Role};
-pub use pass::{Pass, Step};
+pub use pass::Pass;
 pub use resnet::{Architecture, Block, ChannelGroup, Resnet, Stem};
+pub use step::Step;
 
 use crate::Result;
 use crate::tape::Var;

@@ -1,6 +1,6 @@
 //! One forward pass over a batch.
 
-use super::{Id, Parameters, Role};
+use super::{Id, Parameters, Role, Step};
 use crate::Result;
 use crate::tape::{Tape, Var};
 use crate::tensor::{Element, Tensor};
@@ -169,26 +169,6 @@ impl<'a, T: Element> Pass<'a, T> {
         let mut gradients = self.tape.backward(loss)?;
         let gradients =
             self.on_tape.iter().map(|var| var.and_then(|var| gradients.take(var))).collect();
-        Ok(Step { gradients, updates: self.updates })
-    }
-}
-
-/// What a training pass leaves: gradients for the optimizer, new values for the buffers.
-pub struct Step<T> {
-    gradients: Vec<Option<Tensor<T>>>,
-    updates: Vec<(Id, Tensor<T>)>,
-}
-
-impl<T: Element> Step<T> {
-    /// The gradient of a parameter, unless the loss does not depend on it.
-    pub fn gradient(&self, id: Id) -> Option<&Tensor<T>> {
-        self.gradients.get(id.0)?.as_ref()
-    }
-
-    /// Gives the buffers their new values.
-    pub fn update_buffers(&mut self, parameters: &mut Parameters<T>) {
-        for (id, value) in self.updates.drain(..) {
-            *parameters.value_mut(id) = value;
-        }
+        Ok(Step::new(gradients, self.updates))
     }
 }

@@ -1,6 +1,6 @@
-//! Stochastic gradient descent with momentum, and Adam.
+//! Stochastic gradient descent with momentum, Adam, AdamW, and RMSProp.
 
-use crate::kernel::descent::{Adam, Sgd};
+use crate::kernel::update::{Adam, Moments, RmsProp, Sgd};
 use crate::nn::{Id, Parameters, Role, Step};
 use crate::tensor::{Device, Element, State, Tensor};
 use crate::{Error, Result};
@@ -26,6 +26,28 @@ pub enum Rule {
         /// Added to the root of the second moment.
         epsilon: f64,
     },
+    /// AdamW (Loshchilov and Hutter, 2019): Adam whose weight decay is none of the gradient's, but
+    /// `w -= lr decay w`.
+    AdamW {
+        /// As Adam's.
+        betas: [f64; 2],
+        /// As Adam's.
+        epsilon: f64,
+    },
+    /// RMSProp (Tieleman and Hinton, 2012), in PyTorch's form: a gradient is divided by the root
+    /// of the mean square, `s = g / (sqrt(v) + epsilon)`; weight decay is added to the gradient
+    /// first.
+    RmsProp {
+        /// Decay of the mean square `v`.
+        alpha: f64,
+        /// Added to the root.
+        epsilon: f64,
+        /// With more than 0, a velocity `u = momentum u + s` takes the place of `s`.
+        momentum: f64,
+        /// Whether the square of the gradients' mean is taken off `v`, which leaves their variance
+        /// (Graves, 2013). Where rounding would make it negative, it is 0.
+        centred: bool,
+    },
 }
 
 impl Rule {
@@ -33,6 +55,25 @@ impl Rule {
     pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: true };
     /// As in PyTorch.
     pub const ADAM: Self = Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 };
+    /// As in PyTorch.
+    pub const ADAM_W: Self = Self::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 };
+    /// As in PyTorch.
+    pub const RMS_PROP: Self =
+        Self::RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.0, centred: false };
+
+    /// The names of the moments that are kept of a parameter.
+    fn moments(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { .. } => &["velocity"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["mean", "square"],
+            Self::RmsProp { momentum, centred, .. } => match (centred, momentum > 0.0) {
+                (false, false) => &["square"],
+                (true, false) => &["square", "mean"],
+                (false, true) => &["square", "velocity"],
+                (true, true) => &["square", "mean", "velocity"],
+            },
+        }
+    }
 }
 
 /// What is particular to one group of parameters.
@@ -40,7 +81,7 @@ impl Rule {
 pub struct Group {
     /// The learning rate, as a multiple of the schedule's; 0 freezes the group.
     pub rate: f64,
-    /// `g += decay w`.
+    /// Weight decay: `g += decay w`, or in AdamW `w -= lr decay w`.
     pub decay: f64,
 }
 
@@ -79,7 +120,7 @@ impl Groups {
 pub struct Optimizer<T> {
     rule: Rule,
     groups: Groups,
-    /// By parameter: the velocity, or Adam's two moments.
+    /// By parameter: as many as the rule has names for, in that order.
     moments: BTreeMap<usize, Vec<Tensor<T>>>,
     steps: u64,
 }
@@ -123,27 +164,29 @@ impl<T: Element> Optimizer<T> {
     ) -> Result<()> {
         let device = Device::of("optimizer", [&*w, g])?;
         let engine = device.engine();
-        let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
+        let names = self.rule.moments();
         let moments = match self.moments.entry(id.index()) {
             Entry::Occupied(entry) => entry.into_mut(),
             // Not clones, which would share their values and be copied at once.
             Entry::Vacant(entry) => {
-                entry.insert((0..count).map(|_| w.zeros_like()).collect::<Result<_>>()?)
+                entry.insert(names.iter().map(|_| w.zeros_like()).collect::<Result<_>>()?)
             }
         };
         let number = T::from_f64;
-        let decay = number(decay);
         match (self.rule, moments.as_mut_slice()) {
             (Rule::Sgd { momentum, nesterov }, [v]) => {
-                let (rate, momentum) = (number(rate), number(momentum));
-                let settings = Sgd { rate, decay, momentum, nesterov };
-                engine.sgd(w, g, v, settings)
+                let [rate, decay, momentum] = [rate, decay, momentum].map(number);
+                engine.sgd(w, g, v, Sgd { rate, decay, momentum, nesterov })
             }
-            (Rule::Adam { betas, epsilon }, [m, v]) => {
+            (Rule::Adam { betas, epsilon } | Rule::AdamW { betas, epsilon }, [m, v]) => {
+                let is_decoupled = matches!(self.rule, Rule::AdamW { .. });
+                let (decay, keep) =
+                    if is_decoupled { (0.0, 1.0 - rate * decay) } else { (decay, 1.0) };
                 let correction = betas.map(|beta| 1.0 - beta.powf(self.steps as f64));
                 let settings = Adam {
                     rate: number(rate / correction[0]),
-                    decay,
+                    decay: number(decay),
+                    keep: number(keep),
                     betas: betas.map(number),
                     rest: betas.map(|beta| number(1.0 - beta)),
                     root: number(1.0 / correction[1].sqrt()),
@@ -151,17 +194,31 @@ impl<T: Element> Optimizer<T> {
                 };
                 engine.adam(w, g, [m, v], settings)
             }
+            (Rule::RmsProp { alpha, epsilon, momentum, centred }, [square, others @ ..]) => {
+                let (mean, velocity) = others.split_at_mut(usize::from(centred));
+                let (mean, velocity) = (mean.first_mut(), velocity.first_mut());
+                let settings = RmsProp {
+                    rate: number(rate),
+                    decay: number(decay),
+                    alpha: number(alpha),
+                    rest: number(1.0 - alpha),
+                    epsilon: number(epsilon),
+                    momentum: number(momentum),
+                };
+                engine.rms_prop(w, g, Moments { square, mean, velocity }, settings)
+            }
             _ => unreachable!("there are as many moments as the rule has"),
         }
     }
 
-    /// The moments, as `name.0`, `name.1`; no values are copied.
+    /// The moments, as `name.velocity` of SGD, `name.mean` and `name.square` of Adam and AdamW, and
+    /// what RMSProp has of these; no values are copied.
     pub fn state(&self, parameters: &Parameters<T>) -> State<T> {
         let mut state = State::new("the optimizer");
         for (&index, moments) in &self.moments {
             let name = parameters.name(Id::from_index(index));
-            for (i, moment) in moments.iter().enumerate() {
-                state.insert(format!("{name}.{i}"), moment.clone());
+            for (moment, values) in self.rule.moments().iter().zip(moments) {
+                state.insert(format!("{name}.{moment}"), values.clone());
             }
         }
         state
@@ -186,30 +243,31 @@ impl<T: Element> Optimizer<T> {
     /// Takes up what [`Optimizer::state`] and [`Optimizer::steps`] gave.
     ///
     /// # Errors
-    /// If a moment belongs to no parameter, is of another shape, or there are more or fewer of
-    /// a parameter than the rule has.
+    /// If a moment belongs to no parameter, is of another shape, or those of a parameter are not
+    /// the rule's. Nothing is changed then.
     pub fn load(&mut self, parameters: &Parameters<T>, state: &State<T>, steps: u64) -> Result<()> {
+        let names = self.rule.moments();
         let mut moments: BTreeMap<usize, Vec<Tensor<T>>> = BTreeMap::new();
-        // Sorted by name, so that `.0` comes before `.1`.
-        for (key, tensor) in &state.tensors {
-            let (name, number) = key.rsplit_once('.').unwrap_or((key, ""));
+        for key in state.tensors.keys() {
+            let (name, moment) = key.rsplit_once('.').unwrap_or((key, ""));
             let id = parameters.find(name)?;
-            if tensor.shape() != parameters.value(id).shape() {
-                let expected = format!("{:?}, like its parameter", parameters.value(id).shape());
-                return Err(Error::shape("resume", key, expected, tensor.shape()));
-            }
-            let of_parameter = moments.entry(id.index()).or_default();
-            if number != of_parameter.len().to_string() {
-                let problem = format!("{key} is not moment {} of {name}", of_parameter.len());
+            if !names.contains(&moment) {
+                let problem = format!("the rule has no moment {key}; was it changed?");
                 return Err(Error::argument("resume", problem));
             }
-            of_parameter.push(tensor.clone());
-        }
-        let count = if matches!(self.rule, Rule::Adam { .. }) { 2 } else { 1 };
-        if let Some((&index, _)) = moments.iter().find(|(_, moments)| moments.len() != count) {
-            let name = parameters.name(Id::from_index(index));
-            let problem = format!("{name} should have {count} moments; was the rule changed?");
-            return Err(Error::argument("resume", problem));
+            let Entry::Vacant(entry) = moments.entry(id.index()) else { continue };
+            let mut all = Vec::new();
+            for moment in names {
+                let key = format!("{name}.{moment}");
+                let values = state.get(&key)?;
+                if values.shape() != parameters.value(id).shape() {
+                    let expected =
+                        format!("{:?}, like its parameter", parameters.value(id).shape());
+                    return Err(Error::shape("resume", key, expected, values.shape()));
+                }
+                all.push(values.clone());
+            }
+            entry.insert(all);
         }
         (self.moments, self.steps) = (moments, steps);
         Ok(())

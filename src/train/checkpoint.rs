@@ -1,7 +1,7 @@
 //! The file that a run goes on from: the network, the optimizer, and where it stopped.
 //!
 //! It holds tensors and texts only: the network's tensors by their names, the optimizer's
-//! moments as `optimizer.NAME.0` (and `.1`), and texts whose keys begin with `run.`. There is no
+//! moments as `optimizer.NAME.velocity` and the like, and texts whose keys begin with `run.`. There is no
 //! state of a random generator to keep: a batch follows from the seed and its step.
 
 use super::{Meter, Model};

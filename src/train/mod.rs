@@ -13,6 +13,7 @@
 //! | `tune` | measuring how a device is fastest, on steps of training |
 //! | `checkpoint` | the file that a run goes on from |
 //! | `record` | what a run writes down while it goes |
+//! | `tensorboard` | the same for TensorBoard |
 //! | `data` | finding out what data lies at a path, and showing it to a network |
 //! | `input` | what a network expects its images to be |
 //! | `model` | a network in a file, with all that is needed to use it |
@@ -30,6 +31,7 @@ mod prediction;
 mod record;
 mod room;
 mod run;
+mod tensorboard;
 #[cfg(feature = "opencl")]
 pub mod tune;
 
@@ -41,3 +43,4 @@ pub use model::Model;
 pub use prediction::Prediction;
 pub use record::{Meter, Metrics};
 pub use run::{Event, Observer, Run, Summary};
+pub use tensorboard::EventFile;

@@ -12,13 +12,12 @@
 //! | global mean pooling | `GlobalAveragePool`, `Flatten` |
 //! | linear layer | `Gemm` with the weight transposed |
 
-pub(crate) mod message;
 mod notes;
 
+use super::protobuf::{Message, header};
 use super::{Data, write_atomically};
 use crate::nn::{Id, Network, Parameters, Resnet};
 use crate::{Error, Result};
-use message::{Message, header};
 use notes::Notes;
 use std::collections::BTreeMap;
 use std::path::Path;

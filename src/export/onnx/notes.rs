@@ -1,6 +1,6 @@
 //! A network's operations, noted down as the nodes of an ONNX graph.
 
-use super::message::Message;
+use super::super::protobuf::Message;
 use crate::kernel::{Then, Window};
 use crate::nn::{BatchNorm, Conv, Id, Linear, Operations, Parameters};
 use crate::{Error, Result};

@@ -20,6 +20,11 @@ impl<T: Element> Elementwise<T> for Cpu {
         Ok(like(x, elementwise::blend(factors, x.as_slice(), y.as_slice())))
     }
 
+    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
+        elementwise::scale(x.as_mut_slice(), factor);
+        Ok(())
+    }
+
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>> {
         Ok(like(x, elementwise::quotient(x.as_slice(), divisor)))
     }

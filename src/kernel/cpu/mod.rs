@@ -4,12 +4,12 @@
 
 mod aggregate;
 mod conv;
-mod descent;
 mod elementwise;
 mod loss;
 mod norm;
 mod pool;
 mod product;
+mod update;
 
 use super::engine::Indices;
 #[cfg(feature = "opencl")]

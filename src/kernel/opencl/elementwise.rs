@@ -44,6 +44,15 @@ impl<T: Element> Elementwise<T> for Arc<OpenCl> {
         Ok(Tensor::resident(x.shape().to_vec(), mixed))
     }
 
+    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
+        let len = x.len();
+        Plan::launch::<T>(self, ELEMENTWISE, "scale")
+            .memory(x.memory_mut(self)?)
+            .real(factor)
+            .long(len)
+            .run(Plan::of::<T>(self).runs(len, 1))
+    }
+
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>> {
         let y = self.take::<T>(x.len())?;
         Plan::launch::<T>(self, ELEMENTWISE, "quotient")

@@ -65,7 +65,6 @@
 mod aggregate;
 mod conv;
 mod cut;
-mod descent;
 mod elementwise;
 mod loss;
 mod norm;
@@ -75,6 +74,7 @@ mod pool;
 mod product;
 mod reduce;
 mod tiles;
+mod update;
 mod winograd;
 
 pub use aggregate::Kept;
@@ -103,4 +103,4 @@ const POOL: Program = Program { name: "pool.cl", files: &[COMMON, file!("pool.cl
 const REDUCE: Program = Program { name: "reduce.cl", files: &[COMMON, file!("reduce.cl")] };
 const ELEMENTWISE: Program =
     Program { name: "elementwise.cl", files: &[COMMON, file!("elementwise.cl")] };
-const DESCENT: Program = Program { name: "descent.cl", files: &[COMMON, file!("descent.cl")] };
+const UPDATE: Program = Program { name: "update.cl", files: &[COMMON, file!("update.cl")] };

@@ -111,6 +111,32 @@ pub(super) fn sum_of_parts<T: Element>(
         .run(Plan::of::<T>(device).items([count, 1, 1]))
 }
 
+/// The sum of the squares of all values of some tensors of so many values each.
+pub(super) fn sum_of_squares<T: Element>(
+    device: &Arc<OpenCl>,
+    tensors: &[(&Memory, usize)],
+) -> Result<f64> {
+    let plan = Plan::of::<T>(device);
+    let cuts = tensors.iter().map(|&(_, len)| plan.parts_of_rows(1, len));
+    let cuts: Vec<(usize, usize)> = cuts.collect();
+    let count = cuts.iter().map(|(parts, _)| parts).sum();
+    let sums = device.take::<T>(count)?;
+    let mut first = 0;
+    for (&(memory, len), (parts, part)) in tensors.iter().zip(cuts) {
+        Plan::launch::<T>(device, REDUCE, "squares")
+            .memory(memory)
+            .memory(&sums)
+            .long(len)
+            .long(part)
+            .long(first)
+            .run(plan.groups(parts))?;
+        first += parts;
+    }
+    let mut found = vec![T::zero(); count];
+    device.download(&sums, &mut found)?;
+    Ok(found.into_iter().map(T::widen).sum())
+}
+
 /// `factor sum_k (a[k] - b[k])^2`, of shape `[1]`.
 pub(super) fn squared_distance<T: Element>(
     device: &Arc<OpenCl>,

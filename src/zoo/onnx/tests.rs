@@ -2,7 +2,7 @@
 
 use super::super::{Checkpoint, Dtype, TensorView, fixture};
 use super::*;
-use crate::export::message::Message as Written;
+use crate::export::protobuf::Message as Written;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A message of protocol buffers that is to be written; how one lies in a file, the reader in
 //! `zoo/onnx` describes.
 
-use super::super::Data;
+use super::Data;
 use std::io::{self, Write};
 
 /// Fields one after the other. The values of tensors are not copied into it: only how many bytes
@@ -32,6 +32,13 @@ impl<'a> Message<'a> {
     /// A single-precision number.
     pub fn float(&mut self, number: u32, value: f32) {
         self.push(&varint(tag(number, 5)));
+        self.push(&value.to_le_bytes());
+    }
+
+    /// A double-precision number; of event files alone.
+    #[cfg(any(feature = "cli", test))]
+    pub fn double(&mut self, number: u32, value: f64) {
+        self.push(&varint(tag(number, 1)));
         self.push(&value.to_le_bytes());
     }
 
@@ -134,12 +141,14 @@ mod tests {
         message.integer(1, 150);
         message.integer(1, (-1i64).cast_unsigned());
         message.float(2, 1.0);
+        message.double(3, -2.0);
         message.message(7, inner);
         message.bytes(20, "hi");
         let expected = [
             &b"\x08\x96\x01"[..],
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x15\0\0\x80\x3f",
+            b"\x19\0\0\0\0\0\0\0\xc0",
             b"\x3a\x08\x4a\x04\0\0\x80\x3f\x10\x01",
             b"\xa2\x01\x02hi",
         ];
