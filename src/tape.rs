@@ -108,14 +108,14 @@ impl<T: Element> Tape<T> {
         Self { id, nodes: Vec::new(), scope: None, spent: false, clock: Clock::start() }
     }
 
-    /// A value that needs no gradient.
-    pub fn constant(&mut self, value: Tensor<T>) -> Var {
-        self.leaf("constant", value, false)
+    /// A value that needs no gradient: a tensor, or an array of `ndarray`.
+    pub fn constant(&mut self, value: impl Into<Tensor<T>>) -> Var {
+        self.leaf("constant", value.into(), false)
     }
 
-    /// A value whose gradient [`Tape::backward`] returns.
-    pub fn parameter(&mut self, value: Tensor<T>) -> Var {
-        self.leaf("parameter", value, true)
+    /// A value whose gradient [`Tape::backward`] returns: a tensor, or an array of `ndarray`.
+    pub fn parameter(&mut self, value: impl Into<Tensor<T>>) -> Var {
+        self.leaf("parameter", value.into(), true)
     }
 
     /// The value behind a handle.
@@ -237,7 +237,12 @@ impl<T: Element> Tape<T> {
     /// # Errors
     /// If `seed` has another shape than `output`, no parameter leads to
     /// `output`, or the tape has been used up.
-    pub fn backward_from(&mut self, output: Var, seed: Tensor<T>) -> Result<Gradients<T>> {
+    pub fn backward_from(
+        &mut self,
+        output: Var,
+        seed: impl Into<Tensor<T>>,
+    ) -> Result<Gradients<T>> {
+        let seed = seed.into();
         if self.spent {
             return Err(Self::USED_UP);
         }
