@@ -10,6 +10,7 @@ mod loss;
 mod norm;
 mod pool;
 mod product;
+mod reduce;
 
 use super::engine::Indices;
 #[cfg(feature = "opencl")]
