@@ -6,15 +6,16 @@
 //! chain rule is that one loop.
 //!
 //! ```
-//! use zoo_tuning::{ops, tape::Tape, tensor::Tensor};
+//! use zoo_tuning::ndarray::{Ix2, array};
+//! use zoo_tuning::{ops, tape::Tape};
 //! # fn main() -> zoo_tuning::Result<()> {
 //! let mut tape = Tape::new();
-//! let x = tape.constant(Tensor::new(&[1, 2], vec![3.0f32, -1.0])?);
-//! let w = tape.parameter(Tensor::new(&[1, 2], vec![0.5, 2.0])?);
-//! let y = ops::linear(&mut tape, x, w, None)?;
-//! assert_eq!(tape.value(y)?.as_slice(), [-0.5]);
-//! let mut gradients = tape.backward_from(y, Tensor::full(&[1, 1], 1.0))?;
-//! assert_eq!(gradients.take(w).unwrap().as_slice(), [3.0, -1.0]);
+//! let x = tape.constant(array![[3.0f32, -1.0]]);
+//! let w = tape.parameter(array![[0.5], [2.0]]);
+//! let y = ops::matmul(&mut tape, x, w)?;
+//! assert_eq!(tape.value(y)?.view::<Ix2>()?, array![[-0.5]]);
+//! let mut gradients = tape.backward(y)?;
+//! assert_eq!(gradients.take(w).unwrap().into_array::<Ix2>()?, array![[3.0], [-1.0]]);
 //! # Ok(())
 //! # }
 //! ```
