@@ -10,6 +10,7 @@
 
 use zoo_tuning::Result;
 use zoo_tuning::gradcheck::{Case, max_relative_error};
+use zoo_tuning::ndarray::array;
 use zoo_tuning::ops;
 use zoo_tuning::tape::{Backward, Tape, Var};
 use zoo_tuning::tensor::{Element, Tensor};
@@ -53,9 +54,9 @@ fn main() -> Result<()> {
 
     // Then use it among the others: one step of a linear layer with Swish behind it.
     let mut tape = Tape::new();
-    let x = tape.constant(Tensor::new(&[2, 2], vec![1.0f32, 2.0, -1.0, 0.5])?);
-    let target = tape.constant(Tensor::new(&[2, 1], vec![1.0, 0.0])?);
-    let weight = tape.parameter(Tensor::new(&[1, 2], vec![0.3, -0.2])?);
+    let x = tape.constant(array![[1.0f32, 2.0], [-1.0, 0.5]]);
+    let target = tape.constant(array![[1.0], [0.0]]);
+    let weight = tape.parameter(array![[0.3, -0.2]]);
     let y = ops::linear(&mut tape, x, weight, None)?;
     let y = swish(&mut tape, y)?;
     let loss = ops::mse(&mut tape, y, target)?;

@@ -9,6 +9,18 @@ kernel void add(global const REAL *a, global const REAL *b, global REAL *y, ulon
     store_some(load_some(a + i, there, 0) + load_some(b + i, there, 0), y + i, there);
 }
 
+// y = a b
+kernel void mul(global const REAL *a, global const REAL *b, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(load_some(a + i, there, 0) * load_some(b + i, there, 0), y + i, there);
+}
+
+// y = factor x
+kernel void scale(global const REAL *x, REAL factor, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(factor * load_some(x + i, there, 0), y + i, there);
+}
+
 // y = factor (a - b)
 kernel void scaled_difference(
     REAL factor, global const REAL *a, global const REAL *b, global REAL *y, ulong count
@@ -25,12 +37,6 @@ kernel void blend(
     RUN(i, there, count);
     store_some(
         of_a * load_some(a + i, there, 0) + of_b * load_some(b + i, there, 0), y + i, there);
-}
-
-// x *= factor
-kernel void scale(global REAL *x, REAL factor, ulong count) {
-    RUN(i, there, count);
-    store_some(factor * load_some(x + i, there, 0), x + i, there);
 }
 
 // y = x / divisor
@@ -53,6 +59,24 @@ kernel void relu_gradient(
     RUN(i, there, count);
     const Vector d = load_some(dy + i, there, 0);
     store_some(load_some(y + i, there, 0) > 0 ? d : (Vector)(0), dx + i, there);
+}
+
+// y = exp(x); as for the logarithm below, OpenCL has the short name already.
+kernel void exponential(global const REAL *x, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(exp(load_some(x + i, there, 0)), y + i, there);
+}
+
+// y = log(x)
+kernel void logarithm(global const REAL *x, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    store_some(log(load_some(x + i, there, 1)), y + i, there);
+}
+
+// dx = dy / x
+kernel void log_gradient(global const REAL *dy, global const REAL *x, global REAL *dx, ulong count) {
+    RUN(i, there, count);
+    store_some(load_some(dy + i, there, 0) / load_some(x + i, there, 1), dx + i, there);
 }
 
 // y = 1 / (1 + exp(-x))
@@ -89,9 +113,55 @@ kernel void add_to_planes(
     store_some(load_some(y, there, 0) + biases[of_samples ? plane : plane % channels], y, there);
 }
 
-// y[row, k] = factor row[k] in each of some rows. Global size: [ceil(columns / LANES), rows].
-kernel void repeat_row(REAL factor, global const REAL *row, global REAL *y, int columns) {
+// y[m, row, k] = factor x[m, k] in each of `rows` rows of some matrices, for x [matrices, columns].
+// Global size: [ceil(columns / LANES), rows, matrices].
+kernel void repeat_rows(REAL factor, global const REAL *x, global REAL *y, int rows, int columns) {
     RUN(i, there, (ulong)columns);
-    y += (ulong)get_global_id(1) * columns + i;
-    store_some(factor * load_some(row + i, there, 0), y, there);
+    const ulong matrix = get_global_id(2);
+    x += matrix * columns + i;
+    y += (matrix * rows + get_global_id(1)) * columns + i;
+    store_some(factor * load_some(x, there, 0), y, there);
+}
+
+// y[row, k] = factor x[row] in each of `columns` columns, for x [rows].
+// Global size: [ceil(columns / LANES), rows].
+kernel void repeat_values(REAL factor, global const REAL *x, global REAL *y, int columns) {
+    RUN(i, there, (ulong)columns);
+    const ulong row = get_global_id(1);
+    store_some((Vector)(factor * x[row]), y + row * columns + i, there);
+}
+
+// y[row] = x[row, columns[row]], for x [rows, len]. Global size: rows.
+kernel void select_columns(
+    global const REAL *x, global const uint *columns, global REAL *y, ulong rows, int len
+) {
+    const ulong row = get_global_id(0);
+    if (row >= rows) return;
+    y[row] = x[row * len + columns[row]];
+}
+
+// dx[row, k] = dy[row] where k = columns[row], else 0, for dx [rows, len].
+// Global size: [ceil(len / LANES), rows].
+kernel void select_columns_gradient(
+    global const REAL *dy, global const uint *columns, global REAL *dx, int len
+) {
+    RUN(i, there, (ulong)len);
+    const ulong row = get_global_id(1), column = columns[row];
+    dx += row * len;
+    store_some((Vector)(0), dx + i, there);
+    if (column >= i && column < i + there) dx[column] = dy[row];
+}
+
+// da[row, k] = factor dy[row] d, for rows of `len` values, with d = a[row, k] - b[row, k] clipped to
+// -delta..delta. Written so that NaN stays NaN. Global size: [ceil(len / LANES), rows].
+kernel void huber_gradient(
+    global const REAL *dy, global const REAL *a, global const REAL *b, REAL delta, REAL factor,
+    global REAL *da, int len
+) {
+    RUN(i, there, (ulong)len);
+    const ulong row = get_global_id(1), at = row * len + i;
+    Vector d = load_some(a + at, there, 0) - load_some(b + at, there, 0);
+    d = d > delta ? (Vector)(delta) : d;
+    d = d < -delta ? (Vector)(-delta) : d;
+    store_some(factor * dy[row] * d, da + at, there);
 }

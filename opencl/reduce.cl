@@ -2,15 +2,21 @@
 //
 // Where the global size is "a group for each row", it is [GROUP rows], in groups of GROUP.
 
-// y[row] = factor sum_k x[row, k], for x [rows, len]. The sum of all is that of one row; means
-// take factor = 1 / len. A group for each row.
-GROUP_KERNEL void row_sums(global const REAL *x, REAL factor, global REAL *y, ulong len) {
+// y[row, part] = factor sum_k x[row, k] over one part of the row, for x [rows, len]. The sum of all
+// is that of one row; means take factor = 1 / len. Rows are cut into parts that are `part` values
+// long but for the last; where there are several, they are rows to sum up in turn.
+// Global size: [GROUP parts, rows], in groups of [GROUP, 1].
+GROUP_KERNEL void row_sums(
+    global const REAL *x, REAL factor, global REAL *y, ulong len, ulong part
+) {
     GROUP_MEMORY;
-    x += get_group_id(0) * len;
+    const ulong row = get_global_id(1), first = get_group_id(0) * part;
+    x += row * len + first;
+    const long there = min((long)part, (long)len - (long)first);
     Vector lanes = 0;
-    EACH_RUN(i, len) lanes += load_some(x + i, len - i, 0);
+    EACH_RUN(i, there) lanes += load_some(x + i, there - i, 0);
     const REAL sum = group_sum(lanes, shared);
-    if (get_local_id(0) == 0) y[get_group_id(0)] = factor * sum;
+    if (get_local_id(0) == 0) y[row * get_num_groups(0) + get_group_id(0)] = factor * sum;
 }
 
 // y[row, part] = <a[row / share], b[row]> over one part of the row, where each row of a
@@ -72,12 +78,15 @@ GROUP_KERNEL void all_dots(
     }
 }
 
-// y[k] = factor sum_row x[row, k], for x [rows, columns], row after row.
-// Global size: ceil(columns / LANES).
+// y[m, k] = factor sum_row x[m, row, k], for matrices x [rows, columns], row after row.
+// Global size: [ceil(columns / LANES), matrices].
 kernel void column_sums(
     global const REAL *x, REAL factor, global REAL *y, ulong rows, ulong columns
 ) {
     RUN(i, there, columns);
+    const ulong matrix = get_global_id(1);
+    x += matrix * rows * columns;
+    y += matrix * columns;
     Vector sum = 0;
     for (ulong row = 0; row < rows; row++) {
         sum += factor * load_some(x + row * columns + i, there, 0);
@@ -183,6 +192,58 @@ GROUP_KERNEL void softmax_gradient(
         const Vector d = load_some(dy + i, len - i, 0);
         store_some(load_some(y + i, len - i, 0) * (d - mean), dx + i, len - i);
     }
+}
+
+// y[row, k] = x[row, k] - log sum_j exp(x[row, j]), for x [rows, len]; y may be x. A group for each
+// row.
+GROUP_KERNEL void log_softmax(global const REAL *x, global REAL *y, int len) {
+    GROUP_MEMORY;
+    x += get_group_id(0) * (ulong)len;
+    y += get_group_id(0) * (ulong)len;
+    const REAL largest = largest_of(x, len, shared);
+    const REAL log_sum = log(sum_of_exponentials(x, largest, len, shared));
+    // Differences to the largest first: they are small where values are large.
+    EACH_RUN(i, len) {
+        store_some((load_some(x + i, len - i, 0) - largest) - log_sum, y + i, len - i);
+    }
+}
+
+// dx = dy - exp(y) sum(dy), row by row, for y [rows, len] of a log_softmax; dx may be dy.
+// A group for each row.
+GROUP_KERNEL void log_softmax_gradient(
+    global const REAL *dy, global const REAL *y, global REAL *dx, int len
+) {
+    GROUP_MEMORY;
+    const ulong first = get_group_id(0) * (ulong)len;
+    dy += first;
+    y += first;
+    dx += first;
+    Vector lanes = 0;
+    EACH_RUN(i, len) lanes += load_some(dy + i, len - i, 0);
+    const REAL sum = group_sum(lanes, shared);
+    EACH_RUN(i, len) {
+        const Vector share = exp(load_some(y + i, len - i, 0));
+        store_some(load_some(dy + i, len - i, 0) - share * sum, dx + i, len - i);
+    }
+}
+
+// y[row] = factor sum_k h(a[row, k] - b[row, k]), for a and b [rows, len], with h(d) = d^2 / 2 where
+// |d| is at most delta, else delta (|d| - delta / 2). A group for each row.
+GROUP_KERNEL void huber(
+    global const REAL *a, global const REAL *b, REAL delta, REAL factor, global REAL *y, int len
+) {
+    GROUP_MEMORY;
+    a += get_group_id(0) * (ulong)len;
+    b += get_group_id(0) * (ulong)len;
+    Vector lanes = 0;
+    EACH_RUN(i, len) {
+        const Vector d = fabs(load_some(a + i, len - i, 0) - load_some(b + i, len - i, 0));
+        // One form for both pieces: where d is small, `near` is d.
+        const Vector near = fmin(d, delta);
+        lanes += near * (d - near / 2);
+    }
+    const REAL sum = group_sum(lanes, shared);
+    if (get_local_id(0) == 0) y[get_group_id(0)] = factor * sum;
 }
 
 // loss[n] = -sum_k q[n, k] log softmax(x[n])[k], with q = kept for the label and spread for each

@@ -126,7 +126,7 @@
 //! | [`error`](mod@error) | the one [`Error`]: what was expected, what was found, where, what to do |
 //! | [`profile`] | where the time goes, by operation and by layer |
 //! | [`zoo`] | checkpoints, memory-mapped, checked against each other |
-//! | [`tensor`] | values and a shape; owned, where they lie in a file, or on a device; `f32` or `f64` |
+//! | [`tensor`] | values and a shape, from and to arrays of [`ndarray`]; owned, where they lie in a file, or on a device; `f32` or `f64` |
 //! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools; [`kernel::engine`] lists what a device has to be able to do |
 //! | [`tape`] | reverse-mode differentiation, one loop |
 //! | [`ops`] | differentiable operations, one per file; [`gradcheck`] checks them |
@@ -187,6 +187,9 @@ pub mod train;
 pub mod zoo;
 
 pub use error::{Error, Result};
+/// Arrays, which tensors are made of and turned into. A program that names them by this path has
+/// the version of `ndarray` that this crate was built with.
+pub use ndarray;
 
 /// The examples of the README are compiled and run like those of this documentation.
 #[cfg(doctest)]

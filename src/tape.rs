@@ -6,15 +6,16 @@
 //! chain rule is that one loop.
 //!
 //! ```
-//! use zoo_tuning::{ops, tape::Tape, tensor::Tensor};
+//! use zoo_tuning::ndarray::{Ix2, array};
+//! use zoo_tuning::{ops, tape::Tape};
 //! # fn main() -> zoo_tuning::Result<()> {
 //! let mut tape = Tape::new();
-//! let x = tape.constant(Tensor::new(&[1, 2], vec![3.0f32, -1.0])?);
-//! let w = tape.parameter(Tensor::new(&[1, 2], vec![0.5, 2.0])?);
-//! let y = ops::linear(&mut tape, x, w, None)?;
-//! assert_eq!(tape.value(y)?.as_slice(), [-0.5]);
-//! let mut gradients = tape.backward_from(y, Tensor::full(&[1, 1], 1.0))?;
-//! assert_eq!(gradients.take(w).unwrap().as_slice(), [3.0, -1.0]);
+//! let x = tape.constant(array![[3.0f32, -1.0]]);
+//! let w = tape.parameter(array![[0.5], [2.0]]);
+//! let y = ops::matmul(&mut tape, x, w)?;
+//! assert_eq!(tape.value(y)?.view::<Ix2>()?, array![[-0.5]]);
+//! let mut gradients = tape.backward(y)?;
+//! assert_eq!(gradients.take(w).unwrap().into_array::<Ix2>()?, array![[3.0], [-1.0]]);
 //! # Ok(())
 //! # }
 //! ```
@@ -108,14 +109,14 @@ impl<T: Element> Tape<T> {
         Self { id, nodes: Vec::new(), scope: None, spent: false, clock: Clock::start() }
     }
 
-    /// A value that needs no gradient.
-    pub fn constant(&mut self, value: Tensor<T>) -> Var {
-        self.leaf("constant", value, false)
+    /// A value that needs no gradient: a tensor, or an array of `ndarray`.
+    pub fn constant(&mut self, value: impl Into<Tensor<T>>) -> Var {
+        self.leaf("constant", value.into(), false)
     }
 
-    /// A value whose gradient [`Tape::backward`] returns.
-    pub fn parameter(&mut self, value: Tensor<T>) -> Var {
-        self.leaf("parameter", value, true)
+    /// A value whose gradient [`Tape::backward`] returns: a tensor, or an array of `ndarray`.
+    pub fn parameter(&mut self, value: impl Into<Tensor<T>>) -> Var {
+        self.leaf("parameter", value.into(), true)
     }
 
     /// The value behind a handle.
@@ -237,7 +238,12 @@ impl<T: Element> Tape<T> {
     /// # Errors
     /// If `seed` has another shape than `output`, no parameter leads to
     /// `output`, or the tape has been used up.
-    pub fn backward_from(&mut self, output: Var, seed: Tensor<T>) -> Result<Gradients<T>> {
+    pub fn backward_from(
+        &mut self,
+        output: Var,
+        seed: impl Into<Tensor<T>>,
+    ) -> Result<Gradients<T>> {
+        let seed = seed.into();
         if self.spent {
             return Err(Self::USED_UP);
         }

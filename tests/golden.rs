@@ -164,6 +164,7 @@ golden!(conv2d, |tape, v, case| {
 golden!(cross_entropy, |tape, v, case| {
     ops::cross_entropy(tape, v[0], &case.sizes("labels"), case.number("smoothing"))
 });
+golden!(exp, |tape, v, _case| ops::exp(tape, v[0]));
 golden!(gate, |tape, v, case| {
     let function = match case.value["attributes"]["function"].as_str() {
         Some("softmax") => GateFunction::Softmax,
@@ -173,15 +174,32 @@ golden!(gate, |tape, v, case| {
     ops::gate(tape, v[0], GateWeights { reduce: v[1], expand: v[2], bias: v[3] }, function)
 });
 golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
+golden!(huber, |tape, v, case| {
+    ops::huber(tape, v[0], v[1], case.number("delta"), v.get(2).copied())
+});
+golden!(huber_of_samples, |tape, v, case| {
+    ops::huber_of_samples(tape, v[0], v[1], case.number("delta"))
+});
 golden!(linear, |tape, v, _case| ops::linear(tape, v[0], v[1], v.get(2).copied()));
+golden!(log, |tape, v, _case| ops::log(tape, v[0]));
+golden!(log_softmax, |tape, v, _case| ops::log_softmax(tape, v[0]));
+golden!(matmul, |tape, v, _case| ops::matmul(tape, v[0], v[1]));
 golden!(max_pool2d, |tape, v, case| {
     ops::max_pool2d(tape, v[0], case.pair("size"), case.window())
 });
+golden!(mean_all, |tape, v, _case| ops::mean_all(tape, v[0]));
+golden!(mean_axes, |tape, v, case| ops::mean_axes(tape, v[0], &case.sizes("axes")));
 golden!(mse, |tape, v, _case| ops::mse(tape, v[0], v[1]));
+golden!(mul, |tape, v, _case| ops::mul(tape, v[0], v[1]));
 golden!(relu, |tape, v, _case| ops::relu(tape, v[0]));
 golden!(reshape, |tape, v, case| ops::reshape(tape, v[0], &case.sizes("shape")));
+golden!(scale, |tape, v, case| ops::scale(tape, v[0], case.number("factor")));
+golden!(select, |tape, v, case| ops::select(tape, v[0], &case.sizes("indices")));
 golden!(sigmoid, |tape, v, _case| ops::sigmoid(tape, v[0]));
 golden!(softmax, |tape, v, _case| ops::softmax(tape, v[0]));
+golden!(sub, |tape, v, _case| ops::sub(tape, v[0], v[1]));
+golden!(sum_all, |tape, v, _case| ops::sum_all(tape, v[0]));
+golden!(sum_axes, |tape, v, case| ops::sum_axes(tape, v[0], &case.sizes("axes")));
 
 /// The moments of a batch, mixed into running statistics as PyTorch does it: the running
 /// variance takes the unbiased variance.

@@ -89,14 +89,35 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
         let weights = GateWeights { reduce: v[1], expand: v[2], bias: v[3] };
         ops::gate(t, v[0], weights, GateFunction::Softmax)
     }),
+    ("exp", &[&[3, 50_001]], |t, v| ops::exp(t, v[0])),
     ("global_mean_pool", &[&[20, 40, 9, 9]], |t, v| ops::global_mean_pool(t, v[0])),
+    ("huber", &[&[300, 50], &[300, 50], &[300]], |t, v| ops::huber(t, v[0], v[1], 1.0, Some(v[2]))),
+    ("huber_of_samples", &[&[3, 50_001], &[3, 50_001]], |t, v| {
+        ops::huber_of_samples(t, v[0], v[1], 1.0)
+    }),
     ("linear", &[&[300, 200], &[150, 200], &[150]], |t, v| ops::linear(t, v[0], v[1], Some(v[2]))),
+    ("log", &[&[3, 50_001]], |t, v| {
+        let x = ops::mul(t, v[0], v[0])?;
+        ops::log(t, x)
+    }),
+    ("log_softmax", &[&[300, 200]], |t, v| ops::log_softmax(t, v[0])),
+    ("matmul", &[&[300, 200], &[200, 150]], |t, v| ops::matmul(t, v[0], v[1])),
     ("max_pool2d", &[&[6, 12, 30, 30]], |t, v| ops::max_pool2d(t, v[0], [3, 3], HALVE)),
+    ("mean_all", &[&[3, 50_001]], |t, v| ops::mean_all(t, v[0])),
+    ("mean_axes", &[&[30, 40, 50, 2]], |t, v| ops::mean_axes(t, v[0], &[0, 2])),
     ("mse", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::mse(t, v[0], v[1])),
+    ("mul", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::mul(t, v[0], v[1])),
     ("relu", &[&[3, 50_001]], |t, v| ops::relu(t, v[0])),
     ("reshape", &[&[3, 400]], |t, v| ops::reshape(t, v[0], &[1200])),
+    ("scale", &[&[3, 50_001]], |t, v| ops::scale(t, v[0], 0.3)),
+    ("select", &[&[300, 7]], |t, v| {
+        ops::select(t, v[0], &(0..300).map(|n| n * n % 7).collect::<Vec<_>>())
+    }),
     ("sigmoid", &[&[3, 50_001]], |t, v| ops::sigmoid(t, v[0])),
     ("softmax", &[&[300, 200]], |t, v| ops::softmax(t, v[0])),
+    ("sub", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::sub(t, v[0], v[1])),
+    ("sum_all", &[&[3, 50_001]], |t, v| ops::sum_all(t, v[0])),
+    ("sum_axes", &[&[30, 40, 50, 2]], |t, v| ops::sum_axes(t, v[0], &[1, 2, 3])),
 ];
 
 /// The bits of the output and of all gradients.

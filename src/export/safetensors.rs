@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use crate::tensor::Tensor;
     use crate::zoo::{Checkpoint, Dtype, fixture};
+    use ndarray::IxDyn;
     use proptest::prelude::*;
     use std::fs;
 
@@ -284,10 +285,10 @@ mod tests {
             }
             // As text, for which NaN is equal to itself.
             let back = Tensor::<f32>::mapped(read.get("f32").unwrap()).unwrap();
-            prop_assert_eq!(format!("{:?}", back.view()), format!("{:?}", singles.view()));
+            prop_assert_eq!(format!("{:?}", back.view::<IxDyn>()), format!("{:?}", singles.view::<IxDyn>()));
             prop_assert_eq!(back.is_mapped(), cfg!(target_endian = "little"));
             let back = Tensor::<f64>::mapped(read.get("f64").unwrap()).unwrap();
-            prop_assert_eq!(format!("{:?}", back.view()), format!("{:?}", doubles.view()));
+            prop_assert_eq!(format!("{:?}", back.view::<IxDyn>()), format!("{:?}", doubles.view::<IxDyn>()));
         }
     }
 }

@@ -18,6 +18,7 @@ type Compute = fn(&mut Draw) -> Result<Vec<Tensor<f32>>>;
 pub const CHECKS: &[(&str, Compute)] = &[
     ("product", product),
     ("rows", rows),
+    ("axes", axes),
     ("conv", conv),
     ("align", align),
     ("aggregate", aggregate),
@@ -30,8 +31,10 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("plane_means", plane_means),
     ("elementwise", elementwise),
     ("softmax", softmax),
+    ("select", select),
     ("cross_entropy", cross_entropy),
     ("mse", mse),
+    ("huber", huber),
     ("sgd", sgd),
     ("adam", adam),
     ("rms_prop", rms_prop),
@@ -114,12 +117,26 @@ fn product(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 
 fn rows(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let (x, row) = (draw.tensor(&[37, 53])?, draw.tensor(&[53])?);
-    let engine = draw.engine();
-    Ok(vec![
-        engine.column_sums(&x, 0.5)?,
-        engine.repeat_row(&row, 5, 0.25)?,
-        engine.add_to_rows(x, &row)?,
-    ])
+    Ok(vec![draw.engine().add_to_rows(x, &row)?])
+}
+
+fn axes(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    // Columns, rows, what lies between; one row that is cut into parts.
+    for (shape, axes) in [
+        (&[37, 53][..], 0..1),
+        (&[37, 53], 1..2),
+        (&[3, 7, 2, 19], 1..3),
+        (&[70_001], 0..1),
+        (&[2, 5], 0..2),
+    ] {
+        let x = draw.tensor(shape)?;
+        let engine = draw.engine();
+        let sum = engine.sum_axes(&x, axes.clone(), 0.5)?;
+        found.push(engine.repeat(&sum, axes.start, &shape[axes], 0.25)?);
+        found.push(sum);
+    }
+    Ok(found)
 }
 
 fn conv(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
@@ -238,13 +255,18 @@ fn elementwise(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let mut sum = a.clone();
     engine.add_to(&mut sum, &b)?;
     let mut scaled = a.clone();
-    engine.scale(&mut scaled, 0.3)?;
+    engine.scale_in_place(&mut scaled, 0.3)?;
     let (relu, sigmoid) = (engine.relu(&a)?, engine.sigmoid(&a)?);
     Ok(vec![
         sum,
         scaled,
         engine.add(&a, &b)?,
         engine.blend([0.9, 0.1], &a, &b)?,
+        engine.mul(&a, &b)?,
+        engine.scale(&a, 3.0)?,
+        engine.exp(&a)?,
+        engine.log(&sigmoid)?,
+        engine.log_gradient(b.clone(), &sigmoid)?,
         engine.quotient(&a, 3.0)?,
         engine.relu_gradient(b.clone(), &relu)?,
         engine.sigmoid_gradient(b, &sigmoid)?,
@@ -258,10 +280,20 @@ fn softmax(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     for shape in [[5, 3], [4, 1000]] {
         let (x, dy) = (draw.tensor(&shape)?, draw.tensor(&shape)?);
         let y = draw.engine().softmax(&x)?;
-        found.push(draw.engine().softmax_gradient(dy, &y)?);
+        found.push(draw.engine().softmax_gradient(dy.clone(), &y)?);
+        found.push(y);
+        let y = draw.engine().log_softmax(&x)?;
+        found.push(draw.engine().log_softmax_gradient(dy, &y)?);
         found.push(y);
     }
     Ok(found)
+}
+
+fn select(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (x, dy) = (draw.tensor(&[37, 45])?, draw.tensor(&[37])?);
+    let engine = draw.engine();
+    let columns = engine.indices((0..37).map(|n| 11 * n % 45).collect())?;
+    Ok(vec![engine.select(&x, &columns)?, engine.select_gradient(&dy, &columns, 45)?])
 }
 
 fn cross_entropy(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
@@ -280,6 +312,17 @@ fn cross_entropy(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 fn mse(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let (a, b) = (draw.tensor(&[230, 199])?, draw.tensor(&[230, 199])?);
     Ok(vec![draw.engine().mse(&a, &b)?, draw.engine().mse_gradient(0.5, &a, &b)?])
+}
+
+fn huber(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for shape in [&[50][..], &[7, 5, 41]] {
+        let (a, b) = (draw.tensor(shape)?, draw.tensor(shape)?);
+        let dy = draw.tensor(&shape[..1])?;
+        found.push(draw.engine().huber(&a, &b, 0.8)?);
+        found.push(draw.engine().huber_gradient(&dy, &a, &b, 0.8)?);
+    }
+    Ok(found)
 }
 
 fn sgd(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {

@@ -16,6 +16,16 @@ pub fn add_to<T: Element>(sum: &mut [T], values: &[T]) {
     update(sum, values, |sum, value| sum + value);
 }
 
+/// `y = a b`.
+pub fn mul<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    zip_map(a, b, |a, b| a * b)
+}
+
+/// `y = factor x`.
+pub fn scale<T: Element>(x: &[T], factor: T) -> Vec<T> {
+    map(x, |x| factor * x)
+}
+
 /// `y = factor (a - b)`.
 pub fn scaled_difference<T: Element>(factor: T, a: &[T], b: &[T]) -> Vec<T> {
     zip_map(a, b, |a, b| factor * (a - b))
@@ -27,7 +37,7 @@ pub fn blend<T: Element>(factors: [T; 2], x: &[T], y: &[T]) -> Vec<T> {
 }
 
 /// `x *= factor`.
-pub fn scale<T: Element>(x: &mut [T], factor: T) {
+pub fn scale_in_place<T: Element>(x: &mut [T], factor: T) {
     x.par_chunks_mut(CHUNK).for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
@@ -54,6 +64,21 @@ pub fn sigmoid<T: Element>(x: &[T]) -> Vec<T> {
 /// `dx = dy y (1 - y)` for `y = sigmoid(x)`; in the place of `dy`.
 pub fn sigmoid_gradient<T: Element>(dy: &mut [T], y: &[T]) {
     update(dy, y, |dy, y| dy * y * (T::one() - y));
+}
+
+/// `y = exp(x)`.
+pub fn exp<T: Element>(x: &[T]) -> Vec<T> {
+    map(x, T::exp)
+}
+
+/// `y = log(x)`, the natural logarithm.
+pub fn log<T: Element>(x: &[T]) -> Vec<T> {
+    map(x, T::ln)
+}
+
+/// `dx = dy / x`; in the place of `dy`.
+pub fn log_gradient<T: Element>(dy: &mut [T], x: &[T]) {
+    update(dy, x, |dy, x| dy / x);
 }
 
 /// `max(x, 0)` of one value. Written so that NaN stays NaN: a fault must not be hidden here.
@@ -98,6 +123,7 @@ fn update<T: Element>(a: &mut [T], b: &[T], f: impl Fn(T, T) -> T + Sync) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array1;
 
     #[test]
     fn passes_longer_than_a_chunk_reach_their_end() {
@@ -107,6 +133,21 @@ mod tests {
         assert!(b.iter().all(|&v| v == 0.0));
         add_to(&mut b, &a);
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn passes_agree_with_ndarray() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        let mut drawn = || Array1::from_shape_fn(CHUNK + 7, |_| rng.f64() + 0.1);
+        let (a, b) = (drawn(), drawn());
+        let [x, y] = [&a, &b].map(|array| array.as_slice().unwrap());
+        assert_eq!(mul(x, y), (&a * &b).to_vec());
+        assert_eq!(scale(x, 0.3), (0.3 * &a).to_vec());
+        assert_eq!(exp(x), a.exp().to_vec());
+        assert_eq!(log(x), a.ln().to_vec());
+        let mut dy = y.to_vec();
+        log_gradient(&mut dy, x);
+        assert_eq!(dy, (&b / &a).to_vec());
     }
 
     #[test]

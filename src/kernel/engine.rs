@@ -17,6 +17,7 @@ use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::Geometry;
 use crate::Result;
 use crate::tensor::{Device, Element, Tensor};
+use std::ops::Range;
 
 impl Device {
     /// What computes here.
@@ -32,6 +33,7 @@ impl Device {
 /// Everything that a step of training asks for.
 pub trait Engine<T>:
     Products<T>
+    + Reductions<T>
     + Convolutions<T>
     + Aggregation<T>
     + Norms<T>
@@ -44,6 +46,7 @@ pub trait Engine<T>:
 
 impl<T, E> Engine<T> for E where
     E: Products<T>
+        + Reductions<T>
         + Convolutions<T>
         + Aggregation<T>
         + Norms<T>
@@ -93,12 +96,15 @@ pub trait Products<T> {
 
     /// `y[n, k] + bias[k]`, for `y` `[N, K]`.
     fn add_to_rows(&self, y: Tensor<T>, bias: &Tensor<T>) -> Result<Tensor<T>>;
+}
 
-    /// `sum_n factor x[n, k]`, for `x` `[N, K]`; of shape `[K]`.
-    fn column_sums(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>>;
+/// Sums over axes, and values repeated along axes; see [`reduce`](super::reduce).
+pub trait Reductions<T> {
+    /// `factor sum x` over neighbouring `axes`, which the result lacks.
+    fn sum_axes(&self, x: &Tensor<T>, axes: Range<usize>, factor: T) -> Result<Tensor<T>>;
 
-    /// `factor row[k]` in each of `count` rows, `[count, K]`.
-    fn repeat_row(&self, row: &Tensor<T>, count: usize, factor: T) -> Result<Tensor<T>>;
+    /// `factor x`, repeated along new axes of these `sizes` before axis `at`.
+    fn repeat(&self, x: &Tensor<T>, at: usize, sizes: &[usize], factor: T) -> Result<Tensor<T>>;
 }
 
 /// See [`conv`](super::conv).
@@ -371,11 +377,17 @@ pub trait Elementwise<T> {
     /// `sum += values`.
     fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()>;
 
-    /// `factors[0] x + factors[1] y`: a moving average.
+    /// `factors[0] x + factors[1] y`: a difference, a moving average.
     fn blend(&self, factors: [T; 2], x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
 
+    /// `a b`.
+    fn mul(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `factor x`.
+    fn scale(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>>;
+
     /// `x *= factor`, in place.
-    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()>;
+    fn scale_in_place(&self, x: &mut Tensor<T>, factor: T) -> Result<()>;
 
     /// `x / divisor`.
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>>;
@@ -385,6 +397,15 @@ pub trait Elementwise<T> {
 
     /// `dy` where `y = relu(x)` is positive, else 0.
     fn relu_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `exp(x)`.
+    fn exp(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// The natural logarithm of `x`.
+    fn log(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dy / x`.
+    fn log_gradient(&self, dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>>;
 
     /// `1 / (1 + exp(-x))`.
     fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
@@ -415,6 +436,23 @@ pub trait Losses<T> {
     /// `y (dy - <dy, y>)`, row by row.
     fn softmax_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
 
+    /// The logarithm of the softmax of each row of `x` `[N, K]`.
+    fn log_softmax(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dy - exp(y) sum(dy)`, row by row.
+    fn log_softmax_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `x[n, columns[n]]`, for `x` `[N, K]`; of shape `[N]`.
+    fn select(&self, x: &Tensor<T>, columns: &Indices) -> Result<Tensor<T>>;
+
+    /// `[N, K]`: `dy[n]` at `columns[n]`, and 0 elsewhere.
+    fn select_gradient(
+        &self,
+        dy: &Tensor<T>,
+        columns: &Indices,
+        classes: usize,
+    ) -> Result<Tensor<T>>;
+
     /// The mean cross-entropy between the softmax of `logits` `[N, K]` and the targets, `[]`.
     fn cross_entropy(&self, logits: &Tensor<T>, targets: &Targets<T>) -> Result<Tensor<T>>;
 
@@ -431,6 +469,19 @@ pub trait Losses<T> {
 
     /// `factor (a - b)`.
     fn mse_gradient(&self, factor: T, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// Huber's loss of each sample of `a` and `b` `[N, ...]`, of shape `[N]`; see
+    /// [`loss::huber`](super::loss::huber).
+    fn huber(&self, a: &Tensor<T>, b: &Tensor<T>, delta: T) -> Result<Tensor<T>>;
+
+    /// The gradient of `a` for `dy` `[N]`.
+    fn huber_gradient(
+        &self,
+        dy: &Tensor<T>,
+        a: &Tensor<T>,
+        b: &Tensor<T>,
+        delta: T,
+    ) -> Result<Tensor<T>>;
 }
 
 /// A step of the optimizer, and what clips gradients before it; see [`update`](super::update).

@@ -1,7 +1,8 @@
 //! What a network is trained to make small, over rows of logits or over all values.
 
 use super::reduce;
-use crate::tensor::Element;
+use crate::tensor::{Element, buffer};
+use rayon::prelude::*;
 
 /// `dx = y (dy - <dy, y>)` for rows `y` of a softmax over `classes`; in the place of `dy`.
 pub fn softmax_gradient<T: Element>(dy: &mut [T], y: &[T], classes: usize) {
@@ -9,6 +10,77 @@ pub fn softmax_gradient<T: Element>(dy: &mut [T], y: &[T], classes: usize) {
     for (dx, y) in dy.chunks_mut(classes).zip(y.chunks(classes)) {
         let mean = reduce::dot(dx, y);
         dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx = y * (*dx - mean));
+    }
+}
+
+/// `dx = dy - exp(y) sum(dy)` for rows `y` of a logarithm of a softmax over `classes`; in the
+/// place of `dy`.
+pub fn log_softmax_gradient<T: Element>(dy: &mut [T], y: &[T], classes: usize) {
+    let classes = classes.max(1);
+    for (dx, y) in dy.chunks_mut(classes).zip(y.chunks(classes)) {
+        let sum = reduce::sum(dx);
+        dx.iter_mut().zip(y).for_each(|(dx, &y)| *dx -= y.exp() * sum);
+    }
+}
+
+/// `y[n] = x[n, columns[n]]`, for rows of `classes` values.
+pub fn select<T: Element>(x: &[T], classes: usize, columns: &[u32]) -> Vec<T> {
+    let rows = x.chunks(classes.max(1));
+    rows.zip(columns).map(|(row, &column)| row[column as usize]).collect()
+}
+
+/// `dx[n, columns[n]] = dy[n]`, and 0 elsewhere.
+pub fn select_gradient<T: Element>(dy: &[T], classes: usize, columns: &[u32]) -> Vec<T> {
+    let mut dx = buffer::zeros(dy.len() * classes);
+    for ((row, &column), &dy) in dx.chunks_mut(classes.max(1)).zip(columns).zip(dy) {
+        row[column as usize] = dy;
+    }
+    dx
+}
+
+/// Huber's loss of each row of `len` values: `y[n] = mean_k h(a[n, k] - b[n, k])`, with
+/// `h(d) = d^2 / 2` where `|d|` is at most `delta`, else `delta (|d| - delta / 2)`.
+pub fn huber<T: Element>(a: &[T], b: &[T], len: usize, delta: T) -> Vec<T> {
+    let (share, half) = (T::from_f64(1.0 / len as f64), T::from_f64(0.5));
+    let mut y = buffer::take(a.len() / len);
+    let rows = a.par_chunks(len).zip(b.par_chunks(len));
+    y.par_iter_mut().zip(rows).for_each(|(y, (a, b))| {
+        // One form for both pieces: where `d` is small, `near` is `d`.
+        let sum = reduce::sum_of(a, b, |a, b| {
+            let d = (a - b).abs();
+            let near = if d > delta { delta } else { d };
+            near * (d - half * near)
+        });
+        *y = share * sum;
+    });
+    y
+}
+
+/// The gradient of `a` in [`huber`]: `da[n, k] = dy[n] / len` times `a[n, k] - b[n, k]`, clipped
+/// to `-delta..=delta`. That of `b` is the same with `a` and `b` exchanged.
+pub fn huber_gradient<T: Element>(dy: &[T], a: &[T], b: &[T], delta: T) -> Vec<T> {
+    let len = a.len() / dy.len();
+    let share = T::from_f64(1.0 / len as f64);
+    let mut da = buffer::take(a.len());
+    let rows = da.par_chunks_mut(len).zip(a.par_chunks(len)).zip(b.par_chunks(len));
+    rows.zip(dy.par_iter()).for_each(|(((da, a), b), &dy)| {
+        let factor = share * dy;
+        for ((da, &a), &b) in da.iter_mut().zip(a).zip(b) {
+            *da = factor * clipped(a - b, delta);
+        }
+    });
+    da
+}
+
+/// The nearest value between `-delta` and `delta`. Written so that NaN stays NaN: a fault must
+/// not be hidden here.
+fn clipped<T: Element>(d: T, delta: T) -> T {
+    if d > delta {
+        delta
+    } else if d < -delta {
+        -delta
+    } else {
+        d
     }
 }
 
@@ -55,4 +127,62 @@ pub fn cross_entropy_gradient<T: Element>(
 pub fn mse<T: Element>(a: &[T], b: &[T]) -> T {
     let squares = reduce::sum_of(a, b, |a, b| (a - b) * (a - b));
     squares / T::from_f64(a.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::reference;
+    use ndarray::{Array1, Array2, Zip};
+
+    fn drawn(rows: usize, columns: usize) -> Array2<f64> {
+        let mut rng = fastrand::Rng::with_seed(columns as u64);
+        Array2::from_shape_fn((rows, columns), |_| 6.0 * rng.f64() - 3.0)
+    }
+
+    fn assert_close<'a>(found: &[f64], expected: impl IntoIterator<Item = &'a f64>) {
+        let expected: Vec<_> = expected.into_iter().collect();
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-13), "{found:?}");
+    }
+
+    #[test]
+    fn log_softmax_is_what_its_formula_says() {
+        let x = drawn(5, 37);
+        let mut rows = x.clone();
+        rows.rows_mut().into_iter().for_each(|mut row| {
+            reduce::log_softmax_row(row.as_slice_mut().unwrap());
+        });
+        assert_close(rows.as_slice().unwrap(), &reference::log_softmax(x.view()));
+    }
+
+    #[test]
+    fn one_value_of_each_row_is_selected() {
+        let (x, columns) = (drawn(4, 6), Array1::from(vec![5u32, 0, 3, 3]));
+        let (values, indices) = (x.as_slice().unwrap(), columns.as_slice().unwrap());
+        let y = select(values, 6, indices);
+        assert_close(&y, &reference::select(x.view(), columns.view()));
+        let dx = Array2::from_shape_vec((4, 6), select_gradient(&y, 6, indices)).unwrap();
+        assert_close(&y, &dx.rows().into_iter().map(|row| row.sum()).collect::<Vec<_>>());
+        assert!(Zip::from(&dx).and(&x).all(|&d, &x| d == 0.0 || d == x));
+    }
+
+    #[test]
+    fn huber_is_what_its_formula_says() {
+        for len in [1, 5, 100] {
+            let (a, b) = (drawn(3, len), 0.3 * drawn(3, len));
+            let found = huber(a.as_slice().unwrap(), b.as_slice().unwrap(), len, 0.7);
+            assert_close(&found, &reference::huber(a.view(), b.view(), 0.7));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_clipped() {
+        assert!(huber(&[f32::NAN], &[0.0], 1, 1.0)[0].is_nan());
+        assert!(huber_gradient(&[1.0], &[f32::NAN], &[0.0], 1.0)[0].is_nan());
+        assert_eq!(
+            huber_gradient(&[1.0; 3], &[-5.0f32, 0.25, 5.0], &[0.0; 3], 1.0),
+            [-1.0, 0.25, 1.0]
+        );
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::window::{Geometry, Window};
 use crate::tensor::Element;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3, Axis, Zip};
 
 /// `c = a b` for `a` `[m, k]` and `b` `[k, n]`.
 pub fn gemm<T: Element>(a: &[T], b: &[T], m: usize, k: usize, n: usize, c: &mut [T]) {
@@ -151,4 +152,31 @@ pub fn max_pool2d<T: Element>(g: &Geometry, x: &[T]) -> Vec<T> {
         }
     }
     y
+}
+
+/// `y[o, i] = factor sum_l x[o, l, i]`.
+pub fn sum_middle<T: Element>(x: ArrayView3<T>, factor: T) -> Array2<T> {
+    x.sum_axis(Axis(1)) * factor
+}
+
+/// `y[n, k] = x[n, k] - log sum_j exp(x[n, j])`.
+pub fn log_softmax<T: Element>(x: ArrayView2<T>) -> Array2<T> {
+    let log_sums = x.mapv(T::exp).sum_axis(Axis(1)).mapv(T::ln);
+    &x - &log_sums.insert_axis(Axis(1))
+}
+
+/// `y[n] = x[n, columns[n]]`.
+pub fn select<T: Element>(x: ArrayView2<T>, columns: ArrayView1<u32>) -> Array1<T> {
+    Zip::from(x.rows()).and(columns).map_collect(|row, &column| row[column as usize])
+}
+
+/// Huber's loss of each row: the mean over `d = a[n, k] - b[n, k]` of `d^2 / 2` where `|d|` is at
+/// most `delta`, else of `delta (|d| - delta / 2)`.
+pub fn huber<T: Element>(a: ArrayView2<T>, b: ArrayView2<T>, delta: T) -> Array1<T> {
+    let half = T::from_f64(0.5);
+    let values = Zip::from(a).and(b).map_collect(|&a, &b| {
+        let d = (a - b).abs();
+        if d <= delta { half * d * d } else { delta * (d - half * delta) }
+    });
+    values.sum_axis(Axis(1)) / T::from_f64(a.ncols() as f64)
 }

@@ -81,8 +81,8 @@ impl<'a, T: Element> Pass<'a, T> {
         self.tape.value(var)
     }
 
-    /// Puts a batch on the tape.
-    pub fn input(&mut self, x: Tensor<T>) -> Var {
+    /// Puts a batch on the tape: a tensor, or an array of `ndarray`.
+    pub fn input(&mut self, x: impl Into<Tensor<T>>) -> Var {
         self.tape.constant(x)
     }
 

@@ -67,7 +67,7 @@ impl<T: Element> Step<T> {
     /// If a device that they are on refuses.
     pub fn scale(&mut self, factor: f64) -> Result<()> {
         for gradient in self.gradients.iter_mut().flatten() {
-            gradient.device().engine().scale(gradient, T::from_f64(factor))?;
+            gradient.device().engine().scale_in_place(gradient, T::from_f64(factor))?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub fn batch_mean<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     if value.is_empty() {
         return Err(Error::shape("batch_mean", "input", "with at least one value", value.shape()));
     }
-    let mean = value.device().engine().column_sums(value, T::from_f64(1.0 / batch as f64))?;
+    let mean = value.device().engine().sum_axes(value, 0..1, T::from_f64(1.0 / batch as f64))?;
     tape.record("batch_mean", mean, &[x], BatchMean { batch })
 }
 
@@ -28,7 +28,7 @@ impl<T: Element> Backward<T> for BatchMean {
     /// `dx[n, k] = dy[k] / N`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
         let share = T::from_f64(1.0 / self.batch as f64);
-        Ok(vec![Some(dy.device().engine().repeat_row(&dy, self.batch, share)?)])
+        Ok(vec![Some(dy.device().engine().repeat(&dy, 0, &[self.batch], share)?)])
     }
 }
 

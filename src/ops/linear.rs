@@ -52,7 +52,7 @@ impl<T: Element> Backward<T> for Linear<T> {
         let dw = wanted[1].then(|| engine.product(d.t(), Factor::new(&x)));
         let mut gradients = vec![dx.transpose()?, dw.transpose()?];
         if let Some(&wanted) = wanted.get(2) {
-            let db = wanted.then(|| engine.column_sums(&dy, T::one()));
+            let db = wanted.then(|| engine.sum_axes(&dy, 0..1, T::one()));
             gradients.push(db.transpose()?);
         }
         Ok(gradients)

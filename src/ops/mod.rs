@@ -1,4 +1,4 @@
-//! Differentiable operations, one per file: formula, forward, backward, gradient test.
+//! Differentiable operations, one subject per file: formula, forward, backward, gradient test.
 //!
 //! Each is a function that reads its inputs' values from the [`Tape`](crate::tape::Tape),
 //! lets a [`kernel`](crate::kernel) compute, and records the value together with a small
@@ -9,17 +9,24 @@ mod add;
 mod aggregate;
 mod aggregated_conv2d;
 mod align;
+mod arithmetic;
 mod batch_mean;
 mod batch_norm;
 mod conv2d;
 mod cross_entropy;
+mod exponential;
 mod gate;
 mod global_mean_pool;
+mod huber;
 mod linear;
+mod log_softmax;
+mod matmul;
 mod max_pool2d;
 mod mse;
+mod reduction;
 mod relu;
 mod reshape;
+mod select;
 mod sigmoid;
 mod softmax;
 
@@ -27,17 +34,24 @@ pub use add::add;
 pub use aggregate::aggregate;
 pub use aggregated_conv2d::{ZooKernels, aggregated_conv2d};
 pub use align::align;
+pub use arithmetic::{mul, scale, sub};
 pub use batch_mean::batch_mean;
 pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
+pub use exponential::{exp, log};
 pub use gate::{GateFunction, GateWeights, gate};
 pub use global_mean_pool::global_mean_pool;
+pub use huber::{huber, huber_of_samples};
 pub use linear::linear;
+pub use log_softmax::log_softmax;
+pub use matmul::matmul;
 pub use max_pool2d::max_pool2d;
 pub use mse::mse;
+pub use reduction::{mean_all, mean_axes, sum_all, sum_axes};
 pub use relu::relu;
 pub use reshape::reshape;
+pub use select::select;
 pub use sigmoid::sigmoid;
 pub use softmax::softmax;
 
@@ -57,13 +71,27 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("batch_norm_frozen", batch_norm::frozen_case),
     ("conv2d", conv2d::case),
     ("cross_entropy", cross_entropy::case),
+    ("exp", exponential::exp_case),
     ("gate", gate::case),
     ("global_mean_pool", global_mean_pool::case),
+    ("huber", huber::case),
+    ("huber_of_samples", huber::of_samples_case),
     ("linear", linear::case),
+    ("log", exponential::log_case),
+    ("log_softmax", log_softmax::case),
+    ("matmul", matmul::case),
     ("max_pool2d", max_pool2d::case),
+    ("mean_all", reduction::mean_all_case),
+    ("mean_axes", reduction::mean_axes_case),
     ("mse", mse::case),
+    ("mul", arithmetic::mul_case),
     ("relu", relu::case),
     ("reshape", reshape::case),
+    ("scale", arithmetic::scale_case),
+    ("select", select::case),
     ("sigmoid", sigmoid::case),
     ("softmax", softmax::case),
+    ("sub", arithmetic::sub_case),
+    ("sum_all", reduction::sum_all_case),
+    ("sum_axes", reduction::sum_axes_case),
 ];

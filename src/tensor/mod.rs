@@ -4,7 +4,30 @@
 //! is written to. The values are owned, or they lie in a memory-mapped file: used
 //! in place if they are of the right type there, and otherwise converted when they
 //! are first looked at, tensor by tensor.
+//!
+//! Arrays of [`ndarray`] go in and come out, whatever their number of axes:
+//!
+//! ```
+//! use zoo_tuning::ndarray::{Ix2, array};
+//! use zoo_tuning::tensor::Tensor;
+//!
+//! # fn main() -> zoo_tuning::Result<()> {
+//! let tensor = Tensor::from(array![[1.0f32, 2.0], [3.0, 4.0]]); // takes the values over
+//! assert_eq!(tensor.view::<Ix2>()?.column(1).sum(), 6.0); // looks at them
+//! let array = tensor.into_array::<Ix2>()?; // takes them out again; nothing was copied
+//! # assert_eq!(array, array![[1.0, 2.0], [3.0, 4.0]]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A tensor is not itself an array, because its values need not be a vector of this process:
+//! they may lie in a mapped file that is never read as a whole, or in the memory of a device;
+//! and a vector that is dropped goes to a pool ([`mod@buffer`]) rather than to the system, so
+//! that the next step of training finds it there. Sharing and copying on write are the same for
+//! all of them. What a tensor gives up for that are strides: its values are always in row-major
+//! order, without gaps, and every kernel can rely on it.
 
+mod array;
 pub mod buffer;
 mod device;
 mod element;
@@ -23,7 +46,6 @@ pub use vector::{Portable, Vector};
 
 use crate::zoo::TensorView;
 use crate::{Error, Result};
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::sync::{Arc, OnceLock};
 
 /// An n-dimensional array of `T` in row-major order.
@@ -350,12 +372,6 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// An `ndarray` view of the values.
-    pub fn view(&self) -> ArrayViewD<'_, T> {
-        ArrayViewD::from_shape(IxDyn(&self.shape), self.as_slice())
-            .unwrap_or_else(|_| unreachable!("the shape was checked when the tensor was made"))
-    }
-
     /// The same values in another shape; nothing is copied.
     ///
     /// # Errors
@@ -435,29 +451,6 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-impl<T: Element> From<ArrayD<T>> for Tensor<T> {
-    /// Takes the array over; it is copied only if it is not in row-major order.
-    fn from(array: ArrayD<T>) -> Self {
-        let shape = array.shape().to_vec();
-        let values = if array.is_standard_layout() {
-            array.into_raw_vec_and_offset()
-        } else {
-            (array.iter().copied().collect(), Some(0))
-        };
-        match values {
-            (mut values, Some(offset)) => {
-                let count: usize = shape.iter().product();
-                if offset > 0 || values.len() > count {
-                    values.drain(..offset);
-                    values.truncate(count);
-                }
-                Self::owned(shape, values)
-            }
-            (_, None) => Self::owned(shape, vec![]),
-        }
-    }
-}
-
 /// The number of values of a shape, unless they exceed the address space.
 ///
 /// Empty axes are left out of that question: where it is answered, the product of any
@@ -486,7 +479,7 @@ mod tests {
         assert_eq!(a.as_slice().as_ptr(), b.as_slice().as_ptr());
         b.as_mut_slice()[4] = 1.0;
         assert_eq!(a.as_slice(), [0.0; 6]);
-        assert_eq!(b.view()[[1, 1]], 1.0);
+        assert_eq!(b.as_slice()[4], 1.0);
     }
 
     #[test]
@@ -525,16 +518,7 @@ mod tests {
         assert!(Tensor::<f32>::new(&[0, usize::MAX, usize::MAX], vec![]).is_err());
         assert!(Tensor::<f32>::zeros(&[0, 3]).reshape(&sizes).is_err());
         let empty = Tensor::<f32>::zeros(&[3, 0, 1 << 40]);
-        assert_eq!((empty.len(), empty.view().len()), (0, 0));
-    }
-
-    #[test]
-    fn arrays_come_in_whatever_their_layout() {
-        let array = ndarray::arr2(&[[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-        let transposed = Tensor::from(array.clone().reversed_axes().into_dyn());
-        assert_eq!(transposed.as_slice(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        let sliced = array.slice_move(ndarray::s![1.., ..]).into_dyn();
-        assert_eq!(Tensor::from(sliced).as_slice(), [4.0, 5.0, 6.0]);
+        assert_eq!((empty.len(), empty.view::<ndarray::Ix3>().unwrap().len()), (0, 0));
     }
 
     #[test]

@@ -14,6 +14,7 @@ double precision; results are written with nine digits. The inputs are multiples
 
 import json
 import pathlib
+import zlib
 
 import torch
 import torch.nn.functional as F
@@ -242,6 +243,75 @@ OPERATIONS = {
     ],
 }
 
-for name, cases in OPERATIONS.items():
-    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases())
+
+def log_softmax_cases():
+    yield case(F.log_softmax, [draw(3, 4)], dim=1)
+    # So large that a naive exponential overflows.
+    yield case(F.log_softmax, [draw(2, 3) + 1024], dim=1)
+
+
+def select_cases():
+    def select(x, indices):
+        return x.gather(1, torch.tensor(indices)[:, None])[:, 0]
+
+    yield case(select, [draw(4, 5)], indices=[0, 4, 2, 2])
+    yield case(select, [draw(1, 1)], indices=[0])
+
+
+def huber(a, b, weights=None, *, delta):
+    losses = huber_of_samples(a, b, delta=delta)
+    return (losses if weights is None else losses * weights).mean()
+
+
+def huber_of_samples(a, b, *, delta):
+    losses = F.huber_loss(a, b, reduction="none", delta=delta)
+    return losses.flatten(1).mean(dim=1) if losses.dim() > 1 else losses
+
+
+def huber_cases():
+    yield case(huber, [draw(3, 4), draw(3, 4)], delta=1.0)
+    yield case(huber, [4 * draw(6), draw(6)], delta=0.5)
+    yield case(huber, [draw(4, 2, 3), draw(4, 2, 3), draw(4)], delta=0.75)
+
+
+def huber_of_samples_cases():
+    yield case(huber_of_samples, [draw(5), draw(5)], delta=1.0)
+    yield case(huber_of_samples, [draw(3, 2, 4), draw(3, 2, 4)], delta=0.5)
+
+
+def reduction_cases(reduce):
+    yield case(reduce, [draw(4, 3)], axes=[0])
+    yield case(reduce, [draw(4, 3)], axes=[1])
+    yield case(reduce, [draw(2, 3, 4, 2)], axes=[1, 2])
+    yield case(reduce, [draw(2, 3, 4, 2)], axes=[0, 2, 3])
+
+
+# Each is seeded by its name, so that a new one changes no other's numbers.
+SEEDED = {
+    "exp": lambda: [case(torch.exp, [draw(3, 4)])],
+    "huber": huber_cases,
+    "huber_of_samples": huber_of_samples_cases,
+    "log": lambda: [case(torch.log, [draw(3, 4).abs() + 1 / 256])],
+    "log_softmax": log_softmax_cases,
+    "matmul": lambda: [case(torch.matmul, [draw(3, 5), draw(5, 4)])],
+    "mean_all": lambda: [case(torch.mean, [draw(2, 3, 4)])],
+    "mean_axes": lambda: reduction_cases(lambda x, axes: x.mean(dim=axes)),
+    "mul": lambda: [case(torch.mul, [draw(2, 3, 4), draw(2, 3, 4)])],
+    "scale": lambda: [case(lambda x, factor: factor * x, [draw(3, 4)], factor=-1.5)],
+    "select": select_cases,
+    "sub": lambda: [case(torch.sub, [draw(2, 3, 4), draw(2, 3, 4)])],
+    "sum_all": lambda: [case(torch.sum, [draw(2, 3, 4)])],
+    "sum_axes": lambda: reduction_cases(lambda x, axes: x.sum(dim=axes)),
+}
+
+
+def write(name, cases):
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     (HERE / f"{name}.json").write_text(f"[\n{lines}\n]\n")
+
+
+for name, cases in OPERATIONS.items():
+    write(name, cases())
+for name, cases in SEEDED.items():
+    torch.manual_seed(zlib.crc32(name.encode()))
+    write(name, cases())

@@ -20,9 +20,17 @@ impl<T: Element> Elementwise<T> for Cpu {
         Ok(like(x, elementwise::blend(factors, x.as_slice(), y.as_slice())))
     }
 
-    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
-        elementwise::scale(x.as_mut_slice(), factor);
+    fn scale_in_place(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
+        elementwise::scale_in_place(x.as_mut_slice(), factor);
         Ok(())
+    }
+
+    fn mul(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(like(a, elementwise::mul(a.as_slice(), b.as_slice())))
+    }
+
+    fn scale(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>> {
+        Ok(like(x, elementwise::scale(x.as_slice(), factor)))
     }
 
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>> {
@@ -35,6 +43,19 @@ impl<T: Element> Elementwise<T> for Cpu {
 
     fn relu_gradient(&self, mut dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
         elementwise::relu_gradient(dy.as_mut_slice(), y.as_slice());
+        Ok(dy)
+    }
+
+    fn exp(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(like(x, elementwise::exp(x.as_slice())))
+    }
+
+    fn log(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(like(x, elementwise::log(x.as_slice())))
+    }
+
+    fn log_gradient(&self, mut dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+        elementwise::log_gradient(dy.as_mut_slice(), x.as_slice());
         Ok(dy)
     }
 

@@ -1,6 +1,6 @@
 //! Softmax and losses.
 
-use super::{Cpu, indices, like};
+use super::{Cpu, indices, like, row};
 use crate::Result;
 use crate::kernel::engine::{Indices, Losses, Targets};
 use crate::kernel::{elementwise, loss, reduce};
@@ -22,6 +22,34 @@ impl<T: Element> Losses<T> for Cpu {
         let [_, classes] = y.dims("softmax", "output", "[N, K]")?;
         loss::softmax_gradient(dy.as_mut_slice(), y.as_slice(), classes);
         Ok(dy)
+    }
+
+    fn log_softmax(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        let [_, classes] = x.dims("log_softmax", "input", "[N, K]")?;
+        let mut y = buffer::copy(x.as_slice());
+        y.chunks_mut(classes.max(1)).for_each(reduce::log_softmax_row);
+        Ok(like(x, y))
+    }
+
+    fn log_softmax_gradient(&self, mut dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        let [_, classes] = y.dims("log_softmax", "output", "[N, K]")?;
+        loss::log_softmax_gradient(dy.as_mut_slice(), y.as_slice(), classes);
+        Ok(dy)
+    }
+
+    fn select(&self, x: &Tensor<T>, columns: &Indices) -> Result<Tensor<T>> {
+        let [_, classes] = x.dims("select", "input", "[N, K]")?;
+        Ok(row(loss::select(x.as_slice(), classes, indices(columns)?)))
+    }
+
+    fn select_gradient(
+        &self,
+        dy: &Tensor<T>,
+        columns: &Indices,
+        classes: usize,
+    ) -> Result<Tensor<T>> {
+        let dx = loss::select_gradient(dy.as_slice(), classes, indices(columns)?);
+        Ok(Tensor::owned(vec![dy.len(), classes], dx))
     }
 
     fn cross_entropy(&self, logits: &Tensor<T>, targets: &Targets<T>) -> Result<Tensor<T>> {
@@ -48,5 +76,20 @@ impl<T: Element> Losses<T> for Cpu {
 
     fn mse_gradient(&self, factor: T, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
         Ok(like(a, elementwise::scaled_difference(factor, a.as_slice(), b.as_slice())))
+    }
+
+    fn huber(&self, a: &Tensor<T>, b: &Tensor<T>, delta: T) -> Result<Tensor<T>> {
+        let len = a.shape()[1..].iter().product();
+        Ok(row(loss::huber(a.as_slice(), b.as_slice(), len, delta)))
+    }
+
+    fn huber_gradient(
+        &self,
+        dy: &Tensor<T>,
+        a: &Tensor<T>,
+        b: &Tensor<T>,
+        delta: T,
+    ) -> Result<Tensor<T>> {
+        Ok(like(a, loss::huber_gradient(dy.as_slice(), a.as_slice(), b.as_slice(), delta)))
     }
 }

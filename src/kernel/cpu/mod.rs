@@ -9,6 +9,7 @@ mod loss;
 mod norm;
 mod pool;
 mod product;
+mod reduce;
 mod update;
 
 use super::engine::Indices;

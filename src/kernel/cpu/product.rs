@@ -1,6 +1,6 @@
 //! Products of matrices, and what goes over the rows of one.
 
-use super::{Cpu, row};
+use super::Cpu;
 use crate::kernel::engine::{Factor, Products};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::kernel::reduce;
@@ -23,19 +23,6 @@ impl<T: Element> Products<T> for Cpu {
         let rows = y.as_mut_slice().chunks_mut(bias.len().max(1));
         rows.for_each(|y| reduce::add_scaled(y, T::one(), bias.as_slice()));
         Ok(y)
-    }
-
-    fn column_sums(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>> {
-        let [_, columns] = x.dims("column_sums", "input", "[N, K]")?;
-        let mut sums = buffer::zeros(columns);
-        let rows = x.as_slice().chunks(columns.max(1));
-        rows.for_each(|x| reduce::add_scaled(&mut sums, factor, x));
-        Ok(row(sums))
-    }
-
-    fn repeat_row(&self, row: &Tensor<T>, count: usize, factor: T) -> Result<Tensor<T>> {
-        let row: Vec<T> = row.as_slice().iter().map(|&v| v * factor).collect();
-        Ok(Tensor::owned(vec![count, row.len()], row.repeat(count)))
     }
 }
 

@@ -4,20 +4,13 @@ use super::ELEMENTWISE;
 use super::plan::Plan;
 use crate::Result;
 use crate::kernel::engine::Elementwise;
-use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::opencl::OpenCl;
 use crate::tensor::{Element, Tensor};
 use std::sync::Arc;
 
 impl<T: Element> Elementwise<T> for Arc<OpenCl> {
     fn add(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-        let (y, launch) = (self.take::<T>(a.len())?, Plan::launch::<T>(self, ELEMENTWISE, "add"));
-        launch
-            .memory(a.memory(self)?)
-            .memory(b.memory(self)?)
-            .memory(&y)
-            .long(a.len())
-            .run(Plan::of::<T>(self).runs(a.len(), 1))?;
-        Ok(Tensor::resident(a.shape().to_vec(), y))
+        zip(self, "add", a, b)
     }
 
     fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()> {
@@ -44,24 +37,27 @@ impl<T: Element> Elementwise<T> for Arc<OpenCl> {
         Ok(Tensor::resident(x.shape().to_vec(), mixed))
     }
 
-    fn scale(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
+    fn scale_in_place(&self, x: &mut Tensor<T>, factor: T) -> Result<()> {
         let len = x.len();
+        let x = x.memory_mut(self)?;
         Plan::launch::<T>(self, ELEMENTWISE, "scale")
-            .memory(x.memory_mut(self)?)
+            .memory(x)
             .real(factor)
+            .memory(x)
             .long(len)
             .run(Plan::of::<T>(self).runs(len, 1))
     }
 
+    fn mul(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+        zip(self, "mul", a, b)
+    }
+
+    fn scale(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>> {
+        with_number(self, "scale", x, factor)
+    }
+
     fn quotient(&self, x: &Tensor<T>, divisor: T) -> Result<Tensor<T>> {
-        let y = self.take::<T>(x.len())?;
-        Plan::launch::<T>(self, ELEMENTWISE, "quotient")
-            .memory(x.memory(self)?)
-            .real(divisor)
-            .memory(&y)
-            .long(x.len())
-            .run(Plan::of::<T>(self).runs(x.len(), 1))?;
-        Ok(Tensor::resident(x.shape().to_vec(), y))
+        with_number(self, "quotient", x, divisor)
     }
 
     fn relu(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
@@ -70,6 +66,18 @@ impl<T: Element> Elementwise<T> for Arc<OpenCl> {
 
     fn relu_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
         gradient(self, "relu_gradient", dy, y)
+    }
+
+    fn exp(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        map(self, "exponential", x)
+    }
+
+    fn log(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        map(self, "logarithm", x)
+    }
+
+    fn log_gradient(&self, dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+        gradient(self, "log_gradient", dy, x)
     }
 
     fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
@@ -83,13 +91,47 @@ impl<T: Element> Elementwise<T> for Arc<OpenCl> {
 
 /// `y = kernel(x)`.
 fn map<T: Element>(device: &Arc<OpenCl>, kernel: &'static str, x: &Tensor<T>) -> Result<Tensor<T>> {
-    let y: Memory = device.take::<T>(x.len())?;
+    let y = device.take::<T>(x.len())?;
     Plan::launch::<T>(device, ELEMENTWISE, kernel)
         .memory(x.memory(device)?)
         .memory(&y)
         .long(x.len())
         .run(Plan::of::<T>(device).runs(x.len(), 1))?;
     Ok(Tensor::resident(x.shape().to_vec(), y))
+}
+
+/// `y = kernel(x, number)`.
+fn with_number<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    x: &Tensor<T>,
+    number: T,
+) -> Result<Tensor<T>> {
+    let y = device.take::<T>(x.len())?;
+    Plan::launch::<T>(device, ELEMENTWISE, kernel)
+        .memory(x.memory(device)?)
+        .real(number)
+        .memory(&y)
+        .long(x.len())
+        .run(Plan::of::<T>(device).runs(x.len(), 1))?;
+    Ok(Tensor::resident(x.shape().to_vec(), y))
+}
+
+/// `y = kernel(a, b)`.
+fn zip<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let y = device.take::<T>(a.len())?;
+    Plan::launch::<T>(device, ELEMENTWISE, kernel)
+        .memory(a.memory(device)?)
+        .memory(b.memory(device)?)
+        .memory(&y)
+        .long(a.len())
+        .run(Plan::of::<T>(device).runs(a.len(), 1))?;
+    Ok(Tensor::resident(a.shape().to_vec(), y))
 }
 
 /// `dx = kernel(dy, y)`, in the place of `dy`.

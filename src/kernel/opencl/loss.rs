@@ -15,28 +15,48 @@ impl<T: Element> Losses<T> for Arc<OpenCl> {
     }
 
     fn softmax(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        let [rows, classes] = x.dims("softmax", "input", "[N, K]")?;
-        let y = self.take::<T>(x.len())?;
-        let sizes = Plan::of::<T>(self).groups(rows);
-        Plan::launch::<T>(self, REDUCE, "softmax")
-            .memory(x.memory(self)?)
-            .memory(&y)
-            .int(classes)
-            .run(sizes)?;
-        Ok(Tensor::resident(x.shape().to_vec(), y))
+        of_rows(self, "softmax", x)
     }
 
-    fn softmax_gradient(&self, mut dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
-        let [rows, classes] = y.dims("softmax", "output", "[N, K]")?;
-        let sizes = Plan::of::<T>(self).groups(rows);
-        let dx = dy.memory_mut(self)?;
-        Plan::launch::<T>(self, REDUCE, "softmax_gradient")
-            .memory(dx)
-            .memory(y.memory(self)?)
-            .memory(dx)
+    fn softmax_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        of_rows_gradient(self, "softmax_gradient", dy, y)
+    }
+
+    fn log_softmax(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        of_rows(self, "log_softmax", x)
+    }
+
+    fn log_softmax_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        of_rows_gradient(self, "log_softmax_gradient", dy, y)
+    }
+
+    fn select(&self, x: &Tensor<T>, columns: &Indices) -> Result<Tensor<T>> {
+        let [rows, len] = x.dims("select", "input", "[N, K]")?;
+        let y = self.take::<T>(rows)?;
+        Plan::launch::<T>(self, ELEMENTWISE, "select_columns")
+            .memory(x.memory(self)?)
+            .memory(indices(self, columns)?)
+            .memory(&y)
+            .long(rows)
+            .int(len)
+            .run(Plan::of::<T>(self).items([rows, 1, 1]))?;
+        Ok(Tensor::resident(vec![rows], y))
+    }
+
+    fn select_gradient(
+        &self,
+        dy: &Tensor<T>,
+        columns: &Indices,
+        classes: usize,
+    ) -> Result<Tensor<T>> {
+        let dx = self.take::<T>(dy.len() * classes)?;
+        Plan::launch::<T>(self, ELEMENTWISE, "select_columns_gradient")
+            .memory(dy.memory(self)?)
+            .memory(indices(self, columns)?)
+            .memory(&dx)
             .int(classes)
-            .run(sizes)?;
-        Ok(dy)
+            .run(Plan::of::<T>(self).runs(classes, dy.len()))?;
+        Ok(Tensor::resident(vec![dy.len(), classes], dx))
     }
 
     fn cross_entropy(&self, logits: &Tensor<T>, targets: &Targets<T>) -> Result<Tensor<T>> {
@@ -94,4 +114,73 @@ impl<T: Element> Losses<T> for Arc<OpenCl> {
             .run(Plan::of::<T>(self).runs(a.len(), 1))?;
         Ok(Tensor::resident(a.shape().to_vec(), d))
     }
+
+    fn huber(&self, a: &Tensor<T>, b: &Tensor<T>, delta: T) -> Result<Tensor<T>> {
+        let rows = a.shape()[0];
+        let (y, len) = (self.take::<T>(rows)?, a.len() / rows);
+        Plan::launch::<T>(self, REDUCE, "huber")
+            .memory(a.memory(self)?)
+            .memory(b.memory(self)?)
+            .real(delta)
+            .real(T::from_f64(1.0 / len as f64))
+            .memory(&y)
+            .int(len)
+            .run(Plan::of::<T>(self).groups(rows))?;
+        Ok(Tensor::resident(vec![rows], y))
+    }
+
+    fn huber_gradient(
+        &self,
+        dy: &Tensor<T>,
+        a: &Tensor<T>,
+        b: &Tensor<T>,
+        delta: T,
+    ) -> Result<Tensor<T>> {
+        let (da, rows) = (self.take::<T>(a.len())?, dy.len());
+        let len = a.len() / rows;
+        Plan::launch::<T>(self, ELEMENTWISE, "huber_gradient")
+            .memory(dy.memory(self)?)
+            .memory(a.memory(self)?)
+            .memory(b.memory(self)?)
+            .real(delta)
+            .real(T::from_f64(1.0 / len as f64))
+            .memory(&da)
+            .int(len)
+            .run(Plan::of::<T>(self).runs(len, rows))?;
+        Ok(Tensor::resident(a.shape().to_vec(), da))
+    }
+}
+
+/// `y = kernel(x)`, a group for each row of `x` `[N, K]`.
+fn of_rows<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    x: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let [rows, classes] = x.dims(kernel, "input", "[N, K]")?;
+    let y = device.take::<T>(x.len())?;
+    Plan::launch::<T>(device, REDUCE, kernel)
+        .memory(x.memory(device)?)
+        .memory(&y)
+        .int(classes)
+        .run(Plan::of::<T>(device).groups(rows))?;
+    Ok(Tensor::resident(x.shape().to_vec(), y))
+}
+
+/// `dx = kernel(dy, y)`, in the place of `dy`, likewise.
+fn of_rows_gradient<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    mut dy: Tensor<T>,
+    y: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let [rows, classes] = y.dims(kernel, "output", "[N, K]")?;
+    let dx = dy.memory_mut(device)?;
+    Plan::launch::<T>(device, REDUCE, kernel)
+        .memory(dx)
+        .memory(y.memory(device)?)
+        .memory(dx)
+        .int(classes)
+        .run(Plan::of::<T>(device).groups(rows))?;
+    Ok(dy)
 }

@@ -2,7 +2,7 @@
 
 use super::cut::Product;
 use super::plan::Plan;
-use super::{ELEMENTWISE, GEMM, reduce};
+use super::{ELEMENTWISE, GEMM};
 use crate::kernel::engine::{Factor, Products};
 use crate::tensor::opencl::{Launch, Memory, OpenCl};
 use crate::tensor::{Element, Tensor, product};
@@ -97,24 +97,6 @@ impl<T: Element> Products<T> for Arc<OpenCl> {
             .int(columns)
             .run(Plan::of::<T>(self).runs(columns, rows))?;
         Ok(y)
-    }
-
-    fn column_sums(&self, x: &Tensor<T>, factor: T) -> Result<Tensor<T>> {
-        let [rows, columns] = x.dims("column_sums", "input", "[N, K]")?;
-        let sums = reduce::column_sums(self, x.memory(self)?, factor, rows, columns)?;
-        Ok(Tensor::resident(vec![columns], sums))
-    }
-
-    fn repeat_row(&self, row: &Tensor<T>, count: usize, factor: T) -> Result<Tensor<T>> {
-        let columns = row.len();
-        let y = self.take::<T>(count * columns)?;
-        Plan::launch::<T>(self, ELEMENTWISE, "repeat_row")
-            .real(factor)
-            .memory(row.memory(self)?)
-            .memory(&y)
-            .int(columns)
-            .run(Plan::of::<T>(self).runs(columns, count))?;
-        Ok(Tensor::resident(vec![count, columns], y))
     }
 }
 

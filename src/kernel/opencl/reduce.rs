@@ -1,13 +1,48 @@
-//! Sums in a fixed order.
+//! Sums in a fixed order, over axes and otherwise.
 
-use super::REDUCE;
 use super::plan::Plan;
+use super::{ELEMENTWISE, REDUCE};
 use crate::Result;
-use crate::tensor::Element;
+use crate::kernel::engine::Reductions;
+use crate::kernel::reduce::Middle;
 use crate::tensor::opencl::{Memory, OpenCl};
+use crate::tensor::{Element, Tensor};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// `factor sum_k x[row, k]`, for `x` `[rows, len]`; of shape `[rows]`.
+impl<T: Element> Reductions<T> for Arc<OpenCl> {
+    fn sum_axes(&self, x: &Tensor<T>, axes: Range<usize>, factor: T) -> Result<Tensor<T>> {
+        let (mut shape, middle) = (x.shape().to_vec(), Middle::new(x.shape(), axes.clone()));
+        let Middle { outer, len, inner } = middle;
+        shape.drain(axes);
+        let x = x.memory(self)?;
+        let sums = if inner == 1 {
+            row_sums(self, x, factor, outer, len)?
+        } else {
+            stacked_column_sums(self, x, factor, middle)?
+        };
+        Ok(Tensor::resident(shape, sums))
+    }
+
+    fn repeat(&self, x: &Tensor<T>, at: usize, sizes: &[usize], factor: T) -> Result<Tensor<T>> {
+        let mut shape = x.shape().to_vec();
+        shape.splice(at..at, sizes.iter().copied());
+        let Middle { outer, len, inner } = Middle::new(&shape, at..at + sizes.len());
+        let (y, plan) = (self.take::<T>(outer * len * inner)?, Plan::of::<T>(self));
+        let kernel = if inner == 1 { "repeat_values" } else { "repeat_rows" };
+        let launch = Plan::launch::<T>(self, ELEMENTWISE, kernel);
+        let launch = launch.real(factor).memory(x.memory(self)?).memory(&y);
+        if inner == 1 {
+            launch.int(len).run(plan.runs(len, outer))?;
+        } else {
+            launch.int(len).int(inner).run(plan.runs_of(inner, len, outer))?;
+        }
+        Ok(Tensor::resident(shape, y))
+    }
+}
+
+/// `factor sum_k x[row, k]`, for `x` `[rows, len]`; of shape `[rows]`. Few rows that are long are
+/// cut into parts first, so that a device has something to do for each of its units.
 pub(super) fn row_sums<T: Element>(
     device: &Arc<OpenCl>,
     x: &Memory,
@@ -15,15 +50,17 @@ pub(super) fn row_sums<T: Element>(
     rows: usize,
     len: usize,
 ) -> Result<Memory> {
-    let y = device.take::<T>(rows)?;
-    let sizes = Plan::of::<T>(device).groups(rows);
+    let plan = Plan::of::<T>(device);
+    let (parts, part) = plan.parts_of_rows(rows, len);
+    let sums = device.take::<T>(rows * parts)?;
     Plan::launch::<T>(device, REDUCE, "row_sums")
         .memory(x)
         .real(factor)
-        .memory(&y)
+        .memory(&sums)
         .long(len)
-        .run(sizes)?;
-    Ok(y)
+        .long(part)
+        .run(plan.groups_of_parts(parts, rows))?;
+    if parts == 1 { Ok(sums) } else { row_sums(device, &sums, T::one(), rows, parts) }
 }
 
 /// `factor sum_row x[row, k]`, for `x` `[rows, columns]`; of shape `[columns]`.
@@ -34,14 +71,24 @@ pub(super) fn column_sums<T: Element>(
     rows: usize,
     columns: usize,
 ) -> Result<Memory> {
-    let y = device.take::<T>(columns)?;
+    stacked_column_sums(device, x, factor, Middle { outer: 1, len: rows, inner: columns })
+}
+
+/// The same for each of some matrices, `x` `[outer, len, inner]`; of shape `[outer, inner]`.
+fn stacked_column_sums<T: Element>(
+    device: &Arc<OpenCl>,
+    x: &Memory,
+    factor: T,
+    Middle { outer, len, inner }: Middle,
+) -> Result<Memory> {
+    let y = device.take::<T>(outer * inner)?;
     Plan::launch::<T>(device, REDUCE, "column_sums")
         .memory(x)
         .real(factor)
         .memory(&y)
-        .long(rows)
-        .long(columns)
-        .run(Plan::of::<T>(device).runs(columns, 1))?;
+        .long(len)
+        .long(inner)
+        .run(Plan::of::<T>(device).runs(inner, outer))?;
     Ok(y)
 }
 
