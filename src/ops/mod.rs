@@ -9,37 +9,51 @@ mod add;
 mod aggregate;
 mod aggregated_conv2d;
 mod align;
+mod avg_pool2d;
 mod batch_mean;
 mod batch_norm;
+mod concat;
 mod conv2d;
 mod cross_entropy;
+mod flatten;
 mod gate;
 mod global_mean_pool;
 mod linear;
 mod max_pool2d;
 mod mse;
 mod relu;
+mod relu6;
 mod reshape;
 mod sigmoid;
+mod slice;
 mod softmax;
+mod sum;
+mod upsample;
 
 pub use add::add;
 pub use aggregate::aggregate;
 pub use aggregated_conv2d::{ZooKernels, aggregated_conv2d};
 pub use align::align;
+pub use avg_pool2d::avg_pool2d;
 pub use batch_mean::batch_mean;
 pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};
+pub use concat::concat;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
+pub use flatten::flatten;
 pub use gate::{GateFunction, GateWeights, gate};
 pub use global_mean_pool::global_mean_pool;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mse::mse;
 pub use relu::relu;
+pub use relu6::relu6;
 pub use reshape::reshape;
 pub use sigmoid::sigmoid;
+pub use slice::slice;
 pub use softmax::softmax;
+pub use sum::sum;
+pub use upsample::{upsample_bilinear, upsample_nearest};
 
 use crate::gradcheck::DrawCase;
 
@@ -52,18 +66,26 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("aggregate", aggregate::case),
     ("aggregated_conv2d", aggregated_conv2d::case),
     ("align", align::case),
+    ("avg_pool2d", avg_pool2d::case),
     ("batch_mean", batch_mean::case),
     ("batch_norm", batch_norm::case),
     ("batch_norm_frozen", batch_norm::frozen_case),
+    ("concat", concat::case),
     ("conv2d", conv2d::case),
     ("cross_entropy", cross_entropy::case),
+    ("flatten", flatten::case),
     ("gate", gate::case),
     ("global_mean_pool", global_mean_pool::case),
     ("linear", linear::case),
     ("max_pool2d", max_pool2d::case),
     ("mse", mse::case),
     ("relu", relu::case),
+    ("relu6", relu6::case),
     ("reshape", reshape::case),
     ("sigmoid", sigmoid::case),
+    ("slice", slice::case),
     ("softmax", softmax::case),
+    ("sum", sum::case),
+    ("upsample_bilinear", upsample::bilinear_case),
+    ("upsample_nearest", upsample::nearest_case),
 ];

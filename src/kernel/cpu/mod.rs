@@ -8,8 +8,10 @@ mod descent;
 mod elementwise;
 mod loss;
 mod norm;
+mod pieces;
 mod pool;
 mod product;
+mod resample;
 
 use super::engine::Indices;
 #[cfg(feature = "opencl")]
