@@ -21,6 +21,20 @@ kernel void scale(global const REAL *x, REAL factor, global REAL *y, ulong count
     store_some(factor * load_some(x + i, there, 0), y + i, there);
 }
 
+// y = ((a + b) + c) + d, of which b, c, and d are the first `more` of three; the others are any
+// buffer.
+kernel void sum(
+    global const REAL *a, global const REAL *b, global const REAL *c, global const REAL *d,
+    int more, global REAL *y, ulong count
+) {
+    RUN(i, there, count);
+    Vector value = load_some(a + i, there, 0);
+    if (more > 0) value += load_some(b + i, there, 0);
+    if (more > 1) value += load_some(c + i, there, 0);
+    if (more > 2) value += load_some(d + i, there, 0);
+    store_some(value, y + i, there);
+}
+
 // y = factor (a - b)
 kernel void scaled_difference(
     REAL factor, global const REAL *a, global const REAL *b, global REAL *y, ulong count
@@ -79,6 +93,24 @@ kernel void log_gradient(global const REAL *dy, global const REAL *x, global REA
     store_some(load_some(dy + i, there, 0) / load_some(x + i, there, 1), dx + i, there);
 }
 
+// y = min(max(x, 0), 6); NaN stays NaN.
+kernel void relu6(global const REAL *x, global REAL *y, ulong count) {
+    RUN(i, there, count);
+    const Vector value = load_some(x + i, there, 0);
+    const Vector least = value < 0 ? (Vector)(0) : value;
+    store_some(least > 6 ? (Vector)(6) : least, y + i, there);
+}
+
+// dx = dy where y = relu6(x) is between 0 and 6, else 0
+kernel void relu6_gradient(
+    global const REAL *dy, global const REAL *y, global REAL *dx, ulong count
+) {
+    RUN(i, there, count);
+    const Vector value = load_some(y + i, there, 0);
+    const Vector d = value > 0 ? load_some(dy + i, there, 0) : (Vector)(0);
+    store_some(value < 6 ? d : (Vector)(0), dx + i, there);
+}
+
 // y = 1 / (1 + exp(-x))
 kernel void sigmoid(global const REAL *x, global REAL *y, ulong count) {
     RUN(i, there, count);
@@ -111,6 +143,18 @@ kernel void add_to_planes(
     const int plane = get_global_id(1);
     y += (ulong)plane * len + i;
     store_some(load_some(y, there, 0) + biases[of_samples ? plane : plane % channels], y, there);
+}
+
+// to[row, to_first + k] = from[row, from_first + k] for the `len` first k, in rows that are
+// `from_width` and `to_width` long. Global size: [ceil(len / LANES), rows].
+kernel void copy_rows(
+    global const REAL *from, ulong from_first, ulong from_width,
+    global REAL *to, ulong to_first, ulong to_width, ulong len
+) {
+    RUN(i, there, len);
+    const ulong row = get_global_id(1);
+    const Vector values = load_some(from + row * from_width + from_first + i, there, 0);
+    store_some(values, to + row * to_width + to_first + i, there);
 }
 
 // y[m, row, k] = factor x[m, k] in each of `rows` rows of some matrices, for x [matrices, columns].

@@ -57,10 +57,10 @@ kernel void inverse_deviation(
 }
 
 // What follows on the norm in the same pass.
-enum Then { NOTHING, RELU, ADD_RELU };
+enum Then { NOTHING, RELU, ADD_RELU, RELU6 };
 
-// y = (x - mean) inverse weight + bias, and what follows on it: nothing (0), relu (1), or
-// relu(.. + residual) (2). The constants are [C], the residual is of the shape of x, and any
+// y = (x - mean) inverse weight + bias, and what follows on it: nothing (0), relu (1),
+// relu(.. + residual) (2), or relu6 (3). The constants are [C], the residual is of the shape of x, and any
 // buffer where there is none. NaN stays NaN. Runs of planes.
 kernel void normalise(
     global const REAL *x, global const REAL *mean, global const REAL *inverse,
@@ -73,6 +73,7 @@ kernel void normalise(
     Vector value = (load_some(x + at, there, 0) - mean[c]) * (weight[c] * inverse[c]) + bias[c];
     if (then == ADD_RELU) value += load_some(residual + at, there, 0);
     if (then != NOTHING) value = value < 0 ? (Vector)(0) : value;
+    if (then == RELU6) value = value > 6 ? (Vector)(6) : value;
     store_some(value, y + at, there);
 }
 
@@ -100,11 +101,11 @@ GROUP_KERNEL void gradient_sums(
     }
 }
 
-// gradient_sums behind a rectifier that gave y: what of dy does not pass through it is set to
-// zero on the way. A group for each plane.
+// gradient_sums behind a rectifier that gave y, and that stops at 6 where `is_six` = 1: what of dy
+// does not pass through it is set to zero on the way. A group for each plane.
 GROUP_KERNEL void rectified_gradient_sums(
-    global const REAL *x, global REAL *dy, global const REAL *y, global const REAL *mean,
-    global REAL *sums, global REAL *moments, int channels, int len
+    global const REAL *x, global REAL *dy, int is_six, global const REAL *y,
+    global const REAL *mean, global REAL *sums, global REAL *moments, int channels, int len
 ) {
     GROUP_MEMORY;
     const size_t plane = get_group_id(0);
@@ -114,8 +115,9 @@ GROUP_KERNEL void rectified_gradient_sums(
     y += plane * len;
     Vector of_dy = 0, of_both = 0;
     EACH_RUN(i, len) {
-        const Vector all = load_some(dy + i, len - i, 0);
-        const Vector d = load_some(y + i, len - i, 0) > 0 ? all : (Vector)(0);
+        const Vector all = load_some(dy + i, len - i, 0), value = load_some(y + i, len - i, 0);
+        Vector d = value > 0 ? all : (Vector)(0);
+        if (is_six) d = value < 6 ? d : (Vector)(0);
         store_some(d, dy + i, len - i);
         of_dy += d;
         of_both += d * (load_some(x + i, len - i, of_channel) - of_channel);

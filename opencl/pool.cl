@@ -125,6 +125,80 @@ kernel void max_pool_gradient_of_channels(
     for (int position = 0; position < positions; position++) dx[winners[position]] += dy[position];
 }
 
+// The taps of a window that lie on an axis of `size` pixels, for the output `i`.
+static inline int taps_inside(int i, int taps, int stride, int padding, int dilation, int size) {
+    int count = 0;
+    for (int u = 0; u < taps; u++) {
+        const int pixel = i * stride + u * dilation - padding;
+        count += pixel >= 0 && pixel < size;
+    }
+    return count;
+}
+
+// The mean of each window, in which the padding is zero: of all its taps, or (`of_pixels` = 1) of
+// those on the image, of which each has one.
+//
+//   x  [N, C, H, W]
+//   y  [N, C, H', W']
+//
+// Global size: [ceil(W' / LANES), H', N C], in groups of any size.
+kernel void avg_pool(global const REAL *x, global REAL *y, int of_pixels, Geometry g) {
+    RUN(j, there, (ulong)g.output_width);
+    const int i = get_global_id(1);
+    const ulong channel = get_global_id(2), pixels = g.height * g.width;
+    if (i >= g.output_height) return;
+    int numbers[LANES];
+    for (int lane = 0; lane < LANES; lane++) numbers[lane] = lane * g.stride_x;
+    const Integers lanes = LOAD_INTEGERS(numbers);
+    Vector sum = 0, count = 0;
+    for (int u = 0; u < g.kernel_height; u++) {
+        const int row = i * g.stride_y + u * g.dilation_y - g.padding_y;
+        if (row < 0 || row >= g.height) continue;
+        const ulong at = channel * pixels + row * g.width;
+        for (int v = 0; v < g.kernel_width; v++) {
+            const int first = (int)j * g.stride_x + v * g.dilation_x - g.padding_x;
+            const Vector value =
+                read_row(x, g.batch * g.channels * pixels, at, g.width, first, g.stride_x);
+            const Integers column = lanes + first, inside = column >= 0 && column < g.width;
+            sum += MASK(inside) ? value : (Vector)(0);
+            count += MASK(inside) ? (Vector)(1) : (Vector)(0);
+        }
+    }
+    const Vector divisor = of_pixels ? count : (Vector)(g.kernel_height * g.kernel_width);
+    store_some(sum / divisor, y + (channel * g.output_height + i) * g.output_width + j, there);
+}
+
+// dx[pixel] = the sum of dy, divided as avg_pool does, over the windows that see the pixel, in the
+// order of their taps.
+//
+//   dy  [N, C, H', W']
+//   dx  [N, C, H, W]
+//
+// Global size: [W, H, N C].
+kernel void avg_pool_gradient(global const REAL *dy, global REAL *dx, int of_pixels, Geometry g) {
+    const int column = get_global_id(0), row = get_global_id(1);
+    const size_t channel = get_global_id(2);
+    if (column >= g.width || row >= g.height) return;
+    dy += channel * g.output_height * g.output_width;
+    REAL sum = 0;
+    for (int u = 0; u < g.kernel_height; u++) {
+        const int down = row + g.padding_y - u * g.dilation_y, i = down / g.stride_y;
+        if (down < 0 || down % g.stride_y != 0 || i >= g.output_height) continue;
+        const int rows = of_pixels ? taps_inside(i, g.kernel_height, g.stride_y, g.padding_y,
+                                                 g.dilation_y, g.height)
+                                   : g.kernel_height;
+        for (int v = 0; v < g.kernel_width; v++) {
+            const int right = column + g.padding_x - v * g.dilation_x, j = right / g.stride_x;
+            if (right < 0 || right % g.stride_x != 0 || j >= g.output_width) continue;
+            const int columns = of_pixels ? taps_inside(j, g.kernel_width, g.stride_x, g.padding_x,
+                                                        g.dilation_x, g.width)
+                                          : g.kernel_width;
+            sum += dy[(size_t)i * g.output_width + j] / (rows * columns);
+        }
+    }
+    dx[channel * g.height * g.width + (size_t)row * g.width + column] = sum;
+}
+
 // y[row] = sum(x[row]) / len, for x [rows, len]. Global size: [GROUP rows], in groups of GROUP.
 GROUP_KERNEL void row_means(global const REAL *x, global REAL *y, int len) {
     GROUP_MEMORY;

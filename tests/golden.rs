@@ -5,7 +5,7 @@
 //! largest value of the tensor in question.
 
 use serde_json::Value;
-use zoo_tuning::kernel::{Then, Window};
+use zoo_tuning::kernel::{Divisor, Then, Window};
 use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{Device, Element, Tensor};
@@ -37,6 +37,14 @@ impl Case {
 
     fn pair(&self, key: &str) -> [usize; 2] {
         self.sizes(key).try_into().unwrap()
+    }
+
+    fn size(&self, key: &str) -> usize {
+        self.value["attributes"][key].as_u64().unwrap() as usize
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.value["attributes"][key].as_bool().unwrap()
     }
 
     fn number(&self, key: &str) -> f64 {
@@ -144,6 +152,11 @@ golden!(aggregated_conv2d, |tape, v, case| {
     ops::aggregated_conv2d(tape, v[0], kernels, case.window())
 });
 golden!(align, |tape, v, _case| ops::align(tape, v[0], v[1]));
+golden!(avg_pool2d, |tape, v, case| {
+    let counts_padding = case.flag("count_include_pad");
+    let divisor = if counts_padding { Divisor::Taps } else { Divisor::Pixels };
+    ops::avg_pool2d(tape, v[0], case.pair("size"), case.window(), divisor)
+});
 golden!(batch_mean, |tape, v, _case| ops::batch_mean(tape, v[0]));
 golden!(batch_norm, |tape, v, case| {
     let epsilon = case.number("epsilon");
@@ -158,6 +171,17 @@ golden!(batch_norm_frozen, |tape, v, case| {
     let epsilon = case.number("epsilon");
     ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Nothing)
 });
+golden!(batch_norm_relu6, |tape, v, case| {
+    let epsilon = case.number("epsilon");
+    if case.flag("training") {
+        return ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Then::Relu6).map(|(y, _)| y);
+    }
+    let [mean, variance] = ["mean", "variance"].map(|key| tensor(&case.value["running"][key]));
+    let device = tape.value(v[0])?.device();
+    let (mean, variance) = (there(&mean, &device), there(&variance, &device));
+    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Relu6)
+});
+golden!(concat, |tape, v, case| ops::concat(tape, v, case.size("axis")));
 golden!(conv2d, |tape, v, case| {
     ops::conv2d(tape, v[0], v[1], v.get(2).copied(), case.window())
 });
@@ -165,6 +189,7 @@ golden!(cross_entropy, |tape, v, case| {
     ops::cross_entropy(tape, v[0], &case.sizes("labels"), case.number("smoothing"))
 });
 golden!(exp, |tape, v, _case| ops::exp(tape, v[0]));
+golden!(flatten, |tape, v, _case| ops::flatten(tape, v[0]));
 golden!(gate, |tape, v, case| {
     let function = match case.value["attributes"]["function"].as_str() {
         Some("softmax") => GateFunction::Softmax,
@@ -192,14 +217,24 @@ golden!(mean_axes, |tape, v, case| ops::mean_axes(tape, v[0], &case.sizes("axes"
 golden!(mse, |tape, v, _case| ops::mse(tape, v[0], v[1]));
 golden!(mul, |tape, v, _case| ops::mul(tape, v[0], v[1]));
 golden!(relu, |tape, v, _case| ops::relu(tape, v[0]));
+golden!(relu6, |tape, v, _case| ops::relu6(tape, v[0]));
 golden!(reshape, |tape, v, case| ops::reshape(tape, v[0], &case.sizes("shape")));
 golden!(scale, |tape, v, case| ops::scale(tape, v[0], case.number("factor")));
 golden!(select, |tape, v, case| ops::select(tape, v[0], &case.sizes("indices")));
 golden!(sigmoid, |tape, v, _case| ops::sigmoid(tape, v[0]));
+golden!(slice, |tape, v, case| {
+    let [start, end] = case.pair("range");
+    ops::slice(tape, v[0], case.size("axis"), start..end)
+});
 golden!(softmax, |tape, v, _case| ops::softmax(tape, v[0]));
 golden!(sub, |tape, v, _case| ops::sub(tape, v[0], v[1]));
 golden!(sum_all, |tape, v, _case| ops::sum_all(tape, v[0]));
 golden!(sum_axes, |tape, v, case| ops::sum_axes(tape, v[0], &case.sizes("axes")));
+golden!(sum, |tape, v, _case| ops::sum(tape, v));
+golden!(upsample_bilinear, |tape, v, case| {
+    ops::upsample_bilinear(tape, v[0], case.pair("size"))
+});
+golden!(upsample_nearest, |tape, v, case| { ops::upsample_nearest(tape, v[0], case.pair("size")) });
 
 /// The moments of a batch, mixed into running statistics as PyTorch does it: the running
 /// variance takes the unbiased variance.

@@ -4,7 +4,7 @@
 //! that are cut into several tasks; then whole networks are trained for a few steps.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use zoo_tuning::kernel::{Then, Window};
+use zoo_tuning::kernel::{Divisor, Then, Window};
 use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
@@ -58,6 +58,9 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
         ops::aggregated_conv2d(t, v[0], zoo(v, false, false), GROUPS)
     }),
     ("align", &[&[4, 64, 64, 3, 3], &[4, 64, 64]], |t, v| ops::align(t, v[0], v[1])),
+    ("avg_pool2d", &[&[6, 12, 30, 30]], |t, v| {
+        ops::avg_pool2d(t, v[0], [3, 3], HALVE, Divisor::Pixels)
+    }),
     ("batch_mean", &[&[100, 70]], |t, v| ops::batch_mean(t, v[0])),
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
         ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::Relu).map(|(y, _)| y)
@@ -65,11 +68,16 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40], &[9, 40, 17, 16]], |t, v| {
         ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::AddRelu(v[3])).map(|(y, _)| y)
     }),
+    ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::Relu6).map(|(y, _)| y)
+    }),
     ("batch_norm_frozen", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
         let statistics = [Tensor::full(&[40], 0.1), Tensor::full(&[40], 1.3)];
         let [mean, variance] = &statistics;
         ops::batch_norm_frozen(t, v[0], [v[1], v[2]], mean, variance, 1e-5, Then::Nothing)
     }),
+    ("concat", &[&[9, 40, 17, 16], &[9, 7, 17, 16], &[9, 13, 17, 16]], |t, v| ops::concat(t, v, 1)),
+    ("concat", &[&[70_001, 2], &[70_001, 3]], |t, v| ops::concat(t, v, 1)),
     ("conv2d", &[&[9, 16, 16, 16], &[16, 16, 3, 3], &[16]], |t, v| {
         ops::conv2d(t, v[0], v[1], Some(v[2]), SAME)
     }),
@@ -85,6 +93,7 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
         let labels: Vec<usize> = (0..50).map(|n| n * 7 % 100).collect();
         ops::cross_entropy(t, v[0], &labels, 0.1)
     }),
+    ("flatten", &[&[3, 40, 4, 5]], |t, v| ops::flatten(t, v[0])),
     ("gate", &[&[20, 40, 9, 9], &[11, 40], &[5, 11], &[5]], |t, v| {
         let weights = GateWeights { reduce: v[1], expand: v[2], bias: v[3] };
         ops::gate(t, v[0], weights, GateFunction::Softmax)
@@ -108,16 +117,22 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("mse", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::mse(t, v[0], v[1])),
     ("mul", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::mul(t, v[0], v[1])),
     ("relu", &[&[3, 50_001]], |t, v| ops::relu(t, v[0])),
+    ("relu6", &[&[3, 50_001]], |t, v| ops::relu6(t, v[0])),
     ("reshape", &[&[3, 400]], |t, v| ops::reshape(t, v[0], &[1200])),
     ("scale", &[&[3, 50_001]], |t, v| ops::scale(t, v[0], 0.3)),
     ("select", &[&[300, 7]], |t, v| {
         ops::select(t, v[0], &(0..300).map(|n| n * n % 7).collect::<Vec<_>>())
     }),
     ("sigmoid", &[&[3, 50_001]], |t, v| ops::sigmoid(t, v[0])),
+    ("slice", &[&[9, 40, 17, 16]], |t, v| ops::slice(t, v[0], 1, 5..31)),
     ("softmax", &[&[300, 200]], |t, v| ops::softmax(t, v[0])),
     ("sub", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::sub(t, v[0], v[1])),
     ("sum_all", &[&[3, 50_001]], |t, v| ops::sum_all(t, v[0])),
     ("sum_axes", &[&[30, 40, 50, 2]], |t, v| ops::sum_axes(t, v[0], &[1, 2, 3])),
+    ("sum", &[&[3, 50_001], &[3, 50_001], &[3, 50_001], &[3, 50_001]], |t, v| ops::sum(t, v)),
+    ("upsample_bilinear", &[&[5, 36, 8, 8]], |t, v| ops::upsample_bilinear(t, v[0], [64, 64])),
+    ("upsample_bilinear", &[&[5, 36, 31, 29]], |t, v| ops::upsample_bilinear(t, v[0], [40, 17])),
+    ("upsample_nearest", &[&[5, 36, 16, 16]], |t, v| ops::upsample_nearest(t, v[0], [64, 64])),
 ];
 
 /// The bits of the output and of all gradients.

@@ -4,8 +4,10 @@
 //! beyond one tile, one group, one run of a kernel, and do not fill the last.
 
 use super::aggregate::{Stack, Way};
-use super::engine::{Engine, Factor, Layer, Norm, Targets, WantedOfNorm};
+use super::engine::{Engine, Factor, Layer, Norm, Rectified, Targets, WantedOfNorm};
 use super::norm::{Channels, Then};
+use super::pool::Divisor;
+use super::resample::Interpolation;
 use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::{Geometry, Window};
 use crate::Result;
@@ -28,7 +30,10 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("aggregated_conv, shared outputs", |draw| layer(draw, Way::Outputs, true)),
     ("batch norm", norm),
     ("max_pool", max_pool),
+    ("avg_pool", avg_pool),
     ("plane_means", plane_means),
+    ("resample", resample),
+    ("concat and slice", pieces),
     ("elementwise", elementwise),
     ("softmax", softmax),
     ("select", select),
@@ -220,9 +225,9 @@ fn norm(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
         let inverse = engine.inverse_deviation(&variance, 0.1)?;
         found.extend([mean.clone(), variance, inverse.clone()]);
         let norm = Norm { channels, mean, inverse, weight, is_frozen };
-        for then in [Then::Nothing, Then::Relu, Then::AddRelu(&residual)] {
+        for then in [Then::Nothing, Then::Relu, Then::Relu6, Then::AddRelu(&residual)] {
             let y = engine.normalise(&norm, &x, &bias, then)?;
-            let rectified = (!matches!(then, Then::Nothing)).then_some(&y);
+            let rectified = then.rectifier().map(|by| Rectified { by, y: &y });
             for residual in [true, false] {
                 let wanted = WantedOfNorm { x: true, residual };
                 let gradients = engine.norm_gradients(&norm, &x, dy.clone(), rectified, wanted)?;
@@ -243,6 +248,56 @@ fn max_pool(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     Ok(vec![y, draw.engine().max_pool_gradient(&g, &winners, &dy)?])
 }
 
+fn avg_pool(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    let dilated = Window { dilation: [2, 1], padding: [1, 0], ..Window::square(1, 0) };
+    for (size, window) in
+        [([3, 3], Window::square(2, 1)), ([2, 2], Window::square(2, 0)), ([2, 3], dilated)]
+    {
+        let window = Window { groups: 5, ..window };
+        let g = Geometry::new("check", [2, 5, 21, 38], [5, 1, size[0], size[1]], window)?;
+        let (x, dy) = (draw.tensor(&g.input_shape())?, draw.tensor(&g.output_shape())?);
+        for divisor in [Divisor::Taps, Divisor::Pixels] {
+            found.push(draw.engine().avg_pool(&g, divisor, &x)?);
+            found.push(draw.engine().avg_pool_gradient(&g, divisor, &dy)?);
+        }
+    }
+    Ok(found)
+}
+
+fn resample(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for (from, to) in
+        [([9, 11], [18, 22]), ([5, 4], [40, 32]), ([13, 17], [7, 40]), ([1, 3], [5, 1])]
+    {
+        let x = draw.tensor(&[2, 3, from[0], from[1]])?;
+        let dy = draw.tensor(&[2, 3, to[0], to[1]])?;
+        for rule in [Interpolation::Nearest, Interpolation::Bilinear] {
+            found.push(draw.engine().resample(rule, &x, to)?);
+            found.push(draw.engine().resample_gradient(rule, &dy, from)?);
+        }
+    }
+    Ok(found)
+}
+
+fn pieces(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let mut found = Vec::new();
+    for axis in 0..3 {
+        let mut part = |len| {
+            let mut shape = [5, 6, 37];
+            shape[axis] = len;
+            draw.tensor(&shape)
+        };
+        let (a, b, c) = (part(3)?, part(1)?, part(19)?);
+        let engine = draw.engine();
+        let all = engine.concat(&[&a, &b, &c], axis)?;
+        found.push(engine.slice(&all, axis, 2..21)?);
+        found.push(engine.slice_gradient(&c, axis, 2, 23)?);
+        found.push(all);
+    }
+    Ok(found)
+}
+
 fn plane_means(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let (x, dy) = (draw.tensor(&[3, 7, 9, 11])?, draw.tensor(&[3, 7])?);
     let engine = draw.engine();
@@ -257,7 +312,10 @@ fn elementwise(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let mut scaled = a.clone();
     engine.scale_in_place(&mut scaled, 0.3)?;
     let (relu, sigmoid) = (engine.relu(&a)?, engine.sigmoid(&a)?);
-    Ok(vec![
+    let relu6 = engine.relu6(&engine.quotient(&a, 0.2)?)?;
+    let several = [&a, &b, &sum, &relu, &sigmoid];
+    let sums = (1..=5).map(|count| engine.sum(&several[..count])).collect::<Result<Vec<_>>>()?;
+    let found = vec![
         sum,
         scaled,
         engine.add(&a, &b)?,
@@ -269,10 +327,13 @@ fn elementwise(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
         engine.log_gradient(b.clone(), &sigmoid)?,
         engine.quotient(&a, 3.0)?,
         engine.relu_gradient(b.clone(), &relu)?,
+        engine.relu6_gradient(b.clone(), &relu6)?,
         engine.sigmoid_gradient(b, &sigmoid)?,
         relu,
+        relu6,
         sigmoid,
-    ])
+    ];
+    Ok(found.into_iter().chain(sums).collect())
 }
 
 fn softmax(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {

@@ -11,6 +11,30 @@ pub fn add<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
     zip_map(a, b, |a, b| a + b)
 }
 
+/// `y = ((a + b) + c) + ...`, in the order of the parts, which are one at least; each is read once.
+pub fn sum<T: Element>(parts: &[&[T]]) -> Vec<T> {
+    // What is summed up stays in the innermost cache until it is complete.
+    const RUN: usize = 1 << 11;
+    let [first, others @ ..] = parts else { return Vec::new() };
+    let mut y = buffer::take(first.len());
+    y.par_chunks_mut(RUN).enumerate().with_min_len(CHUNK / RUN).for_each(|(run, y)| {
+        let (begin, len) = (run * RUN, y.len());
+        let first = &first[begin..][..len];
+        let mut others = others.iter().map(|part| &part[begin..][..len]);
+        match others.next() {
+            None => y.copy_from_slice(first),
+            Some(second) => {
+                let pairs = first.iter().zip(second);
+                y.iter_mut().zip(pairs).for_each(|(y, (&a, &b))| *y = a + b);
+            }
+        }
+        for other in others {
+            y.iter_mut().zip(other).for_each(|(y, &value)| *y += value);
+        }
+    });
+    y
+}
+
 /// `sum += values`.
 pub fn add_to<T: Element>(sum: &mut [T], values: &[T]) {
     update(sum, values, |sum, value| sum + value);
@@ -48,12 +72,22 @@ pub fn quotient<T: Element>(x: &[T], divisor: T) -> Vec<T> {
 
 /// `y = max(x, 0)`.
 pub fn relu<T: Element>(x: &[T]) -> Vec<T> {
-    map(x, rectified)
+    map(x, |x| Rectifier::Relu.of(x))
 }
 
 /// `dx = dy` where `y = relu(x)` is positive, else 0; in the place of `dy`.
 pub fn relu_gradient<T: Element>(dy: &mut [T], y: &[T]) {
-    update(dy, y, passed);
+    update(dy, y, |dy, y| Rectifier::Relu.passed(dy, y));
+}
+
+/// `y = min(max(x, 0), 6)`.
+pub fn relu6<T: Element>(x: &[T]) -> Vec<T> {
+    map(x, |x| Rectifier::Relu6.of(x))
+}
+
+/// `dx = dy` where `y = relu6(x)` is between 0 and 6, else 0; in the place of `dy`.
+pub fn relu6_gradient<T: Element>(dy: &mut [T], y: &[T]) {
+    update(dy, y, |dy, y| Rectifier::Relu6.passed(dy, y));
 }
 
 /// `y = 1 / (1 + exp(-x))`.
@@ -81,14 +115,42 @@ pub fn log_gradient<T: Element>(dy: &mut [T], x: &[T]) {
     update(dy, x, |dy, x| dy / x);
 }
 
-/// `max(x, 0)` of one value. Written so that NaN stays NaN: a fault must not be hidden here.
-pub(super) fn rectified<T: Element>(x: T) -> T {
-    if x < T::zero() { T::zero() } else { x }
+/// What holds values back that are negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rectifier {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
 }
 
-/// What of `dy` passes back through a rectifier that gave `y`.
-pub(super) fn passed<T: Element>(dy: T, y: T) -> T {
-    if y > T::zero() { dy } else { T::zero() }
+impl Rectifier {
+    /// Of one value. Written so that NaN stays NaN: a fault must not be hidden here.
+    #[inline(always)]
+    pub(super) fn of<T: Element>(self, x: T) -> T {
+        let y = if x < T::zero() { T::zero() } else { x };
+        let most = self.most();
+        if y > most { most } else { y }
+    }
+
+    /// What of `dy` passes back where the value was `y`: nothing at either end.
+    #[inline(always)]
+    pub(super) fn passed<T: Element>(self, dy: T, y: T) -> T {
+        match self {
+            Self::Relu if y > T::zero() => dy,
+            Self::Relu6 if y > T::zero() && y < self.most() => dy,
+            _ => T::zero(),
+        }
+    }
+
+    /// The largest value.
+    #[inline(always)]
+    fn most<T: Element>(self) -> T {
+        match self {
+            Self::Relu => T::infinity(),
+            Self::Relu6 => T::from_f64(6.0),
+        }
+    }
 }
 
 /// `y[i] = f(x[i])`.
@@ -157,5 +219,20 @@ mod tests {
         let mut dy = [1.0; 3];
         relu_gradient(&mut dy, &y);
         assert_eq!(dy, [0.0, 0.0, 1.0]);
+        let y = relu6(&[f32::NAN, -1.0, 2.0, 6.0, 7.0]);
+        assert!(y[0].is_nan() && y[1..] == [0.0, 2.0, 6.0, 6.0]);
+        let mut dy = [1.0; 5];
+        relu6_gradient(&mut dy, &y);
+        assert_eq!(dy, [0.0, 0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_sum_of_several_is_taken_from_left_to_right() {
+        // In another order, the ones would be lost.
+        let parts = [[1e8f32; 5000], [-1e8; 5000], [1.0; 5000], [0.5; 5000]];
+        let parts = parts.each_ref().map(|part| &part[..]);
+        assert!(sum(&parts).iter().all(|&y| y == 1.5));
+        assert!(sum(&parts[..3]).iter().all(|&y| y == 1.0));
+        assert!(sum(&parts[..1]).iter().all(|&y| y == 1e8));
     }
 }

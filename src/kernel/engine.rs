@@ -12,7 +12,10 @@
 use super::aggregate::{self, Aggregated, Stack, Way};
 use super::cost::Cost;
 use super::cpu::Cpu;
+use super::elementwise::Rectifier;
 use super::norm::{Channels, Then};
+use super::pool::Divisor;
+use super::resample::Interpolation;
 use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::Geometry;
 use crate::Result;
@@ -38,6 +41,8 @@ pub trait Engine<T>:
     + Aggregation<T>
     + Norms<T>
     + Pools<T>
+    + Resampling<T>
+    + Pieces<T>
     + Elementwise<T>
     + Losses<T>
     + Updates<T>
@@ -51,6 +56,8 @@ impl<T, E> Engine<T> for E where
         + Aggregation<T>
         + Norms<T>
         + Pools<T>
+        + Resampling<T>
+        + Pieces<T>
         + Elementwise<T>
         + Losses<T>
         + Updates<T>
@@ -299,6 +306,15 @@ pub struct NormGradients<T> {
     pub residual: Option<Tensor<T>>,
 }
 
+/// What came out behind a rectifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Rectified<'a, T> {
+    /// The rectifier.
+    pub by: Rectifier,
+    /// Of the shape of the batch.
+    pub y: &'a Tensor<T>,
+}
+
 /// Batch normalisation of `[N, C, ...]`; see [`norm`](super::norm).
 pub trait Norms<T> {
     /// Mean and (biased) variance of each channel, `[C]` each.
@@ -318,14 +334,13 @@ pub trait Norms<T> {
 
     /// With `z = (x - mean) inverse`: `dweight = sum dy z`, `dbias = sum dy`, and
     /// `dx = weight inverse (dy - mean(dy) - z mean(dy z))`; the two means are absent where the
-    /// statistics are constants. `rectified` is `y` behind a rectifier; `dy` is then what passes
-    /// back through it.
+    /// statistics are constants. Where a rectifier follows, `dy` is what passes back through it.
     fn norm_gradients(
         &self,
         norm: &Norm<T>,
         x: &Tensor<T>,
         dy: Tensor<T>,
-        rectified: Option<&Tensor<T>>,
+        rectified: Option<Rectified<T>>,
         wanted: WantedOfNorm,
     ) -> Result<NormGradients<T>>;
 }
@@ -362,6 +377,17 @@ pub trait Pools<T> {
         dy: &Tensor<T>,
     ) -> Result<Tensor<T>>;
 
+    /// The mean under each window, `[N, C, H', W']`.
+    fn avg_pool(&self, g: &Geometry, divisor: Divisor, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// Each `dy` spread evenly over the pixels under its window: `[N, C, H, W]`.
+    fn avg_pool_gradient(
+        &self,
+        g: &Geometry,
+        divisor: Divisor,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>>;
+
     /// The mean of each plane, `[N, C]`.
     fn plane_means(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
 
@@ -369,10 +395,45 @@ pub trait Pools<T> {
     fn plane_means_gradient(&self, dy: &Tensor<T>, shape: [usize; 4]) -> Result<Tensor<T>>;
 }
 
+/// Images of another size; see [`resample`](super::resample).
+pub trait Resampling<T> {
+    /// `[N, C, H', W']` of `x` `[N, C, H, W]`, for `to` = `[H', W']`.
+    fn resample(&self, rule: Interpolation, x: &Tensor<T>, to: [usize; 2]) -> Result<Tensor<T>>;
+
+    /// Gives each pixel what its outputs took of it: `[N, C, H, W]` for `from` = `[H, W]`.
+    fn resample_gradient(
+        &self,
+        rule: Interpolation,
+        dy: &Tensor<T>,
+        from: [usize; 2],
+    ) -> Result<Tensor<T>>;
+}
+
+/// Tensors side by side, and pieces of one; see [`pieces`](super::pieces).
+pub trait Pieces<T> {
+    /// The parts, one behind the other along `axis`; one at least, their other axes alike.
+    fn concat(&self, parts: &[&Tensor<T>], axis: usize) -> Result<Tensor<T>>;
+
+    /// The places `piece` of `axis`.
+    fn slice(&self, x: &Tensor<T>, axis: usize, piece: Range<usize>) -> Result<Tensor<T>>;
+
+    /// `dy` at the places from `start` on of an axis that has `len` of them, and zeros elsewhere.
+    fn slice_gradient(
+        &self,
+        dy: &Tensor<T>,
+        axis: usize,
+        start: usize,
+        len: usize,
+    ) -> Result<Tensor<T>>;
+}
+
 /// Passes in which every value stands alone; see [`elementwise`](super::elementwise).
 pub trait Elementwise<T> {
     /// `a + b`.
     fn add(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `((a + b) + c) + ...` of one tensor at least, in the order of the parts.
+    fn sum(&self, parts: &[&Tensor<T>]) -> Result<Tensor<T>>;
 
     /// `sum += values`.
     fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()>;
@@ -406,6 +467,12 @@ pub trait Elementwise<T> {
 
     /// `dy / x`.
     fn log_gradient(&self, dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `min(max(x, 0), 6)`.
+    fn relu6(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+
+    /// `dy` where `y = relu6(x)` is between 0 and 6, else 0.
+    fn relu6_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>>;
 
     /// `1 / (1 + exp(-x))`.
     fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>>;

@@ -26,13 +26,16 @@ pub mod norm;
 #[cfg(feature = "opencl")]
 pub mod opencl;
 pub mod panel;
+pub mod pieces;
 pub mod pool;
 pub mod reduce;
 pub mod reference;
+pub mod resample;
 pub mod update;
 pub mod window;
 mod winograd;
 
 pub use gemm::Matrix;
 pub use norm::Then;
+pub use pool::Divisor;
 pub use window::{Geometry, Window};

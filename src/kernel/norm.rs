@@ -4,7 +4,7 @@
 //! a plane is read once for its moments, and a residual and the rectifier belong to the pass that
 //! normalises.
 
-use super::elementwise::{passed, rectified};
+use super::elementwise::Rectifier;
 use super::reduce;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
@@ -16,6 +16,8 @@ pub enum Then<V> {
     Nothing,
     /// `y = relu(norm(x))`.
     Relu,
+    /// `y = relu6(norm(x))`.
+    Relu6,
     /// `y = relu(norm(x) + residual)`, the end of a residual block.
     AddRelu(V),
 }
@@ -24,8 +26,17 @@ impl<V> Then<V> {
     /// The residual, if there is one.
     pub fn residual(self) -> Option<V> {
         match self {
-            Self::Nothing | Self::Relu => None,
+            Self::Nothing | Self::Relu | Self::Relu6 => None,
             Self::AddRelu(residual) => Some(residual),
+        }
+    }
+
+    /// What rectifies, if something does.
+    pub fn rectifier(&self) -> Option<Rectifier> {
+        match self {
+            Self::Nothing => None,
+            Self::Relu | Self::AddRelu(_) => Some(Rectifier::Relu),
+            Self::Relu6 => Some(Rectifier::Relu6),
         }
     }
 
@@ -37,6 +48,7 @@ impl<V> Then<V> {
         Ok(match self {
             Self::Nothing => Then::Nothing,
             Self::Relu => Then::Relu,
+            Self::Relu6 => Then::Relu6,
             Self::AddRelu(residual) => Then::AddRelu(f(residual)?),
         })
     }
@@ -110,13 +122,15 @@ impl Channels {
             let c = i % self.channels;
             let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
             let norm = |x| (x - mean) * scale + shift;
+            let (relu, relu6) = (Rectifier::Relu, Rectifier::Relu6);
             let pairs = y.iter_mut().zip(x);
             match then {
                 Then::Nothing => pairs.for_each(|(y, &x)| *y = norm(x)),
-                Then::Relu => pairs.for_each(|(y, &x)| *y = rectified(norm(x))),
+                Then::Relu => pairs.for_each(|(y, &x)| *y = relu.of(norm(x))),
+                Then::Relu6 => pairs.for_each(|(y, &x)| *y = relu6.of(norm(x))),
                 Then::AddRelu(residual) => pairs
                     .zip(&residual[i * self.len..][..x.len()])
-                    .for_each(|((y, &x), &residual)| *y = rectified(norm(x) + residual)),
+                    .for_each(|((y, &x), &residual)| *y = relu.of(norm(x) + residual)),
             }
         });
         y
@@ -137,12 +151,17 @@ impl Channels {
         &self,
         x: &[T],
         dy: &mut [T],
-        y: &[T],
+        (rectifier, y): (Rectifier, &[T]),
         mean: &[T],
     ) -> (Vec<T>, Vec<T>) {
+        let (relu, relu6) = (Rectifier::Relu, Rectifier::Relu6);
         let planes = self.planes_mut(dy).zip(self.planes(x)).zip(self.planes(y)).enumerate();
         let sums = planes.with_min_len(self.task()).map(|(i, ((dy, x), y))| {
-            dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = passed(*dy, y));
+            let pairs = dy.iter_mut().zip(y);
+            match rectifier {
+                Rectifier::Relu => pairs.for_each(|(dy, &y)| *dy = relu.passed(*dy, y)),
+                Rectifier::Relu6 => pairs.for_each(|(dy, &y)| *dy = relu6.passed(*dy, y)),
+            }
             sums_of_plane(x, dy, mean[i % self.channels])
         });
         self.sums_of_channels(sums.collect())
@@ -208,6 +227,7 @@ mod tests {
         for (y, twin) in [
             (normalise(Then::Nothing), twin.clone()),
             (normalise(Then::Relu), elementwise::relu(&twin)),
+            (normalise(Then::Relu6), elementwise::relu6(&twin)),
             (normalise(Then::AddRelu(&residual)), elementwise::relu(&sum)),
         ] {
             assert!(y.iter().zip(&twin).all(|(y, t)| (y - t).abs() < 1e-12));

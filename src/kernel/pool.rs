@@ -4,6 +4,7 @@ use super::reduce;
 use super::window::{Geometry, Window};
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The largest value of each window, and the pixel within its channel that held it;
 /// of equals the first in row-major order, as in PyTorch. Padding never wins, NaN always.
@@ -36,14 +37,10 @@ fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], winners: &m
         let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
         let Some(row) = row.filter(|&row| row < g.input[0]) else { continue };
         for v in (0..g.taps[1]).rev() {
-            let tap = v * dilation[1];
-            // Column j of the output sees column j stride + tap - padding of the image.
-            let least = padding[1].saturating_sub(tap).div_ceil(stride[1]);
-            let most = (g.input[1] + padding[1]).saturating_sub(tap).div_ceil(stride[1]);
-            let most = most.min(y.len());
-            if least < most {
-                let first = row * g.input[1] + least * stride[1] + tap - padding[1];
-                let (y, winners) = (&mut y[least..most], &mut winners[least..most]);
+            let (columns, first) = columns_of_tap(g, v);
+            if !columns.is_empty() {
+                let first = row * g.input[1] + first;
+                let (y, winners) = (&mut y[columns.clone()], &mut winners[columns]);
                 for (j, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
                     let pixel = first + j * stride[1];
                     let wins = x[pixel] >= *y || x[pixel].is_nan();
@@ -66,6 +63,104 @@ pub fn max_pool_gradient<T: Element>(geometry: &Geometry, winners: &[u32], dy: &
             winners.iter().zip(dy).for_each(|(&winner, &dy)| dx[winner as usize] += dy);
         });
     dx
+}
+
+/// The outputs of a row whose tap in column `v` of the window lies within the image, and the column
+/// of the image that it is on for the first of them.
+fn columns_of_tap(g: &Geometry, v: usize) -> (Range<usize>, usize) {
+    let [stride, padding, dilation] =
+        [g.window.stride, g.window.padding, g.window.dilation].map(|pair| pair[1]);
+    let tap = v * dilation;
+    // Column j of the output sees column j stride + tap - padding of the image.
+    let least = padding.saturating_sub(tap).div_ceil(stride);
+    let most = (g.input[1] + padding).saturating_sub(tap).div_ceil(stride).min(g.output[1]);
+    if least < most { (least..most, least * stride + tap - padding) } else { (0..0, 0) }
+}
+
+/// What the sum under a window is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Divisor {
+    /// The number of its taps, those on the padding too: `count_include_pad=True` of PyTorch.
+    #[default]
+    Taps,
+    /// The number of its taps that lie on the image.
+    Pixels,
+}
+
+impl Divisor {
+    /// For each output along an axis, by how many taps it divides there.
+    fn counts(self, g: &Geometry, axis: usize) -> Vec<usize> {
+        let Window { stride, padding, dilation, .. } = g.window;
+        let count = |i: usize| match self {
+            Self::Taps => g.taps[axis],
+            Self::Pixels => (0..g.taps[axis])
+                .filter_map(|u| (i * stride[axis] + u * dilation[axis]).checked_sub(padding[axis]))
+                .filter(|&pixel| pixel < g.input[axis])
+                .count(),
+        };
+        (0..g.output[axis]).map(count).collect()
+    }
+
+    /// The counts of all outputs of a channel.
+    fn of_channel<T: Element>(self, g: &Geometry) -> Vec<T> {
+        let [rows, columns] = [0, 1].map(|axis| self.counts(g, axis));
+        let row = |down| columns.iter().map(move |right| T::from_f64((down * right) as f64));
+        rows.into_iter().flat_map(row).collect()
+    }
+}
+
+/// The mean under each window: `y` `[N, C, H', W']` of `x` `[N, C, H, W]`.
+pub fn avg_pool<T: Element>(g: &Geometry, divisor: Divisor, x: &[T]) -> Vec<T> {
+    let divisors = divisor.of_channel::<T>(g);
+    let mut y = buffer::take(g.batch * g.channels * g.positions());
+    let channels = y.par_chunks_mut(g.positions()).zip(x.par_chunks(g.pixels()));
+    channels.with_min_len(8).for_each(|(y, x)| {
+        y.fill(T::zero());
+        each_tap(g, |position, columns, pixel| {
+            let stride = g.window.stride[1];
+            let pixels = x[pixel..].iter().step_by(stride);
+            y[position..][columns].iter_mut().zip(pixels).for_each(|(y, &x)| *y += x);
+        });
+        y.iter_mut().zip(&divisors).for_each(|(y, &divisor)| *y /= divisor);
+    });
+    y
+}
+
+/// Each `dy` spread evenly over the pixels under its window: `dx` `[N, C, H, W]`.
+pub fn avg_pool_gradient<T: Element>(g: &Geometry, divisor: Divisor, dy: &[T]) -> Vec<T> {
+    let divisors = divisor.of_channel::<T>(g);
+    let mut dx = buffer::zeros(g.batch * g.sample_len());
+    let channels = dx.par_chunks_mut(g.pixels()).zip(dy.par_chunks(g.positions()));
+    let part = || buffer::scratch::<T>(g.positions());
+    channels.with_min_len(8).for_each_init(part, |part, (dx, dy)| {
+        let parts = part.iter_mut().zip(dy).zip(&divisors);
+        parts.for_each(|((part, &dy), &divisor)| *part = dy / divisor);
+        each_tap(g, |position, columns, pixel| {
+            let stride = g.window.stride[1];
+            let pixels = dx[pixel..].iter_mut().step_by(stride);
+            part[position..][columns].iter().zip(pixels).for_each(|(&part, dx)| *dx += part);
+        });
+    });
+    dx
+}
+
+/// Calls `f` for each row of outputs of a channel and each tap of the window that lies within the
+/// image there: with the place of the row, those of its outputs that see the image by the tap, and
+/// the pixel that the first of them sees; the others see each `stride` further.
+fn each_tap(g: &Geometry, mut f: impl FnMut(usize, Range<usize>, usize)) {
+    let Window { stride, padding, dilation, .. } = g.window;
+    for i in 0..g.output[0] {
+        for u in 0..g.taps[0] {
+            let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
+            let Some(row) = row.filter(|&row| row < g.input[0]) else { continue };
+            for v in 0..g.taps[1] {
+                let (columns, first) = columns_of_tap(g, v);
+                if !columns.is_empty() {
+                    f(i * g.output[1], columns, row * g.input[1] + first);
+                }
+            }
+        }
+    }
 }
 
 /// The mean of each row of `len` values.
@@ -101,6 +196,11 @@ mod tests {
             let channels = x.as_slice().chunks(g.pixels()).zip(winners.chunks(g.positions()));
             let held = channels.flat_map(|(x, winners)| winners.iter().map(|&w| x[w as usize]));
             assert!(held.eq(y), "the winners hold what won");
+            for divisor in [Divisor::Taps, Divisor::Pixels] {
+                let y = avg_pool(&g, divisor, x.as_slice());
+                let twin = reference::avg_pool2d(&g, divisor, x.as_slice());
+                assert!(y.iter().zip(twin).all(|(y, twin)| (y - twin).abs() < 1e-14));
+            }
         }
     }
 

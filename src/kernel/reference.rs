@@ -3,6 +3,7 @@
 //! These loops are slow and meant to be read. They are the oracles of the tests:
 //! whatever the fast kernels do, it has to be this.
 
+use super::pool::Divisor;
 use super::window::{Geometry, Window};
 use crate::tensor::Element;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3, Axis, Zip};
@@ -179,4 +180,74 @@ pub fn huber<T: Element>(a: ArrayView2<T>, b: ArrayView2<T>, delta: T) -> Array1
         if d <= delta { half * d * d } else { delta * (d - half * delta) }
     });
     values.sum_axis(Axis(1)) / T::from_f64(a.ncols() as f64)
+}
+
+/// `y[i, j] = sum_{a, b} rows[a] columns[b] x[row + a, column + b]` of the four pixels around
+/// `(i + 1/2) in / out - 1/2`, and the same along columns, for planes `x` `[..., H, W]`.
+pub fn upsample_bilinear<T: Element>(x: &[T], from: [usize; 2], to: [usize; 2]) -> Vec<T> {
+    let place = |i: usize, axis: usize| {
+        let at = (i as f64 + 0.5) * from[axis] as f64 / to[axis] as f64 - 0.5;
+        let at = at.max(0.0);
+        let last = from[axis] - 1;
+        let low = (at.floor() as usize).min(last);
+        [(low, 1.0 - (at - low as f64).min(1.0)), ((low + 1).min(last), (at - low as f64).min(1.0))]
+    };
+    let mut y = Vec::new();
+    for plane in x.chunks(from[0] * from[1]) {
+        for i in 0..to[0] {
+            for j in 0..to[1] {
+                let mut sum = T::zero();
+                for (row, of_row) in place(i, 0) {
+                    for (column, of_column) in place(j, 1) {
+                        sum += T::from_f64(of_row * of_column) * plane[row * from[1] + column];
+                    }
+                }
+                y.push(sum);
+            }
+        }
+    }
+    y
+}
+
+/// `y[i, j] = x[floor(i H / H'), floor(j W / W')]`, for planes `x` `[..., H, W]`.
+pub fn upsample_nearest<T: Element>(x: &[T], from: [usize; 2], to: [usize; 2]) -> Vec<T> {
+    let mut y = Vec::new();
+    for plane in x.chunks(from[0] * from[1]) {
+        for i in 0..to[0] {
+            for j in 0..to[1] {
+                y.push(plane[i * from[0] / to[0] * from[1] + j * from[1] / to[1]]);
+            }
+        }
+    }
+    y
+}
+
+/// The mean under each window of `x` `[N, C, H, W]`: of all taps, of which those on the padding
+/// are zero, or of those on the image.
+pub fn avg_pool2d<T: Element>(g: &Geometry, divisor: Divisor, x: &[T]) -> Vec<T> {
+    let Window { stride, padding, dilation, .. } = g.window;
+    let mut y = Vec::new();
+    for channel in x.chunks(g.pixels()) {
+        for i in 0..g.output[0] {
+            for j in 0..g.output[1] {
+                let (mut sum, mut count) = (T::zero(), 0);
+                for u in 0..g.taps[0] {
+                    for v in 0..g.taps[1] {
+                        let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
+                        let column = (j * stride[1] + v * dilation[1]).checked_sub(padding[1]);
+                        if let (Some(row), Some(column)) = (row, column)
+                            && row < g.input[0]
+                            && column < g.input[1]
+                        {
+                            sum += channel[row * g.input[1] + column];
+                            count += 1;
+                        }
+                    }
+                }
+                let count = if divisor == Divisor::Taps { g.taps_len() } else { count };
+                y.push(sum / T::from_f64(count as f64));
+            }
+        }
+    }
+    y
 }

@@ -4,7 +4,8 @@
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
 use crate::kernel::Then;
-use crate::kernel::engine::{Norm, WantedOfNorm};
+use crate::kernel::elementwise::Rectifier;
+use crate::kernel::engine::{Norm, Rectified, WantedOfNorm};
 use crate::kernel::norm::Channels;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Device, Element, Tensor};
@@ -125,7 +126,7 @@ impl<T: Element> Normalisation<'_, T> {
         let inverse = engine.inverse_deviation(variance, T::from_f64(epsilon))?;
         let norm = Norm { channels, mean: mean.clone(), inverse, weight, is_frozen };
         let y = engine.normalise(&norm, &x, bias, residual)?;
-        let rectified = (then != Then::Nothing).then(|| y.clone());
+        let rectified = then.rectifier().map(|by| (by, y.clone()));
         let inputs: Vec<Var> = operands.into_iter().chain(then.residual()).collect();
         tape.record(operation, y, &inputs, BatchNorm { norm, x, rectified })
     }
@@ -134,8 +135,8 @@ impl<T: Element> Normalisation<'_, T> {
 struct BatchNorm<T> {
     norm: Norm<T>,
     x: Tensor<T>,
-    /// `y`, if it was rectified: where it is positive, a gradient passes.
-    rectified: Option<Tensor<T>>,
+    /// If it was rectified, by what, and `y`: that says where a gradient passes.
+    rectified: Option<(Rectifier, Tensor<T>)>,
 }
 
 impl<T: Element> Backward<T> for BatchNorm<T> {
@@ -146,15 +147,17 @@ impl<T: Element> Backward<T> for BatchNorm<T> {
         let residual = wanted.get(3).copied();
         let large = WantedOfNorm { x: wanted[0], residual: residual == Some(true) };
         let device = Device::of("batch_norm", [&dy, &x])?;
-        let found = device.engine().norm_gradients(&norm, &x, dy, rectified.as_ref(), large)?;
+        let rectified = rectified.as_ref().map(|(by, y)| Rectified { by: *by, y });
+        let found = device.engine().norm_gradients(&norm, &x, dy, rectified, large)?;
         let mut gradients = vec![found.x, Some(found.weight), Some(found.bias)];
         gradients.extend(residual.map(|_| found.residual));
         Ok(gradients)
     }
 }
 
-/// A case of `norm`, half of the time with a residual and the rectifier. What is rectified is then
-/// drawn, and the residual made to fit, so that no difference steps over the kink.
+/// A case of `norm`: alone, with a residual and the rectifier, or with the one that stops at 6. What
+/// is rectified is drawn, and the residual made to fit, or biases are moved, so that no difference
+/// steps over a kink.
 fn drawn(
     draw: &mut Draw,
     shape: &[usize],
@@ -162,17 +165,46 @@ fn drawn(
 ) -> Case {
     let channels = &shape[1..2];
     let mut inputs = vec![draw.tensor(shape), draw.tensor(channels), draw.tensor(channels)];
-    if draw.flip() {
+    let then = draw.size(0, 2);
+    if then == 0 {
         return Case::new(inputs, move |tape, v| norm(tape, v, Then::Nothing));
+    }
+    if then == 2 {
+        // About half of what is normalised is then between 0 and 6.
+        inputs[1].as_mut_slice().iter_mut().for_each(|weight| *weight *= 4.0);
+        inputs[2].as_mut_slice().iter_mut().for_each(|bias| *bias += 3.0);
     }
     let mut tape = Tape::new();
     let vars: Vec<Var> = inputs.iter().map(|x| tape.constant(x.clone())).collect();
     let y = norm(&mut tape, &vars, Then::Nothing).and_then(|y| tape.value(y));
     let y = y.unwrap_or_else(|_| unreachable!("the shapes fit"));
+    if then == 2 {
+        keep_off_kinks(y, &mut inputs[2]);
+        return Case::new(inputs, move |tape, v| norm(tape, v, Then::Relu6));
+    }
     let mut residual = draw.distinct(shape);
     residual.as_mut_slice().iter_mut().zip(y.as_slice()).for_each(|(r, y)| *r -= y);
     inputs.push(residual);
     Case::new(inputs, move |tape, v| norm(tape, v, Then::AddRelu(v[3])))
+}
+
+/// Moves the bias of each channel of `y` until none of its values is near 0 or 6. At most 64 values
+/// keep two places each from some steps, so one of the first few hundred will do.
+fn keep_off_kinks(y: &Tensor<f64>, bias: &mut Tensor<f64>) {
+    let (channels, len) = (bias.len(), y.shape()[2..].iter().product());
+    for (c, bias) in bias.as_mut_slice().iter_mut().enumerate() {
+        let of_channel = |plane: &usize| plane % channels == c;
+        let planes = y.as_slice().chunks(len).enumerate();
+        let values: Vec<f64> =
+            planes.filter(|(n, _)| of_channel(n)).flat_map(|(_, plane)| plane.to_vec()).collect();
+        let is_clear = |step: &f64| {
+            values.iter().all(|y| {
+                let y = y + step;
+                y.abs() > 2e-3 && (y - 6.0).abs() > 2e-3
+            })
+        };
+        *bias += (0..1000).map(|k| f64::from(k) * 5e-3).find(is_clear).unwrap_or_default();
+    }
 }
 
 fn shape(draw: &mut Draw) -> [usize; 4] {
@@ -238,9 +270,9 @@ mod tests {
             if let Some(residual) = then.residual() {
                 y = ops::add(tape, y, residual)?;
             }
-            ops::relu(tape, y)
+            if then == Then::Relu6 { ops::relu6(tape, y) } else { ops::relu(tape, y) }
         };
-        for then in [|_| Then::Relu, Then::AddRelu] {
+        for then in [|_| Then::Relu, |_| Then::Relu6, Then::AddRelu] {
             let pairs = values(in_one, then).into_iter().zip(values(in_three, then));
             for (one, three) in pairs {
                 assert_eq!(one.map(Tensor::into_vec), three.map(Tensor::into_vec));

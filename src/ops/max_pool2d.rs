@@ -21,14 +21,26 @@ pub fn max_pool2d<T: Element>(
 ) -> Result<Var> {
     let value = tape.value(x)?;
     let shape = value.dims("max_pool2d", "input", "[N, C, H, W]")?;
+    let geometry = pooling("max_pool2d", shape, size, window)?;
+    let (y, winners) = value.device().engine().max_pool(&geometry, value)?;
+    tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
+}
+
+/// The geometry of a pooling whose windows see a pixel each.
+pub(super) fn pooling(
+    operation: &'static str,
+    shape: [usize; 4],
+    size: [usize; 2],
+    window: Window,
+) -> Result<Geometry> {
     if size.contains(&0) {
-        return Err(Error::argument("max_pool2d", format!("the window {size:?} is empty")));
+        return Err(Error::argument(operation, format!("the window {size:?} is empty")));
     }
     for (axis, &pixels) in shape[2..].iter().enumerate() {
         let (padding, dilation) = (window.padding[axis], window.dilation[axis]);
         if padding > size[axis] / 2 || (padding > 0 && dilation > pixels) {
             return Err(Error::argument(
-                "max_pool2d",
+                operation,
                 format!(
                     "with padding {padding} and dilation {dilation}, a window of {} over {pixels} \
                      pixels could see padding only",
@@ -39,12 +51,11 @@ pub fn max_pool2d<T: Element>(
     }
     // A pooling reads one channel at a time, like a convolution in as many groups.
     let window = Window { groups: shape[1].max(1), ..window };
-    let geometry = Geometry::new("max_pool2d", shape, [shape[1], 1, size[0], size[1]], window)?;
+    let geometry = Geometry::new(operation, shape, [shape[1], 1, size[0], size[1]], window)?;
     if u32::try_from(geometry.pixels()).is_err() {
-        return Err(Error::shape("max_pool2d", "input", "of fewer than 2^32 pixels", &shape));
+        return Err(Error::shape(operation, "input", "of fewer than 2^32 pixels", &shape));
     }
-    let (y, winners) = value.device().engine().max_pool(&geometry, value)?;
-    tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
+    Ok(geometry)
 }
 
 struct MaxPool2d {

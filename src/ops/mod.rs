@@ -10,11 +10,14 @@ mod aggregate;
 mod aggregated_conv2d;
 mod align;
 mod arithmetic;
+mod avg_pool2d;
 mod batch_mean;
 mod batch_norm;
+mod concat;
 mod conv2d;
 mod cross_entropy;
 mod exponential;
+mod flatten;
 mod gate;
 mod global_mean_pool;
 mod huber;
@@ -25,21 +28,28 @@ mod max_pool2d;
 mod mse;
 mod reduction;
 mod relu;
+mod relu6;
 mod reshape;
 mod select;
 mod sigmoid;
+mod slice;
 mod softmax;
+mod sum;
+mod upsample;
 
 pub use add::add;
 pub use aggregate::aggregate;
 pub use aggregated_conv2d::{ZooKernels, aggregated_conv2d};
 pub use align::align;
 pub use arithmetic::{mul, scale, sub};
+pub use avg_pool2d::avg_pool2d;
 pub use batch_mean::batch_mean;
 pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};
+pub use concat::concat;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
 pub use exponential::{exp, log};
+pub use flatten::flatten;
 pub use gate::{GateFunction, GateWeights, gate};
 pub use global_mean_pool::global_mean_pool;
 pub use huber::{huber, huber_of_samples};
@@ -50,10 +60,14 @@ pub use max_pool2d::max_pool2d;
 pub use mse::mse;
 pub use reduction::{mean_all, mean_axes, sum_all, sum_axes};
 pub use relu::relu;
+pub use relu6::relu6;
 pub use reshape::reshape;
 pub use select::select;
 pub use sigmoid::sigmoid;
+pub use slice::slice;
 pub use softmax::softmax;
+pub use sum::sum;
+pub use upsample::{upsample_bilinear, upsample_nearest};
 
 use crate::gradcheck::DrawCase;
 
@@ -66,12 +80,15 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("aggregate", aggregate::case),
     ("aggregated_conv2d", aggregated_conv2d::case),
     ("align", align::case),
+    ("avg_pool2d", avg_pool2d::case),
     ("batch_mean", batch_mean::case),
     ("batch_norm", batch_norm::case),
     ("batch_norm_frozen", batch_norm::frozen_case),
+    ("concat", concat::case),
     ("conv2d", conv2d::case),
     ("cross_entropy", cross_entropy::case),
     ("exp", exponential::exp_case),
+    ("flatten", flatten::case),
     ("gate", gate::case),
     ("global_mean_pool", global_mean_pool::case),
     ("huber", huber::case),
@@ -86,12 +103,17 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("mse", mse::case),
     ("mul", arithmetic::mul_case),
     ("relu", relu::case),
+    ("relu6", relu6::case),
     ("reshape", reshape::case),
     ("scale", arithmetic::scale_case),
     ("select", select::case),
     ("sigmoid", sigmoid::case),
+    ("slice", slice::case),
     ("softmax", softmax::case),
     ("sub", arithmetic::sub_case),
+    ("sum", sum::case),
     ("sum_all", reduction::sum_all_case),
     ("sum_axes", reduction::sum_axes_case),
+    ("upsample_bilinear", upsample::bilinear_case),
+    ("upsample_nearest", upsample::nearest_case),
 ];

@@ -286,6 +286,90 @@ def reduction_cases(reduce):
     yield case(reduce, [draw(2, 3, 4, 2)], axes=[0, 2, 3])
 
 
+def relu6_cases():
+    # Both ends included: the gradient is 0 there.
+    ends = torch.tensor([0.0, 6.0]).double()
+    yield case(F.relu6, [torch.cat([draw(22) * 4 + 3, ends]).reshape(4, 6)])
+
+
+def sum_cases():
+    def add_up(*parts):
+        return sum(parts[1:], start=parts[0])
+
+    for count in [1, 2, 4, 5]:
+        yield case(add_up, [draw(2, 3, 4) for _ in range(count)])
+
+
+def upsample_cases(**mode):
+    # To a size: twice, four, and eight times as large, in between, smaller, of and to one pixel.
+    for shape, size in [
+        ((2, 3, 4, 3), [8, 6]),
+        ((1, 2, 3, 5), [12, 20]),
+        ((1, 2, 2, 3), [16, 24]),
+        ((2, 2, 5, 4), [7, 9]),
+        ((1, 2, 7, 9), [3, 4]),
+        ((1, 2, 8, 6), [4, 3]),
+        ((1, 1, 1, 1), [3, 2]),
+        ((1, 2, 3, 4), [1, 1]),
+        ((1, 1, 14, 46), [20, 60]),
+    ]:
+        def upsample(x, size):
+            return F.interpolate(x, size=size, **mode)
+
+        yield case(upsample, [draw(*shape)], size=size)
+
+
+def concat_cases():
+    def concat(*parts, axis):
+        return torch.cat(parts, dim=axis)
+
+    yield case(concat, [draw(2, 3, 2, 3), draw(2, 1, 2, 3), draw(2, 4, 2, 3)], axis=1)
+    yield case(concat, [draw(2, 3), draw(1, 3)], axis=0)
+    yield case(concat, [draw(2, 2, 3), draw(2, 2, 1)], axis=2)
+
+
+def slice_cases():
+    def narrow(x, axis, range):
+        return x.narrow(axis, range[0], range[1] - range[0])
+
+    yield case(narrow, [draw(2, 5, 2, 3)], axis=1, range=[1, 4])
+    yield case(narrow, [draw(4, 3)], axis=0, range=[0, 2])
+    yield case(narrow, [draw(2, 2, 5)], axis=2, range=[3, 5])
+
+
+def avg_pool2d_cases():
+    def avg_pool2d(x, size, stride, padding, dilation, count_include_pad):
+        return F.avg_pool2d(x, size, stride, padding, count_include_pad=count_include_pad)
+
+    for counted in [True, False]:
+        for size, stride, padding in [
+            ([3, 3], [2, 2], [1, 1]),
+            ([2, 2], [2, 2], [0, 0]),
+            ([2, 3], [1, 2], [1, 0]),
+            ([3, 3], [1, 1], [1, 1]),
+        ]:
+            window = dict(stride=stride, padding=padding, dilation=[1, 1])
+            yield case(
+                avg_pool2d, [draw(2, 3, 6, 7)], size=size, count_include_pad=counted, **window
+            )
+
+
+def batch_norm_relu6_cases():
+    # Scaled so that about a third is below 0, and some above 6.
+    for shape, training in [((3, 4, 3, 2), True), ((2, 4, 3, 2), False)]:
+        mean, variance = draw(shape[1]), draw(shape[1]).abs() + 0.5
+
+        def batch_norm(x, weight, bias, epsilon, training):
+            statistics = [mean.clone(), variance.clone()]
+            y = F.batch_norm(x, *statistics, weight, bias, training, 0.1, epsilon)
+            return F.relu6(y)
+
+        inputs = [draw(*shape), draw(shape[1]) * 4, draw(shape[1]) + 2]
+        result = case(batch_norm, inputs, epsilon=1e-5, training=training)
+        result["running"] = {"mean": exact(mean), "variance": exact(variance)}
+        yield result
+
+
 # Each is seeded by its name, so that a new one changes no other's numbers.
 SEEDED = {
     "exp": lambda: [case(torch.exp, [draw(3, 4)])],
@@ -302,6 +386,15 @@ SEEDED = {
     "sub": lambda: [case(torch.sub, [draw(2, 3, 4), draw(2, 3, 4)])],
     "sum_all": lambda: [case(torch.sum, [draw(2, 3, 4)])],
     "sum_axes": lambda: reduction_cases(lambda x, axes: x.sum(dim=axes)),
+    "avg_pool2d": avg_pool2d_cases,
+    "batch_norm_relu6": batch_norm_relu6_cases,
+    "concat": concat_cases,
+    "flatten": lambda: [case(lambda x: torch.flatten(x, 1), [draw(2, 3, 2, 4)])],
+    "relu6": relu6_cases,
+    "slice": slice_cases,
+    "sum": sum_cases,
+    "upsample_bilinear": lambda: upsample_cases(mode="bilinear", align_corners=False),
+    "upsample_nearest": lambda: upsample_cases(mode="nearest"),
 }
 
 

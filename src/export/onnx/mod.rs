@@ -9,6 +9,7 @@
 //! | convolution | `Conv`, with stride, padding, dilation and groups |
 //! | batch norm | `BatchNormalization` by the running statistics |
 //! | ReLU, max pooling, sum | `Relu`, `MaxPool`, `Add` |
+//! | ReLU6 | `Clip` between two `Constant`s |
 //! | global mean pooling | `GlobalAveragePool`, `Flatten` |
 //! | linear layer | `Gemm` with the weight transposed |
 

@@ -1,6 +1,7 @@
 //! A network's operations, noted down as the nodes of an ONNX graph.
 
 use super::super::protobuf::Message;
+use crate::kernel::elementwise::Rectifier;
 use crate::kernel::{Then, Window};
 use crate::nn::{BatchNorm, Conv, Id, Linear, Operations, Parameters};
 use crate::{Error, Result};
@@ -96,11 +97,20 @@ impl Operations for Notes<'_> {
         let attributes = vec![float("epsilon", BatchNorm::EPSILON as f32)];
         let inputs = vec![x, weight, bias, mean, variance];
         let mut y = self.layer("BatchNormalization", name, inputs, attributes)?;
-        let rectified = then != Then::Nothing;
+        let rectifier = then.rectifier();
         if let Some(residual) = then.residual() {
             y = self.free("Add", vec![y, residual], vec![])?;
         }
-        if rectified { self.free("Relu", vec![y], vec![]) } else { Ok(y) }
+        match rectifier {
+            None => Ok(y),
+            Some(Rectifier::Relu) => self.free("Relu", vec![y], vec![]),
+            Some(Rectifier::Relu6) => {
+                let mut constant =
+                    |value| self.free("Constant", vec![], vec![float("value_float", value)]);
+                let (least, most) = (constant(0.0)?, constant(6.0)?);
+                self.free("Clip", vec![y, least, most], vec![])
+            }
+        }
     }
 
     fn max_pool(&mut self, x: String, size: [usize; 2], window: Window) -> Result<String> {

@@ -11,6 +11,11 @@ impl<T: Element> Elementwise<T> for Cpu {
         Ok(like(a, elementwise::add(a.as_slice(), b.as_slice())))
     }
 
+    fn sum(&self, parts: &[&Tensor<T>]) -> Result<Tensor<T>> {
+        let values: Vec<&[T]> = parts.iter().map(|part| part.as_slice()).collect();
+        Ok(like(parts[0], elementwise::sum(&values)))
+    }
+
     fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()> {
         elementwise::add_to(sum.as_mut_slice(), values.as_slice());
         Ok(())
@@ -56,6 +61,15 @@ impl<T: Element> Elementwise<T> for Cpu {
 
     fn log_gradient(&self, mut dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
         elementwise::log_gradient(dy.as_mut_slice(), x.as_slice());
+        Ok(dy)
+    }
+
+    fn relu6(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(like(x, elementwise::relu6(x.as_slice())))
+    }
+
+    fn relu6_gradient(&self, mut dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        elementwise::relu6_gradient(dy.as_mut_slice(), y.as_slice());
         Ok(dy)
     }
 

@@ -7,9 +7,11 @@ mod conv;
 mod elementwise;
 mod loss;
 mod norm;
+mod pieces;
 mod pool;
 mod product;
 mod reduce;
+mod resample;
 mod update;
 
 use super::engine::Indices;

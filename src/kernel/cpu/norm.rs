@@ -2,7 +2,7 @@
 
 use super::{Cpu, like, row};
 use crate::Result;
-use crate::kernel::engine::{Norm, NormGradients, Norms, WantedOfNorm};
+use crate::kernel::engine::{Norm, NormGradients, Norms, Rectified, WantedOfNorm};
 use crate::kernel::norm::{Channels, Then};
 use crate::tensor::{Element, Tensor, buffer};
 
@@ -34,14 +34,17 @@ impl<T: Element> Norms<T> for Cpu {
         norm: &Norm<T>,
         x: &Tensor<T>,
         mut dy: Tensor<T>,
-        rectified: Option<&Tensor<T>>,
+        rectified: Option<Rectified<T>>,
         wanted: WantedOfNorm,
     ) -> Result<NormGradients<T>> {
         let (channels, x) = (norm.channels, x.as_slice());
         let (mean, inverse) = (norm.mean.as_slice(), norm.inverse.as_slice());
         let (sum, moment) = match rectified {
             None => channels.gradient_sums(x, dy.as_slice(), mean),
-            Some(y) => channels.rectified_gradient_sums(x, dy.as_mut_slice(), y.as_slice(), mean),
+            Some(Rectified { by, y }) => {
+                let rectified = (by, y.as_slice());
+                channels.rectified_gradient_sums(x, dy.as_mut_slice(), rectified, mean)
+            }
         };
         let weight = row(moment.iter().zip(inverse).map(|(&m, &i)| m * i).collect());
         let residual = wanted.residual.then(|| dy.clone());

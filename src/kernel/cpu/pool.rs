@@ -3,7 +3,7 @@
 use super::{Cpu, indices};
 use crate::Result;
 use crate::kernel::engine::{Indices, Pools};
-use crate::kernel::pool;
+use crate::kernel::pool::{self, Divisor};
 use crate::kernel::window::Geometry;
 use crate::tensor::{Element, Tensor};
 
@@ -20,6 +20,21 @@ impl<T: Element> Pools<T> for Cpu {
         dy: &Tensor<T>,
     ) -> Result<Tensor<T>> {
         let dx = pool::max_pool_gradient(g, indices(winners)?, dy.as_slice());
+        Ok(Tensor::owned(g.input_shape().to_vec(), dx))
+    }
+
+    fn avg_pool(&self, g: &Geometry, divisor: Divisor, x: &Tensor<T>) -> Result<Tensor<T>> {
+        let y = pool::avg_pool(g, divisor, x.as_slice());
+        Ok(Tensor::owned(g.output_shape().to_vec(), y))
+    }
+
+    fn avg_pool_gradient(
+        &self,
+        g: &Geometry,
+        divisor: Divisor,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let dx = pool::avg_pool_gradient(g, divisor, dy.as_slice());
         Ok(Tensor::owned(g.input_shape().to_vec(), dx))
     }
 

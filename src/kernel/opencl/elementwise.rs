@@ -2,15 +2,44 @@
 
 use super::ELEMENTWISE;
 use super::plan::Plan;
-use crate::Result;
 use crate::kernel::engine::Elementwise;
 use crate::tensor::opencl::OpenCl;
 use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 impl<T: Element> Elementwise<T> for Arc<OpenCl> {
     fn add(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
         zip(self, "add", a, b)
+    }
+
+    /// Four terms at a time.
+    fn sum(&self, parts: &[&Tensor<T>]) -> Result<Tensor<T>> {
+        let [first, others @ ..] = parts else {
+            let problem = "there is nothing to sum up";
+            return Err(Error::device(self.properties(), "run sum", problem));
+        };
+        let y = self.take::<T>(first.len())?;
+        let mut sum = first.memory(self)?;
+        // Also where there is nothing to be added, for a copy.
+        let mut rest = others;
+        loop {
+            let (three, behind) = rest.split_at(rest.len().min(3));
+            let mut launch = Plan::launch::<T>(self, ELEMENTWISE, "sum").memory(sum);
+            for i in 0..3 {
+                launch = launch.memory(three.get(i).map_or(Ok(sum), |part| part.memory(self))?);
+            }
+            launch
+                .int(three.len())
+                .memory(&y)
+                .long(first.len())
+                .run(Plan::of::<T>(self).runs(first.len(), 1))?;
+            (sum, rest) = (&y, behind);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Ok(Tensor::resident(first.shape().to_vec(), y))
     }
 
     fn add_to(&self, sum: &mut Tensor<T>, values: &Tensor<T>) -> Result<()> {
@@ -78,6 +107,14 @@ impl<T: Element> Elementwise<T> for Arc<OpenCl> {
 
     fn log_gradient(&self, dy: Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
         gradient(self, "log_gradient", dy, x)
+    }
+
+    fn relu6(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        map(self, "relu6", x)
+    }
+
+    fn relu6_gradient(&self, dy: Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+        gradient(self, "relu6_gradient", dy, y)
     }
 
     fn sigmoid(&self, x: &Tensor<T>) -> Result<Tensor<T>> {

@@ -69,10 +69,12 @@ mod elementwise;
 mod loss;
 mod norm;
 mod outputs;
+mod pieces;
 mod plan;
 mod pool;
 mod product;
 mod reduce;
+mod resample;
 mod tiles;
 mod update;
 mod winograd;
@@ -100,6 +102,7 @@ const AGGREGATE: Program =
     Program { name: "aggregate.cl", files: &[COMMON, file!("aggregate.cl")] };
 const NORM: Program = Program { name: "norm.cl", files: &[COMMON, file!("norm.cl")] };
 const POOL: Program = Program { name: "pool.cl", files: &[COMMON, file!("pool.cl")] };
+const RESAMPLE: Program = Program { name: "resample.cl", files: &[COMMON, file!("resample.cl")] };
 const REDUCE: Program = Program { name: "reduce.cl", files: &[COMMON, file!("reduce.cl")] };
 const ELEMENTWISE: Program =
     Program { name: "elementwise.cl", files: &[COMMON, file!("elementwise.cl")] };

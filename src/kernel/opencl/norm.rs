@@ -4,7 +4,8 @@ use super::NORM;
 use super::plan::Plan;
 use super::reduce::column_sums;
 use crate::Result;
-use crate::kernel::engine::{Norm, NormGradients, Norms, WantedOfNorm};
+use crate::kernel::elementwise::Rectifier;
+use crate::kernel::engine::{Norm, NormGradients, Norms, Rectified, WantedOfNorm};
 use crate::kernel::norm::{Channels, Then};
 use crate::tensor::opencl::OpenCl;
 use crate::tensor::{Element, Tensor};
@@ -60,6 +61,7 @@ impl<T: Element> Norms<T> for Arc<OpenCl> {
             Then::Nothing => (0, x),
             Then::Relu => (1, x),
             Then::AddRelu(residual) => (2, residual),
+            Then::Relu6 => (3, x),
         };
         Plan::launch::<T>(self, NORM, "normalise")
             .memory(x.memory(self)?)
@@ -81,7 +83,7 @@ impl<T: Element> Norms<T> for Arc<OpenCl> {
         norm: &Norm<T>,
         x: &Tensor<T>,
         mut dy: Tensor<T>,
-        rectified: Option<&Tensor<T>>,
+        rectified: Option<Rectified<T>>,
         wanted: WantedOfNorm,
     ) -> Result<NormGradients<T>> {
         let Channels { batch, channels, len } = norm.channels;
@@ -90,13 +92,15 @@ impl<T: Element> Norms<T> for Arc<OpenCl> {
         let ([mean, inverse, weight], x_memory) = (constants, x.memory(self)?);
         let (mean, inverse, weight) = (mean?, inverse?, weight?);
         let [sums, moments] = [self.take::<T>(planes)?, self.take::<T>(planes)?];
+        let of_six = |by| usize::from(by == Rectifier::Relu6);
         let launch = match rectified {
             None => Plan::launch::<T>(self, NORM, "gradient_sums")
                 .memory(x_memory)
                 .memory(dy.memory(self)?),
-            Some(y) => Plan::launch::<T>(self, NORM, "rectified_gradient_sums")
+            Some(Rectified { by, y }) => Plan::launch::<T>(self, NORM, "rectified_gradient_sums")
                 .memory(x_memory)
                 .memory(dy.memory_mut(self)?)
+                .int(of_six(by))
                 .memory(y.memory(self)?),
         };
         let sizes = plan.groups(planes);

@@ -4,6 +4,7 @@ use super::POOL;
 use super::conv::geometry;
 use super::plan::Plan;
 use crate::kernel::engine::{Indices, Pools};
+use crate::kernel::pool::Divisor;
 use crate::kernel::window::Geometry;
 use crate::tensor::opencl::{Memory, OpenCl};
 use crate::tensor::{Element, Tensor};
@@ -39,6 +40,29 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
         let launch = Plan::launch::<T>(self, POOL, kernel);
         let launch = launch.memory(indices(self, winners)?).memory(dy.memory(self)?);
         geometry(launch.memory(&dx), g).run(sizes)?;
+        Ok(Tensor::resident(g.input_shape().to_vec(), dx))
+    }
+
+    fn avg_pool(&self, g: &Geometry, divisor: Divisor, x: &Tensor<T>) -> Result<Tensor<T>> {
+        let planes = g.batch * g.channels;
+        let y = self.take::<T>(planes * g.positions())?;
+        let launch = Plan::launch::<T>(self, POOL, "avg_pool").memory(x.memory(self)?);
+        let sizes = Plan::of::<T>(self).runs_of(g.output[1], g.output[0], planes);
+        geometry(launch.memory(&y).int(usize::from(divisor == Divisor::Pixels)), g).run(sizes)?;
+        Ok(Tensor::resident(g.output_shape().to_vec(), y))
+    }
+
+    fn avg_pool_gradient(
+        &self,
+        g: &Geometry,
+        divisor: Divisor,
+        dy: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let planes = g.batch * g.channels;
+        let dx = self.take::<T>(planes * g.pixels())?;
+        let launch = Plan::launch::<T>(self, POOL, "avg_pool_gradient").memory(dy.memory(self)?);
+        let sizes = Plan::of::<T>(self).items([g.input[1], g.input[0], planes]);
+        geometry(launch.memory(&dx).int(usize::from(divisor == Divisor::Pixels)), g).run(sizes)?;
         Ok(Tensor::resident(g.input_shape().to_vec(), dx))
     }
 
