@@ -17,7 +17,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
 use zoo_tuning::kernel::{Then, Window};
-use zoo_tuning::nn::{Builder, Parameters, Pass, Role, Step};
+use zoo_tuning::nn::{Parameters, Pass, Role, Step};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::Tensor;
@@ -197,15 +197,16 @@ fn optimizer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("optimizer");
     const SIDE: usize = 4096;
     for (what, rule) in [("SGD", Rule::SGD), ("Adam", Rule::ADAM), ("RMSProp", Rule::RMS_PROP)] {
-        let mut builder = Builder::<f32>::fresh(0);
-        let layer = builder.linear("fc", SIDE, SIDE).expect("a new name");
-        let mut parameters = builder.finish();
+        let mut parameters = Parameters::<f32>::default();
+        let weight = parameters.add("weight", Role::Head, normal(&[SIDE, SIDE]));
+        let weight = weight.expect("a new name");
         let mut optimizer = Optimizer::new(rule, Groups::uniform(5e-4));
         let x = normal(&[1, SIDE]);
         let gradients = |parameters: &Parameters<f32>| -> Result<Step<f32>> {
             let mut pass = Pass::train(parameters);
             let x = pass.input(x.clone());
-            let y = layer.forward(&mut pass, x)?;
+            let weight = pass.var(weight);
+            let y = ops::linear(pass.tape(), x, weight, None)?;
             let loss = ops::cross_entropy(pass.tape(), y, &[0], 0.0)?;
             pass.backward(loss)
         };

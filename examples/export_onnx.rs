@@ -9,9 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
-use zoo_tuning::nn::{
-    Architecture, Blueprint, Builder, Form, Network, Parameters, Pass, Resnet, open_network,
-};
+use zoo_tuning::nn::{Blueprint, Design, Network, Parameters, Pass, open_network};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};
@@ -28,11 +26,10 @@ fn main() -> Result<()> {
 
     // Larger ones.
     for name in arguments {
-        let architecture = Architecture::named(&name, 3, 1000)?;
-        let mut network = Resnet::new(&architecture, Builder::fresh(1))?;
+        let design = Design::named(&name, 3, 1000)?;
+        let mut network = Network::drawn(&design, 1)?;
         draw(network.parameters_mut());
-        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
-        export(&folder, &network, 224, &blueprint.to_metadata())?;
+        export(&folder, &network, 224, &network.blueprint().to_metadata())?;
     }
     Ok(())
 }
@@ -40,11 +37,11 @@ fn main() -> Result<()> {
 /// Writes the network, and what it answers for two images of that height and width.
 fn export(
     folder: &Path,
-    network: &Resnet<f32>,
+    network: &Network<f32>,
     size: usize,
     metadata: &std::collections::BTreeMap<String, String>,
 ) -> Result<()> {
-    let Architecture { name, channels, .. } = *network.architecture();
+    let (name, channels) = (network.design().name(), network.design().channels);
     let path = folder.join(format!("{name}.onnx"));
     write_onnx(&path, network, metadata)?;
 
@@ -63,7 +60,7 @@ fn export(
     Ok(())
 }
 
-fn answers(network: &Resnet<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
+fn answers(network: &Network<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(images.clone());
     let logits = network.forward(&mut pass, x)?;

@@ -7,7 +7,7 @@
 //! The second file holds `images` `[N, C, H, W]` and `logits` `[N, classes]`; printed is the
 //! largest difference over the largest logit. The network is told by its tensors' names.
 
-use zoo_tuning::nn::{Network, Pass, open_network};
+use zoo_tuning::nn::{Pass, open_network};
 use zoo_tuning::tensor::State;
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};

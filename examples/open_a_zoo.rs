@@ -6,7 +6,7 @@
 
 use zoo_tuning::Result;
 use zoo_tuning::demo::{Part, SIDE, Target};
-use zoo_tuning::nn::{Architecture, Builder, Form, Mixing, Network, Pass, Resnet, open_zoo};
+use zoo_tuning::nn::{Form, Mixing, Network, Pass, open_zoo};
 use zoo_tuning::start;
 use zoo_tuning::tensor::{State, Tensor};
 
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     // The files, of any format, are mapped and checked against each other; no value is read yet.
     // Which network they hold, their tensors tell. Heads may differ, since they belong to the
     // tasks that the sources were trained on.
-    let (zoo, architecture) = open_zoo(&FILES, None)?;
+    let (zoo, design) = open_zoo(&FILES, None)?;
     for source in zoo.sources() {
         let bytes: usize = source.iter().map(|view| view.byte_len()).sum();
         let trained_on = source.metadata().get("trained_on").map_or("", String::as_str);
@@ -35,22 +35,20 @@ fn main() -> Result<()> {
     let target = Target::read("data/digits/digits.csv.gz")?;
     let train = target.split(Part::Demo, 20, 1)?.train;
     let (images, labels) = train.batch(&(0..200).collect::<Vec<_>>())?;
-    let architecture = Architecture { classes: target.classes().len(), ..architecture };
+    let design = design.with_outputs(target.classes().len());
 
     // The gate prior: how well does each source, frozen, separate the target's classes?
-    let score =
-        |source| start::score(&architecture, source, [Ok((images.clone(), labels.clone()))]);
+    let score = |source| start::score(&design, source, [Ok((images.clone(), labels.clone()))]);
     let scores: Vec<f64> = sources.iter().map(score).collect::<Result<_>>()?;
     let best = start::best(&scores).unwrap_or(0);
     println!("leave-one-out accuracy of each source, frozen: {scores:.3?}");
 
     // The matched start: the channels of all sources in the order of the best one.
-    let matched = start::matched(&architecture, &sources, best, &images)?;
+    let matched = start::matched(&design, &sources, best, &images)?;
 
     let mixing =
         Mixing { prior: Some(start::gate_bias(&scores, start::STRENGTH)), ..Mixing::default() };
-    let builder = Builder::from_sources(&matched, Form::Zoo(mixing), 1)?;
-    let network = Resnet::new(&architecture, builder)?;
+    let network = Network::from_sources(&design, Form::Zoo(mixing), &matched, 1)?;
     let (trained, of_one) = (network.parameters().trained(), sources[0].tensors.values());
     println!(
         "one network of {} sources: {trained} parameters in training, {} in a source",

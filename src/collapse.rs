@@ -4,7 +4,7 @@
 //! `K = sum_i g[i] T_i W_i` can be computed once, for every layer.
 
 use crate::kernel::aggregate::{self, Stack};
-use crate::nn::{Blueprint, Conv, Form, Id, Mix, Network, Parameters, Resnet};
+use crate::nn::{Conv, Id, Mix, Network, Parameters};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// # Errors
 /// If the network is not lite, if a layer gates each sample on its own, or if it was not
 /// trained yet, so that there is no average.
-pub fn collapse<T: Element>(network: &Resnet<T>) -> Result<Resnet<T>> {
+pub fn collapse<T: Element>(network: &Network<T>) -> Result<Network<T>> {
     let parameters = network.parameters();
     let mut state = State::new("the collapsed network");
     let mixing: Vec<Id> =
@@ -22,15 +22,15 @@ pub fn collapse<T: Element>(network: &Resnet<T>) -> Result<Resnet<T>> {
     for id in parameters.ids().filter(|id| !mixing.contains(id)) {
         state.insert(parameters.name(id), parameters.value(id).clone());
     }
-    for conv in network.convolutions() {
+    // The head is a plain network's already.
+    for conv in network.convolutions().filter(|conv| !conv.is_head) {
         let (weight, bias) = collapsed(parameters, conv)?;
         state.insert(parameters.name(conv.weight), weight);
         if let (Some(id), Some(bias)) = (conv.bias, bias) {
             state.insert(parameters.name(id), bias);
         }
     }
-    let architecture = network.architecture().clone();
-    Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)
+    network.design().plain().build(&state)
 }
 
 /// The one kernel, and bias, of a convolution.
@@ -65,21 +65,19 @@ fn collapsed<T: Element>(
         )
     })?;
     let weight = parameters.value(conv.weight);
-    let [sources, outputs, c, kh, kw] =
-        weight.dims("collapse", parameters.name(conv.weight), "[m, O, C, kh, kw]")?;
-    let stack = Stack { sources, outputs, row: c * kh * kw };
+    let (sources, shape) = (gate.len(), &weight.shape()[1..]);
+    let outputs = conv.shape[0];
     let gate = gate.as_slice();
-    let kernel = match mix.alignment {
+    let aligned = |values: &Tensor<T>| match mix.alignment {
         Some(alignment) => {
+            let stack = Stack { sources, outputs, row: values.len() / (sources * outputs).max(1) };
             let transform = parameters.value(alignment).as_slice();
-            let aligned = aggregate::align(stack, weight.as_slice(), transform);
+            let aligned = aggregate::align(stack, values.as_slice(), transform);
             aggregate::aggregate(gate, &aligned)
         }
-        None => aggregate::aggregate(gate, weight.as_slice()),
+        None => aggregate::aggregate(gate, values.as_slice()),
     };
-    let kernel = Tensor::new(&[outputs, c, kh, kw], kernel)?;
-    let bias = conv.bias.map(|id| {
-        Tensor::new(&[outputs], aggregate::aggregate(gate, parameters.value(id).as_slice()))
-    });
+    let kernel = Tensor::new(shape, aligned(weight))?;
+    let bias = conv.bias.map(|id| Tensor::new(&[outputs], aligned(parameters.value(id))));
     Ok((kernel, bias.transpose()?))
 }

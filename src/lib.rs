@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use zoo_tuning::collapse::collapse;
-//! use zoo_tuning::nn::{Builder, Form, Mixing, Network, Pass, Resnet, open_zoo};
+//! use zoo_tuning::nn::{Form, Mixing, Network, Pass, open_zoo};
 //! use zoo_tuning::optim::{Groups, Optimizer, Rule};
 //! use zoo_tuning::{Result, ops, tensor::State, tensor::Tensor};
 //!
@@ -19,10 +19,10 @@
 //! # let images = Tensor::<f32>::full(&[4, 1, 16, 16], 0.5);
 //! # let labels = [3, 1, 4, 1];
 //! let files = ["data/zoo/as_is.safetensors", "data/zoo/rotated.safetensors"];
-//! let (zoo, architecture) = open_zoo(&files, None)?; // any format; mapped, not read
+//! let (zoo, design) = open_zoo(&files, None)?; // any format; mapped, not read
 //! let sources = State::of_zoo(&zoo)?;
-//! let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
-//! let mut network = Resnet::<f32>::new(&architecture, builder)?;
+//! let form = Form::Lite(Mixing::default());
+//! let mut network = Network::<f32>::from_sources(&design, form, &sources, 1)?;
 //! let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
 //!
 //! let mut pass = Pass::train(network.parameters()); // one step, of as many as you like

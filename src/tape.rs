@@ -23,6 +23,7 @@
 use crate::profile::{Clock, Pass, Work};
 use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,6 +32,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Var {
     index: u32,
     tape: u32,
+}
+
+impl Var {
+    /// The number of the node, in the order of creation.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// The backward rule of one recorded operation: whatever its forward pass saved.
@@ -125,8 +133,8 @@ impl<T: Element> Tape<T> {
     /// If the handle belongs to another tape, or the backward pass has freed the value.
     pub fn value(&self, var: Var) -> Result<&Tensor<T>> {
         self.node(var)?.value.as_ref().ok_or(Error::Tape {
-            problem: "this value was freed, by the backward pass or by release",
-            hint: "read the values that you need before, or name them to release",
+            problem: "this value was freed, by the backward pass or by forget",
+            hint: "read the values that you need before, or keep them",
         })
     }
 
@@ -180,13 +188,25 @@ impl<T: Element> Tape<T> {
         inputs.iter().try_fold(false, |any, &input| Ok(any | self.node(input)?.needs_gradient))
     }
 
-    /// Forgets what operations have computed so far, but for the values `keep`; where no
-    /// gradient is wanted, an evaluation need hold no more than what is still to be read.
-    pub fn release(&mut self, keep: &[Var]) {
-        for (index, node) in self.nodes.iter_mut().enumerate() {
-            let leaf = matches!(node.operation, "constant" | "parameter");
-            let kept = leaf || node.needs_gradient;
-            if !kept && !keep.iter().any(|var| var.index as usize == index) {
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Forgets what operations have computed at these nodes, but for what `is_kept`, for leaves, and
+    /// for what leads to a gradient: an evaluation need hold no more than what is still to be read.
+    pub fn forget(&mut self, nodes: Range<usize>, is_kept: impl Fn(Var) -> bool) {
+        let tape = self.id;
+        let end = nodes.end.min(self.nodes.len());
+        for index in nodes.start..end {
+            let node = &mut self.nodes[index];
+            let is_leaf = matches!(node.operation, "constant" | "parameter");
+            if !is_leaf && !node.needs_gradient && !is_kept(Var { index: index as u32, tape }) {
                 node.value = None;
             }
         }
@@ -461,14 +481,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_released_is_gone_but_for_leaves_and_what_is_kept() {
+    fn what_is_forgotten_is_gone_but_for_leaves_and_what_is_kept() {
         let mut tape = Tape::new();
         let x = tape.constant(Tensor::<f64>::full(&[1], 1.0));
         let doubled = ops::add(&mut tape, x, x).unwrap();
         let kept = ops::add(&mut tape, doubled, x).unwrap();
         let parameter = tape.parameter(Tensor::full(&[1], 1.0));
         let wanted = ops::add(&mut tape, kept, parameter).unwrap();
-        tape.release(&[kept]);
+        tape.forget(0..tape.len(), |var| var == kept);
         assert!(matches!(tape.value(doubled), Err(Error::Tape { .. })));
         assert_eq!(tape.value(x).unwrap().as_slice(), [1.0]);
         assert_eq!(tape.value(kept).unwrap().as_slice(), [3.0]);

@@ -130,12 +130,12 @@ fn a_run_ends_with_a_model_that_is_evaluated_collapsed_and_predicts() {
     let summary = json(&good(&mut training(&run, &["--test", "0.1", "--json"])));
     assert_eq!((&summary["steps"], &summary["form"]), (&24.into(), &"lite".into()));
     assert_eq!(summary["source_scores"].as_array().unwrap().len(), 2);
-    let accuracy = summary["test_accuracy"].as_f64().unwrap();
+    let accuracy = summary["test"]["values"]["accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.5, "{accuracy}");
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let last = json(metrics.lines().last().unwrap());
     assert_eq!(last["step"], 24);
-    assert_eq!(last["validation_accuracy"], summary["validation_accuracy"]);
+    assert_eq!(last["validation"], summary["validation"]);
 
     let (model, plain) = (run.join("model.safetensors"), folder.path().join("plain.safetensors"));
     let eval = |model: &Path| {

@@ -4,6 +4,7 @@
 //! PyTorch. Losses, the logits after training, and every parameter and buffer are compared,
 //! relative to the largest value of the tensor in question.
 
+use zoo_tuning::nn::architectures::{Block, ResNet, Stem};
 use zoo_tuning::nn::*;
 use zoo_tuning::ops::{self, GateFunction};
 use zoo_tuning::optim::{Group, Groups, Optimizer, Rule};
@@ -14,13 +15,13 @@ const SMOOTHING: f64 = 0.1;
 const DECAY: f64 = 5e-4;
 
 /// The networks of the script: two stages of one block each, four channels wide.
-fn architecture(name: &str) -> Architecture {
+fn design(name: &str) -> Design {
     let (block, stem) = match name {
         "basic" => (Block::Basic, Stem::Small),
         _ => (Block::Bottleneck, Stem::Imagenet),
     };
     let depths = vec![1, 1];
-    Architecture { name: "resnet_small", block, depths, width: 4, stem, channels: 3, classes: 5 }
+    Design::new(ResNet { name: "small", block, depths, width: 4, stem }, 3, 5)
 }
 
 fn fixture<T: Element>() -> State<T> {
@@ -45,12 +46,12 @@ fn assert_close<T: Element>(found: &Tensor<T>, expected: &Tensor<T>, what: &str)
 }
 
 /// The network as it starts from its sources, with what the script drew.
-fn started<T: Element>(name: &str, form: Form, fixture: &State<T>) -> Result<Resnet<T>> {
-    let architecture = architecture(name);
+fn started<T: Element>(name: &str, form: Form, fixture: &State<T>) -> Result<Network<T>> {
+    let design = design(name);
     let count = if form == Form::Plain { 1 } else { 3 };
     let sources: Vec<_> =
         (0..count).map(|i| fixture.below(&format!("{name}.source{i}."))).collect();
-    let mut network = Resnet::new(&architecture, Builder::from_sources(&sources, form, 0)?)?;
+    let mut network = Network::from_sources(&design, form, &sources, 0)?;
     let mut state = network.parameters().state("the start");
     for (key, tensor) in fixture.below(&format!("{name}.start.")).tensors {
         // A plain network takes the head only.

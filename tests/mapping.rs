@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use zoo_tuning::Result;
-use zoo_tuning::nn::{Architecture, Blueprint, Builder, Form, Network, Pass, Resnet};
+use zoo_tuning::nn::{Design, Form, Network, Pass};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::{Checkpoint, Zoo};
 
@@ -57,9 +57,8 @@ fn source() -> Result<Checkpoint> {
 #[test]
 fn a_plain_network_computes_on_the_values_in_the_file() -> Result<()> {
     let state = State::<f32>::mapped(&source()?)?;
-    let architecture = Architecture::named("resnet_small", 1, 10)?;
-    let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
-    let network = blueprint.build(&state)?;
+    let design = Design::named("resnet_small", 1, 10)?;
+    let network = design.plain().build(&state)?;
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(Tensor::full(&[2, 1, 16, 16], 0.5));
     network.forward(&mut pass, x)?;
@@ -77,9 +76,8 @@ fn training_writes_to_copies_and_never_to_the_file() -> Result<()> {
     let file = source()?;
     let before = std::fs::read(file.path()).unwrap();
     let state = [State::<f32>::mapped(&file)?];
-    let architecture = Architecture::named("resnet_small", 1, 10)?;
-    let builder = Builder::from_sources(&state, Form::Plain, 1)?;
-    let mut network = Resnet::new(&architecture, builder)?;
+    let design = Design::named("resnet_small", 1, 10)?;
+    let mut network = Network::from_sources(&design, Form::Plain, &state, 1)?;
     for id in network.parameters().ids() {
         let value = network.parameters_mut().value_mut(id);
         value.as_mut_slice().iter_mut().for_each(|v| *v += 1.0);

@@ -2,6 +2,7 @@
 
 use zoo_tuning::Error;
 use zoo_tuning::collapse::collapse;
+use zoo_tuning::nn::architectures::{Block, ResNet, Stem};
 use zoo_tuning::nn::*;
 use zoo_tuning::ops::{self, GateFunction};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
@@ -10,13 +11,13 @@ use zoo_tuning::tensor::{State, Tensor};
 
 type Result = zoo_tuning::Result<()>;
 
-fn small() -> Architecture {
-    Architecture::named("resnet_small", 1, 10).unwrap()
+fn small() -> Design {
+    Design::named("resnet_small", 1, 10).unwrap()
 }
 
 /// A network with drawn values everywhere, so that nothing is 0 or 1 by its start.
-fn source(architecture: &Architecture, seed: u64) -> State<f64> {
-    let network = Resnet::<f64>::new(architecture, Builder::fresh(seed)).unwrap();
+fn source(design: &Design, seed: u64) -> State<f64> {
+    let network = Network::<f64>::drawn(design, seed).unwrap();
     let mut state = network.parameters().state(format!("source {seed}"));
     let mut rng = fastrand::Rng::with_seed(!seed);
     for (name, tensor) in &mut state.tensors {
@@ -31,12 +32,12 @@ fn source(architecture: &Architecture, seed: u64) -> State<f64> {
     state
 }
 
-fn images(count: usize, architecture: &Architecture, size: usize) -> Tensor<f64> {
-    let shape = [count, architecture.channels, size, size];
+fn images(count: usize, design: &Design, size: usize) -> Tensor<f64> {
+    let shape = [count, design.channels, size, size];
     Tensor::normal(&shape, 1.0, &mut fastrand::Rng::with_seed(4))
 }
 
-fn logits(network: &Resnet<f64>, x: &Tensor<f64>, training: bool) -> Tensor<f64> {
+fn logits(network: &Network<f64>, x: &Tensor<f64>, training: bool) -> Tensor<f64> {
     let parameters = network.parameters();
     let mut pass = if training { Pass::train(parameters) } else { Pass::evaluate(parameters) };
     let x = pass.input(x.clone());
@@ -50,21 +51,21 @@ fn forms(mixing: Mixing) -> [Form; 2] {
 
 #[test]
 fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
-    for name in Architecture::NAMES {
-        let architecture = Architecture::named(name, 2, 3)?;
+    for name in ["resnet18", "resnet34", "resnet50", "resnet_small"] {
+        let design = Design::named(name, 2, 3)?;
         let small = name == "resnet_small";
-        let one = source(&architecture, 1);
-        let x = images(2, &architecture, if small { 12 } else { 33 });
+        let one = source(&design, 1);
+        let x = images(2, &design, if small { 12 } else { 33 });
         let copies = vec![one; if small { 4 } else { 2 }];
         // Aligning the late stages of the large ones would only take time.
-        let aligned = Aligned { stages: vec![true, small, small], ..Aligned::everywhere() };
-        let plain = Builder::from_sources(&copies[..1], Form::Plain, 0)?.head(Head::Kept);
-        let plain = Resnet::new(&architecture, plain)?;
+        let early = AlignedLayers::Named(vec!["conv1".to_owned(), "layer1".to_owned()]);
+        let layers = if small { AlignedLayers::All } else { early };
+        let aligned = Aligned { layers, pointwise: false };
+        let plain = Values::sources(&copies[..1], 0).head(Head::Kept);
+        let plain = Network::new(&design.plain(), plain)?;
         for form in forms(Mixing { aligned, ..Mixing::default() }) {
-            let zoo = Builder::from_sources(&copies, form, 7)?
-                .head(Head::Kept)
-                .statistics(Statistics::Mean);
-            let zoo = Resnet::new(&architecture, zoo)?;
+            let zoo = Values::sources(&copies, 7).head(Head::Kept).statistics(Statistics::Mean);
+            let zoo = Network::new(&design.in_form(form, copies.len()), zoo)?;
             for training in [false, true] {
                 let (expected, found) = (logits(&plain, &x, training), logits(&zoo, &x, training));
                 let difference = expected.relative_difference(&found)?;
@@ -75,10 +76,24 @@ fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
     Ok(())
 }
 
-/// One layer with a bias, of one source and of three copies of it.
+/// One layer with a bias.
+struct Biased;
+
+impl Architecture for Biased {
+    fn name(&self) -> &str {
+        "biased"
+    }
+
+    fn layers(&self, b: &mut Builder) -> zoo_tuning::Result<Layers> {
+        let window = zoo_tuning::kernel::Window::square(2, 1);
+        let conv = b.conv_with_bias("conv", [b.outputs(), b.channels(), 3, 3], window)?;
+        Ok(Box::new(move |o, x| o.conv(&conv, x)))
+    }
+}
+
 #[test]
 fn biases_are_aggregated_with_the_kernels() -> Result {
-    let (shape, window) = ([4, 3, 3, 3], zoo_tuning::kernel::Window::square(2, 1));
+    let shape = [4, 3, 3, 3];
     let mut rng = fastrand::Rng::with_seed(1);
     let mut one = State::<f64>::new("one");
     one.insert("conv.weight", Tensor::normal(&shape, 1.0, &mut rng));
@@ -86,12 +101,10 @@ fn biases_are_aggregated_with_the_kernels() -> Result {
     let x = Tensor::normal(&[2, 3, 7, 5], 1.0, &mut rng);
     let copies = vec![one; 3];
     let output = |form: Form| -> zoo_tuning::Result<Tensor<f64>> {
-        let mut builder = Builder::from_sources(&copies, form, 2)?;
-        let conv = builder.conv_with_bias("conv", shape, window, Place::Stem)?;
-        let parameters = builder.finish();
-        let mut pass = Pass::train(&parameters);
+        let network = Network::from_sources(&Design::new(Biased, 3, 4), form, &copies, 2)?;
+        let mut pass = Pass::train(network.parameters());
         let x = pass.input(x.clone());
-        let y = conv.forward(&mut pass, x)?;
+        let y = network.forward(&mut pass, x)?;
         pass.value(y).cloned()
     };
     let plain = output(Form::Plain)?;
@@ -104,7 +117,7 @@ fn biases_are_aggregated_with_the_kernels() -> Result {
 #[test]
 fn the_mean_of_sources_starts_batch_norms_and_the_plain_average() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];
-    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::Plain, 0)?)?;
+    let network = Network::from_sources(&small(), Form::Plain, &sources, 0)?;
     let parameters = network.parameters();
     for name in ["layer2.0.conv1.weight", "layer1.0.bn2.bias"] {
         let found = parameters.value(parameters.find(name)?);
@@ -123,12 +136,12 @@ fn the_mean_of_sources_starts_batch_norms_and_the_plain_average() -> Result {
 #[test]
 fn matching_changes_nothing_that_a_source_computes() -> Result {
     for name in ["resnet_small", "resnet18", "resnet50"] {
-        let architecture = Architecture::named(name, 1, 5)?;
+        let design = Design::named(name, 1, 5)?;
         let size = if name == "resnet_small" { 10 } else { 33 };
-        let sources = [source(&architecture, 1), source(&architecture, 2)];
-        let x = images(3, &architecture, size);
-        let matched = start::matched(&architecture, &sources, 0, &x)?;
-        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
+        let sources = [source(&design, 1), source(&design, 2)];
+        let x = images(3, &design, size);
+        let matched = start::matched(&design, &sources, 0, &x)?;
+        let blueprint = design.plain();
         let before = logits(&blueprint.build(&sources[1])?, &x, false);
         let after = logits(&blueprint.build(&matched[1])?, &x, false);
         assert!(before.relative_difference(&after)? < 1e-6, "{name}");
@@ -140,14 +153,13 @@ fn matching_changes_nothing_that_a_source_computes() -> Result {
 
 #[test]
 fn matching_undoes_a_permutation() -> Result {
-    let architecture = small();
-    let x = images(4, &architecture, 12);
+    let design = small();
+    let x = images(4, &design, 12);
     // No channel may be dead, since of two that are always zero, matching cannot know which is
     // which: the running statistics have to be those of the images.
     let alive = |seed| -> zoo_tuning::Result<State<f64>> {
-        let state = source(&architecture, seed);
-        let blueprint =
-            Blueprint { architecture: architecture.clone(), form: Form::Plain, sources: 1 };
+        let state = source(&design, seed);
+        let blueprint = design.plain();
         let mut network = blueprint.build(&state)?;
         for _ in 0..40 {
             let mut pass = Pass::train(network.parameters());
@@ -161,10 +173,10 @@ fn matching_undoes_a_permutation() -> Result {
     let first = alive(1)?;
     // Matching `first` to another network permutes it; matching that to `first` restores it.
     let other = alive(2)?;
-    let shuffled = start::matched(&architecture, &[other, first.clone()], 0, &x)?.remove(1);
+    let shuffled = start::matched(&design, &[other, first.clone()], 0, &x)?.remove(1);
     let name = "layer3.0.conv1.weight";
     assert_ne!(shuffled.tensors[name].as_slice(), first.tensors[name].as_slice());
-    let restored = start::matched(&architecture, &[first.clone(), shuffled], 0, &x)?.remove(1);
+    let restored = start::matched(&design, &[first.clone(), shuffled], 0, &x)?.remove(1);
     for (name, tensor) in &first.tensors {
         assert!(restored.tensors[name].as_slice() == tensor.as_slice(), "{name}");
     }
@@ -172,8 +184,8 @@ fn matching_undoes_a_permutation() -> Result {
 }
 
 /// Some steps of training on drawn images and labels.
-fn train(network: &mut Resnet<f64>, steps: usize) -> zoo_tuning::Result<f64> {
-    let x = images(8, network.architecture(), 12);
+fn train(network: &mut Network<f64>, steps: usize) -> zoo_tuning::Result<f64> {
+    let x = images(8, network.design(), 12);
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     let mut last = 0.0;
     for _ in 0..steps {
@@ -193,8 +205,7 @@ fn a_trained_lite_network_collapses() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
     for function in [GateFunction::Softmax, GateFunction::Sigmoid] {
         let mixing = Mixing { function, aligned: Aligned::everywhere(), ..Mixing::default() };
-        let builder = Builder::from_sources(&sources, Form::Lite(mixing), 1)?;
-        let mut lite = Resnet::new(&small(), builder)?;
+        let mut lite = Network::from_sources(&small(), Form::Lite(mixing), &sources, 1)?;
         assert!(matches!(collapse(&lite), Err(Error::Impossible { .. })), "no average yet");
         let first = train(&mut lite, 1)?;
         assert!(train(&mut lite, 12)? < first, "it learns");
@@ -203,7 +214,7 @@ fn a_trained_lite_network_collapses() -> Result {
         let difference =
             logits(&lite, &x, false).relative_difference(&logits(&plain, &x, false))?;
         assert!(difference < 1e-5, "{difference:e}");
-        let fresh = Resnet::<f64>::new(&small(), Builder::fresh(0))?;
+        let fresh = Network::<f64>::drawn(&small(), 0)?;
         let (found, expected) = (plain.parameters(), fresh.parameters());
         let names = found.ids().map(|id| found.name(id));
         assert!(names.eq(expected.ids().map(|id| expected.name(id))));
@@ -215,7 +226,7 @@ fn a_trained_lite_network_collapses() -> Result {
 fn what_cannot_collapse_says_why() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];
     let refused = |form: Form| -> zoo_tuning::Result<String> {
-        let mut network = Resnet::new(&small(), Builder::from_sources(&sources, form, 1)?)?;
+        let mut network = Network::from_sources(&small(), form, &sources, 1)?;
         train(&mut network, 1)?;
         match collapse(&network) {
             Err(error @ Error::Impossible { .. }) => Ok(error.to_string()),
@@ -233,8 +244,7 @@ fn what_cannot_collapse_says_why() -> Result {
 #[test]
 fn the_gates_average_is_bias_corrected() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];
-    let builder = Builder::from_sources(&sources, Form::Lite(Mixing::default()), 1)?;
-    let mut network = Resnet::new(&small(), builder)?;
+    let mut network = Network::from_sources(&small(), Form::Lite(Mixing::default()), &sources, 1)?;
     let mut by_hand = (vec![0.0; 2], 0.0);
     let x = images(8, &small(), 12);
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(0.0));
@@ -268,7 +278,7 @@ fn a_prior_starts_every_sample_near_the_best_source() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
     let prior = Some(start::gate_bias(&[0.1, 0.2, 0.9], 2.5));
     let mixing = Mixing { prior, ..Mixing::default() };
-    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::Zoo(mixing), 1)?)?;
+    let network = Network::from_sources(&small(), Form::Zoo(mixing), &sources, 1)?;
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(images(4, &small(), 12));
     network.forward(&mut pass, x)?;
@@ -282,15 +292,17 @@ fn a_prior_starts_every_sample_near_the_best_source() -> Result {
     }
     assert_eq!(layers, network.convolutions().count());
     let wrong = Mixing { prior: Some(vec![1.0, 2.0]), ..Mixing::default() };
-    assert!(Builder::from_sources(&sources, Form::Zoo(wrong), 1).is_err());
+    assert!(Network::from_sources(&small(), Form::Zoo(wrong), &sources, 1).is_err());
     Ok(())
 }
 
 #[test]
 fn alignment_applies_where_the_preset_says() -> Result {
     let aligned = |name: &str| -> zoo_tuning::Result<Vec<String>> {
-        let builder = Builder::<f32>::drawn(Form::Zoo(Mixing::default()), 2, 1);
-        let network = Resnet::new(&Architecture::named(name, 3, 10)?, builder)?;
+        let network = Network::<f32>::new(
+            &Design::named(name, 3, 10)?.in_form(Form::Zoo(Mixing::default()), 2),
+            Values::drawn(1),
+        )?;
         let with = network.convolutions().filter(|c| c.mix.as_ref().unwrap().alignment.is_some());
         Ok(with.map(|conv| conv.name().to_owned()).collect())
     };
@@ -304,14 +316,14 @@ fn alignment_applies_where_the_preset_says() -> Result {
 
 #[test]
 fn a_blueprint_survives_a_checkpoints_metadata() -> Result {
-    let aligned = Aligned { stem: false, stages: vec![true, false, true], pointwise: true };
+    let named = ["layer1", "layer3.0.conv2"].map(str::to_owned).to_vec();
+    let aligned = Aligned { layers: AlignedLayers::Named(named), pointwise: true };
     let mixing = Mixing { function: GateFunction::Sigmoid, aligned, ..Mixing::default() };
     for form in [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing)] {
-        let sources = if form == Form::Plain { 1 } else { 4 };
-        let blueprint = Blueprint { architecture: small(), form, sources };
+        let blueprint = small().in_form(form, 4);
         let mut metadata = blueprint.to_metadata();
         assert_eq!(Blueprint::from_metadata("a", &metadata)?, blueprint);
-        metadata.insert("classes".to_owned(), "-3".to_owned());
+        metadata.insert("outputs".to_owned(), "-3".to_owned());
         assert!(Blueprint::from_metadata("a", &metadata).is_err());
         metadata.remove("architecture");
         let error = Blueprint::from_metadata("a.safetensors", &metadata).unwrap_err();
@@ -323,19 +335,19 @@ fn a_blueprint_survives_a_checkpoints_metadata() -> Result {
 #[test]
 fn a_saved_network_is_built_where_its_values_lie() -> Result {
     for form in forms(Mixing::default()) {
-        let network = Resnet::<f32>::new(&small(), Builder::drawn(form.clone(), 3, 1))?;
+        let network = Network::<f32>::new(&small().in_form(form.clone(), 3), Values::drawn(1))?;
         let mut state = network.parameters().state("a checkpoint");
-        let blueprint = Blueprint { architecture: small(), form, sources: 3 };
+        let blueprint = small().in_form(form, 3);
         let built = blueprint.build(&state)?;
         for id in built.parameters().ids() {
             let (name, found) = (built.parameters().name(id), built.parameters().value(id));
             assert_eq!(found.as_slice().as_ptr(), state.get(name)?.as_slice().as_ptr(), "{name}");
         }
         // What a file claims is compared with its tensors before anything is made of it.
-        let architecture = Architecture { classes: usize::MAX, ..small() };
+        let design = small().with_outputs(usize::MAX);
         for lying in [
             Blueprint { sources: usize::MAX, ..blueprint.clone() },
-            Blueprint { architecture, ..blueprint.clone() },
+            Blueprint { design, ..blueprint.clone() },
         ] {
             assert!(matches!(lying.build(&state), Err(Error::Shape { .. })));
         }
@@ -348,23 +360,28 @@ fn a_saved_network_is_built_where_its_values_lie() -> Result {
 
 #[test]
 fn sizes_that_make_no_network_are_errors() {
+    let narrow = || {
+        let (block, stem) = (Block::Basic, Stem::Small);
+        ResNet { name: "narrow", block, depths: vec![1, 1, 1], width: 16, stem }
+    };
+    let of = |network: ResNet| Design::new(network, 1, 10);
     let shapes = [
-        Architecture { depths: vec![], ..small() },
-        Architecture { depths: vec![1, 0], ..small() },
-        Architecture { depths: vec![1; 70], ..small() },
-        Architecture { width: 0, ..small() },
-        Architecture { width: usize::MAX, ..small() },
-        Architecture { classes: usize::MAX, ..small() },
-        Architecture { channels: usize::MAX, ..small() },
+        of(ResNet { depths: vec![], ..narrow() }),
+        of(ResNet { depths: vec![1, 0], ..narrow() }),
+        of(ResNet { depths: vec![1; 70], ..narrow() }),
+        of(ResNet { width: 0, ..narrow() }),
+        of(ResNet { width: usize::MAX, ..narrow() }),
+        small().with_outputs(usize::MAX),
+        small().with_channels(usize::MAX),
     ];
-    for architecture in shapes {
-        let network = Resnet::<f32>::new(&architecture, Builder::fresh(1));
-        assert!(matches!(network, Err(Error::Argument { .. })), "{architecture:?}");
+    for design in shapes {
+        let network = Network::<f32>::drawn(&design, 1);
+        assert!(matches!(network, Err(Error::Argument { .. })), "{design:?}");
     }
     let prior = Some(vec![f64::NAN, 0.0]);
     let mixing = Mixing { prior, ..Mixing::default() };
     let sources = [source(&small(), 1), source(&small(), 2)];
-    assert!(Builder::from_sources(&sources, Form::Zoo(mixing), 1).is_err());
+    assert!(Network::from_sources(&small(), Form::Zoo(mixing), &sources, 1).is_err());
 }
 
 #[test]
@@ -372,9 +389,9 @@ fn a_step_changes_parameters_in_place() -> Result {
     let form = Form::Lite(Mixing::default());
     let centred = Rule::RmsProp { alpha: 0.9, epsilon: 1e-8, momentum: 0.9, centred: true };
     for rule in [Rule::SGD, Rule::ADAM, Rule::ADAM_W, Rule::RMS_PROP, centred] {
-        let mut network = Resnet::<f32>::new(&small(), Builder::drawn(form.clone(), 2, 1))?;
+        let mut network = Network::<f32>::new(&small().in_form(form.clone(), 2), Values::drawn(1))?;
         let mut optimizer = Optimizer::new(rule, Groups::uniform(1e-4));
-        let addresses = |network: &Resnet<f32>| -> Vec<_> {
+        let addresses = |network: &Network<f32>| -> Vec<_> {
             let parameters = network.parameters();
             let trained = parameters.ids().filter(|&id| parameters.role(id) != Role::Buffer);
             trained.map(|id| parameters.value(id).as_slice().as_ptr()).collect()
@@ -410,8 +427,8 @@ fn a_step_changes_parameters_in_place() -> Result {
 
 #[test]
 fn a_source_of_another_shape_is_named() -> Result {
-    let sources = [source(&small(), 1), source(&Architecture::named("resnet_small", 3, 10)?, 2)];
-    let network = Resnet::new(&small(), Builder::from_sources(&sources, Form::default(), 1)?);
+    let sources = [source(&small(), 1), source(&Design::named("resnet_small", 3, 10)?, 2)];
+    let network = Network::from_sources(&small(), Form::default(), &sources, 1);
     let message = network.err().unwrap().to_string();
     assert!(message.contains("conv1.weight of source 2"), "{message}");
     Ok(())
@@ -421,7 +438,7 @@ fn a_source_of_another_shape_is_named() -> Result {
 fn the_sizes_of_the_standard_networks_are_torchvisions() -> Result {
     let known = [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)];
     for (name, parameters) in known {
-        let network = Resnet::<f32>::new(&Architecture::named(name, 3, 1000)?, Builder::fresh(1))?;
+        let network = Network::<f32>::drawn(&Design::named(name, 3, 1000)?, 1)?;
         assert_eq!(network.parameters().trained(), parameters, "{name}");
     }
     Ok(())

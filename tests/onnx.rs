@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
-use zoo_tuning::nn::{Architecture, Block, Blueprint, Builder, Form, Network, Pass, Resnet, Stem};
+use zoo_tuning::nn::architectures::{Block, ResNet, Stem};
+use zoo_tuning::nn::{Design, Network, Pass};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::{Checkpoint, Format};
 use zoo_tuning::{Result, zoo::TensorView};
@@ -83,17 +84,10 @@ fn what_pytorch_exports_is_its_state_dict() -> Result<()> {
 }
 
 /// A network of a few kilobytes, of the same values on every machine.
-fn network(block: Block, stem: Stem) -> Result<Resnet<f32>> {
-    let architecture = Architecture {
-        name: "tiny",
-        block,
-        depths: vec![1, 2],
-        width: 2,
-        stem,
-        channels: 3,
-        classes: 5,
-    };
-    let mut network = Resnet::new(&architecture, Builder::fresh(7))?;
+fn network(block: Block, stem: Stem) -> Result<Network<f32>> {
+    let network = ResNet { name: "tiny", block, depths: vec![1, 2], width: 2, stem };
+    let design = Design::new(network, 3, 5);
+    let mut network = Network::drawn(&design, 7)?;
     let parameters = network.parameters_mut();
     let mut rng = fastrand::Rng::with_seed(8);
     for id in parameters.ids() {
@@ -105,7 +99,7 @@ fn network(block: Block, stem: Stem) -> Result<Resnet<f32>> {
     Ok(network)
 }
 
-fn logits(network: &Resnet<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
+fn logits(network: &Network<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(images.clone());
     let logits = network.forward(&mut pass, x)?;
@@ -130,9 +124,9 @@ fn a_network_that_is_written_is_read_again_bit_for_bit() -> Result<()> {
         write_onnx(&path, &network, &metadata())?;
         let checkpoint = Checkpoint::open(&path)?;
         assert_eq!(checkpoint.metadata()["class_names"], metadata()["class_names"]);
-        let architecture = network.architecture().clone();
+        let design = network.design().clone();
         let state = State::mapped(&checkpoint)?;
-        let again = Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)?;
+        let again = design.plain().build(&state)?;
         for id in again.parameters().ids() {
             assert!(again.parameters().value(id).is_mapped() || cfg!(target_endian = "big"));
         }

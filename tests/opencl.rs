@@ -5,9 +5,7 @@
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
 use zoo_tuning::kernel::opencl::cuts;
-use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Form, Mixing, Network, Parameters, Pass, Resnet, Role,
-};
+use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Values};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::opencl::{Cut, OpenCl, ProductSizes, Transfers, discover};
 use zoo_tuning::tensor::{Device, Tensor};
@@ -67,7 +65,7 @@ fn every_gradient_is_that_of_finite_differences() {
 /// A small network of three sources in training, with everything that one may have: alignment, and
 /// layers that mix kernels and layers that mix outputs.
 struct Training {
-    network: Resnet<f32>,
+    network: Network<f32>,
     optimizer: Optimizer<f32>,
     rate: f64,
     images: Tensor<f32>,
@@ -78,8 +76,8 @@ const LABELS: [usize; 8] = [3, 1, 4, 1, 5, 9, 2, 6];
 
 impl Training {
     fn new(form: Form, rule: Rule, device: &Device) -> Result<Self> {
-        let architecture = Architecture::named("resnet_small", 1, 10)?;
-        let mut network = Resnet::new(&architecture, Builder::drawn(form, 3, 1))?;
+        let design = Design::named("resnet_small", 1, 10)?;
+        let mut network = Network::new(&design.in_form(form, 3), Values::drawn(1))?;
         network.parameters_mut().to(device)?;
         let images = Tensor::normal(&[8, 1, 16, 16], 1.0, &mut fastrand::Rng::with_seed(2));
         let optimizer = Optimizer::new(rule, Groups::uniform(5e-4));

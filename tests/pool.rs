@@ -1,15 +1,15 @@
 //! Steps of training live on the memory of the first. A program of its own: nobody else uses the
 //! pool meanwhile.
 
-use zoo_tuning::nn::{Architecture, Builder, Form, Network, Pass, Resnet};
+use zoo_tuning::nn::{Design, Network, Pass};
 use zoo_tuning::ops;
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::{Tensor, buffer};
 
 #[test]
 fn a_step_takes_little_from_the_system_after_the_first() -> zoo_tuning::Result<()> {
-    let architecture = Architecture::named("resnet18", 3, 10)?;
-    let mut network = Resnet::<f32>::new(&architecture, Builder::drawn(Form::Plain, 1, 0))?;
+    let design = Design::named("resnet18", 3, 10)?;
+    let mut network = Network::<f32>::drawn(&design, 0)?;
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(0.0));
     let images = Tensor::full(&[4, 3, 64, 64], 0.5);
     let mut fresh = Vec::new();

@@ -10,7 +10,7 @@ use std::process::Output;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use zoo_tuning::nn::{Architecture, Builder, Form, Resnet};
+use zoo_tuning::nn::{Design, Network};
 use zoo_tuning::{ops, profile, tape::Tape, tensor::Tensor};
 
 fn is_of(event: &Value, layer: &str, category: &str) -> bool {
@@ -42,9 +42,8 @@ fn every_layer_is_in_the_trace_forward_and_backward() {
         assert_eq!(event["ph"], "X");
         assert!(number(event, "ts") >= 0.0 && number(event, "dur") >= 0.0, "{event}");
     }
-    let architecture = Architecture::named("resnet18", 3, 100).unwrap();
-    let builder = Builder::drawn(Form::Plain, 1, 0);
-    let network = Resnet::<f32>::new(&architecture, builder).unwrap();
+    let design = Design::named("resnet18", 3, 100).unwrap();
+    let network = Network::<f32>::drawn(&design, 0).unwrap();
     let layers: Vec<&str> = network.convolutions().map(|conv| conv.name()).chain(["fc"]).collect();
     for layer in &layers {
         for category in ["forward", "backward"] {

@@ -5,7 +5,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use zoo_tuning::kernel::{Divisor, Then, Window};
-use zoo_tuning::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Pass, Resnet};
+use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
@@ -178,14 +178,13 @@ fn every_operation_is_run() {
 /// Losses and all tensors after five steps of a small network on drawn images.
 fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
     let mut rng = fastrand::Rng::with_seed(3);
-    let architecture = Architecture::named("resnet_small", 3, 10)?;
+    let design = Design::named("resnet_small", 3, 10)?;
     let source = |seed| -> Result<State<f32>> {
-        let network = Resnet::<f32>::new(&architecture, Builder::fresh(seed))?;
+        let network = Network::<f32>::drawn(&design, seed)?;
         Ok(network.parameters().state(format!("source {seed}")))
     };
     let sources = [source(1)?, source(2)?, source(3)?];
-    let builder = Builder::from_sources(&sources, form.clone(), 4)?;
-    let mut network = Resnet::new(&architecture, builder)?;
+    let mut network = Network::from_sources(&design, form.clone(), &sources, 4)?;
     let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     let mut losses = Vec::new();
     for step in 0..5 {
@@ -209,13 +208,15 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
 fn a_norm_of_gradients_is_bit_identical_for_any_number_of_threads() {
     let pools = pools();
     let clipped = || -> Result<(u64, Vec<u32>)> {
-        let mut builder = Builder::<f32>::fresh(1);
-        let layer = builder.linear("fc", 1001, 300)?;
-        let parameters = builder.finish();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut parameters = Parameters::<f32>::default();
+        let weight = Tensor::normal(&[300, 1001], 0.01, &mut rng);
+        let weight = parameters.add("weight", Role::Head, weight)?;
         let mut pass = Pass::train(&parameters);
         let x = Tensor::normal(&[2, 1001], 1.0, &mut fastrand::Rng::with_seed(2));
         let x = pass.input(x);
-        let logits = layer.forward(&mut pass, x)?;
+        let weight = pass.var(weight);
+        let logits = ops::linear(pass.tape(), x, weight, None)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &[0, 299], 0.1)?;
         let mut step = pass.backward(loss)?;
         let norm = step.clip_norm(0.1)?;

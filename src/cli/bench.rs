@@ -15,15 +15,15 @@ use zoo_tuning::dataset::Batch;
 use zoo_tuning::kernel::Window;
 use zoo_tuning::kernel::engine::Factor;
 use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Conv, Form, GateAverage, Mixing, Network, Parameters, Pass,
-    Place, Resnet, open_zoo,
+    Aligned, Architecture, Builder, Conv, Design, Form, GateAverage, Layers, Mixing, Network, Pass,
+    Values, open_zoo,
 };
 use zoo_tuning::ops;
 use zoo_tuning::ops::GateFunction;
-use zoo_tuning::optim::{Groups, Optimizer, Rule};
+use zoo_tuning::optim::{Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{Device, State, Tensor};
-use zoo_tuning::train::classification::train_step;
+use zoo_tuning::train::{Trainer, task::One};
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
 ///
@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Which ResNet
     #[arg(long, default_value_t = 50, value_parser = clap::builder::PossibleValuesParser::new(["18", "34", "50"]).map(|text: String| text.parse::<u32>().unwrap_or(50)))]
     depth: u32,
+    /// Which network of step, infer and zoo, instead of a ResNet
+    #[arg(long, value_name = "ARCHITECTURE", value_parser = super::data::architecture)]
+    architecture: Option<String>,
     /// Images of a batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch: u16,
@@ -75,6 +78,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    fn architecture(&self) -> String {
+        self.architecture.clone().unwrap_or_else(|| format!("resnet{}", self.depth))
+    }
+
     fn runs(&self, default: usize) -> usize {
         self.runs.map_or(default, usize::from)
     }
@@ -223,34 +230,44 @@ pub const LAYERS: [[usize; 4]; 6] = [
 ];
 
 /// A single layer as a network.
-struct Layer {
-    conv: Conv,
-    parameters: Parameters<f32>,
+struct OneLayer {
+    shape: [usize; 4],
+}
+
+impl Architecture for OneLayer {
+    fn name(&self) -> &str {
+        "one layer"
+    }
+
+    fn layers(&self, b: &mut Builder) -> zoo_tuning::Result<Layers> {
+        let conv = b.conv("conv", self.shape, Window::square(1, self.shape[2] / 2))?;
+        Ok(Box::new(move |o, x| o.conv(&conv, x)))
+    }
 }
 
 fn layer(arguments: &Arguments, output: &mut Output) -> Result {
     let (batch, m) = (usize::from(arguments.batch), usize::from(arguments.m));
     for sizes @ [inputs, outputs, taps, side] in LAYERS {
-        let mut builder = Builder::drawn(arguments.kind.form(Aligned::everywhere()), m, 0);
-        let shape = [outputs, inputs, taps, taps];
-        let conv = builder.conv("conv", shape, Window::square(1, taps / 2), Place::Stage(0))?;
-        let layer = Layer { conv, parameters: builder.finish() };
+        let layer = OneLayer { shape: [outputs, inputs, taps, taps] };
+        let form = arguments.kind.form(Aligned::everywhere());
+        let blueprint = Design::new(layer, inputs, outputs).in_form(form, m);
+        let layer = Network::<f32>::new(&blueprint, Values::drawn(0))?;
         let mut rng = fastrand::Rng::with_seed(0);
         let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
         let forward = || {
             // Lite has no average yet, and takes the batch's mean gate as in training.
-            let mut pass = Pass::evaluate(&layer.parameters);
+            let mut pass = Pass::evaluate(layer.parameters());
             let x = pass.input(x.clone());
-            let y = layer.conv.forward(&mut pass, x)?;
+            let y = layer.forward(&mut pass, x)?;
             pass.value(y).cloned()
         };
         let dy = Tensor::normal(forward()?.shape(), 1.0, &mut rng);
         let seconds = median(1, arguments.runs(5), || forward().map(|y| drop(black_box(y))))?;
         let both = median(1, arguments.runs(5), || {
-            let mut pass = Pass::train(&layer.parameters);
+            let mut pass = Pass::train(layer.parameters());
             // The gradient of the input is wanted too.
             let x = pass.tape().parameter(x.clone());
-            let y = layer.conv.forward(&mut pass, x)?;
+            let y = layer.forward(&mut pass, x)?;
             pass.tape().backward_from(y, dy.clone()).map(|gradients| drop(black_box(gradients)))
         })?;
         output.object(&json!({
@@ -266,11 +283,11 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
-    let &Arguments { what, kind, depth, batch, size, m, .. } = arguments;
+    let &Arguments { what, kind, batch, size, m, .. } = arguments;
     let runs = arguments.runs(3);
-    let architecture = Architecture::named(&format!("resnet{depth}"), 3, 100)?;
-    let builder = Builder::drawn(kind.form(Aligned::default()), m.into(), 0);
-    let mut network = Resnet::<f32>::new(&architecture, builder)?;
+    let design = Design::named(&arguments.architecture(), 3, 100)?;
+    let blueprint = design.in_form(kind.form(Aligned::default()), m.into());
+    let mut network = Network::new(&blueprint, Values::drawn(0))?;
     let mut rng = fastrand::Rng::with_seed(0);
     let (n, side) = (usize::from(batch), usize::from(size));
     // The pixels of a batch that a mistake in a size must not exceed.
@@ -283,7 +300,9 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(..100)).collect();
     let indices: Vec<usize> = (0..n).collect();
     let labelled = Batch { images: images.clone(), labels, indices };
-    let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+    let optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+    let mut trainer = Trainer::new(optimizer, 1e-3, Schedule::default(), u64::MAX);
+    let mut task = One(labelled);
     let (name, seconds) = match what {
         What::Infer => {
             give_averages(&mut network, m);
@@ -300,7 +319,7 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
         _ => {
             network.parameters_mut().to(device)?;
             let seconds = median(1, runs, || {
-                train_step(&mut network, &mut optimizer, &labelled, 0.0, 1e-3)?;
+                trainer.step(&mut network, &mut task, 0)?;
                 device.finish()
             })?;
             ("step", seconds)
@@ -308,7 +327,8 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     };
     output.object(&json!({
         "what": name,
-        "depth": depth,
+        "architecture": design.name(),
+        "depth": arguments.depth,
         "kind": kind.name(),
         "m": m,
         "batch": batch,
@@ -352,19 +372,18 @@ fn memory(arguments: &Arguments, output: &mut Output) -> Result {
 /// Once, since a second look finds the files' pages in memory.
 fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let begun = Instant::now();
-    let name = format!("resnet{}", arguments.depth);
-    let (zoo, architecture) = open_zoo(&arguments.sources, Some(&name))?;
-    let states = State::of_zoo(&zoo)?;
+    let (zoo, design) = open_zoo(&arguments.sources, Some(&arguments.architecture()))?;
+    let states: Vec<State<f32>> = State::of_zoo(&zoo)?;
     let opened = begun.elapsed().as_secs_f64();
     let peak_open = peak_mib();
     let form = arguments.kind.form(Aligned::default());
     let begun = Instant::now();
-    let network = Resnet::<f32>::new(&architecture, Builder::from_sources(&states, form, 0)?)?;
+    let network = Network::from_sources(&design, form, &states, 0)?;
     let built = begun.elapsed().as_secs_f64();
     let bytes = network.parameters().count() * size_of::<f32>();
     output.object(&json!({
         "what": "zoo",
-        "architecture": architecture.name,
+        "architecture": design.name(),
         "kind": arguments.kind.name(),
         "m": states.len(),
         "open_ms": rounded(opened * 1e3, 1),
@@ -376,7 +395,7 @@ fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
 }
 
 /// The gates' averages as after training, so that lite takes them.
-fn give_averages(network: &mut Resnet<f32>, m: u16) {
+fn give_averages(network: &mut Network<f32>, m: u16) {
     let of_gate = |conv: &Conv| conv.mix.as_ref()?.gate.average;
     let averages: Vec<GateAverage> = network.convolutions().filter_map(of_gate).collect();
     let parameters = network.parameters_mut();

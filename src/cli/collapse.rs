@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use zoo_tuning::Error;
-use zoo_tuning::nn::Network;
+
 use zoo_tuning::train::Model;
 
 /// Collapse a lite zoo into one plain network of the size of one source.

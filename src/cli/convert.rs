@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use zoo_tuning::Error;
 use zoo_tuning::export::{Names, converted, format_of_ending, write_onnx};
-use zoo_tuning::nn::{Identified, Network};
+use zoo_tuning::nn::Identified;
 use zoo_tuning::train::Model;
 use zoo_tuning::zoo::{Checkpoint, Format};
 

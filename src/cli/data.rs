@@ -1,9 +1,8 @@
 //! Arguments that say what to look at.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
-use zoo_tuning::nn::Architecture;
+use zoo_tuning::nn::Design;
 use zoo_tuning::train::Model;
 use zoo_tuning::zoo::{Checkpoint, Naming};
 
@@ -12,12 +11,20 @@ use zoo_tuning::zoo::{Checkpoint, Naming};
 pub struct NetworkNames {
     /// The network [default: as the file says, or as its tensors tell]
     #[arg(long = "as", visible_alias = "architecture", value_name = "ARCHITECTURE",
-        value_parser = PossibleValuesParser::new(Architecture::NAMES))]
+        value_parser = architecture)]
     pub architecture: Option<String>,
     /// Change the names of tensors first: what matches the regular expression FROM becomes TO.
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
     pub rename: Vec<String>,
+}
+
+/// The name of an architecture that there is.
+pub fn architecture(name: &str) -> Result<String, String> {
+    match Design::named(name, 1, 1) {
+        Ok(design) => Ok(design.name().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl NetworkNames {

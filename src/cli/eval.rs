@@ -6,7 +6,7 @@ use super::output::{Output, Result, printable};
 use super::profile::Profiling;
 use clap::Args;
 use std::path::PathBuf;
-use zoo_tuning::nn::Network;
+
 use zoo_tuning::train::{Data, Purpose, evaluate};
 
 /// Measure a network's accuracy and loss on labelled images.

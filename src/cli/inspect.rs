@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use zoo_tuning::nn::{HEAD, Identified};
+use zoo_tuning::nn::Identified;
 use zoo_tuning::zoo::{Checkpoint, Format, Naming, TensorView, Zoo};
 
 /// Show what is in checkpoint files, which network they hold, and whether they form a zoo.
@@ -33,8 +33,9 @@ pub struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     network: NetworkNames,
-    /// Names of tensors that may differ between the files begin with this
-    #[arg(long, value_name = "PREFIX", default_values_t = [HEAD.to_owned()])]
+    /// Names of tensors that may differ between the files begin with this [default: those of the
+    /// network's head, or fc.]
+    #[arg(long, value_name = "PREFIX")]
     except: Vec<String>,
     /// Leave out the list of tensors
     #[arg(long)]
@@ -83,7 +84,7 @@ struct ForeignReport {
 /// How a file fits a network.
 #[derive(Serialize)]
 struct NetworkReport {
-    architecture: &'static str,
+    architecture: String,
     fits: bool,
     prefix: String,
     /// The prefix and the layout, for a human.
@@ -141,7 +142,12 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let (files, checkpoints): (Vec<_>, Vec<_>) = looked?.into_iter().unzip();
     let mut report = Report { files, zoo: None };
     if checkpoints.len() > 1 {
-        let except: Vec<&str> = arguments.except.iter().map(String::as_str).collect();
+        let first = checkpoints.iter().find_map(|(_, identified)| identified.as_ref());
+        let head = first.map_or(&["fc."][..], |one| one.design.architecture().head());
+        let except: Vec<&str> = match &arguments.except[..] {
+            [] => head.to_vec(),
+            chosen => chosen.iter().map(String::as_str).collect(),
+        };
         report.zoo = Some(zoo(&checkpoints, &rules, &except, named.is_some()));
     }
     let fits = |file: &File| file.network.as_ref().is_none_or(|network| network.fits);
@@ -200,10 +206,11 @@ fn zoo(
     }
 }
 
-fn network(Identified { architecture, naming, fit }: &Identified) -> NetworkReport {
+fn network(identified: &Identified) -> NetworkReport {
+    let Identified { design, naming, fit } = identified;
     NetworkReport {
-        architecture: architecture.name,
-        fits: fit.is_complete(&[HEAD]),
+        architecture: design.name().to_owned(),
+        fits: identified.is_complete(),
         prefix: naming.prefix().to_owned(),
         names: naming.to_string(),
         found: fit.found,

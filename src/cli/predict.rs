@@ -7,7 +7,7 @@ use super::profile::Profiling;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::nn::Network;
+
 use zoo_tuning::train::Prediction;
 
 /// Tell the most probable classes of images.

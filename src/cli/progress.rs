@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use zoo_tuning::Error;
+use zoo_tuning::train::task::Scores;
 use zoo_tuning::train::{Event, Observer};
 
 /// How often Ctrl-C was pressed.
@@ -46,7 +47,7 @@ pub fn counted(what: &'static str, count: usize) -> ProgressBar {
 pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
-    accuracy: Option<f64>,
+    scores: Option<String>,
     /// When the last plain line was written.
     shown: Option<Instant>,
 }
@@ -65,7 +66,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Ok(Self { bar, steps: 0, accuracy: None, shown: None })
+        Ok(Self { bar, steps: 0, scores: None, shown: None })
     }
 
     /// Takes the bar away.
@@ -96,23 +97,28 @@ impl Observer for Progress {
                 }
             }
             Event::Step { step, epoch, loss, rate } => {
-                let accuracy = self
-                    .accuracy
-                    .map_or(String::new(), |a| format!(", accuracy {:.2} %", 100.0 * a));
+                let scores = self.scores.as_ref();
+                let scores = scores.map_or(String::new(), |scores| format!(", {scores}"));
                 if let Some(bar) = &self.bar {
                     bar.set_position(step);
-                    bar.set_message(format!("loss {loss:.4}{accuracy}"));
+                    bar.set_message(format!("loss {loss:.4}{scores}"));
                 } else if step == self.steps
                     || self.shown.is_none_or(|at| at.elapsed() >= Duration::from_secs(1))
                 {
                     message(format!(
-                        "step {step} of {}, epoch {epoch}: loss {loss:.4}, rate {rate:.3e}{accuracy}",
+                        "step {step} of {}, epoch {epoch}: loss {loss:.4}, rate {rate:.3e}{scores}",
                         self.steps
                     ));
                     self.shown = Some(Instant::now());
                 }
             }
-            Event::Validated { accuracy, .. } => self.accuracy = Some(accuracy),
+            Event::Validated { scores, .. } => {
+                let named = |(name, value): (&str, f64)| Scores {
+                    values: vec![(name.to_owned(), value)],
+                    ..Scores::default()
+                };
+                self.scores = scores.deciding().map(|one| named(one).to_string());
+            }
         }
     }
 

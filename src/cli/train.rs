@@ -10,7 +10,6 @@ use serde::Serialize;
 use std::path::PathBuf;
 use toml::Table;
 use zoo_tuning::Error;
-use zoo_tuning::nn::Architecture;
 use zoo_tuning::train::choice::{
     AugmentationName, FormName, GateName, OptimizerName, Preset, ScheduleName, Start,
 };
@@ -73,7 +72,7 @@ struct Settings {
     #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES), help_heading = "Sources and method")]
     form: Option<String>,
     /// The networks' architecture [default: as their files say, or as their tensors tell]
-    #[arg(long, value_parser = PossibleValuesParser::new(Architecture::NAMES), help_heading = "Sources and method")]
+    #[arg(long, value_parser = super::data::architecture, help_heading = "Sources and method")]
     architecture: Option<String>,
     /// Whether the channels of the sources are brought into one order first [default: matched]
     #[arg(long, value_parser = PossibleValuesParser::new(Start::NAMES), help_heading = "Sources and method")]
@@ -93,13 +92,10 @@ struct Settings {
     /// What makes weights of a gate's scores [default: softmax]
     #[arg(long, value_parser = PossibleValuesParser::new(GateName::NAMES), help_heading = "Sources and method")]
     gate: Option<String>,
-    /// Whether the kernels of the first convolution are aligned [default: on]
-    #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
-        hide_possible_values = true, help_heading = "Sources and method")]
-    align_stem: Option<bool>,
-    /// Stages whose kernels are aligned, counted from 1 [default: 3,4]
-    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Sources and method")]
-    align_stages: Option<Vec<usize>>,
+    /// Layers whose kernels are aligned: usual (in a ResNet the stem, stages 3 and 4), all, none,
+    /// or names such as conv1,layer3 [default: usual]
+    #[arg(long, value_name = "LAYERS", help_heading = "Sources and method")]
+    align: Option<String>,
     /// Whether 1x1 kernels are aligned there too [default: off]
     #[arg(long, value_name = "on|off", value_parser = BoolishValueParser::new(),
         hide_possible_values = true, help_heading = "Sources and method")]
@@ -261,20 +257,15 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     if output.json {
         return output.object(&summary);
     }
-    let percent = |share: Option<f64>| share.map(|share| format!("{:.2} %", 100.0 * share));
     output.line(format!(
         "{}: {} parameters",
         run.model_file().display(),
         output::count(summary.parameters as u64)
     ))?;
-    if let Some(accuracy) = percent(summary.validation_accuracy) {
-        output.line(format!(
-            "accuracy on {} validation images: {accuracy}",
-            summary.validation_samples
-        ))?;
-    }
-    if let Some(accuracy) = percent(summary.test_accuracy) {
-        output.line(format!("accuracy on {} test images: {accuracy}", summary.test_samples))?;
+    for (part, scores) in [("validation", &summary.validation), ("test", &summary.test)] {
+        if let Some(scores) = scores {
+            output.line(format!("{scores} on {} {part} samples", scores.samples))?;
+        }
     }
     Ok(())
 }

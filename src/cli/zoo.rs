@@ -6,7 +6,7 @@ use super::progress;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::nn::{HEAD, Identified};
+use zoo_tuning::nn::{Design, Identified};
 use zoo_tuning::train::Input;
 use zoo_tuning::zoo::{Checkpoint, Manifest, Source, Zoo, sha256_of};
 use zoo_tuning::{Error, tensor};
@@ -75,7 +75,7 @@ struct SourceReport {
     name: String,
     file: String,
     format: Option<&'static str>,
-    architecture: Option<&'static str>,
+    architecture: Option<String>,
     /// How its names become the network's.
     names: Option<String>,
     licence: Option<String>,
@@ -86,7 +86,7 @@ struct SourceReport {
 fn check(arguments: &Check, output: &mut Output) -> Result {
     let manifest = Manifest::read(&arguments.description)?;
     let mut report = Report { sources: Vec::new(), problem: None };
-    let mut checkpoints = Vec::new();
+    let (mut checkpoints, mut designs) = (Vec::new(), Vec::new());
     let bar = progress::counted("checking", manifest.sources.len());
     for source in &manifest.sources {
         let mut row = SourceReport {
@@ -100,7 +100,10 @@ fn check(arguments: &Check, output: &mut Output) -> Result {
             problem: None,
         };
         match check_source(source, manifest.architecture.as_deref(), &mut row) {
-            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Ok((checkpoint, design)) => {
+                checkpoints.push(checkpoint);
+                designs.push(design);
+            }
             Err(error) => row.problem = Some(error.to_string()),
         }
         report.sources.push(row);
@@ -108,7 +111,8 @@ fn check(arguments: &Check, output: &mut Output) -> Result {
     }
     bar.finish_and_clear();
     let well = checkpoints.len() == manifest.sources.len();
-    let zoo = well.then(|| Zoo::from_checkpoints(checkpoints, &[HEAD]));
+    let head = designs.first().map_or(&[][..], |design| design.architecture().head());
+    let zoo = well.then(|| Zoo::from_checkpoints(checkpoints, head));
     let mut shared = 0;
     match zoo {
         Some(Ok(zoo)) => shared = zoo.names().count(),
@@ -129,23 +133,23 @@ fn check_source(
     source: &Source,
     architecture: Option<&str>,
     row: &mut SourceReport,
-) -> zoo_tuning::Result<Checkpoint> {
+) -> zoo_tuning::Result<(Checkpoint, Design)> {
     let (checkpoint, rules) = source.open()?;
     row.format = Some(checkpoint.format().id());
     source.check_hash(&checkpoint)?;
     let identified = Identified::new(&checkpoint, architecture, &rules)?;
-    row.architecture = Some(identified.architecture.name);
+    row.architecture = Some(identified.design.name().to_owned());
     row.names = Some(identified.naming.to_string());
     let checkpoint = identified.network(checkpoint)?;
     let origin = checkpoint.path().display().to_string();
-    Input::from_metadata(&origin, &checkpoint.declared(), &identified.architecture)?;
+    Input::from_metadata(&origin, &checkpoint.declared(), &identified.design)?;
     for view in &checkpoint {
         if !tensor::Tensor::<f32>::mapped(view)?.is_finite() {
             let problem = "holds a value that is not finite";
             return Err(Error::format_of(checkpoint.path(), view.name(), problem));
         }
     }
-    Ok(checkpoint)
+    Ok((checkpoint, identified.design))
 }
 
 fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
@@ -156,7 +160,7 @@ fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
         vec![
             output::printable(&row.name),
             or_dash(row.format),
-            or_dash(row.architecture),
+            or_dash(row.architecture.as_deref()),
             or_dash(row.names.as_deref()),
             or_dash(row.licence.as_deref()),
             row.hash.to_owned(),
@@ -188,7 +192,7 @@ fn describe(arguments: &Describe, output: &mut Output) -> Result {
         let checkpoint = Checkpoint::open(file)?;
         let name = manifest.architecture.as_deref();
         let identified = Identified::new(&checkpoint, name, &rules)?;
-        manifest.architecture = Some(identified.architecture.name.to_owned());
+        manifest.architecture = Some(identified.design.name().to_owned());
         let prefix = identified.naming.prefix();
         manifest.sources.push(Source {
             file: file.clone(),

@@ -8,8 +8,7 @@ use super::{Dataset, Image, Transform, apply_all, sample_rng};
 use crate::tensor::Tensor;
 use crate::{Error, Result, profile};
 use rayon::prelude::*;
-use std::ops::Range;
-use std::sync::mpsc::sync_channel;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one step works on.
@@ -28,7 +27,7 @@ pub struct Batch {
 /// Step `s` belongs to epoch `s / batches_per_epoch`. Every epoch has its own order, drawn
 /// from the seed and the epoch; every sample has its own random transforms in every epoch.
 pub struct Loader<'a> {
-    dataset: &'a dyn Dataset,
+    dataset: Owner<'a>,
     indices: Vec<usize>,
     transforms: Vec<Transform>,
     batch_size: usize,
@@ -48,12 +47,28 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// If `batch_size` is 0.
     pub fn new(dataset: &'a dyn Dataset, batch_size: usize, seed: u64) -> Result<Self> {
+        Self::of(Owner::Borrowed(dataset), batch_size, seed)
+    }
+
+    /// As [`Loader::new`], of a data set that the loader keeps alive.
+    ///
+    /// # Errors
+    /// If `batch_size` is 0.
+    pub fn shared(
+        dataset: Arc<dyn Dataset>,
+        batch_size: usize,
+        seed: u64,
+    ) -> Result<Loader<'static>> {
+        Loader::of(Owner::Shared(dataset), batch_size, seed)
+    }
+
+    fn of(dataset: Owner<'a>, batch_size: usize, seed: u64) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::argument("Loader::new", "a batch should hold at least one sample"));
         }
         Ok(Self {
-            dataset,
             indices: (0..dataset.len()).collect(),
+            dataset,
             transforms: vec![],
             batch_size,
             seed,
@@ -130,35 +145,21 @@ impl<'a> Loader<'a> {
         Ok(Batch { images: Image::stack(&images)?, labels, indices })
     }
 
-    /// Gives `work` the batches of `steps`, while a thread already makes the next `ahead`.
-    ///
-    /// That is worth it where reading a batch takes long beside working on it, as with
-    /// photographs; the batches are those of [`batch`](Self::batch).
+    /// The same samples in batches of another size.
     ///
     /// # Errors
-    /// The first error of a batch or of `work`; nothing follows it.
-    pub fn for_each(
-        &self,
-        steps: Range<u64>,
-        ahead: usize,
-        mut work: impl FnMut(u64, Batch) -> Result<()>,
-    ) -> Result<()> {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(ahead);
-            scope.spawn(move || {
-                for step in steps {
-                    // Nobody receives any longer once `work` has failed.
-                    if sender.send((step, self.batch(step))).is_err() {
-                        break;
-                    }
-                }
-            });
-            let received = || {
-                let _span = profile::span("wait for batch");
-                receiver.recv().ok()
-            };
-            std::iter::from_fn(received).try_for_each(|(step, batch)| work(step, batch?))
-        })
+    /// If `batch_size` is 0.
+    pub fn in_batches_of(&self, batch_size: usize) -> Result<Self> {
+        let Self { dataset, indices, transforms, seed, shuffled, .. } = self;
+        let mut other = Self::of(dataset.clone(), batch_size, *seed)?;
+        (other.indices, other.transforms) = (indices.clone(), transforms.clone());
+        other.shuffled = *shuffled;
+        Ok(other)
+    }
+
+    /// The names of the data set's classes.
+    pub fn classes(&self) -> &[String] {
+        self.dataset.classes()
     }
 
     /// The samples of an epoch in its order.
@@ -182,6 +183,24 @@ impl<'a> Loader<'a> {
     fn sample(&self, epoch: u64, index: usize) -> Result<Image> {
         let image = self.dataset.image(index)?;
         apply_all(&self.transforms, image, &mut sample_rng(self.seed, epoch, index))
+    }
+}
+
+/// A data set that is somebody else's, or shared.
+#[derive(Clone)]
+enum Owner<'a> {
+    Borrowed(&'a dyn Dataset),
+    Shared(Arc<dyn Dataset>),
+}
+
+impl<'a> Deref for Owner<'a> {
+    type Target = dyn Dataset + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Borrowed(dataset) => *dataset,
+            Self::Shared(dataset) => &**dataset,
+        }
     }
 }
 
@@ -288,40 +307,6 @@ mod tests {
             loader.batch(0).unwrap().images.as_slice(),
             loader.batch(1).unwrap().images.as_slice()
         );
-    }
-
-    #[test]
-    fn batches_made_ahead_are_the_same() {
-        let toy = toy(23);
-        let loader = Loader::new(&toy, 5, 9).unwrap();
-        for ahead in [0, 2, 100] {
-            let mut next = 3;
-            loader
-                .for_each(3..12, ahead, |step, batch| {
-                    assert_eq!(step, next);
-                    assert_eq!(batch.indices, loader.batch(step).unwrap().indices);
-                    next += 1;
-                    Ok(())
-                })
-                .unwrap();
-            assert_eq!(next, 12);
-        }
-    }
-
-    #[test]
-    fn working_stops_at_the_first_error() {
-        let toy = toy(8);
-        let loader = Loader::new(&toy, 4, 9).unwrap();
-        let mut seen = 0;
-        let result = loader.for_each(0..u64::MAX, 2, |step, _| {
-            seen += 1;
-            if step == 2 { Err(Error::Interrupted { saved: None }) } else { Ok(()) }
-        });
-        assert!(matches!(result, Err(Error::Interrupted { .. })));
-        assert_eq!(seen, 3);
-        let crop = vec![Transform::CentreCrop(3)];
-        let loader = Loader::new(&toy, 4, 9).unwrap().transformed(crop);
-        assert!(loader.for_each(0..2, 1, |_, _| Ok(())).is_err());
     }
 
     #[test]

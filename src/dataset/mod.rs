@@ -8,6 +8,7 @@
 //! Whatever is random follows from a seed, the epoch and the sample's index, never from
 //! the order in which threads come to it.
 
+mod ahead;
 mod bytes;
 mod condition;
 pub mod digits;
@@ -22,6 +23,7 @@ mod samples;
 mod split;
 mod transform;
 
+pub use ahead::Ahead;
 pub use condition::Condition;
 pub use folder::{Channels, Folder, read_image};
 pub use image::Image;
@@ -37,7 +39,7 @@ use crate::Result;
 ///
 /// Indices run from 0 to [`len`](Self::len); a data set is never empty.
 #[expect(clippy::len_without_is_empty, reason = "no data set is empty")]
-pub trait Dataset: Sync {
+pub trait Dataset: Send + Sync {
     /// The names of the classes; labels count through them.
     fn classes(&self) -> &[String];
 

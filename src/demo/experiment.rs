@@ -4,15 +4,14 @@ use super::jobs::work;
 use super::observe::{alignment, gates, samples};
 use super::table::{averages_by_layer, methods};
 use super::{
-    CONDITIONS, Outcome, Part, Recipe, Settings, Source, Split, Target, Test, Tuned, input, scores,
-    tune,
+    CONDITIONS, Outcome, Part, Recipe, Settings, Source, Split, Target, Test, Tuned, input, tune,
 };
-use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Pass};
+use crate::nn::{Aligned, Design, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
-use crate::start;
+use crate::start::{self, Preparation, Prepared};
 use crate::tensor::{Device, State, Tensor};
-use crate::train::Model;
-use crate::train::classification::{accuracy, logits};
+use crate::train::task::Whole;
+use crate::train::{Model, accuracy, logits};
 use crate::zoo::Zoo;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -76,9 +75,8 @@ pub(super) enum Job {
 pub(super) struct Setting {
     pub seed: u64,
     pub split: Split,
-    pub scores: Vec<f64>,
-    /// The sources with their channels matched to the best one's.
-    pub matched: Vec<State<f32>>,
+    /// The sources with their channels matched to the best one's, and what they scored.
+    pub prepared: Prepared,
 }
 
 /// A network that was tuned, measured on all test samples.
@@ -102,7 +100,7 @@ pub(super) struct Collapsed {
 }
 
 struct Experiment {
-    architecture: Architecture,
+    design: Design,
     sources: Vec<State<f32>>,
     classes: Vec<String>,
     out: PathBuf,
@@ -123,18 +121,18 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let zoo = Zoo::open(&paths)?;
     let sources = State::of_zoo(&zoo)?;
     let target = Target::read(options.data.join("digits").join("digits.csv.gz"))?;
-    let architecture = Architecture::named("resnet_small", 1, target.classes().len())?;
+    let design = Design::named("resnet_small", 1, target.classes().len())?;
     let settings: Vec<Setting> = options
         .seeds
         .iter()
         .map(|&seed| {
-            prepare(&architecture, &sources, target.split(options.part, options.shots, seed)?, seed)
+            prepare(&design, &sources, target.split(options.part, options.shots, seed)?, seed)
         })
         .collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
     let classes = target.classes().to_vec();
     let (out, device) = (options.out.clone(), options.device.clone());
-    let experiment = Experiment { architecture, sources, classes, out, device };
+    let experiment = Experiment { design, sources, classes, out, device };
 
     let mut parts = vec![Job::Zoo, Job::Lite, Job::Scratch, Job::Average];
     parts.extend((0..CONDITIONS.len()).map(Job::Single));
@@ -162,7 +160,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         trained_on: checkpoint.metadata().get("trained_on").cloned().unwrap_or_default(),
         file: checkpoint.path().display().to_string(),
         bytes: std::fs::metadata(checkpoint.path()).map_or(0, |m| m.len()),
-        scores: settings.iter().map(|setting| setting.scores[i]).collect(),
+        scores: settings.iter().map(|setting| setting.prepared.scores[i]).collect(),
     };
     let errors =
         (0..settings.len()).filter_map(|at| Some(of[&(Job::Lite, at)].collapsed.as_ref()?.error));
@@ -225,17 +223,13 @@ fn groups() -> Groups {
     groups
 }
 
-fn prepare(
-    architecture: &Architecture,
-    sources: &[State<f32>],
-    split: Split,
-    seed: u64,
-) -> Result<Setting> {
-    let scores = scores(architecture, sources, &split)?;
-    let best = start::best(&scores).unwrap_or(0);
+fn prepare(design: &Design, sources: &[State<f32>], split: Split, seed: u64) -> Result<Setting> {
     let all: Vec<usize> = (0..split.train.images().len()).collect();
-    let matched = start::matched(architecture, sources, best, &split.train.batch(&all)?.0)?;
-    Ok(Setting { seed, split, scores, matched })
+    let (images, labels) = split.train.batch(&all)?;
+    let preparation = Preparation { matches: true, prior: Some(start::STRENGTH) };
+    let probe = Whole { images, labels };
+    let prepared = preparation.prepare(design, sources.to_vec(), &probe, |_| ())?;
+    Ok(Setting { seed, split, prepared })
 }
 
 impl Job {
@@ -268,21 +262,13 @@ impl Experiment {
         recipe: &Recipe,
         watch: &dyn Watch,
     ) -> Result<Finished> {
-        let (builder, form, sources) = self.builder(setting, part)?;
-        let tuned = tune(
-            &self.architecture,
-            builder,
-            &setting.split,
-            recipe,
-            setting.seed,
-            &self.device,
-            &|| watch.step(),
-        )?;
+        let network = self.network(setting, part)?;
+        let (split, seed) = (&setting.split, setting.seed);
+        let tuned = tune(network, split, recipe, seed, &self.device, &|| watch.step())?;
         let folder = self.out.join(format!("seed-{}", setting.seed));
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let path = folder.join(format!("{}.safetensors", part.file()));
         let model = Model {
-            blueprint: Blueprint { architecture: self.architecture.clone(), form, sources },
             network: tuned.network,
             input: input(),
             classes: self.classes.clone(),
@@ -312,23 +298,18 @@ impl Experiment {
         })
     }
 
-    fn builder<'a>(
-        &'a self,
-        setting: &'a Setting,
-        part: Job,
-    ) -> Result<(Builder<'a, f32>, Form, usize)> {
-        let prior = Some(start::gate_bias(&setting.scores, start::STRENGTH));
+    /// The network before its first step.
+    fn network(&self, setting: &Setting, part: Job) -> Result<Network<f32>> {
+        let Prepared { sources: matched, prior, .. } = setting.prepared.clone();
         let mixing = Mixing { aligned: Aligned::everywhere(), prior, ..Mixing::default() };
         let (sources, form) = match part {
-            Job::Scratch => return Ok((Builder::fresh(setting.seed), Form::Plain, 1)),
+            Job::Scratch => return Network::drawn(&self.design, setting.seed),
             Job::Single(i) => (&self.sources[i..=i], Form::Plain),
             Job::Average => (&self.sources[..], Form::Plain),
-            Job::Zoo => (&setting.matched[..], Form::Zoo(mixing)),
-            Job::Lite => (&setting.matched[..], Form::Lite(mixing)),
+            Job::Zoo => (&matched[..], Form::Zoo(mixing)),
+            Job::Lite => (&matched[..], Form::Lite(mixing)),
         };
-        let builder = Builder::from_sources(sources, form.clone(), setting.seed)?;
-        let count = if form == Form::Plain { 1 } else { sources.len() };
-        Ok((builder, form, count))
+        Network::from_sources(&self.design, form, sources, setting.seed)
     }
 }
 

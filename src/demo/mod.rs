@@ -21,4 +21,4 @@ pub use outcome::{
 };
 pub use statistics::{Summary, summary};
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
-pub use tuning::{Recipe, Tuned, scores, tune};
+pub use tuning::{Recipe, Tuned, tune};

@@ -2,12 +2,12 @@
 
 use super::{LayerAlignment, LayerGates, SampleGates, Split, Test};
 use crate::Result;
-use crate::nn::{Network, Pass, Resnet};
+use crate::nn::{Network, Pass};
 use crate::tensor::Tensor;
-use crate::train::classification::predictions;
+use crate::train::predictions;
 
 /// Mean and deviation of each layer's gate over the test samples.
-pub(super) fn gates(network: &Resnet<f32>, split: &Split) -> Result<Vec<LayerGates>> {
+pub(super) fn gates(network: &Network<f32>, split: &Split) -> Result<Vec<LayerGates>> {
     let Test { images, labels, .. } = &split.test;
     let all: Vec<usize> = (0..labels.len()).collect();
     // Per layer: the name, and for each source the sums of the gate and of its square.
@@ -40,7 +40,7 @@ pub(super) fn gates(network: &Resnet<f32>, split: &Split) -> Result<Vec<LayerGat
 }
 
 /// The gates of the first two test samples of each condition.
-pub(super) fn samples(network: &Resnet<f32>, split: &Split) -> Result<Vec<SampleGates>> {
+pub(super) fn samples(network: &Network<f32>, split: &Split) -> Result<Vec<SampleGates>> {
     let Test { images, labels, conditions } = &split.test;
     let mut chosen = Vec::new();
     for condition in super::CONDITIONS {
@@ -77,7 +77,7 @@ type LayerGate = (String, Tensor<f32>);
 
 /// Logits and gates, layer by layer, of the images `indices`.
 fn look(
-    network: &Resnet<f32>,
+    network: &Network<f32>,
     images: &Tensor<f32>,
     indices: &[usize],
 ) -> Result<(Tensor<f32>, Vec<LayerGate>)> {
@@ -96,7 +96,7 @@ fn look(
 }
 
 /// How far each layer's alignment went from the identity: `|T_i - I| / |I|`.
-pub(super) fn alignment(network: &Resnet<f32>) -> Vec<LayerAlignment> {
+pub(super) fn alignment(network: &Network<f32>) -> Vec<LayerAlignment> {
     let parameters = network.parameters();
     let of_layer = |conv: &crate::nn::Conv| {
         let transform = parameters.value(conv.mix.as_ref()?.alignment?);

@@ -5,8 +5,7 @@ use super::statistics::summary;
 use super::{CONDITIONS, LayerEma, Method, MethodKind, Run, Tuned};
 use crate::Result;
 use crate::tensor::Tensor;
-use crate::train::classification::predictions;
-use crate::train::probabilities;
+use crate::train::{predictions, probabilities};
 use std::collections::BTreeMap;
 
 /// The table: one method for each part, and those that follow from several.

@@ -3,12 +3,12 @@
 use super::{Point, Split, Test};
 use crate::Result;
 use crate::dataset::{Loader, Transform};
-use crate::nn::{Architecture, Builder, Network, Resnet};
+use crate::nn::Network;
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
-use crate::start::score;
-use crate::tensor::{Device, State, Tensor};
-use crate::train::classification;
-use std::time::{Duration, Instant};
+use crate::tensor::{Device, Tensor};
+use crate::train::task::Classification;
+use crate::train::{Meter, Trainer, accuracy, logits};
+use std::time::Duration;
 
 /// How every network of the demo is tuned, whatever it starts from.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub type LayerAverage = (String, Vec<f64>);
 /// A tuned network and how it came about.
 pub struct Tuned {
     /// The network.
-    pub network: Resnet<f32>,
+    pub network: Network<f32>,
     /// Its course.
     pub curve: Vec<Point>,
     /// At each point of the course: the layer, and the moving average of its gate (lite).
@@ -40,14 +40,13 @@ pub struct Tuned {
     pub time: Duration,
 }
 
-/// Tunes the network that `builder` makes on a device, and brings it home. `watch` is called after
+/// Tunes the network on a device, and brings it home. `watch` is called after
 /// each step.
 ///
 /// # Errors
 /// If the network does not fit the samples, the loss is no longer finite, or `watch` says so.
 pub fn tune(
-    architecture: &Architecture,
-    builder: Builder<f32>,
+    mut network: Network<f32>,
     split: &Split,
     recipe: &Recipe,
     seed: u64,
@@ -56,12 +55,14 @@ pub fn tune(
 ) -> Result<Tuned> {
     /// Test samples that the learning curve looks at.
     const WATCHED: usize = 300;
-    let mut network = Resnet::new(architecture, builder)?;
     network.parameters_mut().to(device)?;
-    let mut optimizer = Optimizer::new(Rule::SGD, recipe.groups);
-    let schedule = Schedule { warmup: recipe.steps / 20, decay: Decay::Cosine };
+    let steps = recipe.steps;
+    let schedule = Schedule { warmup: steps / 20, decay: Decay::Cosine };
+    let optimizer = Optimizer::new(Rule::SGD, recipe.groups);
+    let mut trainer = Trainer::new(optimizer, recipe.rate, schedule, steps as u64);
     let loader =
         Loader::new(&split.train, recipe.batch, seed)?.transformed(vec![Transform::RandomShift(1)]);
+    let mut task = Classification::new(loader);
     let Test { images, labels, .. } = &split.test;
     let watched = labels.len().min(WATCHED);
     let len = images.len() / labels.len().max(1);
@@ -69,31 +70,28 @@ pub fn tune(
     let few = Tensor::new(&shape, images.as_slice()[..watched * len].to_vec())?;
 
     let (mut curve, mut averages, mut time) = (Vec::new(), Vec::new(), Duration::ZERO);
-    let (mut loss, mut since) = (0.0, 0);
-    for step in 0..recipe.steps {
-        let begun = Instant::now();
-        let batch = loader.batch(step as u64)?;
-        let rate = recipe.rate * schedule.factor(step, recipe.steps);
-        loss += classification::train_step(&mut network, &mut optimizer, &batch, 0.0, rate)?;
-        since += 1;
-        time += begun.elapsed();
+    let mut meter = Meter::default();
+    trainer.run(&mut network, &mut task, 0..steps as u64, |_, network, _, done| {
         watch()?;
-        let done = step + 1;
-        let reached = |step: usize| step * recipe.points / recipe.steps;
-        if reached(done) > reached(step) {
-            let logits = classification::logits(&network, &few, 100)?;
-            let accuracy = classification::accuracy(&logits, &labels[..watched])?;
-            curve.push(Point { step: done, loss: loss / f64::from(since), accuracy });
-            averages.push((done, gate_averages(&network)?));
-            (loss, since) = (0.0, 0);
+        time += done.time;
+        meter.add(done.loss);
+        let done = done.steps as usize;
+        let reached = |step: usize| step * recipe.points / steps;
+        if reached(done) > reached(done - 1) {
+            let logits = logits(network, &few, 100)?;
+            let accuracy = accuracy(&logits, &labels[..watched])?;
+            let loss = meter.take().unwrap_or_default();
+            curve.push(Point { step: done, loss, accuracy });
+            averages.push((done, gate_averages(network)?));
         }
-    }
+        Ok(())
+    })?;
     network.parameters_mut().to(&Device::Cpu)?;
     Ok(Tuned { network, curve, averages, time })
 }
 
 /// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
-fn gate_averages(network: &Resnet<f32>) -> Result<Vec<LayerAverage>> {
+fn gate_averages(network: &Network<f32>) -> Result<Vec<LayerAverage>> {
     let mut averages = Vec::new();
     for conv in network.convolutions() {
         let Some(average) = conv.mix.as_ref().and_then(|mix| mix.gate.average) else { continue };
@@ -104,20 +102,4 @@ fn gate_averages(network: &Resnet<f32>) -> Result<Vec<LayerAverage>> {
         }
     }
     Ok(averages)
-}
-
-/// How well each source, frozen, separates the classes of the samples: see
-/// [`crate::start::score`].
-///
-/// # Errors
-/// If a source is not of that architecture.
-pub fn scores(
-    architecture: &Architecture,
-    sources: &[State<f32>],
-    split: &Split,
-) -> Result<Vec<f64>> {
-    let everything: Vec<usize> = (0..split.train.images().len()).collect();
-    let samples = split.train.batch(&everything)?;
-    let score = |source| score(architecture, source, [Ok(samples.clone())]);
-    sources.iter().map(score).collect()
 }

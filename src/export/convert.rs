@@ -91,7 +91,7 @@ impl Renamed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Architecture, Form};
+    use crate::nn::Design;
     use crate::tensor::Tensor;
     use crate::zoo::fixture;
 
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn only_networks_of_ours_get_counts_and_only_in_a_pytorch_file() {
-        let architecture = Architecture::named("resnet_small", 1, 2).unwrap();
-        let blueprint = Blueprint { architecture, form: Form::Plain, sources: 1 };
+        let design = Design::named("resnet_small", 1, 2).unwrap();
+        let blueprint = design.plain();
         let variance = Tensor::<f32>::zeros(&[2]);
         let names = |format, ours: bool| {
             let path = fixture::file(&[]);

@@ -38,4 +38,5 @@ mod winograd;
 pub use gemm::Matrix;
 pub use norm::Then;
 pub use pool::Divisor;
+pub use resample::Interpolation;
 pub use window::{Geometry, Window};

@@ -1,6 +1,6 @@
 //! What has to be known to build a network again: kept beside its tensors in a checkpoint.
 
-use super::{Aligned, Architecture, Builder, Form, Mixing, Network, Resnet};
+use super::{Aligned, AlignedLayers, Design, Form, Mixing, Network, Values};
 use crate::ops::GateFunction;
 use crate::tensor::{Element, State};
 use crate::{Error, Result};
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// A network without its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
-    /// Its sizes.
-    pub architecture: Architecture,
+    /// Its architecture and sizes.
+    pub design: Design,
     /// The form of its convolutions.
     pub form: Form,
     /// Sources of its zoo; 1 for a plain network.
@@ -23,9 +23,8 @@ impl Blueprint {
     ///
     /// # Errors
     /// If a tensor is missing, one too many, or of another shape.
-    pub fn build<T: Element>(&self, state: &State<T>) -> Result<Resnet<T>> {
-        let builder = Builder::saved(state, self.form.clone(), self.sources);
-        let network = Resnet::new(&self.architecture, builder)?;
+    pub fn build<T: Element>(&self, state: &State<T>) -> Result<Network<T>> {
+        let network = Network::new(self, Values::Saved(state))?;
         network.parameters().check_names(state)?;
         Ok(network)
     }
@@ -33,15 +32,13 @@ impl Blueprint {
     /// As strings for the metadata of a checkpoint. A prior is not among them: it is only what
     /// training started with.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
-        let Architecture { name, channels, classes, .. } = &self.architecture;
         let mut pairs = vec![
-            ("architecture", (*name).to_owned()),
-            ("channels", channels.to_string()),
-            ("classes", classes.to_string()),
+            ("architecture", self.design.name().to_owned()),
+            ("channels", self.design.channels.to_string()),
+            ("outputs", self.design.outputs.to_string()),
             ("form", self.form.name().to_owned()),
         ];
         if let Some(mixing) = self.form.mixing() {
-            let stages = mixing.aligned.stages.iter().map(|&s| if s { '1' } else { '0' });
             let function = match mixing.function {
                 GateFunction::Softmax => "softmax",
                 GateFunction::Sigmoid => "sigmoid",
@@ -49,8 +46,7 @@ impl Blueprint {
             pairs.extend([
                 ("sources", self.sources.to_string()),
                 ("gate", function.to_owned()),
-                ("aligned_stem", mixing.aligned.stem.to_string()),
-                ("aligned_stages", stages.collect()),
+                ("aligned", mixing.aligned.layers.to_text()),
                 ("aligned_pointwise", mixing.aligned.pointwise.to_string()),
                 ("shortcuts_per_sample", mixing.shortcuts_per_sample.to_string()),
             ]);
@@ -61,8 +57,9 @@ impl Blueprint {
     /// Whether metadata are what [`Blueprint::to_metadata`] wrote. Other programs' files may have
     /// one of its keys, but hardly all of them.
     pub fn is_in(metadata: &BTreeMap<String, String>) -> bool {
-        let keys = ["architecture", "channels", "classes", "form"];
+        let keys = ["architecture", "channels", "form"];
         keys.into_iter().all(|key| metadata.contains_key(key))
+            && OUTPUTS.into_iter().any(|key| metadata.contains_key(key))
     }
 
     /// Reads what [`Blueprint::to_metadata`] wrote; `origin` is for messages.
@@ -85,11 +82,12 @@ impl Blueprint {
         }
         let number = |key: &str| -> Result<usize> { parsed(origin, key, text(key)?) };
         let switch = |key: &str| -> Result<bool> { parsed(origin, key, text(key)?) };
-        let architecture =
-            Architecture::named(text("architecture")?, number("channels")?, number("classes")?)?;
+        let outputs = OUTPUTS.into_iter().find(|key| metadata.contains_key(*key));
+        let outputs = number(outputs.unwrap_or(OUTPUTS[0]))?;
+        let design = Design::named(text("architecture")?, number("channels")?, outputs)?;
         let form = text("form")?;
         if form == "plain" {
-            return Ok(Self { architecture, form: Form::Plain, sources: 1 });
+            return Ok(design.plain());
         }
         let function = match text("gate")? {
             "softmax" => GateFunction::Softmax,
@@ -102,17 +100,7 @@ impl Blueprint {
         let mixing = Mixing {
             function,
             aligned: Aligned {
-                stem: switch("aligned_stem")?,
-                stages: text("aligned_stages")?
-                    .chars()
-                    .map(|c| match c {
-                        '0' | '1' => Ok(c == '1'),
-                        _ => {
-                            let problem = format!("{c:?} should be 0 or 1");
-                            Err(Error::config(format!("{origin}: aligned_stages"), problem))
-                        }
-                    })
-                    .collect::<Result<_>>()?,
+                layers: AlignedLayers::from_text(text("aligned")?),
                 pointwise: switch("aligned_pointwise")?,
             },
             prior: None,
@@ -126,6 +114,9 @@ impl Blueprint {
                 return Err(Error::config(format!("{origin}: form"), problem));
             }
         };
-        Ok(Self { architecture, form, sources: number("sources")? })
+        Ok(design.in_form(form, number("sources")?))
     }
 }
+
+/// The key of the number of outputs, and the one that files of classifiers had before.
+const OUTPUTS: [&str; 2] = ["outputs", "classes"];

@@ -1,22 +1,19 @@
 //! Which network a checkpoint holds, if the checkpoint does not say.
 
-use super::{Architecture, Blueprint, Form, Resnet};
+use super::{Blueprint, Design, Network, architectures};
 use crate::tensor::{Element, State};
-use crate::zoo::{Checkpoint, Fit, Naming, TensorView, Zoo};
+use crate::zoo::{Checkpoint, Expected, Fit, Naming, Zoo};
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::path::Path;
-
-/// What names of a classifier's tensors begin with. A source may come without its own, or with
-/// another task's: it is not used.
-pub const HEAD: &str = "fc.";
 
 /// A checkpoint and the network that it holds.
 #[derive(Clone, Debug)]
 pub struct Identified {
-    /// The network: channels and classes are those of the file's first and last layer, or 3 and
-    /// 1 if it has none.
-    pub architecture: Architecture,
+    /// The network: channels and outputs are those that the file's tensors have, or 3 and 1 if it
+    /// has none of those that tell.
+    pub design: Design,
     /// From the file's names to the network's.
     pub naming: Naming,
     /// What fits and what does not.
@@ -30,7 +27,7 @@ impl Identified {
     /// # Errors
     /// If two would have one name.
     pub fn network(&self, checkpoint: Checkpoint) -> Result<Checkpoint> {
-        self.naming.network(checkpoint, &self.architecture.tensors()?)
+        self.naming.network(checkpoint, &self.design.tensors()?)
     }
 
     /// Compares the file with the architecture of that name, whether it fits or not. Its names
@@ -39,18 +36,22 @@ impl Identified {
     /// # Errors
     /// If there is no architecture of that name.
     pub fn compared(checkpoint: &Checkpoint, name: &str, rules: &Naming) -> Result<Self> {
-        let usual = Architecture::named(name, 3, 1)?;
-        let naming = rules.clone().detect(checkpoint, &usual.tensors()?);
-        let size = |name: &str, axis: usize| {
-            let is_it = |view: &&TensorView| naming.apply(view.name()).as_deref() == Some(name);
-            let size = checkpoint.iter().find(is_it)?.shape().get(axis).copied();
-            size.filter(|size| *size > 0)
-        };
-        let channels = size("conv1.weight", 1).unwrap_or(3);
-        let classes = size("fc.bias", 0).or(size("fc.weight", 0)).unwrap_or(1);
-        let architecture = Architecture::named(name, channels, classes)?;
-        let fit = Fit::new(checkpoint, &naming, &architecture.tensors()?);
-        Ok(Self { architecture, naming, fit })
+        let usual = Design::named(name, CHANNELS, OUTPUTS)?;
+        let expected = usual.tensors()?;
+        let layouts = usual.architecture().layouts();
+        let naming = rules.clone().detect(checkpoint, &expected, layouts);
+        let found: HashMap<String, &[usize]> = checkpoint
+            .iter()
+            .filter_map(|view| Some((naming.apply(view.name())?, view.shape())))
+            .collect();
+        let design = usual.resized(&expected, &found)?;
+        let fit = Fit::new(checkpoint, &naming, &design.tensors()?);
+        Ok(Self { design, naming, fit })
+    }
+
+    /// Whether the file holds the network, its head perhaps excepted.
+    pub fn is_complete(&self) -> bool {
+        self.fit.is_complete(self.design.architecture().head())
     }
 
     /// The network of the file: of the architecture `name`, or, without a name, of the largest
@@ -61,7 +62,7 @@ impl Identified {
     pub fn new(checkpoint: &Checkpoint, name: Option<&str>, rules: &Naming) -> Result<Self> {
         if let Some(name) = name {
             let identified = Self::compared(checkpoint, name, rules)?;
-            if identified.fit.is_complete(&[HEAD]) {
+            if identified.is_complete() {
                 return Ok(identified);
             }
             let problem = format!(
@@ -70,19 +71,55 @@ impl Identified {
             );
             return Err(Error::format(checkpoint.path(), problem));
         }
-        let all = Architecture::NAMES.map(|name| Self::compared(checkpoint, name, rules));
-        let all = all.into_iter().collect::<Result<Vec<_>>>()?;
-        let nearest = all.iter().max_by_key(|one| one.fit.found).map(|one| one.architecture.name);
-        let complete = all.into_iter().filter(|one| one.fit.is_complete(&[HEAD]));
+        let names = architectures::names();
+        let all = names.iter().map(|name| Self::compared(checkpoint, name, rules));
+        let all = all.collect::<Result<Vec<_>>>()?;
+        let nearest = all.iter().max_by_key(|one| one.fit.found);
+        let nearest = nearest.map_or("an architecture", |one| one.design.name()).to_owned();
+        let complete = all.into_iter().filter(Self::is_complete);
         complete.max_by_key(|one| one.fit.found).ok_or_else(|| {
             let problem = format!(
-                "holds none of the networks {}; compare it with {} to see what is missing \
+                "holds none of the networks {}; compare it with {nearest} to see what is missing \
                  (inspect --as), and change its names by rules (--rename FROM=TO)",
-                Architecture::NAMES.join(", "),
-                nearest.unwrap_or(Architecture::NAMES[0])
+                names.join(", "),
             );
             Error::format(checkpoint.path(), problem)
         })
+    }
+}
+
+/// The sizes that an architecture is asked for its tensors with.
+const CHANNELS: usize = 3;
+const OUTPUTS: usize = 1;
+
+impl Design {
+    /// The architecture of that name, with the channels and outputs that the shapes of tensors
+    /// tell.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn of_shapes(name: &str, shapes: &HashMap<String, &[usize]>) -> Result<Self> {
+        let usual = Self::named(name, CHANNELS, OUTPUTS)?;
+        let expected = usual.tensors()?;
+        usual.resized(&expected, shapes)
+    }
+
+    /// The same with the sizes that `shapes` tell, where this one expects other tensors.
+    fn resized(self, expected: &[Expected], shapes: &HashMap<String, &[usize]>) -> Result<Self> {
+        // The size is that of an axis which changes with it.
+        let told = |channels, outputs| -> Result<Option<usize>> {
+            let other = Self { channels, outputs, ..self.clone() }.tensors()?;
+            let sizes = expected.iter().zip(&other).filter_map(|((name, shape), (_, changed))| {
+                let mut axes = shape.iter().zip(changed);
+                let axis =
+                    axes.position(|(size, changed)| changed.checked_sub(*size) == Some(1))?;
+                shapes.get(name)?.get(axis).copied().filter(|size| *size > 0)
+            });
+            Ok({ sizes }.next())
+        };
+        let channels = told(self.channels + 1, self.outputs)?.unwrap_or(self.channels);
+        let outputs = told(self.channels, self.outputs + 1)?.unwrap_or(self.outputs);
+        Ok(Self { channels, outputs, ..self })
     }
 }
 
@@ -98,23 +135,22 @@ impl Identified {
 ///
 /// # Errors
 /// If the file cannot be read, or holds no such network with its classifier.
-pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> Result<Resnet<T>> {
+pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> Result<Network<T>> {
     let checkpoint = Checkpoint::open(path)?;
     let identified = Identified::new(&checkpoint, name, &Naming::default())?;
     let state = State::mapped(&identified.network(checkpoint)?)?;
-    let architecture = identified.architecture;
-    Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state)
+    identified.design.plain().build(&state)
 }
 
 /// Opens checkpoint files of any program and format as a zoo, each under the names of the network
 /// that it holds: the architecture `name`, or the one that its tensors tell. Heads may differ; the
-/// classes of the architecture are those of the first file.
+/// outputs of the design are those of the first file.
 ///
 /// ```no_run
 /// use zoo_tuning::{nn::open_zoo, tensor::State};
 /// # fn main() -> zoo_tuning::Result<()> {
-/// let (zoo, architecture) = open_zoo(&["resnet50.pth", "moco_v1_200ep_pretrain.pth.tar"], None)?;
-/// let sources = State::<f32>::of_zoo(&zoo)?; // for Builder::from_sources
+/// let (zoo, design) = open_zoo(&["resnet50.pth", "moco_v1_200ep_pretrain.pth.tar"], None)?;
+/// let sources = State::<f32>::of_zoo(&zoo)?; // for Network::from_sources
 /// # Ok(())
 /// # }
 /// ```
@@ -122,10 +158,7 @@ pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> R
 /// # Errors
 /// If a file cannot be read, holds no such network, or another than the first; see
 /// [`Zoo::open_except`] too.
-pub fn open_zoo(
-    paths: &[impl AsRef<Path> + Sync],
-    name: Option<&str>,
-) -> Result<(Zoo, Architecture)> {
+pub fn open_zoo(paths: &[impl AsRef<Path> + Sync], name: Option<&str>) -> Result<(Zoo, Design)> {
     let open = |path: &_| Ok((Checkpoint::open(path)?, Naming::default()));
     let sources: Vec<Result<_>> = paths.par_iter().map(open).collect();
     identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)
@@ -138,32 +171,33 @@ pub fn open_zoo(
 pub fn identified_zoo(
     sources: Vec<(Checkpoint, Naming)>,
     name: Option<&str>,
-) -> Result<(Zoo, Architecture)> {
+) -> Result<(Zoo, Design)> {
     let identify = |(source, rules): (Checkpoint, Naming)| {
         let declared = source.declared();
         let said = declared.get("architecture").filter(|_| Blueprint::is_in(&declared));
         let said = said.map(String::as_str);
         let identified = Identified::new(&source, name.or(said), &rules)?;
-        Ok((identified.network(source)?, identified.architecture))
+        Ok((identified.network(source)?, identified.design))
     };
     // Side by side; of several errors, that of the first file is told all the same.
     let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();
     let identified = identified.into_iter().collect::<Result<Vec<_>>>()?;
-    let (sources, architectures): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
-    let first = architectures.first().map(|first| first.name);
-    if let Some(at) = architectures.iter().position(|one| Some(one.name) != first) {
+    let (sources, designs): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
+    let first = designs.first().map(Design::name);
+    if let Some(at) = designs.iter().position(|one| Some(one.name()) != first) {
         let problem = format!(
             "{} is a {}, but {} a {}",
             sources[at].path().display(),
-            architectures[at].name,
+            designs[at].name(),
             sources[0].path().display(),
-            architectures[0].name
+            designs[0].name()
         );
         return Err(Error::config("zoo", problem));
     }
-    let zoo = Zoo::from_checkpoints(sources, &[HEAD])?;
-    let architecture = architectures.into_iter().next();
-    Ok((zoo, architecture.unwrap_or_else(|| unreachable!("a zoo has a source"))))
+    let head = designs.first().map_or(&[][..], |design| design.architecture().head());
+    let zoo = Zoo::from_checkpoints(sources, head)?;
+    let design = designs.into_iter().next();
+    Ok((zoo, design.unwrap_or_else(|| unreachable!("a zoo has a source"))))
 }
 
 #[cfg(test)]
@@ -178,7 +212,7 @@ mod tests {
             ("resnet34", 182, 21_814_696),
             ("resnet50", 267, 25_610_152),
         ] {
-            let all = Architecture::named(name, 3, 1000).unwrap().tensors().unwrap();
+            let all = Design::named(name, 3, 1000).unwrap().tensors().unwrap();
             assert_eq!(all.len(), tensors, "{name}");
             let sum: usize = all.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(sum, numbers, "{name}");
@@ -190,9 +224,9 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/zoo/as_is.safetensors");
         let checkpoint = Checkpoint::open(path).unwrap();
         let rules = Naming::default();
-        let Identified { architecture, naming, fit } =
+        let Identified { design, naming, fit } =
             Identified::new(&checkpoint, None, &rules).unwrap();
-        assert_eq!((architecture.name, architecture.channels), ("resnet_small", 1));
+        assert_eq!((design.name(), design.channels), ("resnet_small", 1));
         assert!(naming.is_identity() && fit.missing.is_empty() && fit.unexpected.is_empty());
         let error = Identified::new(&checkpoint, Some("resnet18"), &rules).unwrap_err().to_string();
         assert!(error.contains("does not hold a resnet18"), "{error}");

@@ -1,25 +1,24 @@
 //! One forward pass over a batch.
 
-use super::{Id, Parameters, Role, Step};
-use crate::Result;
+use super::{Id, Node, Parameters, Role, Step};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Element, Tensor};
+use crate::{Error, Result};
 
 /// One forward pass: the tape, the parameters on it, and what layers leave behind.
 ///
 /// ```
 /// # use zoo_tuning::{nn::*, ops, tensor::Tensor, Result};
 /// # fn main() -> Result<()> {
-/// let mut builder = Builder::<f32>::fresh(1);
-/// let layer = builder.linear("fc", 3, 2)?;
-/// let parameters = builder.finish();
+/// let network = Network::<f32>::drawn(&Design::named("resnet_small", 1, 2)?, 1)?;
 ///
-/// let mut pass = Pass::train(&parameters);
-/// let x = pass.input(Tensor::full(&[4, 3], 1.0));
-/// let logits = layer.forward(&mut pass, x)?;
+/// let mut pass = Pass::train(network.parameters());
+/// let x = pass.input(Tensor::full(&[4, 1, 8, 8], 1.0));
+/// let logits = network.forward(&mut pass, x)?;
 /// let loss = ops::cross_entropy(pass.tape(), logits, &[0, 1, 1, 0], 0.0)?;
 /// let step = pass.backward(loss)?;
-/// assert_eq!(step.gradient(parameters.find("fc.weight")?).unwrap().shape(), [2, 3]);
+/// let weight = network.parameters().find("fc.weight")?;
+/// assert_eq!(step.gradient(weight).unwrap().shape(), [2, 64]);
 /// # Ok(())
 /// # }
 /// ```
@@ -29,8 +28,11 @@ pub struct Pass<'a, T> {
     on_tape: Vec<Option<Var>>,
     training: bool,
     keeps_activations: bool,
+    frozen: Vec<Role>,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
+    /// By the number of the node, if they are kept.
+    activations: Vec<Var>,
 }
 
 impl<'a, T: Element> Pass<'a, T> {
@@ -41,8 +43,10 @@ impl<'a, T: Element> Pass<'a, T> {
             on_tape: vec![None; parameters.len()],
             training,
             keeps_activations: false,
+            frozen: Vec::new(),
             updates: Vec::new(),
             observed: Vec::new(),
+            activations: Vec::new(),
         }
     }
 
@@ -56,8 +60,15 @@ impl<'a, T: Element> Pass<'a, T> {
         Self::new(parameters, false)
     }
 
-    /// Layers leave their activations by name too, not only their gates, and nothing is forgotten
-    /// on the way.
+    /// The same, without gradients for the parameters of these roles: nothing is computed for
+    /// them on the way back.
+    pub fn freeze(mut self, roles: &[Role]) -> Self {
+        self.frozen = roles.to_vec();
+        self
+    }
+
+    /// The value of every node of the network is kept, see [`Pass::activation`], and nothing is
+    /// forgotten on the way.
     pub fn keep_activations(mut self) -> Self {
         self.keeps_activations = true;
         self
@@ -88,10 +99,11 @@ impl<'a, T: Element> Pass<'a, T> {
 
     /// A parameter or buffer on the tape.
     pub fn var(&mut self, id: Id) -> Var {
-        let Self { parameters, tape, on_tape, training, .. } = self;
+        let Self { parameters, tape, on_tape, training, frozen, .. } = self;
         *on_tape[id.0].get_or_insert_with(|| {
             let value = parameters.value(id).clone();
-            if *training && parameters.role(id) != Role::Buffer {
+            let role = parameters.role(id);
+            if *training && role != Role::Buffer && !frozen.contains(&role) {
                 tape.parameter(value)
             } else {
                 tape.constant(value)
@@ -114,21 +126,44 @@ impl<'a, T: Element> Pass<'a, T> {
         self.updates.push((id, value));
     }
 
-    /// Leaves an activation `[N, C, H, W]` by name, if they are to be kept.
-    pub fn observe_activation(&mut self, name: &str, var: Var) {
-        if self.keeps_activations {
-            self.observe(name, var);
+    /// In evaluation, forgets the values that operations have made since there were `first` on the
+    /// tape, but for `kept` and those that were left by name: a network of many layers need not
+    /// hold them all.
+    pub(super) fn forget(&mut self, first: usize, kept: Var) {
+        if self.forgets() {
+            let Self { tape, observed, .. } = self;
+            tape.forget(first..tape.len(), |var| {
+                var == kept || observed.iter().any(|(_, o)| *o == var)
+            });
         }
     }
 
-    /// In evaluation, forgets all values but `keep` and those that were left by name: a
-    /// network of many layers need not hold them all.
-    pub fn release(&mut self, keep: Var) {
-        if !self.training && !self.keeps_activations {
-            let observed = self.observed.iter().map(|(_, var)| *var);
-            let kept: Vec<Var> = observed.chain([keep]).collect();
-            self.tape.release(&kept);
+    /// In evaluation, forgets one value.
+    pub(super) fn forget_one(&mut self, var: Var) {
+        if self.forgets() {
+            self.tape.forget(var.index()..var.index() + 1, |_| false);
         }
+    }
+
+    fn forgets(&self) -> bool {
+        !self.training && !self.keeps_activations
+    }
+
+    pub(super) fn leave_activations(&mut self, nodes: Vec<Var>) {
+        if self.keeps_activations {
+            self.activations = nodes;
+        }
+    }
+
+    /// The value of a node of the network that was computed last, if they are kept.
+    ///
+    /// # Errors
+    /// If they are not, or there is no such node.
+    pub fn activation(&self, node: Node) -> Result<&Tensor<T>> {
+        let var = self.activations.get(node.0).ok_or_else(|| {
+            Error::argument("Pass::activation", "no activation was kept: see keep_activations")
+        })?;
+        self.value(*var)
     }
 
     /// Leaves an inner value by name, such as a gate.

@@ -13,24 +13,22 @@ use crate::{Error, Result};
 /// # use zoo_tuning::{nn::*, ops, tensor::Tensor, Result};
 /// # use zoo_tuning::optim::{Groups, Optimizer, Rule};
 /// # fn main() -> Result<()> {
-/// # let mut builder = Builder::<f32>::fresh(1);
-/// # let layer = builder.linear("fc", 3, 2)?;
-/// # let mut parameters = builder.finish();
+/// # let mut network = Network::<f32>::drawn(&Design::named("resnet_small", 1, 2)?, 1)?;
 /// # let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(0.0));
-/// let backward = |parameters: &Parameters<f32>, labels: &[usize]| -> Result<Step<f32>> {
-///     let mut pass = Pass::train(parameters);
-///     let x = pass.input(Tensor::full(&[2, 3], 1.0));
-///     let logits = layer.forward(&mut pass, x)?;
+/// let backward = |network: &Network<f32>, labels: &[usize]| -> Result<Step<f32>> {
+///     let mut pass = Pass::train(network.parameters());
+///     let x = pass.input(Tensor::full(&[2, 1, 8, 8], 1.0));
+///     let logits = network.forward(&mut pass, x)?;
 ///     let loss = ops::cross_entropy(pass.tape(), logits, labels, 0.0)?;
 ///     pass.backward(loss)
 /// };
-/// let mut step = backward(&parameters, &[0, 1])?;
-/// step.update_buffers(&mut parameters); // so that the next pass goes on from them
-/// step.add(backward(&parameters, &[1, 1])?)?;
+/// let mut step = backward(&network, &[0, 1])?;
+/// step.update_buffers(network.parameters_mut()); // so that the next pass goes on from them
+/// step.add(backward(&network, &[1, 1])?)?;
 /// step.scale(0.5)?;
 /// let norm = step.clip_norm(1.0)?; // as it was
 /// # assert!(norm > 0.0);
-/// optimizer.step(&mut parameters, step, 0.01)?;
+/// optimizer.step(network.parameters_mut(), step, 0.01)?;
 /// # Ok(())
 /// # }
 /// ```

@@ -20,20 +20,18 @@ use std::mem;
 /// # use zoo_tuning::{nn::*, tensor::Tensor, Result};
 /// # use zoo_tuning::optim::WeightAverage;
 /// # fn main() -> Result<()> {
-/// # let mut builder = Builder::<f32>::fresh(1);
-/// # let layer = builder.linear("fc", 3, 2)?;
-/// # let mut parameters = builder.finish();
-/// let mut average = WeightAverage::new(&parameters, 0.999)?;
+/// # let mut network = Network::<f32>::drawn(&Design::named("resnet_small", 1, 2)?, 1)?;
+/// let mut average = WeightAverage::new(network.parameters(), 0.999)?;
 /// // after each step
-/// average.update(&parameters)?;
+/// average.update(network.parameters())?;
 /// // to evaluate, by a pass over the averages...
 /// let mut pass = Pass::evaluate(average.parameters());
-/// let x = pass.input(Tensor::full(&[4, 3], 1.0));
-/// let logits = layer.forward(&mut pass, x)?;
+/// let x = pass.input(Tensor::full(&[4, 1, 8, 8], 1.0));
+/// let logits = network.forward(&mut pass, x)?;
 /// // ...or with a whole network, whose parameters trade places with them
-/// average.swap(&mut parameters)?;
+/// average.swap(network.parameters_mut())?;
 /// // evaluate here
-/// average.swap(&mut parameters)?;
+/// average.swap(network.parameters_mut())?;
 /// # Ok(())
 /// # }
 /// ```

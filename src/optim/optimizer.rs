@@ -126,6 +126,12 @@ pub struct Optimizer<T> {
 }
 
 impl<T: Element> Optimizer<T> {
+    /// The roles of parameters that stay as they are.
+    pub fn frozen(&self) -> impl Iterator<Item = Role> {
+        let roles = [Role::Backbone, Role::Alignment, Role::Gate, Role::Head];
+        roles.into_iter().filter(|&role| self.groups.of(role).rate <= 0.0)
+    }
+
     /// An optimizer that has not seen a gradient yet.
     pub fn new(rule: Rule, groups: Groups) -> Self {
         Self { rule, groups, moments: BTreeMap::new(), steps: 0 }

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 /// What the learning rate is multiplied with, step by step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
     /// Over so many steps, the rate first rises linearly from near zero.
     pub warmup: usize,
@@ -12,9 +12,10 @@ pub struct Schedule {
 }
 
 /// How the learning rate falls.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Decay {
     /// Not at all.
+    #[default]
     Constant,
     /// By `factor` at each of the given steps.
     Step {

@@ -2,7 +2,7 @@
 //! the same.
 //!
 //! For every set of channels that must share an order (see
-//! [`Architecture::channel_groups`]), the activations of a source are correlated with those
+//! [`Design::channel_groups`]), the activations of a source are correlated with those
 //! of a reference over samples and positions, and the permutation with the largest sum of
 //! correlations is applied to all tensors that produce or read these channels. Each source
 //! computes what it computed before. (The idea is that of model fusion, Singh and Jaggi,
@@ -10,11 +10,10 @@
 
 use super::assignment::assign;
 use crate::kernel::gemm::{Matrix, par_gemm};
-use crate::nn::{Architecture, Builder, ChannelGroup, Form, Head, Network, Pass, Resnet};
+use crate::nn::{ChannelGroup, ChannelPlace, Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// Images that pass through the networks at once.
 const BATCH: usize = 16;
@@ -25,7 +24,7 @@ const BATCH: usize = 16;
 /// # Errors
 /// If `reference` is no source, or a source is not of that architecture.
 pub fn matched<T: Element>(
-    architecture: &Architecture,
+    design: &Design,
     sources: &[State<T>],
     reference: usize,
     images: &Tensor<T>,
@@ -34,13 +33,12 @@ pub fn matched<T: Element>(
         let problem = format!("there is no source {reference} among {}", sources.len());
         return Err(Error::argument("matched", problem));
     }
-    let groups = architecture.channel_groups();
+    let groups = design.channel_groups()?;
     let [count, ..] = images.dims::<4>("matched", "images", "[N, C, H, W]")?;
     if count == 0 {
         return Err(Error::argument("matched", "no images to compare the sources on"));
     }
-    let networks =
-        sources.iter().map(|s| features_of(architecture, s)).collect::<Result<Vec<_>>>()?;
+    let networks = sources.iter().map(|s| features_of(design, s)).collect::<Result<Vec<_>>>()?;
     let others: Vec<usize> = (0..sources.len()).filter(|&i| i != reference).collect();
     let mut joint: Vec<Vec<Joint>> = Vec::new();
     joint.resize_with(others.len(), || groups.iter().map(|_| Joint::default()).collect());
@@ -61,36 +59,40 @@ pub fn matched<T: Element>(
         let orders: Vec<_> =
             joint.par_iter().map(|joint| assign(joint.channels(), &joint.correlations())).collect();
         for (group, order) in groups.iter().zip(&orders) {
-            permute(&mut result[source], group, order)?;
+            permute(&mut result[source], design, group, order)?;
         }
     }
     Ok(result)
 }
 
 /// A source without its classifier.
-fn features_of<T: Element>(architecture: &Architecture, source: &State<T>) -> Result<Resnet<T>> {
-    let architecture = Architecture { classes: 1, ..architecture.clone() };
-    let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
-    Resnet::new(&architecture, builder.head(Head::Fresh))
+fn features_of<T: Element>(design: &Design, source: &State<T>) -> Result<Network<T>> {
+    Network::from_sources(&design.with_outputs(1), Form::Plain, std::slice::from_ref(source), 0)
 }
 
 /// For each set of channels, its activations `[N, C, H, W]`.
 fn activations<T: Element>(
-    network: &Resnet<T>,
+    network: &Network<T>,
     images: &Tensor<T>,
     groups: &[ChannelGroup],
 ) -> Result<Vec<Vec<Tensor<T>>>> {
     let mut pass = Pass::evaluate(network.parameters()).keep_activations();
     let x = pass.input(images.clone());
-    network.features(&mut pass, x)?;
-    let observed: BTreeMap<&str, _> = pass.observed().collect();
-    let value = |name: &String| {
-        let var = observed
-            .get(name.as_str())
-            .ok_or_else(|| Error::missing(name, "the forward pass", observed.keys().copied()))?;
-        pass.value(*var).cloned()
+    network.forward(&mut pass, x)?;
+    let of_group = |group: &ChannelGroup| {
+        let shown = group.activations.iter();
+        let channels = |&(node, first)| part(pass.activation(node)?, first, group.channels);
+        shown.map(channels).collect()
     };
-    groups.iter().map(|group| group.activations.iter().map(value).collect()).collect()
+    groups.iter().map(of_group).collect()
+}
+
+/// Channels of `x` `[N, C, ...]`, from `first` on.
+fn part<T: Element>(x: &Tensor<T>, first: usize, channels: usize) -> Result<Tensor<T>> {
+    if first == 0 && x.shape().get(1) == Some(&channels) {
+        return Ok(x.clone());
+    }
+    take(x, 1, &(first..first + channels).collect::<Vec<_>>())
 }
 
 /// How the channels of one set vary together in the reference and in a source.
@@ -196,33 +198,55 @@ impl<T: Element> Block<T> {
 }
 
 /// Puts channel `order[k]` of `source` to place `k`, wherever the group's channels occur.
-fn permute<T: Element>(source: &mut State<T>, group: &ChannelGroup, order: &[usize]) -> Result<()> {
-    for (names, axis) in [(&group.producers, 0), (&group.consumers, 1)] {
-        for name in names {
-            // A checkpoint of features only has no classifier.
-            let Some(tensor) = source.tensors.get(name) else { continue };
-            let permuted = take(tensor, axis, order).ok_or_else(|| {
-                let expected = format!("with {} channels along axis {axis}", order.len());
-                Error::shape("matched", name, expected, tensor.shape())
-            })?;
-            source.insert(name.clone(), permuted);
+fn permute<T: Element>(
+    source: &mut State<T>,
+    design: &Design,
+    group: &ChannelGroup,
+    order: &[usize],
+) -> Result<()> {
+    for ChannelPlace { tensor: name, axis, first, columns } in &group.places {
+        // A checkpoint of features only has no head, and another task's may read something else.
+        let is_head = design.architecture().head().iter().any(|head| name.starts_with(head));
+        let Some(tensor) = source.tensors.get(name) else { continue };
+        let size = tensor.shape().get(*axis).copied().unwrap_or(0);
+        let end = first + columns * order.len();
+        if size < end {
+            if is_head {
+                continue;
+            }
+            let expected = format!("with {end} values along axis {axis}");
+            return Err(Error::shape("matched", name, expected, tensor.shape()));
         }
+        // What stands before and behind the group stays.
+        let group = order.iter().flat_map(|&from| {
+            let begin = first + from * columns;
+            begin..begin + columns
+        });
+        let order: Vec<usize> = (0..*first).chain(group).chain(end..size).collect();
+        let permuted = take(tensor, *axis, &order)?;
+        source.insert(name.clone(), permuted);
     }
     Ok(())
 }
 
-/// The tensor with entry `order[k]` along `axis` at place `k`; `None` if the sizes differ.
-fn take<T: Element>(tensor: &Tensor<T>, axis: usize, order: &[usize]) -> Option<Tensor<T>> {
-    let shape = tensor.shape();
-    if shape.get(axis) != Some(&order.len()) {
-        return None;
+/// The tensor with entry `order[k]` along `axis` at place `k`.
+///
+/// # Errors
+/// If it has no such entry or axis.
+fn take<T: Element>(tensor: &Tensor<T>, axis: usize, order: &[usize]) -> Result<Tensor<T>> {
+    let size = tensor.shape().get(axis).copied().unwrap_or(0);
+    if order.iter().any(|&from| from >= size) {
+        let expected = format!("{} values along axis {axis}", order.len());
+        return Err(Error::shape("matched", "a tensor", expected, tensor.shape()));
     }
+    let mut shape = tensor.shape().to_vec();
+    shape[axis] = order.len();
     let inner: usize = shape[axis + 1..].iter().product();
-    let mut values = Vec::with_capacity(tensor.len());
-    for outer in tensor.as_slice().chunks((inner * order.len()).max(1)) {
+    let mut values = Vec::with_capacity(shape.iter().product());
+    for outer in tensor.as_slice().chunks((inner * size).max(1)) {
         order.iter().for_each(|&from| values.extend_from_slice(&outer[from * inner..][..inner]));
     }
-    Some(Tensor::owned(shape.to_vec(), values))
+    Tensor::new(&shape, values)
 }
 
 #[cfg(test)]

@@ -8,10 +8,14 @@
 //!   changes nothing that the source computes;
 //! - [`score`] and [`gate_bias`], the gate prior: scores the frozen sources and lets the gates
 //!   begin near the best of them.
+//!
+//! [`Preparation`] does both, by samples that a [`Probe`] shows.
 
 mod assignment;
 mod matching;
 mod prior;
+mod probe;
 
 pub use matching::matched;
 pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
+pub use probe::{Labelled, Preparation, Prepared, Probe};

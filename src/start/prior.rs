@@ -1,7 +1,7 @@
 //! The gate prior: which source fits the target, before any tuning.
 
 use crate::kernel::gemm::{Matrix, par_gemm};
-use crate::nn::{Architecture, Builder, Form, Network, Pass, Resnet};
+use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -31,12 +31,11 @@ pub fn best(scores: &[f64]) -> Option<usize> {
 /// # Errors
 /// If the source is not of that architecture, or there is no batch of several samples.
 pub fn score<T: Element>(
-    architecture: &Architecture,
+    design: &Design,
     source: &State<T>,
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
 ) -> Result<f64> {
-    let builder = Builder::from_sources(std::slice::from_ref(source), Form::Plain, 0)?;
-    let network = Resnet::new(architecture, builder)?;
+    let network = Network::from_sources(design, Form::Plain, std::slice::from_ref(source), 0)?;
     let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
     for batch in batches {
         let (images, of_batch) = batch?;

@@ -1,14 +1,15 @@
 //! The file that a run goes on from: the network, the optimizer, and where it stopped.
 //!
 //! It holds tensors and texts only: the network's tensors by their names, the optimizer's
-//! moments as `optimizer.NAME.velocity` and the like, and texts whose keys begin with `run.`. There is no
-//! state of a random generator to keep: a batch follows from the seed and its step.
+//! moments as `optimizer.NAME.velocity` and the like, what the task has to keep as `task.NAME`, and
+//! texts whose keys begin with `run.`. There is no state of a random generator to keep: a batch
+//! follows from the seed and its step.
 
+use super::task::Scores;
 use super::{Meter, Model};
 use crate::export::write_safetensors;
-use crate::nn::Network;
 use crate::optim::Optimizer;
-use crate::tensor::{Device, State};
+use crate::tensor::{Device, State, Tensor};
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ use std::path::Path;
 
 /// What the names of the optimizer's tensors begin with.
 const OPTIMIZER: &str = "optimizer.";
+
+/// What the names of the task's tensors begin with.
+const TASK: &str = "task.";
 
 /// What the keys of a run's texts begin with.
 const RUN: &str = "run.";
@@ -41,8 +45,20 @@ pub struct Progress {
     pub scores: Vec<f64>,
     /// The loss of the last line of `metrics.jsonl`.
     pub loss: Option<f64>,
-    /// The accuracy that was measured last.
-    pub validation_accuracy: Option<f64>,
+    /// What was measured last.
+    pub validation: Option<Scores>,
+}
+
+/// What [`load`] reads.
+pub struct Saved {
+    /// The network.
+    pub model: Model,
+    /// The optimizer, with its moments.
+    pub optimizer: Optimizer<f32>,
+    /// What the task has kept.
+    pub task: State<f32>,
+    /// Where the run stopped.
+    pub progress: Progress,
 }
 
 /// Writes the file at `path`, whole or not at all.
@@ -54,15 +70,19 @@ pub fn save(
     path: impl AsRef<Path>,
     model: &Model,
     optimizer: &Optimizer<f32>,
+    task: &State<f32>,
     progress: &Progress,
 ) -> Result<()> {
     let parameters = model.network.parameters();
     let network = parameters.state("the network");
     let moments = optimizer.state(parameters);
-    let moments = moments.tensors.iter().map(|(name, t)| (format!("{OPTIMIZER}{name}"), t));
-    let moments: Vec<_> = moments.collect();
+    let below = |prefix, state: &State<f32>| -> Vec<(String, Tensor<f32>)> {
+        let tensors = state.tensors.iter();
+        tensors.map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect()
+    };
+    let others = [below(OPTIMIZER, &moments), below(TASK, task)].concat();
     let mut tensors: Vec<_> = network.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
-    tensors.extend(moments.iter().map(|(name, t)| (name.as_str(), *t)));
+    tensors.extend(others.iter().map(|(name, t)| (name.as_str(), t)));
     for (name, tensor) in &tensors {
         if !tensor.to(&Device::Cpu)?.is_finite() {
             let layer = format!("{name} (update)");
@@ -77,11 +97,11 @@ pub fn save(
     write_safetensors(path, tensors, &metadata)
 }
 
-/// Reads what [`save`] wrote; `optimizer` takes up its moments.
+/// Reads what [`save`] wrote; `optimizer`, a new one, takes up its moments.
 ///
 /// # Errors
 /// If the file cannot be read, or holds something else.
-pub fn load(path: impl AsRef<Path>, optimizer: &mut Optimizer<f32>) -> Result<(Model, Progress)> {
+pub fn load(path: impl AsRef<Path>, mut optimizer: Optimizer<f32>) -> Result<Saved> {
     let checkpoint = Checkpoint::open(path)?;
     let progress = checkpoint.metadata().get(PROGRESS).map(|text| serde_json::from_str(text));
     let progress: Progress = match progress {
@@ -95,9 +115,9 @@ pub fn load(path: impl AsRef<Path>, optimizer: &mut Optimizer<f32>) -> Result<(M
         }
     };
     let model = Model::open(checkpoint.path(), None)?;
-    let moments = State::<f32>::mapped(&checkpoint)?.below(OPTIMIZER);
-    optimizer.load(model.network.parameters(), &moments, progress.step)?;
-    Ok((model, progress))
+    let state = State::<f32>::mapped(&checkpoint)?;
+    optimizer.load(model.network.parameters(), &state.below(OPTIMIZER), progress.step)?;
+    Ok(Saved { model, optimizer, task: state.below(TASK), progress })
 }
 
 /// The network's tensors and texts, without the run's.
@@ -105,7 +125,7 @@ pub(super) fn network_part(
     checkpoint: &Checkpoint,
 ) -> Result<(State<f32>, BTreeMap<String, String>)> {
     let mut state = State::mapped(checkpoint)?;
-    state.tensors.retain(|name, _| !name.starts_with(OPTIMIZER));
+    state.tensors.retain(|name, _| !name.starts_with(OPTIMIZER) && !name.starts_with(TASK));
     let mut metadata = checkpoint.declared();
     metadata.retain(|key, _| !key.starts_with(RUN));
     Ok((state, metadata))

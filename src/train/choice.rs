@@ -112,7 +112,7 @@ impl Preset {
             Self::Default => "",
             Self::Released => {
                 "start = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
-                 shortcuts_per_sample = true\nalign_stem = true\nalign_stages = [3, 4]\n\
+                 shortcuts_per_sample = true\nalign = 'usual'\n\
                  align_pointwise = false\naugmentation = 'crop'\n"
             }
             Self::Paper => {

@@ -5,9 +5,10 @@
 
 use super::choice::*;
 use super::{Augmentation, Input};
-use crate::nn::{Aligned, Architecture, Form, Mixing};
+use crate::nn::{Aligned, AlignedLayers, Design, Form, Mixing};
 use crate::ops::GateFunction;
 use crate::optim::{Decay, Group, Groups, Rule, Schedule};
+use crate::start::Preparation;
 use crate::{Error, Result, error};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,9 +31,8 @@ pub struct Config {
     pub gate_prior: bool,
     pub gate_prior_strength: f64,
     pub gate: GateName,
-    pub align_stem: bool,
-    /// Counted from 1.
-    pub align_stages: Vec<usize>,
+    /// `usual`, `all`, `none`, or names of layers with commas between them.
+    pub align: String,
     pub align_pointwise: bool,
     pub shortcuts_per_sample: bool,
     pub optimizer: OptimizerName,
@@ -76,7 +76,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let Aligned { stem, stages, pointwise } = Aligned::default();
+        let Aligned { layers, pointwise } = Aligned::default();
         Self {
             zoo: vec![],
             rename: vec![],
@@ -87,8 +87,7 @@ impl Default for Config {
             gate_prior: true,
             gate_prior_strength: crate::start::STRENGTH,
             gate: GateName::Softmax,
-            align_stem: stem,
-            align_stages: (1..).zip(stages).filter(|(_, on)| *on).map(|(stage, _)| stage).collect(),
+            align: layers.to_text(),
             align_pointwise: pointwise,
             shortcuts_per_sample: false,
             optimizer: OptimizerName::Sgd,
@@ -258,11 +257,12 @@ impl Config {
         whole("steps", self.steps.unwrap_or(1), 1, MOST_STEPS)?;
         whole("seed", self.seed, 0, i64::MAX as u64)?;
         whole("threads", self.threads.unwrap_or(1).into(), 1, 1024)?;
-        for &stage in &self.align_stages {
-            whole("align_stages", stage as u64, 1, 8)?;
+        if self.align.split(',').any(|name| name.trim().is_empty()) {
+            let problem = "should be usual, all, none, or names of layers such as conv1,layer3";
+            return Err(Error::config("align", problem));
         }
         if let Some(name) = &self.architecture {
-            Architecture::named(name, 1, 1)?;
+            Design::named(name, 1, 1)?;
         }
         if self.data.as_os_str().is_empty() {
             return Err(Error::config("data", "is missing: where are the labelled images?"));
@@ -283,15 +283,13 @@ impl Config {
 
     /// The form of the network; `prior` is what the gates' biases start with.
     pub fn form(&self, prior: Option<Vec<f64>>) -> Form {
-        let most = self.align_stages.iter().copied().max().unwrap_or(0);
         let mixing = Mixing {
             function: match self.gate {
                 GateName::Softmax => GateFunction::Softmax,
                 GateName::Sigmoid => GateFunction::Sigmoid,
             },
             aligned: Aligned {
-                stem: self.align_stem,
-                stages: (1..=most).map(|stage| self.align_stages.contains(&stage)).collect(),
+                layers: AlignedLayers::from_text(&self.align),
                 pointwise: self.align_pointwise,
             },
             prior,
@@ -301,6 +299,15 @@ impl Config {
             FormName::Single | FormName::Average | FormName::Scratch => Form::Plain,
             FormName::Zoo => Form::Zoo(mixing),
             FormName::Lite => Form::Lite(mixing),
+        }
+    }
+
+    /// What is done with the sources before the network is built.
+    pub fn preparation(&self) -> Preparation {
+        let gated = matches!(self.form, FormName::Zoo | FormName::Lite);
+        Preparation {
+            matches: self.start == Start::Matched,
+            prior: (self.gate_prior && gated).then_some(self.gate_prior_strength),
         }
     }
 
@@ -474,8 +481,8 @@ mod tests {
             ("epochs = 9223372036854775807", "epochs"),
             ("epochs = 1\nsteps = 1", "steps"),
             ("form = 'zoom'", "form"),
-            ("align_stages = [0]", "align_stages"),
-            ("align_stages = [9000000000]", "align_stages"),
+            ("align = 'conv1,,layer3'", "align"),
+            ("align = ['conv1']", "align"),
             ("architecture = 'resnet19'", "architecture"),
             ("validation = 1.5", "validation"),
             ("preset = 'x'", "preset"),
@@ -505,10 +512,7 @@ mod tests {
 
     #[test]
     fn the_network_sees_what_was_chosen() {
-        let usual = || {
-            let architecture = Architecture::named("resnet18", 3, 10).unwrap();
-            Input::usual(&architecture)
-        };
+        let usual = || Input::usual(&Design::named("resnet18", 3, 10).unwrap());
         let mut config = Config { size: Some(112), mean: Some(vec![0.1]), ..Config::default() };
         let input = config.input(usual()).unwrap();
         assert_eq!((input.size, input.resize, input.mean), (112, 128, vec![0.1; 3]));

@@ -2,8 +2,11 @@
 
 use super::Input;
 use crate::dataset::{Channels, Dataset, Folder, Image, Loader, Samples, Transform, digits, mnist};
+use crate::start::{Labelled, Probe};
+use crate::tensor::Tensor;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What data is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ const KINDS: &str = "a folder with a folder of PNG or JPEG images for each class
 
 /// Labelled images, as a network is to see them.
 pub struct Data {
-    dataset: Box<dyn Dataset>,
+    dataset: Arc<dyn Dataset>,
     input: Input,
     /// Height and width that the images in memory have; `None` for those in files.
     side: Option<usize>,
@@ -54,13 +57,13 @@ impl Data {
             Kind::Json(folder) => mnist::read_json(folder, side)?,
             Kind::Folder(folder) => {
                 let channels = if input.channels == 1 { Channels::Grey } else { Channels::Rgb };
-                let dataset = Box::new(Folder::open(folder, channels)?);
+                let dataset = Arc::new(Folder::open(folder, channels)?);
                 return Ok(Self { dataset, input: input.clone(), side: None });
             }
         };
-        let dataset: Box<dyn Dataset> = match input.channels {
-            1 => Box::new(samples),
-            channels => Box::new(Coloured { samples, channels }),
+        let dataset: Arc<dyn Dataset> = match input.channels {
+            1 => Arc::new(samples),
+            channels => Arc::new(Coloured { samples, channels }),
         };
         Ok(Self { dataset, input: input.clone(), side: Some(side) })
     }
@@ -79,7 +82,7 @@ impl Data {
     ///
     /// # Errors
     /// If there are no indices or `batch` is 0.
-    pub fn in_order(&self, indices: Option<&[usize]>, batch: usize) -> Result<Loader<'_>> {
+    pub fn in_order(&self, indices: Option<&[usize]>, batch: usize) -> Result<Loader<'static>> {
         let mut transforms = self.input.transforms();
         if self.side == Some(self.input.resize) {
             transforms.remove(0);
@@ -98,7 +101,7 @@ impl Data {
         batch: usize,
         seed: u64,
         augmentation: Augmentation,
-    ) -> Result<Loader<'_>> {
+    ) -> Result<Loader<'static>> {
         let Input { resize, size, .. } = self.input;
         let mut transforms = self.input.transforms();
         match augmentation {
@@ -121,15 +124,59 @@ impl Data {
         Ok(self.loader(indices, batch, seed)?.transformed(transforms))
     }
 
-    fn loader(&self, indices: Option<&[usize]>, batch: usize, seed: u64) -> Result<Loader<'_>> {
+    fn loader(
+        &self,
+        indices: Option<&[usize]>,
+        batch: usize,
+        seed: u64,
+    ) -> Result<Loader<'static>> {
         // More than all would only be a larger number.
-        let loader =
-            Loader::new(&*self.dataset, batch.min(self.dataset.len()).max(batch.min(1)), seed)?;
+        let batch = batch.min(self.dataset.len()).max(batch.min(1));
+        let loader = Loader::shared(Arc::clone(&self.dataset), batch, seed)?;
         match indices {
             Some(indices) => loader.subset(indices),
             None => Ok(loader),
         }
     }
+}
+
+/// Training images by which sources are compared.
+pub(super) struct DataProbe<'a> {
+    pub data: &'a Data,
+    /// The images that are trained on.
+    pub training: &'a [usize],
+    pub seed: u64,
+}
+
+impl Probe for DataProbe<'_> {
+    /// Up to 2000 images.
+    fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_> {
+        const SCORED: usize = 2000;
+        const BATCH: usize = 64;
+        let mut spread = spread(self.training, SCORED);
+        fastrand::Rng::with_seed(self.seed).shuffle(&mut spread);
+        match self.data.in_order(Some(&spread), BATCH) {
+            Ok(loader) => Box::new((0..loader.batches_per_epoch() as u64).map(move |step| {
+                let batch = loader.batch(step)?;
+                Ok((batch.images, batch.labels))
+            })),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+
+    /// So many images that correlations are stable; time grows with their pixels.
+    fn images(&self) -> Result<Tensor<f32>> {
+        const PIXELS: usize = 1 << 21;
+        let pixels = self.data.input.size.max(1).saturating_pow(2);
+        let spread = spread(self.training, (PIXELS / pixels).clamp(8, 512));
+        Ok(self.data.in_order(Some(&spread), spread.len())?.batch(0)?.images)
+    }
+}
+
+/// At most so many of the indices, evenly spread: data is often sorted by class.
+fn spread(indices: &[usize], most: usize) -> Vec<usize> {
+    let count = indices.len().min(most);
+    (0..count).map(|k| indices[k * indices.len() / count]).collect()
 }
 
 /// How images are changed at random in training.
@@ -252,6 +299,13 @@ mod tests {
                 }
             })
         })
+    }
+
+    #[test]
+    fn indices_are_spread_evenly() {
+        assert_eq!(spread(&[1, 2, 3, 4, 5, 6], 3), [1, 3, 5]);
+        assert_eq!(spread(&[1, 2], 3), [1, 2]);
+        assert!(spread(&[], 3).is_empty());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! How good a network is on a data set.
 
-use super::classification::predictions;
 use super::room;
+use super::task::Samples;
 use crate::dataset::{Batch, Loader};
 use crate::nn::{Network, Pass};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, Element, Tensor, buffer};
 use crate::{Error, Result, profile};
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub struct ClassEvaluation {
 /// If an image cannot be read or does not fit, a class is not one of the network's, or an
 /// output is not finite; if a device has no room for a batch, for how many images it has.
 pub fn evaluate(
-    network: &impl Network<f32>,
+    network: &Network<f32>,
     loader: &Loader,
     numbers: &[usize],
     names: &[String],
@@ -51,7 +51,7 @@ pub fn evaluate(
         let batch = loader.batch(step)?;
         let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
         let logits = logits(&batch).map_err(|error| {
-            let fewer = |count| logits(&room::first(&batch, count)?).map(drop);
+            let fewer = |count| logits(&batch.first(count)?).map(drop);
             room::advised(error, batch.labels.len(), fewer)
         })?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
@@ -86,7 +86,7 @@ pub fn evaluate(
 /// The logits `[N, classes]` of images `[N, C, H, W]`, the samples `indices`; an error if one
 /// is no number: NaN has no largest, and would pass for the first class.
 pub(super) fn finite_logits(
-    network: &impl Network<f32>,
+    network: &Network<f32>,
     images: &Tensor<f32>,
     indices: &[usize],
 ) -> Result<Tensor<f32>> {
@@ -104,6 +104,58 @@ pub(super) fn finite_logits(
     logits(&mut pass)?;
     let layer = pass.first_not_finite()?.unwrap_or_else(|| "the network".to_owned());
     Err(Error::NotFinite { step: 0, batch: indices.to_vec(), layer })
+}
+
+/// The logits `[N, classes]` of images `[N, C, H, W]` in evaluation, `batch` at a time.
+///
+/// # Errors
+/// If the images do not fit the network.
+pub fn logits<T: Element>(
+    network: &Network<T>,
+    images: &Tensor<T>,
+    batch: usize,
+) -> Result<Tensor<T>> {
+    let [count, c, h, w] = images.dims("logits", "images", "[N, C, H, W]")?;
+    let _span = profile::span("evaluate");
+    let device = network.parameters().device();
+    let (mut values, mut classes) = (Vec::new(), 0);
+    for first in (0..count).step_by(batch.max(1)) {
+        let n = batch.max(1).min(count - first);
+        let len = c * h * w;
+        let part = buffer::copy(&images.as_slice()[first * len..][..n * len]);
+        let mut pass = Pass::evaluate(network.parameters());
+        let x = pass.input(Tensor::new(&[n, c, h, w], part)?.to(&device)?);
+        let y = network.forward(&mut pass, x)?;
+        let y = pass.value(y)?;
+        [_, classes] = y.dims("logits", "logits", "[N, classes]")?;
+        values.extend_from_slice(y.to(&Device::Cpu)?.as_slice());
+    }
+    Tensor::new(&[count, classes], values)
+}
+
+/// The class with the largest logit of each row of `[N, classes]`.
+///
+/// # Errors
+/// If `logits` is not of two dimensions.
+pub fn predictions<T: Element>(logits: &Tensor<T>) -> Result<Vec<usize>> {
+    let [_, classes] = logits.dims("predictions", "logits", "[N, classes]")?;
+    let largest =
+        |row: &[T]| (0..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    Ok(logits.as_slice().chunks(classes.max(1)).map(largest).collect())
+}
+
+/// The share of predictions that are right, 0 to 1.
+///
+/// # Errors
+/// If there is not one label for each row, or no row.
+pub fn accuracy<T: Element>(logits: &Tensor<T>, labels: &[usize]) -> Result<f64> {
+    let predicted = predictions(logits)?;
+    if predicted.len() != labels.len() || labels.is_empty() {
+        let expected = format!("[{}, classes], a row for each label", labels.len().max(1));
+        return Err(Error::shape("accuracy", "logits", expected, logits.shape()));
+    }
+    let right = predicted.iter().zip(labels).filter(|(p, l)| p == l).count();
+    Ok(right as f64 / labels.len() as f64)
 }
 
 /// The probabilities of the classes of each row of logits `[N, classes]`.

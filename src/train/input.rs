@@ -1,7 +1,7 @@
 //! What a network expects its images to be.
 
 use crate::dataset::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform};
-use crate::nn::{Architecture, Stem};
+use crate::nn::Design;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -24,14 +24,11 @@ impl Input {
     /// The largest height and width.
     pub const LARGEST: usize = 4096;
 
-    /// What a network of that architecture usually expects: 224x224 out of 256x256 with
-    /// ImageNet's normalisation; small ones 16x16. Grey images are normalised to -1 to 1.
-    pub fn usual(architecture: &Architecture) -> Self {
-        let (resize, size) = match architecture.stem {
-            Stem::Imagenet => (256, 224),
-            Stem::Small => (16, 16),
-        };
-        let channels = architecture.channels;
+    /// What a network of that design usually expects: images of its architecture's usual sizes,
+    /// coloured ones with ImageNet's normalisation, grey ones normalised to -1 to 1.
+    pub fn usual(design: &Design) -> Self {
+        let [resize, size] = design.architecture().usual_sizes();
+        let channels = design.channels;
         let (mean, deviation) = if channels == 3 {
             (IMAGENET_MEAN.to_vec(), IMAGENET_DEVIATION.to_vec())
         } else {
@@ -115,14 +112,14 @@ impl Input {
     pub fn from_metadata(
         origin: &str,
         metadata: &BTreeMap<String, String>,
-        architecture: &Architecture,
+        design: &Design,
     ) -> Result<Self> {
         fn parsed<V: std::str::FromStr>(origin: &str, key: &str, text: &str) -> Result<V> {
             text.trim().parse().map_err(|_| {
                 Error::config(format!("{origin}: {key}"), format!("{text:?} has no meaning here"))
             })
         }
-        let mut input = Self::usual(architecture);
+        let mut input = Self::usual(design);
         if let Some(text) = metadata.get("input_size") {
             input.size = parsed(origin, "input_size", text)?;
             input.resize = input.size;
@@ -151,8 +148,7 @@ mod tests {
 
     fn read(channels: usize, pairs: &[(&str, &str)]) -> Result<Input> {
         let metadata = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let architecture = Architecture::named("resnet_small", channels, 10)?;
-        Input::from_metadata("a", &metadata, &architecture)
+        Input::from_metadata("a", &metadata, &Design::named("resnet_small", channels, 10)?)
     }
 
     #[test]
@@ -161,8 +157,8 @@ mod tests {
         let input = input.unwrap();
         assert_eq!((input.size, input.resize, &input.mean[..]), (24, 32, &[0.1; 3][..]));
         assert_eq!(input.deviation, IMAGENET_DEVIATION);
-        let architecture = Architecture::named("resnet_small", 3, 10).unwrap();
-        let again = Input::from_metadata("a", &input.to_metadata(), &architecture).unwrap();
+        let design = Design::named("resnet_small", 3, 10).unwrap();
+        let again = Input::from_metadata("a", &input.to_metadata(), &design).unwrap();
         assert_eq!(again, input);
     }
 

@@ -5,9 +5,10 @@
 //! | `run` | a folder, and the training that fills it |
 //! | `config` | what a run is to do, as a file says it |
 //! | `choice` | what may be chosen in a configuration, by name; presets |
-//! | `beginning` | from the sources to the network before its first step |
-//! | `classification` | one step of training, logits, accuracy |
-//! | `evaluation` | accuracy and loss on a data set |
+//! | `sources` | from the files of the sources to the network before its first step |
+//! | `trainer` | the loop that trains, whatever the task |
+//! | [`task`] | what networks are trained for, each in a file |
+//! | `evaluation` | logits, accuracy and loss on a data set |
 //! | `prediction` | what a network sees in single images |
 //! | `room` | what is said where a device has no room for a batch |
 //! | `tune` | measuring how a device is fastest, on steps of training |
@@ -18,10 +19,8 @@
 //! | `input` | what a network expects its images to be |
 //! | `model` | a network in a file, with all that is needed to use it |
 
-mod beginning;
 pub mod checkpoint;
 pub mod choice;
-pub mod classification;
 pub mod config;
 mod data;
 mod evaluation;
@@ -31,16 +30,22 @@ mod prediction;
 mod record;
 mod room;
 mod run;
+mod sources;
+pub mod task;
 mod tensorboard;
+mod trainer;
 #[cfg(feature = "opencl")]
 pub mod tune;
 
 pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};
-pub use evaluation::{ClassEvaluation, Evaluation, evaluate, probabilities};
+pub use evaluation::{
+    ClassEvaluation, Evaluation, accuracy, evaluate, logits, predictions, probabilities,
+};
 pub use input::Input;
 pub use model::Model;
 pub use prediction::Prediction;
 pub use record::{Meter, Metrics};
 pub use run::{Event, Observer, Run, Summary};
 pub use tensorboard::EventFile;
+pub use trainer::{Done, Penalty, Reduce, Trainer};

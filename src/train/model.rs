@@ -3,7 +3,7 @@
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::write_safetensors;
-use crate::nn::{Blueprint, Form, Identified, Network, Resnet};
+use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Naming};
 use crate::{Error, Result};
@@ -15,10 +15,8 @@ const CLASS_NAMES: &str = "class_names";
 
 /// A network, what it expects its images to be, and what its outputs mean.
 pub struct Model {
-    /// The network's form and sizes.
-    pub blueprint: Blueprint,
     /// The network.
-    pub network: Resnet<f32>,
+    pub network: Network<f32>,
     /// Its images.
     pub input: Input,
     /// The names of its classes; empty if they are not known.
@@ -60,11 +58,10 @@ impl Model {
             }
             said => {
                 // Another program may have changed the names of what was written here, too.
-                let name = said.as_ref().map(|said| said.architecture.name).or(architecture);
+                let name = said.as_ref().map(|said| said.design.name()).or(architecture);
                 let identified = Identified::new(&checkpoint, name, rules)?;
                 checkpoint = identified.network(checkpoint)?;
-                let architecture = identified.architecture;
-                said.unwrap_or(Blueprint { architecture, form: Form::Plain, sources: 1 })
+                said.unwrap_or_else(|| identified.design.plain())
             }
         };
         let (state, metadata) = checkpoint::network_part(&checkpoint)?;
@@ -79,31 +76,34 @@ impl Model {
         origin: String,
     ) -> Result<Self> {
         let network = blueprint.build(state)?;
-        let architecture = &blueprint.architecture;
-        let input = Input::from_metadata(&origin, &metadata, architecture)?;
+        let design = network.design();
+        let input = Input::from_metadata(&origin, &metadata, design)?;
         let mut classes = Vec::new();
         if let Some(text) = metadata.remove(CLASS_NAMES) {
             classes = serde_json::from_str::<Vec<String>>(&text)
                 .ok()
-                .filter(|names| names.len() == architecture.classes)
+                .filter(|names| names.len() == design.outputs)
                 .ok_or_else(|| {
-                    let problem =
-                        format!("should be a JSON list of {} names", architecture.classes);
+                    let problem = format!("should be a JSON list of {} names", design.outputs);
                     Error::config(format!("{origin}: {CLASS_NAMES}"), problem)
                 })?;
         }
         // What is not kept as text is written anew, or belongs to another form.
-        let mixing = Form::Zoo(crate::nn::Mixing::default());
-        let any = Blueprint { architecture: architecture.clone(), form: mixing, sources: 1 };
+        let any = design.in_form(Form::Zoo(Mixing::default()), 1);
         let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
         known.for_each(|key| drop(metadata.remove(&key)));
-        Ok(Self { blueprint, network, input, classes, notes: metadata, origin })
+        Ok(Self { network, input, classes, notes: metadata, origin })
+    }
+
+    /// The network's architecture and sizes.
+    pub fn design(&self) -> &Design {
+        self.network.design()
     }
 
     /// The metadata of the model's file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = self.notes.clone();
-        metadata.extend(self.blueprint.to_metadata());
+        metadata.extend(self.network.blueprint().to_metadata());
         metadata.extend(self.input.to_metadata());
         if !self.classes.is_empty() {
             let names = serde_json::Value::from(self.classes.clone());
@@ -127,11 +127,8 @@ impl Model {
     /// # Errors
     /// As [`collapse`].
     pub fn collapsed(&self) -> Result<Self> {
-        let network = collapse(&self.network)?;
-        let architecture = self.blueprint.architecture.clone();
         Ok(Self {
-            blueprint: Blueprint { architecture, form: Form::Plain, sources: 1 },
-            network,
+            network: collapse(&self.network)?,
             input: self.input.clone(),
             classes: self.classes.clone(),
             notes: self.notes.clone(),
@@ -147,7 +144,7 @@ impl Model {
     pub fn class_numbers(&self, of_data: &[String]) -> Result<Vec<usize>> {
         let refuse = |problem| Err(Error::config("data", problem));
         if self.classes.is_empty() {
-            let known = self.blueprint.architecture.classes;
+            let known = self.design().outputs;
             if known != of_data.len() {
                 let found = of_data.len();
                 return refuse(format!("{found} classes, but {} knows {known}", self.origin));

@@ -1,5 +1,6 @@
 //! What a run writes down while it goes: one line of JSON for every few steps.
 
+use super::task::Scores;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -39,9 +40,9 @@ pub struct Metrics {
     pub loss: f64,
     /// The learning rate of the step.
     pub rate: f64,
-    /// Accuracy on the validation images, where it was measured, 0 to 1.
+    /// How good the network is on the validation samples, where it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_accuracy: Option<f64>,
+    pub validation: Option<Scores>,
 }
 
 /// The file `metrics.jsonl`, held by one process at a time.
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     fn line(step: u64) -> Metrics {
-        Metrics { step, epoch: 1, loss: 0.5, rate: 0.1, validation_accuracy: None }
+        Metrics { step, epoch: 1, loss: 0.5, rate: 0.1, validation: None }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What is said where a device has no room for a batch.
 
-use crate::dataset::Batch;
-use crate::tensor::Tensor;
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -47,15 +45,6 @@ pub(super) fn saved(error: Error, folder: &Path) -> Error {
         *saved = Some(folder.to_owned());
     }
     error
-}
-
-/// The first `count` samples of a batch.
-pub(super) fn first(batch: &Batch, count: usize) -> Result<Batch> {
-    let [_, c, h, w] = batch.images.dims("train", "images", "[N, C, H, W]")?;
-    let values = batch.images.as_slice()[..count * c * h * w].to_vec();
-    let images = Tensor::new(&[count, c, h, w], values)?;
-    let [labels, indices] = [&batch.labels, &batch.indices].map(|all| all[..count].to_vec());
-    Ok(Batch { images, labels, indices })
 }
 
 #[cfg(test)]

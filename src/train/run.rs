@@ -11,16 +11,16 @@
 //! A run that is killed at any moment goes on from its last checkpoint as if nothing had
 //! happened: `metrics.jsonl` is cut off there, and every bit that follows is the same.
 
-use super::beginning::{Beginning, Sources, begin};
-use super::checkpoint::{self, Progress};
-use super::classification::train_step;
+use super::checkpoint::{self, Progress, Saved};
 use super::config::MOST_STEPS;
+use super::data::DataProbe;
 use super::record::{Metrics, Record, is_leftover, remove_leftovers};
-use super::{Config, Data, Input, Model, Purpose, evaluate, room};
+use super::sources::{Sources, initial_network};
+use super::task::{Classification, Part, Scores, Task};
+use super::{Config, Data, Done, Input, Model, Purpose, Trainer, room};
 use crate::dataset::{Loader, few_shot, train_validation_test};
 use crate::export::write_atomically;
-use crate::nn::Network;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::Optimizer;
 use crate::tensor::Device;
 use crate::{Error, Result, profile};
 use serde::Serialize;
@@ -51,12 +51,12 @@ pub enum Event<'a> {
         /// Its learning rate.
         rate: f64,
     },
-    /// Accuracy was measured after a step.
+    /// The network was measured after a step.
     Validated {
         /// Steps done.
         step: u64,
-        /// On the validation images, 0 to 1.
-        accuracy: f64,
+        /// What was found.
+        scores: &'a Scores,
     },
 }
 
@@ -84,7 +84,7 @@ pub struct Summary {
     /// What became of the sources.
     pub form: &'static str,
     /// Name of the architecture.
-    pub architecture: &'static str,
+    pub architecture: String,
     /// Files of the sources.
     pub zoo: Vec<PathBuf>,
     /// What the sources scored on the training images before tuning, 0 to 1; empty if they
@@ -94,18 +94,14 @@ pub struct Summary {
     pub steps: u64,
     /// Images that were trained on.
     pub training_samples: usize,
-    /// Images that accuracy was measured on while training.
-    pub validation_samples: usize,
-    /// Images that accuracy was measured on once, at the end.
-    pub test_samples: usize,
     /// Numbers in the network.
     pub parameters: usize,
     /// The last training loss.
     pub loss: Option<f64>,
-    /// The last accuracy on the validation images, 0 to 1.
-    pub validation_accuracy: Option<f64>,
-    /// The accuracy on the test images, 0 to 1.
-    pub test_accuracy: Option<f64>,
+    /// How good the network was on the validation samples, when it was measured last.
+    pub validation: Option<Scores>,
+    /// How good it was on the test samples, at the end.
+    pub test: Option<Scores>,
     /// The step that the last process went on from; 0 if there was only one.
     pub resumed_at_step: u64,
     /// Seconds that the last process took.
@@ -121,9 +117,6 @@ pub struct Run {
     /// What computes.
     device: Device,
 }
-
-/// Images computed at once where no gradient is needed.
-const EVALUATION_BATCH: usize = 64;
 
 impl Run {
     /// A new run in `folder`, which is made if need be.
@@ -216,41 +209,26 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let file = self.folder.join(CHECKPOINT);
-        let mut optimizer = Optimizer::new(self.config.rule(), self.config.groups());
         if self.resumed && file.exists() {
-            let (model, progress) = checkpoint::load(&file, &mut optimizer)?;
-            let data = Data::open(&self.config.data, Purpose::Training, &model.input)?;
+            let saved =
+                checkpoint::load(&file, Optimizer::new(self.config.rule(), self.config.groups()))?;
+            let data = Data::open(&self.config.data, Purpose::Training, &saved.model.input)?;
             let parts = self.parts(&data)?;
-            if parts.training.len() != progress.samples || data.classes() != model.classes {
-                let problem = format!(
-                    "{} is not what it was: expected {} training images of {} classes, found {} of \
-                     {}; begin anew with another --out",
-                    self.config.data.display(),
-                    progress.samples,
-                    model.classes.len(),
-                    parts.training.len(),
-                    data.classes().len()
-                );
-                return Err(Error::config("data", problem));
-            }
-            let record = self.record(progress.metrics_bytes)?;
-            return Session {
-                run: self,
-                model,
-                optimizer,
-                progress,
-                record,
-                data: &data,
-                parts,
-                begun,
-            }
-            .train(observer);
+            self.check_data(&data, &parts, &saved)?;
+            let (mut task, steps) = self.task(&data, &parts, saved.model.input.clone())?;
+            task.restore(&saved.task)?;
+            let record = self.record(saved.progress.metrics_bytes)?;
+            let trainer = self.trainer(saved.optimizer, steps.last);
+            let (model, progress) = (saved.model, saved.progress);
+            let session =
+                Session { run: self, model, trainer, task, steps, progress, record, begun };
+            return session.train(observer);
         }
         let sources = Sources::open(&self.config)?;
         let input = self.config.input(sources.input.clone())?;
         let data = Data::open(&self.config.data, Purpose::Training, &input)?;
         let parts = self.parts(&data)?;
-        self.loader(&data, &parts)?;
+        let (task, steps) = self.task(&data, &parts, input.clone())?;
         self.resolve(&sources, &input)?;
         let text = format!(
             "# Written by zoo-tuning {}. The same run again: train --config THIS --out FOLDER\n\n{}",
@@ -260,10 +238,10 @@ impl Run {
         write_atomically(self.folder.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
         let record = self.record(0)?;
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
-        let Beginning { blueprint, network, scores } =
-            begin(&self.config, sources, &data, &parts.training, phase)?;
+        let outputs = data.classes().len();
+        let (network, scores) =
+            initial_network(&self.config, sources, outputs, task.probe(), phase)?;
         let model = Model {
-            blueprint,
             network,
             input,
             classes: data.classes().to_vec(),
@@ -272,10 +250,59 @@ impl Run {
         };
         let (seed, samples) = (self.config.seed, parts.training.len());
         let progress = Progress { seed, samples, scores, ..Progress::default() };
+        let optimizer = Optimizer::new(self.config.rule(), self.config.groups());
+        let trainer = self.trainer(optimizer, steps.last);
         let mut session =
-            Session { run: self, model, optimizer, progress, record, data: &data, parts, begun };
+            Session { run: self, model, trainer, task, steps, progress, record, begun };
         session.save()?;
         session.train(observer)
+    }
+
+    /// An error if the data are not those that the run began with.
+    fn check_data(&self, data: &Data, parts: &Parts, saved: &Saved) -> Result<()> {
+        let Saved { progress, model, .. } = saved;
+        if parts.training.len() == progress.samples && data.classes() == model.classes {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} is not what it was: expected {} training images of {} classes, found {} of {}; \
+             begin anew with another --out",
+            self.config.data.display(),
+            progress.samples,
+            model.classes.len(),
+            parts.training.len(),
+            data.classes().len()
+        );
+        Err(Error::config("data", problem))
+    }
+
+    fn trainer(&self, optimizer: Optimizer<f32>, steps: u64) -> Trainer {
+        let Config { learning_rate, .. } = self.config;
+        Trainer::new(optimizer, learning_rate, self.config.schedule(), steps)
+    }
+
+    /// What is trained for, and for how long.
+    fn task<'a>(
+        &self,
+        data: &'a Data,
+        parts: &'a Parts,
+        input: Input,
+    ) -> Result<(Classification<'a>, Steps)> {
+        /// Images computed at once where no gradient is needed.
+        const EVALUATION_BATCH: usize = 64;
+        let (loader, last) = self.loader(data, parts)?;
+        let steps = Steps { last, per_epoch: loader.batches_per_epoch() as u64 };
+        // Two batches are made while a step computes.
+        let mut task = Classification::ahead(loader, 2)
+            .smoothed(self.config.label_smoothing)
+            .probed_by(DataProbe { data, training: &parts.training, seed: self.config.seed });
+        for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
+            if !indices.is_empty() {
+                let loader = data.in_order(Some(indices), input.batch(EVALUATION_BATCH))?;
+                task = task.measured_on(part, loader);
+            }
+        }
+        Ok((task, steps))
     }
 
     /// Writes into the configuration what the files decided, and where they are.
@@ -284,7 +311,7 @@ impl Run {
         for path in config.zoo.iter_mut().chain([&mut config.data]) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
-        config.architecture = Some(sources.architecture.name.to_owned());
+        config.architecture = Some(sources.design.name().to_owned());
         config.channels = Some(input.channels);
         config.size = Some(input.size);
         config.resize = Some(input.resize);
@@ -321,7 +348,7 @@ impl Run {
     }
 
     /// The batches, and how many steps there are.
-    fn loader<'a>(&self, data: &'a Data, parts: &Parts) -> Result<(Loader<'a>, u64)> {
+    fn loader(&self, data: &Data, parts: &Parts) -> Result<(Loader<'static>, u64)> {
         let Config { batch, seed, epochs, steps, .. } = self.config;
         // The values of one batch that a mistake in a size must not exceed.
         const MOST: usize = 1 << 31;
@@ -358,108 +385,86 @@ struct Parts {
     test: Vec<usize>,
 }
 
+/// How long a run is.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    last: u64,
+    per_epoch: u64,
+}
+
 /// A run that is going.
-struct Session<'a> {
+struct Session<'a, K> {
     run: &'a Run,
     model: Model,
-    optimizer: Optimizer<f32>,
+    trainer: Trainer,
+    task: K,
+    steps: Steps,
     progress: Progress,
     record: Record,
-    data: &'a Data,
-    parts: Parts,
     begun: Instant,
 }
 
-impl Session<'_> {
-    fn train(self, observer: &mut dyn Observer) -> Result<Summary> {
-        let folder = &self.run.folder;
-        self.train_to_the_end(observer).map_err(|error| room::saved(error, folder))
+impl<K: Task> Session<'_, K> {
+    fn train(mut self, observer: &mut dyn Observer) -> Result<Summary> {
+        let first = self.progress.step;
+        let trained = self.train_to_the_end(observer);
+        trained.map_err(|error| room::saved(error, &self.run.folder))?;
+        self.finish(first)
     }
 
-    fn train_to_the_end(mut self, observer: &mut dyn Observer) -> Result<Summary> {
-        let config = &self.run.config;
-        let (loader, steps) = self.run.loader(self.data, &self.parts)?;
-        let per_epoch = loader.batches_per_epoch() as u64;
-        let validate_every =
-            if config.validate_every == 0 { per_epoch } else { config.validate_every };
-        let schedule = config.schedule();
-        let (first, last) = (self.progress.step, steps);
+    fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (first, last) = (self.progress.step, self.steps.last);
         if first > last {
             let problem = format!("the checkpoint is of step {first}, but there are only {last}");
             return Err(Error::config("resume", problem));
         }
         self.model.network.parameters_mut().to(&self.run.device)?;
-        self.optimizer.to(&self.run.device)?;
-        observer.note(&Event::Begin { step: first, steps });
-        // Two batches are made while a step computes.
-        loader.for_each(first..last, 2, |step, batch| {
+        self.trainer.optimizer.to(&self.run.device)?;
+        observer.note(&Event::Begin { step: first, steps: last });
+        for step in first..last {
             if observer.stopped() {
-                return self.interrupt();
+                self.save()?;
+                return Err(Error::Interrupted { saved: Some(self.run.folder.clone()) });
             }
-            let rate = config.learning_rate * factor(&schedule, step, steps);
-            let loss = self.step(&batch, rate)?;
-            let (step, epoch) = (step + 1, step / per_epoch + 1);
-            observer.note(&Event::Step { step, epoch, loss, rate });
-            let mut accuracy = None;
-            if !self.parts.validation.is_empty() && (step % validate_every == 0 || step == last) {
-                let measured = self.accuracy(&self.parts.validation)?;
-                observer.note(&Event::Validated { step, accuracy: measured });
-                accuracy = Some(measured);
-                self.progress.validation_accuracy = accuracy;
-            }
-            if accuracy.is_some() || step % config.log_every == 0 || step == last {
-                let loss = self.progress.meter.take().unwrap_or(loss);
-                self.progress.loss = Some(loss);
-                self.record.write(&Metrics {
-                    step,
-                    epoch,
-                    loss,
-                    rate,
-                    validation_accuracy: accuracy,
-                })?;
-            }
-            if step % config.checkpoint_every == 0 || step == last {
-                self.save().map_err(|error| in_batch(error, &batch.indices))?;
-            }
-            Ok(())
-        })?;
-        self.finish(steps, first)
-    }
-
-    /// One step of training; returns the loss.
-    fn step(&mut self, batch: &crate::dataset::Batch, rate: f64) -> Result<f64> {
-        let smoothing = self.run.config.label_smoothing;
-        let network = &mut self.model.network;
-        let optimizer = &mut self.optimizer;
-        let loss = train_step(network, optimizer, batch, smoothing, rate).map_err(|error| {
-            // That the network changes is of no matter any more: the run ends here.
-            room::advised(error, batch.labels.len(), |count| {
-                let fewer = room::first(batch, count)?;
-                train_step(network, optimizer, &fewer, smoothing, rate).map(drop)
-            })
-        })?;
-        self.progress.step += 1;
-        self.progress.meter.add(loss);
-        Ok(loss)
-    }
-
-    fn interrupt(&mut self) -> Result<()> {
-        self.save()?;
-        Err(Error::Interrupted { saved: Some(self.run.folder.clone()) })
-    }
-
-    fn accuracy(&self, indices: &[usize]) -> Result<f64> {
-        let numbers: Vec<usize> = (0..self.model.classes.len()).collect();
-        let measured = |batch| {
-            let loader = self.data.in_order(Some(indices), self.model.input.batch(batch))?;
-            evaluate(&self.model.network, &loader, &numbers, &self.model.classes)
-        };
-        let mut found = measured(EVALUATION_BATCH);
-        // Nobody chose this batch, so that nobody has to choose another.
-        while let Err(Error::DeviceMemory { fits: Some(batch @ 1..), .. }) = found {
-            found = measured(batch);
+            let done = self.trainer.step(&mut self.model.network, &mut self.task, step)?;
+            self.after(&done, observer)?;
         }
-        found.map(|evaluation| evaluation.accuracy).map_err(|error| match error {
+        Ok(())
+    }
+
+    /// Measures, writes down and saves what is due after a step.
+    fn after(&mut self, done: &Done, observer: &mut dyn Observer) -> Result<()> {
+        let (config, Steps { last, per_epoch }) = (&self.run.config, self.steps);
+        let &Done { steps: step, loss, learning_rate: rate, .. } = done;
+        let epoch = (step - 1) / per_epoch + 1;
+        self.progress.step = step;
+        self.progress.meter.add(loss);
+        observer.note(&Event::Step { step, epoch, loss, rate });
+        let validate_every = match config.validate_every {
+            0 => per_epoch,
+            steps => steps,
+        };
+        let mut measured = None;
+        if step % validate_every == 0 || step == last {
+            measured = self.measured(Part::Validation)?;
+        }
+        if let Some(scores) = &measured {
+            observer.note(&Event::Validated { step, scores });
+            self.progress.validation = measured.clone();
+        }
+        if measured.is_some() || step % config.log_every == 0 || step == last {
+            let loss = self.progress.meter.take().unwrap_or(loss);
+            self.progress.loss = Some(loss);
+            self.record.write(&Metrics { step, epoch, loss, rate, validation: measured })?;
+        }
+        if step % config.checkpoint_every == 0 || step == last {
+            self.save().map_err(|error| in_batch(error, &done.indices))?;
+        }
+        Ok(())
+    }
+
+    fn measured(&mut self, part: Part) -> Result<Option<Scores>> {
+        self.task.evaluate(&self.model.network, part).map_err(|error| match error {
             Error::NotFinite { batch, layer, .. } => {
                 Error::NotFinite { step: self.progress.step, batch, layer }
             }
@@ -472,27 +477,25 @@ impl Session<'_> {
         let _span = profile::span("write checkpoint");
         self.progress.metrics_bytes = self.record.synchronise()?;
         let path = self.run.folder.join(CHECKPOINT);
-        checkpoint::save(path, &self.model, &self.optimizer, &self.progress)
+        let (optimizer, task) = (&self.trainer.optimizer, self.task.state());
+        checkpoint::save(path, &self.model, optimizer, &task, &self.progress)
     }
 
-    fn finish(self, steps: u64, resumed_at_step: u64) -> Result<Summary> {
-        let test = &self.parts.test;
-        let test_accuracy = if test.is_empty() { None } else { Some(self.accuracy(test)?) };
+    fn finish(mut self, resumed_at_step: u64) -> Result<Summary> {
+        let test = self.measured(Part::Test)?;
         self.model.write(self.run.model_file())?;
         let summary = Summary {
             version: env!("CARGO_PKG_VERSION"),
             form: self.run.config.form.name(),
-            architecture: self.model.blueprint.architecture.name,
+            architecture: self.model.design().name().to_owned(),
             zoo: self.run.config.zoo.clone(),
             source_scores: self.progress.scores.clone(),
-            steps,
-            training_samples: self.parts.training.len(),
-            validation_samples: self.parts.validation.len(),
-            test_samples: test.len(),
+            steps: self.steps.last,
+            training_samples: self.progress.samples,
             parameters: self.model.network.parameters().trained(),
             loss: self.progress.loss,
-            validation_accuracy: self.progress.validation_accuracy,
-            test_accuracy,
+            validation: self.progress.validation.clone(),
+            test,
             resumed_at_step,
             seconds: self.begun.elapsed().as_secs_f64(),
         };
@@ -501,11 +504,6 @@ impl Session<'_> {
         write_atomically(self.run.folder.join(SUMMARY), |file| writeln!(file, "{text}"))?;
         Ok(summary)
     }
-}
-
-fn factor(schedule: &Schedule, step: u64, steps: u64) -> f64 {
-    // Both fit: `Run::loader` has checked.
-    schedule.factor(step as usize, steps as usize)
 }
 
 /// Says in which batch a value turned.

@@ -1,9 +1,10 @@
 //! Which cuts of products are the fastest on a device, measured on steps of training.
 
-use super::classification::train_step;
+use super::Trainer;
+use super::task::One;
 use crate::dataset::Batch;
-use crate::nn::{Aligned, Architecture, Builder, Form, Mixing, Network, Resnet};
-use crate::optim::{Groups, Optimizer, Rule};
+use crate::nn::{Design, Form, Mixing, Network, Values};
+use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tensor::opencl::{Measured, OpenCl};
 use crate::tensor::{Device, Tensor};
 use crate::{Error, Result};
@@ -46,7 +47,7 @@ pub struct Tuned {
 /// If a step fails otherwise than for lack of room.
 pub fn tune(device: &Arc<OpenCl>, progress: impl Fn(usize, usize)) -> Result<Tuned> {
     let place = Device::OpenCl(device.clone());
-    let mixing = Mixing { aligned: Aligned::default(), ..Mixing::default() };
+    let mixing = Mixing::default();
     let forms = [Form::Plain, Form::Lite(mixing.clone()), Form::Zoo(mixing)];
     let is_patient = !device.properties().is_cpu;
     let samples = SAMPLES.iter().filter(|sample| is_patient || !sample.is_long);
@@ -74,16 +75,16 @@ impl Sample {
     /// A step of training.
     fn step(&self, device: &Device, form: &Form) -> Result<()> {
         let &Self { name, side, batch, .. } = self;
-        let architecture = Architecture::named(name, 3, 100)?;
-        let builder = Builder::drawn(form.clone(), SOURCES, 0);
-        let mut network = Resnet::<f32>::new(&architecture, builder)?;
+        let blueprint = Design::named(name, 3, 100)?.in_form(form.clone(), SOURCES);
+        let mut network = Network::new(&blueprint, Values::drawn(0))?;
         network.parameters_mut().to(device)?;
         let mut rng = fastrand::Rng::with_seed(0);
         let images = Tensor::normal(&[batch, 3, side, side], 1.0, &mut rng);
         let (labels, indices) = ((0..batch).map(|n| n % 100).collect(), (0..batch).collect());
         let labelled = Batch { images, labels, indices };
-        let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
-        train_step(&mut network, &mut optimizer, &labelled, 0.0, 0.0)?;
+        let optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+        let mut trainer = Trainer::new(optimizer, 0.0, Schedule::default(), 1);
+        trainer.step(&mut network, &mut One(labelled), 0)?;
         device.finish()
     }
 }

@@ -153,7 +153,7 @@ mod tests {
         let file = fixture::checkpoint(&tensors);
         let expected = [("conv1.weight", vec![2, 1, 1, 1]), ("bn1.weight", vec![2])];
         let expected = expected.map(|(name, shape)| (name.to_owned(), shape));
-        let fit = Fit::new(&file, &Naming::default().detect(&file, &expected), &expected);
+        let fit = Fit::new(&file, &Naming::default().detect(&file, &expected, &[]), &expected);
         assert_eq!(
             fit.to_string(),
             "missing: bn1.weight [2] (there is bn1.weigth); of another shape: conv1.weight \

@@ -60,7 +60,7 @@ pub use format::Format;
 #[cfg(feature = "cli")]
 pub use manifest::{Manifest, Source, sha256, sha256_of};
 pub use mapping::{Mapping, Plain};
-pub use naming::{Expected, Naming};
+pub use naming::{Expected, Layout, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};

@@ -22,7 +22,7 @@ pub struct Naming {
     /// another network's.
     prefix: String,
     /// Another library's, for what stands behind the prefix.
-    layout: Option<Layout>,
+    layout: Option<Translation>,
     /// Applied one after the other before all else.
     rules: Vec<Rule>,
 }
@@ -34,42 +34,22 @@ struct Rule {
     to: String,
 }
 
-/// The names of another library.
+/// The names that another library gives to the tensors of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Whose names they are.
+    pub name: &'static str,
+    /// Whatever in a name matches the regular expression on the left becomes what is on the right,
+    /// in which `$1` is the first group; one rule after the other.
+    pub rules: &'static [(&'static str, &'static str)],
+}
+
+/// A [`Layout`] that can be applied.
 #[derive(Clone, Debug)]
-struct Layout {
+struct Translation {
     name: &'static str,
     rules: Vec<Rule>,
 }
-
-/// The libraries whose names are known, with the rules that lead to torchvision's.
-const LAYOUTS: [(&str, &[(&str, &str)]); 2] = [
-    (
-        "Detectron2",
-        &[
-            (r"^stem\.conv1\.norm\.", "bn1."),
-            (r"^stem\.", ""),
-            (r"^res2\.", "layer1."),
-            (r"^res3\.", "layer2."),
-            (r"^res4\.", "layer3."),
-            (r"^res5\.", "layer4."),
-            (r"\.shortcut\.norm\.", ".downsample.1."),
-            (r"\.shortcut\.", ".downsample.0."),
-            (r"\.conv(\d)\.norm\.", ".bn$1."),
-        ],
-    ),
-    // The children of a torchvision ResNet in their order, without the classifier.
-    (
-        "torch.nn.Sequential",
-        &[
-            (r"^0\.", "conv1."),
-            (r"^1\.", "bn1."),
-            (r"^4\.", "layer1."),
-            (r"^5\.", "layer2."),
-            (r"^6\.", "layer3."),
-            (r"^7\.", "layer4."),
-        ],
-    ),
-];
 
 /// Where a file holds the network twice, the one to take, by a part of the prefix: of a query and
 /// a slowly following key encoder the query, and otherwise the average over training, which
@@ -77,13 +57,14 @@ const LAYOUTS: [(&str, &[(&str, &str)]); 2] = [
 const PREFERRED: [&str; 6] =
     ["encoder_q", "online_encoder", "teacher", "state_dict_ema", "model_ema", "ema"];
 
-impl Layout {
-    fn new((name, rules): (&'static str, &[(&str, &str)])) -> Self {
+impl Translation {
+    /// None if a rule is no regular expression.
+    fn new(layout: &Layout) -> Option<Self> {
         let rule = |(from, to): &(&str, &str)| {
-            let from = Regex::new(from).unwrap_or_else(|error| unreachable!("{from}: {error}"));
-            Rule { from, to: (*to).to_owned() }
+            Some(Rule { from: Regex::new(from).ok()?, to: (*to).to_owned() })
         };
-        Self { name, rules: rules.iter().map(rule).collect() }
+        let rules = layout.rules.iter().map(rule).collect::<Option<_>>()?;
+        Some(Self { name: layout.name, rules })
     }
 }
 
@@ -120,10 +101,16 @@ impl Naming {
         Self { prefix: prefix.into(), ..self }
     }
 
-    /// Finds the prefix and the layout under which most tensors of the network `expected` are in
-    /// the file, after the rules of this naming; a prefix that it has already stays. Shapes are not compared, only their number of
-    /// axes: a classifier of other classes belongs to the network all the same.
-    pub fn detect(self, checkpoint: &Checkpoint, expected: &[Expected]) -> Self {
+    /// Finds the prefix and, among `layouts`, the one under which most tensors of the network
+    /// `expected` are in the file, after the rules of this naming; a prefix that it has already
+    /// stays. Shapes are not compared, only their number of axes: a classifier of other classes
+    /// belongs to the network all the same.
+    pub fn detect(
+        self,
+        checkpoint: &Checkpoint,
+        expected: &[Expected],
+        layouts: &[Layout],
+    ) -> Self {
         let behind = |name: &str| {
             let name = apply(&self.rules, name);
             name.strip_prefix(&self.prefix).map(str::to_owned)
@@ -136,7 +123,7 @@ impl Naming {
             expected.iter().map(|(name, shape)| (name.as_str(), shape.len())).collect();
         let (mut best, mut found) = (self.clone(), 0);
         // One by one: usually the first look finds them all, and no rule is made.
-        let layouts = LAYOUTS.into_iter().map(|layout| Some(Layout::new(layout)));
+        let layouts = layouts.iter().filter_map(Translation::new).map(Some);
         for layout in std::iter::once(None).chain(layouts) {
             if found * 10 >= expected.len() * 9 {
                 break;
@@ -261,6 +248,25 @@ mod tests {
         tensors.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect()
     }
 
+    fn layouts() -> &'static [Layout] {
+        &[
+            Layout {
+                name: "Detectron2",
+                rules: &[
+                    (r"^stem\.conv1\.norm\.", "bn1."),
+                    (r"^stem\.", ""),
+                    (r"^res2\.", "layer1."),
+                    (r"\.shortcut\.", ".downsample.0."),
+                    (r"\.conv(\d)\.norm\.", ".bn$1."),
+                ],
+            },
+            Layout {
+                name: "torch.nn.Sequential",
+                rules: &[(r"^0\.", "conv1."), (r"^1\.", "bn1."), (r"^4\.", "layer1.")],
+            },
+        ]
+    }
+
     fn network() -> Vec<Expected> {
         expected(&[
             ("conv1.weight", &[2, 1, 1, 1]),
@@ -298,7 +304,7 @@ mod tests {
             ["", "module.", "backbone.body.", "state_dict.module.encoder_q.", "a.b.c.d.e."]
         {
             let file = file_of(&behind(prefix));
-            let naming = Naming::default().detect(&file, &network());
+            let naming = Naming::default().detect(&file, &network(), layouts());
             assert_eq!((naming.prefix(), naming.is_identity()), (prefix, prefix.is_empty()));
             let fit = Fit::new(&file, &naming, &network());
             assert_eq!(fit, Fit { found: 6, ..Fit::default() });
@@ -312,7 +318,7 @@ mod tests {
     fn of_two_encoders_the_query_is_taken_whatever_their_order() {
         for prefixes in [["m.encoder_k.", "m.encoder_q."], ["m.encoder_q.", "m.encoder_k."]] {
             let file = file_of(&prefixes.map(behind).concat());
-            let naming = Naming::default().detect(&file, &network());
+            let naming = Naming::default().detect(&file, &network(), layouts());
             assert_eq!(naming.prefix(), "m.encoder_q.");
             assert_eq!(Fit::new(&file, &naming, &network()).unexpected.len(), 6);
             assert_eq!(naming.renamed(file).unwrap().len(), 6);
@@ -322,13 +328,13 @@ mod tests {
     #[test]
     fn the_first_is_taken_where_nothing_else_decides() {
         let file = file_of(&["left.", "right."].map(behind).concat());
-        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "left.");
+        assert_eq!(Naming::default().detect(&file, &network(), layouts()).prefix(), "left.");
     }
 
     #[test]
     fn an_optimizer_with_the_same_names_is_not_taken_for_the_network() {
         let file = file_of(&["optimizer.momentum.", "model."].map(behind).concat());
-        assert_eq!(Naming::default().detect(&file, &network()).prefix(), "model.");
+        assert_eq!(Naming::default().detect(&file, &network(), layouts()).prefix(), "model.");
     }
 
     #[test]
@@ -351,7 +357,7 @@ mod tests {
             (detectron, "model.backbone.", "behind model.backbone., as of Detectron2"),
             (sequential, "net.", "behind net., as of torch.nn.Sequential"),
         ] {
-            let naming = Naming::default().detect(&file, &network());
+            let naming = Naming::default().detect(&file, &network(), layouts());
             assert_eq!((naming.prefix(), naming.to_string().as_str()), (prefix, text));
             let fit = Fit::new(&file, &naming, &network());
             assert_eq!((fit.found, fit.missing.len()), (5, 1));
@@ -364,7 +370,7 @@ mod tests {
         let file = file(&[("x.first.weight", &[2, 1, 1, 1]), ("x.bn1.weight", &[2])]);
         let rules = Naming::of_rules(&["first=second", r"\.second\.(w.*)$=.conv1.$1"]).unwrap();
         assert_eq!(rules.apply("x.first.weight").unwrap(), "x.conv1.weight");
-        let naming = rules.detect(&file, &network());
+        let naming = rules.detect(&file, &network(), layouts());
         assert_eq!(naming.prefix(), "x.");
         assert!(naming.renamed(file).unwrap().contains("conv1.weight"));
     }
@@ -390,7 +396,7 @@ mod tests {
             let mut tensors = behind("module.");
             tensors.push((format!("module.{name}"), vec![2]));
             let file = file_of(&tensors);
-            let naming = Naming::default().detect(&file, &network());
+            let naming = Naming::default().detect(&file, &network(), layouts());
             (Fit::new(&file, &naming, &network()), naming.network(file, &network()).unwrap())
         };
         for name in ["layer1.1.bn1.weight", "layer1.0.se.weight", "conv1.bias"] {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::collapse::collapse;
 use crate::export::{Layout, write_safetensors};
-use crate::nn::{Aligned, Architecture, Blueprint, Builder, Form, Mixing, Network, Resnet};
+use crate::nn::{Aligned, AlignedLayers, Blueprint, Design, Form, Mixing, Network, Values};
 use crate::ops::GateFunction;
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Dtype, fixture};
@@ -12,13 +12,12 @@ fn mixing(aligned: Aligned, shortcuts_per_sample: bool) -> Mixing {
 }
 
 fn blueprint(form: Form, sources: usize) -> Blueprint {
-    Blueprint { architecture: Architecture::named("resnet_small", 1, 3).unwrap(), form, sources }
+    Design::named("resnet_small", 1, 3).unwrap().in_form(form, sources)
 }
 
 /// A file of ours: every value drawn, the averages too, and texts.
 fn file(blueprint: &Blueprint, seed: u64) -> Checkpoint {
-    let builder = Builder::drawn(blueprint.form.clone(), blueprint.sources, seed);
-    let mut network = Resnet::<f32>::new(&blueprint.architecture, builder).unwrap();
+    let mut network = Network::<f32>::new(blueprint, Values::drawn(seed)).unwrap();
     let mut rng = fastrand::Rng::with_seed(seed);
     let parameters = network.parameters_mut();
     for id in parameters.ids() {
@@ -45,7 +44,7 @@ fn opened(renamed: &Renamed) -> Checkpoint {
     Checkpoint::open(fixture::file(&bytes(renamed))).unwrap()
 }
 
-fn network(checkpoint: &Checkpoint) -> Resnet<f32> {
+fn network(checkpoint: &Checkpoint) -> Network<f32> {
     let blueprint = Blueprint::from_metadata("test", checkpoint.metadata()).unwrap();
     blueprint.build(&State::mapped(checkpoint).unwrap()).unwrap()
 }
@@ -55,8 +54,12 @@ fn values(checkpoint: &Checkpoint, name: &str) -> Vec<f32> {
 }
 
 fn any_aligned() -> impl Strategy<Value = Aligned> {
-    (any::<bool>(), prop::collection::vec(any::<bool>(), 3), any::<bool>())
-        .prop_map(|(stem, stages, pointwise)| Aligned { stem, stages, pointwise })
+    let parts = ["conv1", "layer1", "layer2.0.conv2", "layer3"].map(str::to_owned).to_vec();
+    let named = prop::sample::subsequence(parts, 1..4).prop_map(AlignedLayers::Named);
+    let layers = [AlignedLayers::Usual, AlignedLayers::All, AlignedLayers::None].map(Just);
+    let [usual, all, none] = layers;
+    (prop_oneof![usual, all, none, named], any::<bool>())
+        .prop_map(|(layers, pointwise)| Aligned { layers, pointwise })
 }
 
 fn any_form() -> impl Strategy<Value = Form> {
@@ -154,8 +157,7 @@ fn a_lite_zoo_that_was_there_and_back_collapses_into_the_same_network() {
 #[test]
 fn an_untrained_average_stays_untrained() {
     let blueprint = blueprint(Form::Lite(mixing(Aligned::nowhere(), false)), 2);
-    let builder = Builder::drawn(blueprint.form.clone(), 2, 1);
-    let network = Resnet::<f32>::new(&blueprint.architecture, builder).unwrap();
+    let network = Network::<f32>::new(&blueprint, Values::drawn(1)).unwrap();
     let state = network.parameters().state("drawn");
     let path = fixture::file(&[]);
     let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));

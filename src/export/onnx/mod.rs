@@ -13,13 +13,13 @@
 //! | global mean pooling | `GlobalAveragePool`, `Flatten` |
 //! | linear layer | `Gemm` with the weight transposed |
 
-mod notes;
+mod graph;
 
 use super::protobuf::{Message, header};
 use super::{Data, write_atomically};
-use crate::nn::{Id, Network, Parameters, Resnet};
+use crate::nn::{Id, Network, Node, Parameters};
 use crate::{Error, Result};
-use notes::Notes;
+use graph::Graph;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -54,7 +54,7 @@ const LONGEST: u64 = i32::MAX as u64;
 /// written.
 pub fn write_onnx(
     path: impl AsRef<Path>,
-    network: &Resnet<f32>,
+    network: &Network<f32>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
     let model = model(network, metadata)?;
@@ -72,24 +72,27 @@ pub fn write_onnx(
 }
 
 /// The whole file.
-fn model<'a>(network: &'a Resnet<f32>, metadata: &BTreeMap<String, String>) -> Result<Message<'a>> {
-    let architecture = network.architecture();
+fn model<'a>(
+    network: &'a Network<f32>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Message<'a>> {
+    let design = network.design();
     let parameters = network.parameters();
-    let mut notes = Notes::new(parameters);
-    let logits = network.logits(&mut notes, INPUT.to_owned())?;
+    let mut operators = Graph::new(parameters, INPUT);
+    let output = network.operate(&mut operators, Node::INPUT)?;
 
     let mut graph = Message::default();
-    for node in notes.nodes(&logits, OUTPUT) {
-        graph.message(1, node);
+    for operator in operators.operators(output, OUTPUT) {
+        graph.message(1, operator);
     }
-    graph.bytes(2, architecture.name);
+    graph.bytes(2, design.name());
     for id in parameters.ids() {
         graph.message(INITIALIZER, initializer(parameters, id, graph.len()));
     }
-    let (batch, channels) = (Size::Any("batch"), Size::Of(architecture.channels));
+    let (batch, channels) = (Size::Any("batch"), Size::Of(design.channels));
     let images = [batch, channels, Size::Any("height"), Size::Any("width")];
     graph.message(11, value_info(INPUT, &images));
-    let logits = [Size::Any("batch"), Size::Of(architecture.classes)];
+    let logits = [Size::Any("batch"), Size::Of(design.outputs)];
     graph.message(12, value_info(OUTPUT, &logits));
 
     let mut model = Message::default();
@@ -180,16 +183,17 @@ fn value_info<'a>(name: &str, sizes: &[Size]) -> Message<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Architecture, Block, Blueprint, Builder, Form, Mixing, Stem};
+    use crate::nn::architectures::{Block, ResNet, Stem};
+    use crate::nn::{Design, Form, Mixing, Values};
     use crate::tensor::State;
     use crate::zoo::{Checkpoint, fixture};
 
-    fn architecture(width: usize) -> Architecture {
+    fn design(width: usize) -> Design {
         let (block, stem) = (Block::Basic, Stem::Small);
-        Architecture { name: "tiny", block, depths: vec![1], width, stem, channels: 3, classes: 5 }
+        Design::new(ResNet { name: "tiny", block, depths: vec![1], width, stem }, 3, 5)
     }
 
-    fn written(network: &Resnet<f32>, metadata: &BTreeMap<String, String>) -> Checkpoint {
+    fn written(network: &Network<f32>, metadata: &BTreeMap<String, String>) -> Checkpoint {
         let mut bytes = Vec::new();
         model(network, metadata).unwrap().write_to(&mut bytes).unwrap();
         Checkpoint::open(fixture::file(&bytes)).unwrap()
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn all_values_can_be_used_in_place_whatever_the_length_of_the_texts() {
-        let network = Resnet::new(&architecture(3), Builder::fresh(1)).unwrap();
+        let network = Network::drawn(&design(3), 1).unwrap();
         // Lengths on both sides of where they take one byte more.
         for length in [0, 1, 2, 3, 100, 125, 126, 127, 128, 129, 130, 131, 16_383] {
             let metadata = BTreeMap::from([("key".to_owned(), "x".repeat(length))]);
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_model_is_told_what_wrote_it_and_not_what_was_read_before() {
-        let network = Resnet::new(&architecture(1), Builder::fresh(1)).unwrap();
+        let network = Network::drawn(&design(1), 1).unwrap();
         let texts = [("onnx.producer", "another"), ("onnx.not_read", "much"), ("mean", "0.5")];
         let metadata = texts.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
         let read = written(&network, &metadata);
@@ -228,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.onnx");
         for form in [Form::Zoo(Mixing::default()), Form::Lite(Mixing::default())] {
-            let network = Resnet::new(&architecture(2), Builder::drawn(form, 2, 1)).unwrap();
+            let network = Network::new(&design(2).in_form(form, 2), Values::drawn(1)).unwrap();
             let error = write_onnx(&path, &network, &BTreeMap::new()).unwrap_err().to_string();
             assert_eq!(
                 error,
@@ -243,7 +247,6 @@ mod tests {
     #[test]
     fn a_network_that_no_reader_takes_is_refused() {
         // Mapped from a file of zeros that is not on the disk: no value is read.
-        let architecture = architecture(8192);
         let shapes = [
             ("conv1.weight", vec![8192, 3, 3, 3]),
             ("layer1.0.conv1.weight", vec![8192, 8192, 3, 3]),
@@ -275,7 +278,7 @@ mod tests {
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len((8 + header.len() + end) as u64).unwrap();
         let state = State::mapped(&Checkpoint::open(&path).unwrap()).unwrap();
-        let network = Blueprint { architecture, form: Form::Plain, sources: 1 }.build(&state);
+        let network = design(8192).plain().build(&state);
         let error = write_onnx("/nowhere/a.onnx", &network.unwrap(), &BTreeMap::new()).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("more than the 2147483647 that its readers take"), "{error}");

@@ -1,0 +1,55 @@
+//! The networks at hand, each family in a file, and those that a program adds.
+
+mod resnet;
+
+pub use resnet::{Block, ResNet, Stem};
+
+use super::Architecture;
+use crate::{Error, Result};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// All families: a new one is a file beside this one, and a line here.
+fn built_in() -> Vec<Arc<dyn Architecture>> {
+    let families = [resnet::family()];
+    families.into_iter().flatten().collect()
+}
+
+/// What programs have registered.
+static REGISTERED: RwLock<Vec<Arc<dyn Architecture>>> = RwLock::new(Vec::new());
+
+/// All architectures, those built in first.
+pub fn all() -> Vec<Arc<dyn Architecture>> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    built_in().into_iter().chain(registered.iter().cloned()).collect()
+}
+
+/// The names of all architectures.
+pub fn names() -> Vec<String> {
+    all().iter().map(|architecture| architecture.name().to_owned()).collect()
+}
+
+/// Adds an architecture for this process: files that name it can be opened then, and others are
+/// compared with it.
+///
+/// # Errors
+/// If there is one of that name.
+pub fn register(architecture: impl Architecture + 'static) -> Result<()> {
+    let name = architecture.name();
+    if names().iter().any(|known| known == name) {
+        return Err(Error::config("architecture", format!("there is a {name} already")));
+    }
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    registered.push(Arc::new(architecture));
+    Ok(())
+}
+
+/// The architecture of that name.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn named(name: &str) -> Result<Arc<dyn Architecture>> {
+    all().into_iter().find(|architecture| architecture.name() == name).ok_or_else(|| {
+        let names = names().join(", ");
+        Error::config("architecture", format!("there is no {name}; there are {names}"))
+    })
+}

@@ -1,0 +1,245 @@
+//! Residual networks (He et al., 2016), with torchvision's names.
+
+use crate::kernel::{Then, Window};
+use crate::nn::{Architecture, BatchNorm, Builder, Conv, Layers, Node, Operations};
+use crate::zoo::Layout;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A residual network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResNet {
+    /// Its name.
+    pub name: &'static str,
+    /// Kind of the blocks.
+    pub block: Block,
+    /// Blocks of each stage.
+    pub depths: Vec<usize>,
+    /// Channels of the first stage; each stage doubles them.
+    pub width: usize,
+    /// What it begins with.
+    pub stem: Stem,
+}
+
+/// The kind of a residual network's blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Two 3x3 convolutions.
+    Basic,
+    /// 1x1 to reduce, 3x3, 1x1 to four times as many channels.
+    Bottleneck,
+}
+
+/// What a residual network begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stem {
+    /// 7x7 with stride 2, then max pooling with stride 2.
+    Imagenet,
+    /// 3x3 with stride 1, for small images.
+    Small,
+}
+
+pub(super) fn family() -> Vec<Arc<dyn Architecture>> {
+    use Block::{Basic, Bottleneck};
+    let imagenet = |name, block, depths: [usize; 4]| ResNet {
+        name,
+        block,
+        depths: depths.to_vec(),
+        width: 64,
+        stem: Stem::Imagenet,
+    };
+    let small = ResNet {
+        name: "resnet_small",
+        block: Basic,
+        depths: vec![1, 1, 1],
+        width: 16,
+        stem: Stem::Small,
+    };
+    [
+        imagenet("resnet18", Basic, [2, 2, 2, 2]),
+        imagenet("resnet34", Basic, [3, 4, 6, 3]),
+        imagenet("resnet50", Bottleneck, [3, 4, 6, 3]),
+        small,
+    ]
+    .map(|network| Arc::new(network) as Arc<dyn Architecture>)
+    .into()
+}
+
+impl Architecture for ResNet {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn layers(&self, b: &mut Builder) -> Result<Layers> {
+        self.check(b)?;
+        let (taps, window) = match self.stem {
+            Stem::Imagenet => (7, Window::square(2, 3)),
+            Stem::Small => (3, Window::square(1, 1)),
+        };
+        let conv = b.conv("conv1", [self.width, b.channels(), taps, taps], window)?;
+        let stem = (conv, b.batch_norm("bn1", self.width)?);
+        let (mut blocks, mut channels) = (Vec::new(), self.width);
+        for (stage, &depth) in self.depths.iter().enumerate() {
+            for number in 0..depth {
+                // Stages are counted from 1 in names, and blocks from 0.
+                let name = format!("layer{}.{number}", stage + 1);
+                let stride = if stage > 0 && number == 0 { 2 } else { 1 };
+                let block = Residual::new(self, b, name, [channels, self.width << stage], stride)?;
+                channels = block.channels;
+                blocks.push(block);
+            }
+        }
+        let head = b.linear("fc", channels, b.outputs())?;
+        let pools = self.stem == Stem::Imagenet;
+        Ok(Box::new(move |o, x| {
+            let (conv, norm) = &stem;
+            let y = o.conv(conv, x)?;
+            let mut x = o.batch_norm(norm, y, Then::Relu)?;
+            if pools {
+                x = o.max_pool(x, [3, 3], Window::square(2, 1))?;
+            }
+            for block in &blocks {
+                x = block.output(o, x)?;
+            }
+            o.enter("features");
+            let features = o.global_mean_pool(x)?;
+            o.linear(&head, features)
+        }))
+    }
+
+    fn layouts(&self) -> &[Layout] {
+        &[DETECTRON2, SEQUENTIAL]
+    }
+
+    /// The stem, stages 3 and 4.
+    fn is_aligned(&self, layer: &str) -> bool {
+        layer == "conv1" || layer.starts_with("layer3.") || layer.starts_with("layer4.")
+    }
+
+    fn is_shortcut(&self, layer: &str) -> bool {
+        layer.ends_with(".downsample.0")
+    }
+
+    fn usual_sizes(&self) -> [usize; 2] {
+        match self.stem {
+            Stem::Imagenet => [256, 224],
+            Stem::Small => [16, 16],
+        }
+    }
+}
+
+impl ResNet {
+    /// An error if there is no network of these sizes.
+    fn check(&self, b: &Builder) -> Result<()> {
+        const MOST_STAGES: usize = 8;
+        const MOST_CHANNELS: usize = 1 << 16;
+        let sizes = [self.width, b.channels(), b.outputs()];
+        let problem = if !(1..=MOST_STAGES).contains(&self.depths.len()) || self.depths.contains(&0)
+        {
+            format!("1 to {MOST_STAGES} stages of at least one block, not {:?}", self.depths)
+        } else if sizes.contains(&0) {
+            format!("width, channels and classes should be at least 1, not {sizes:?}")
+        } else if self.width > MOST_CHANNELS {
+            format!("a width of {} exceeds {MOST_CHANNELS}", self.width)
+        } else {
+            return Ok(());
+        };
+        Err(Error::argument("ResNet", problem))
+    }
+}
+
+/// A residual block: `y = relu(path(x) + shortcut(x))`.
+struct Residual {
+    name: String,
+    path: Vec<(Conv, BatchNorm)>,
+    shortcut: Option<(Conv, BatchNorm)>,
+    /// That leave it.
+    channels: usize,
+}
+
+impl Residual {
+    /// `[entering, inner]` are the channels that enter the block, and those inside of it.
+    fn new(
+        network: &ResNet,
+        b: &mut Builder,
+        name: String,
+        [entering, inner]: [usize; 2],
+        stride: usize,
+    ) -> Result<Self> {
+        let leaving = match network.block {
+            Block::Basic => inner,
+            Block::Bottleneck => 4 * inner,
+        };
+        // Output channels, input channels, taps, stride of each convolution on the path.
+        let sizes: &[_] = match network.block {
+            Block::Basic => &[(leaving, entering, 3, stride), (leaving, leaving, 3, 1)],
+            Block::Bottleneck => {
+                &[(inner, entering, 1, 1), (inner, inner, 3, stride), (leaving, inner, 1, 1)]
+            }
+        };
+        let mut path = Vec::new();
+        for (i, &(outputs, inputs, taps, stride)) in sizes.iter().enumerate() {
+            let window = Window::square(stride, taps / 2);
+            let conv = format!("{name}.conv{}", i + 1);
+            let conv = b.conv(&conv, [outputs, inputs, taps, taps], window)?;
+            path.push((conv, b.batch_norm(&format!("{name}.bn{}", i + 1), outputs)?));
+        }
+        let mut shortcut = None;
+        if (entering, 1) != (leaving, stride) {
+            let conv = format!("{name}.downsample.0");
+            let conv = b.conv(&conv, [leaving, entering, 1, 1], Window::square(stride, 0))?;
+            shortcut = Some((conv, b.batch_norm(&format!("{name}.downsample.1"), leaving)?));
+        }
+        Ok(Self { name, path, shortcut, channels: leaving })
+    }
+
+    fn output(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
+        let mut y = x;
+        for (i, (conv, norm)) in self.path.iter().enumerate() {
+            y = o.conv(conv, y)?;
+            if i + 1 < self.path.len() {
+                y = o.batch_norm(norm, y, Then::Relu)?;
+            } else {
+                let shortcut = self.beside(o, x)?;
+                o.enter(&self.name);
+                y = o.batch_norm(norm, y, Then::AddRelu(shortcut))?;
+            }
+        }
+        Ok(y)
+    }
+
+    /// What is added to the path.
+    fn beside(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
+        let Some((conv, norm)) = &self.shortcut else { return Ok(x) };
+        let y = o.conv(conv, x)?;
+        o.batch_norm(norm, y, Then::Nothing)
+    }
+}
+
+const DETECTRON2: Layout = Layout {
+    name: "Detectron2",
+    rules: &[
+        (r"^stem\.conv1\.norm\.", "bn1."),
+        (r"^stem\.", ""),
+        (r"^res2\.", "layer1."),
+        (r"^res3\.", "layer2."),
+        (r"^res4\.", "layer3."),
+        (r"^res5\.", "layer4."),
+        (r"\.shortcut\.norm\.", ".downsample.1."),
+        (r"\.shortcut\.", ".downsample.0."),
+        (r"\.conv(\d)\.norm\.", ".bn$1."),
+    ],
+};
+
+/// The children of a torchvision ResNet in their order, without the classifier.
+const SEQUENTIAL: Layout = Layout {
+    name: "torch.nn.Sequential",
+    rules: &[
+        (r"^0\.", "conv1."),
+        (r"^1\.", "bn1."),
+        (r"^4\.", "layer1."),
+        (r"^5\.", "layer2."),
+        (r"^6\.", "layer3."),
+        (r"^7\.", "layer4."),
+    ],
+};

@@ -1,0 +1,163 @@
+//! Image classification: labelled images, cross-entropy, accuracy.
+
+use super::{Part, Samples, Scores, Task};
+use crate::dataset::{Ahead, Batch, Loader};
+use crate::nn::{Network, Pass};
+use crate::start::{Labelled, Probe};
+use crate::tape::Var;
+use crate::tensor::Tensor;
+use crate::train::evaluate;
+use crate::{Error, Result, ops};
+
+/// A network is to tell classes of images apart.
+pub struct Classification<'a> {
+    batches: Batches<'a>,
+    smoothing: f64,
+    validation: Option<Loader<'a>>,
+    test: Option<Loader<'a>>,
+    probe: Option<Box<dyn Probe + 'a>>,
+}
+
+/// Where batches come from.
+enum Batches<'a> {
+    /// Made when they are asked for.
+    Loader(Loader<'a>),
+    Ahead(Ahead),
+}
+
+impl<'a> Classification<'a> {
+    /// Trains on the batches of `training`.
+    pub fn new(training: Loader<'a>) -> Self {
+        Self::of(Batches::Loader(training))
+    }
+
+    /// As [`Classification::new`]; a thread makes the next `count` batches while one is worked on.
+    pub fn ahead(training: Loader<'static>, count: usize) -> Self {
+        Self::of(Batches::Ahead(Ahead::new(training, count)))
+    }
+
+    fn of(batches: Batches<'a>) -> Self {
+        Self { batches, smoothing: 0.0, validation: None, test: None, probe: None }
+    }
+
+    /// The same with labels smoothed (Szegedy et al., 2016): `smoothing / K` for every class, the
+    /// rest for the label.
+    pub fn smoothed(self, smoothing: f64) -> Self {
+        Self { smoothing, ..self }
+    }
+
+    /// The same, measured on these images, which should be in order.
+    pub fn measured_on(mut self, part: Part, images: Loader<'a>) -> Self {
+        match part {
+            Part::Validation => self.validation = Some(images),
+            Part::Test => self.test = Some(images),
+        }
+        self
+    }
+
+    /// The same, with samples by which sources are compared.
+    pub fn probed_by(self, probe: impl Probe + 'a) -> Self {
+        Self { probe: Some(Box::new(probe)), ..self }
+    }
+}
+
+impl Task for Classification<'_> {
+    type Batch = Batch;
+
+    fn batch(&mut self, step: u64, _: &Network<f32>) -> Result<Batch> {
+        match &mut self.batches {
+            Batches::Loader(loader) => loader.batch(step),
+            Batches::Ahead(ahead) => ahead.batch(step),
+        }
+    }
+
+    /// The mean cross-entropy of the batch.
+    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Batch) -> Result<Var> {
+        ops::cross_entropy(pass.tape(), output, &batch.labels, self.smoothing)
+    }
+
+    /// `accuracy`, 0 to 1, and `loss`, the mean cross-entropy.
+    fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
+        let images = match part {
+            Part::Validation => &self.validation,
+            Part::Test => &self.test,
+        };
+        let Some(images) = images else { return Ok(None) };
+        let names = images.classes();
+        let numbers: Vec<usize> = (0..names.len()).collect();
+        let mut found = evaluate(network, images, &numbers, names);
+        // Nobody chose this batch, so that nobody has to choose another.
+        while let Err(Error::DeviceMemory { fits: Some(batch @ 1..), .. }) = found {
+            found = evaluate(network, &images.in_batches_of(batch)?, &numbers, names);
+        }
+        let found = found?;
+        Ok(Some(Scores {
+            samples: found.samples,
+            larger_is_better: true,
+            values: vec![("accuracy".to_owned(), found.accuracy), ("loss".to_owned(), found.loss)],
+        }))
+    }
+
+    fn probe(&self) -> Option<&dyn Probe> {
+        self.probe.as_deref()
+    }
+}
+
+impl Samples for Batch {
+    fn images(&self) -> &Tensor<f32> {
+        &self.images
+    }
+
+    fn indices(&self) -> &[usize] {
+        &self.indices
+    }
+
+    fn first(&self, count: usize) -> Result<Self> {
+        let [samples, c, h, w] = self.images.dims("train", "images", "[N, C, H, W]")?;
+        if count > samples {
+            let problem = format!("the first {count} of {samples} samples");
+            return Err(Error::argument("train", problem));
+        }
+        let values = self.images.as_slice()[..count * c * h * w].to_vec();
+        let images = Tensor::new(&[count, c, h, w], values)?;
+        let [labels, indices] = [&self.labels, &self.indices].map(|all| all[..count].to_vec());
+        Ok(Self { images, labels, indices })
+    }
+}
+
+/// The same batch in every step, to be learnt by heart or measured.
+pub struct One(pub Batch);
+
+impl Task for One {
+    type Batch = Batch;
+
+    fn batch(&mut self, _: u64, _: &Network<f32>) -> Result<Batch> {
+        Ok(self.0.clone())
+    }
+
+    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Batch) -> Result<Var> {
+        ops::cross_entropy(pass.tape(), output, &batch.labels, 0.0)
+    }
+
+    fn evaluate(&mut self, _: &Network<f32>, _: Part) -> Result<Option<Scores>> {
+        Ok(None)
+    }
+}
+
+/// A set of labelled images, all scored in one batch and matched by the same ones.
+pub struct Whole {
+    /// The images, `[N, C, H, W]`.
+    pub images: Tensor<f32>,
+    /// Their labels.
+    pub labels: Vec<usize>,
+}
+
+impl Probe for Whole {
+    fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_> {
+        Box::new(std::iter::once(Ok((self.images.clone(), self.labels.clone()))))
+    }
+
+    fn images(&self) -> Result<Tensor<f32>> {
+        Ok(self.images.clone())
+    }
+}

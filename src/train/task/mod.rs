@@ -1,0 +1,149 @@
+//! What networks are trained for.
+//!
+//! A [`Task`] gives batches, says what is to become small on them, and measures how good a network
+//! is. The one loop that trains, [`Trainer`](super::Trainer), knows nothing else of it. A task is a
+//! file beside this one, or in a program of one's own.
+
+mod classification;
+
+pub use classification::{Classification, One, Whole};
+
+use crate::Result;
+use crate::nn::{Network, Pass};
+use crate::start::Probe;
+use crate::tape::Var;
+use crate::tensor::{State, Tensor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// What networks are trained for: where samples come from, what a network should make of them, and
+/// how good it is at it.
+pub trait Task {
+    /// What one step works on.
+    type Batch: Samples;
+
+    /// The batch of a step, counted from 0. An agent acts here; a loader gives what it has made
+    /// ahead.
+    ///
+    /// # Errors
+    /// If a sample cannot be had.
+    fn batch(&mut self, step: u64, network: &Network<f32>) -> Result<Self::Batch>;
+
+    /// What is to become small: a single value, for the network's `output` on a batch.
+    ///
+    /// # Errors
+    /// If the output does not fit the batch.
+    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Self::Batch) -> Result<Var>;
+
+    /// How good the network is on a part of the samples that it is not trained on; `None` if there
+    /// is no such part.
+    ///
+    /// # Errors
+    /// If a sample cannot be had, or an output is not finite.
+    fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>>;
+
+    /// Samples by which sources are compared before any tuning, if the task has labelled ones.
+    fn probe(&self) -> Option<&dyn Probe> {
+        None
+    }
+
+    /// What has to be kept so that training goes on as if it had never stopped, beyond what follows
+    /// from the step.
+    fn state(&self) -> State<f32> {
+        State::new("the task")
+    }
+
+    /// Takes up what [`Task::state`] gave.
+    ///
+    /// # Errors
+    /// If it is the state of another task.
+    fn restore(&mut self, _state: &State<f32>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The samples of one step.
+pub trait Samples: Send + Sized {
+    /// What goes into the network, `[N, C, H, W]`.
+    fn images(&self) -> &Tensor<f32>;
+
+    /// Which samples they are, for messages.
+    fn indices(&self) -> &[usize];
+
+    /// The first `count` of them.
+    ///
+    /// # Errors
+    /// If there are fewer.
+    fn first(&self, count: usize) -> Result<Self>;
+}
+
+/// Samples that a network is measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// While it is trained.
+    Validation,
+    /// Once, at the end.
+    Test,
+}
+
+/// How good a network is: named numbers, the first of which decides where one has to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// How many samples were looked at.
+    pub samples: usize,
+    /// Whether a larger first number is the better one.
+    pub larger_is_better: bool,
+    /// Names and numbers; in JSON a map, in this order.
+    #[serde(serialize_with = "to_map", deserialize_with = "from_map")]
+    pub values: Vec<(String, f64)>,
+}
+
+fn to_map<S: Serializer>(
+    values: &[(String, f64)],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_map(values.iter().map(|(name, value)| (name, value)))
+}
+
+fn from_map<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<(String, f64)>, D::Error> {
+    let map = serde_json::Map::deserialize(deserializer)?;
+    // JSON has no number for what is not finite.
+    Ok(map.into_iter().map(|(name, value)| (name, value.as_f64().unwrap_or(f64::NAN))).collect())
+}
+
+impl fmt::Display for Scores {
+    /// Such as `accuracy 91.30 %, loss 0.2712`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.values.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            match name.as_str() {
+                "accuracy" => write!(f, "{comma}{name} {:.2} %", 100.0 * value)?,
+                _ => write!(f, "{comma}{name} {value:.4}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scores {
+    /// The number that decides, with its name.
+    pub fn deciding(&self) -> Option<(&str, f64)> {
+        self.values.first().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// The number of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// Whether these are better than others, by the number that decides.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        match (self.deciding(), other.deciding()) {
+            (Some((_, own)), Some((_, other))) if self.larger_is_better => own > other,
+            (Some((_, own)), Some((_, other))) => own < other,
+            (own, _) => own.is_some(),
+        }
+    }
+}

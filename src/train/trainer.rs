@@ -1,0 +1,218 @@
+//! The loop that trains a network, whatever the task.
+
+use super::room;
+use super::task::{Samples, Task};
+use crate::nn::{Network, Pass, Role, Step};
+use crate::optim::{Optimizer, Schedule, WeightAverage};
+use crate::tape::Var;
+use crate::{Error, Result, profile};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// Trains a network: batch, forward, loss and penalties, backward, reduce, clip, update.
+pub struct Trainer {
+    /// What changes the parameters.
+    pub optimizer: Optimizer<f32>,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// Steps of the whole training, which the schedule has to know.
+    pub steps: u64,
+    /// Batches whose gradients one step takes the mean of.
+    pub accumulate: u64,
+    /// What the norm of all gradients together is limited to.
+    pub clip_norm: Option<f64>,
+    /// What is added to the task's loss.
+    pub penalties: Vec<Box<dyn Penalty>>,
+    /// What happens to the gradients between backward pass and update.
+    pub reduce: Box<dyn Reduce>,
+    /// The average of the parameters over the steps, if one is kept.
+    pub average: Option<WeightAverage<f32>>,
+}
+
+/// Adds to the loss of a task, such as a distance to where training began.
+pub trait Penalty {
+    /// A single value, for the network's `output` in `pass`; `None` to add nothing.
+    ///
+    /// # Errors
+    /// If the penalty cannot be computed.
+    fn penalty(&mut self, pass: &mut Pass<f32>, output: Var) -> Result<Option<Var>>;
+}
+
+/// What happens to the gradients of a step before they are used: several processes take their mean
+/// here, and who wants to look at them, or change them, does so here.
+pub trait Reduce {
+    /// Changes the gradients of step `step`, counted from 0.
+    ///
+    /// # Errors
+    /// To end the training.
+    fn reduce(&mut self, step: u64, gradients: &mut Step<f32>) -> Result<()>;
+}
+
+/// Leaves the gradients as they are.
+impl Reduce for () {
+    fn reduce(&mut self, _: u64, _: &mut Step<f32>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(u64, &mut Step<f32>) -> Result<()>> Reduce for F {
+    fn reduce(&mut self, step: u64, gradients: &mut Step<f32>) -> Result<()> {
+        self(step, gradients)
+    }
+}
+
+/// A step that is done.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Steps done, this one among them.
+    pub steps: u64,
+    /// The loss, penalties included: the mean over the step's batches.
+    pub loss: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The norm of all gradients together before they were clipped, if they are.
+    pub gradient_norm: Option<f64>,
+    /// The samples of the step.
+    pub indices: Vec<usize>,
+    /// Time that it took, the making of the batch included.
+    pub time: Duration,
+}
+
+impl Trainer {
+    /// Trains for `steps` steps along `schedule`, by one batch a step.
+    pub fn new(
+        optimizer: Optimizer<f32>,
+        learning_rate: f64,
+        schedule: Schedule,
+        steps: u64,
+    ) -> Self {
+        Self {
+            optimizer,
+            learning_rate,
+            schedule,
+            steps,
+            accumulate: 1,
+            clip_norm: None,
+            penalties: vec![],
+            reduce: Box::new(()),
+            average: None,
+        }
+    }
+
+    /// Makes the steps of a range, counted from 0, and calls `each` after every one of them.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`]; those of `each`, after which nothing follows.
+    pub fn run<K: Task>(
+        &mut self,
+        network: &mut Network<f32>,
+        task: &mut K,
+        steps: Range<u64>,
+        mut each: impl FnMut(&mut Self, &mut Network<f32>, &mut K, Done) -> Result<()>,
+    ) -> Result<()> {
+        for step in steps {
+            let done = self.step(network, task, step)?;
+            each(self, network, task, done)?;
+        }
+        Ok(())
+    }
+
+    /// Makes one step, counted from 0.
+    ///
+    /// # Errors
+    /// If the loss is not finite: nothing is changed then, and the error names the layer whose
+    /// output turned first. If a device has no room for a batch: the error says how many samples it
+    /// has room for. Whatever the task, a penalty or the reduction finds wrong.
+    pub fn step<K: Task>(
+        &mut self,
+        network: &mut Network<f32>,
+        task: &mut K,
+        step: u64,
+    ) -> Result<Done> {
+        let _span = profile::span("train step");
+        let begun = Instant::now();
+        // Both fit: nothing takes so many steps.
+        let factor = self.schedule.factor(step as usize, self.steps as usize);
+        let learning_rate = self.learning_rate * factor;
+        let count = self.accumulate.max(1);
+        let (mut sum, mut loss, mut indices): (Option<Step<f32>>, _, _) = (None, 0.0, vec![]);
+        for part in 0..count {
+            let batch = task.batch(step * count + part, network)?;
+            let (of_part, mut gradients) = self.gradients(network, task, &batch)?;
+            loss += of_part / count as f64;
+            indices.extend_from_slice(batch.indices());
+            if count > 1 {
+                // The statistics of the next batch build on these.
+                gradients.update_buffers(network.parameters_mut());
+            }
+            match &mut sum {
+                None => sum = Some(gradients),
+                Some(sum) => sum.add(gradients)?,
+            }
+        }
+        let Some(mut gradients) = sum else { unreachable!("there is one batch at least") };
+        if count > 1 {
+            gradients.scale(1.0 / count as f64)?;
+        }
+        self.reduce.reduce(step, &mut gradients)?;
+        let gradient_norm = match self.clip_norm {
+            Some(most) => Some(gradients.clip_norm(most)?),
+            None => None,
+        };
+        {
+            let _span = profile::span("optimizer");
+            self.optimizer.step(network.parameters_mut(), gradients, learning_rate)?;
+            if let Some(average) = &mut self.average {
+                average.update(network.parameters())?;
+            }
+            network.parameters().device().finish_for_profile()?;
+        }
+        let time = begun.elapsed();
+        Ok(Done { steps: step + 1, loss, learning_rate, gradient_norm, indices, time })
+    }
+
+    /// The loss on a batch and its gradients.
+    fn gradients<K: Task>(
+        &mut self,
+        network: &Network<f32>,
+        task: &mut K,
+        batch: &K::Batch,
+    ) -> Result<(f64, Step<f32>)> {
+        self.gradients_of(network, task, batch).map_err(|error| {
+            room::advised(error, batch.indices().len(), |count| {
+                self.gradients_of(network, task, &batch.first(count)?).map(drop)
+            })
+        })
+    }
+
+    fn gradients_of<K: Task>(
+        &mut self,
+        network: &Network<f32>,
+        task: &mut K,
+        batch: &K::Batch,
+    ) -> Result<(f64, Step<f32>)> {
+        // What is not trained needs no gradient.
+        let frozen: Vec<Role> = self.optimizer.frozen().collect();
+        let mut pass = Pass::train(network.parameters()).freeze(&frozen);
+        let x = pass.input(batch.images().to(&network.parameters().device())?);
+        let output = network.forward(&mut pass, x)?;
+        pass.tape().enter("loss");
+        let mut loss = task.loss(&mut pass, output, batch)?;
+        for penalty in &mut self.penalties {
+            if let Some(penalty) = penalty.penalty(&mut pass, output)? {
+                loss = crate::ops::add(pass.tape(), loss, penalty)?;
+            }
+        }
+        let value = pass.value(loss)?.item()?;
+        if !value.is_finite() {
+            return Err(Error::NotFinite {
+                step: self.optimizer.steps() + 1,
+                batch: batch.indices().to_vec(),
+                layer: pass.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned()),
+            });
+        }
+        Ok((f64::from(value), pass.backward(loss)?))
+    }
+}
