@@ -3,7 +3,7 @@
 #
 #   bash tests/tensorboard/check.sh [FOLDER]
 #
-# FOLDER (default: target/tensorboard) takes a virtual environment of 150 MB, once. Set ZOO_PYTHON to
+# FOLDER (default: target/tensorboard) takes a virtual environment of 180 MB, once. Set ZOO_PYTHON to
 # a Python that has tensorboard to use that instead. Takes a minute.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
