@@ -168,3 +168,27 @@ fn attribute(name: &str, kind: u64, fill: impl FnOnce(&mut Message)) -> Message<
     attribute.integer(20, kind);
     attribute
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Builder;
+
+    #[test]
+    fn what_follows_on_a_norm_is_a_node_of_its_own() {
+        let mut builder = Builder::<f32>::fresh(1);
+        let norm = builder.batch_norm("bn1", 3).unwrap();
+        let parameters = builder.finish();
+        let nodes = |then| {
+            let mut notes = Notes::new(&parameters);
+            notes.batch_norm(&norm, "x".to_owned(), then).unwrap();
+            let node = |node: Node| format!("{} {}", node.operator, node.inputs.join(" "));
+            notes.nodes.into_iter().skip(1).map(node).collect::<Vec<_>>()
+        };
+        assert!(nodes(Then::Nothing).is_empty());
+        assert_eq!(nodes(Then::Relu), ["Relu bn1"]);
+        assert_eq!(nodes(Then::AddRelu("r".to_owned())), ["Add bn1 r", "Relu Add_1"]);
+        let clipped = ["Constant ", "Constant ", "Clip bn1 Constant_1 Constant_2"];
+        assert_eq!(nodes(Then::Relu6), clipped);
+    }
+}
