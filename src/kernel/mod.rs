@@ -18,6 +18,7 @@ pub mod conv;
 pub mod cost;
 pub mod cpu;
 pub mod descent;
+mod direct;
 pub mod elementwise;
 pub mod engine;
 pub mod gemm;
