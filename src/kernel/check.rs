@@ -3,7 +3,8 @@
 //! Operands are drawn, in `f32`, as networks are trained in; their sizes are such that they reach
 //! beyond one tile, one group, one run of a kernel, and do not fill the last.
 
-use super::aggregate::{Stack, Way};
+use super::aggregate::Stack;
+use super::cost::Strategy;
 use super::descent::{Adam, Sgd};
 use super::engine::{Engine, Factor, Layer, Norm, Targets, WantedOfNorm};
 use super::norm::{Channels, Then};
@@ -21,10 +22,10 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("conv", conv),
     ("align", align),
     ("aggregate", aggregate),
-    ("aggregated_conv, a kernel", |draw| layer(draw, Way::Kernels, true)),
-    ("aggregated_conv, kernels", |draw| layer(draw, Way::Kernels, false)),
-    ("aggregated_conv, outputs", |draw| layer(draw, Way::Outputs, false)),
-    ("aggregated_conv, shared outputs", |draw| layer(draw, Way::Outputs, true)),
+    ("aggregated_conv, a kernel", |draw| layer(draw, Strategy::KernelSpace, true)),
+    ("aggregated_conv, kernels", |draw| layer(draw, Strategy::KernelSpace, false)),
+    ("aggregated_conv, outputs", |draw| layer(draw, Strategy::OutputSpace, false)),
+    ("aggregated_conv, shared outputs", |draw| layer(draw, Strategy::OutputSpace, true)),
     ("batch norm", norm),
     ("max_pool", max_pool),
     ("plane_means", plane_means),
@@ -150,13 +151,10 @@ fn aggregate(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 }
 
 /// With all that it may have: alignment where it can be, and biases.
-fn layer(draw: &mut Draw, way: Way, is_shared: bool) -> Result<Vec<Tensor<f32>>> {
+fn layer(draw: &mut Draw, strategy: Strategy, is_shared: bool) -> Result<Vec<Tensor<f32>>> {
     let (mut found, m) = (Vec::new(), 3);
     for geometry in draw.geometries()? {
         for is_aligned in [true, false] {
-            if way == Way::Outputs && (geometry.window.groups > 1 || !is_aligned) {
-                continue;
-            }
             let (o, g) = (geometry.outputs, &geometry);
             let gate = if is_shared { vec![m] } else { vec![g.batch, m] };
             let weight = [&[m], &g.weight_shape()[..]].concat();
@@ -170,8 +168,11 @@ fn layer(draw: &mut Draw, way: Way, is_shared: bool) -> Result<Vec<Tensor<f32>>>
                 gate: draw.tensor(&gate)?,
             };
             let dy = draw.tensor(&g.output_shape())?;
+            if !layer.sizes().allows(strategy) {
+                continue;
+            }
             let engine = draw.engine();
-            let (y, kept) = engine.aggregated_conv(&layer, way)?;
+            let (y, kept) = engine.aggregated_conv_in(strategy, &layer)?;
             let gradients = engine.aggregated_conv_gradients(&layer, &dy, kept, true)?;
             found.extend([y, gradients.weight, gradients.gate]);
             found.extend([gradients.x, gradients.alignment, gradients.bias].into_iter().flatten());

@@ -28,6 +28,7 @@ pub mod norm;
 #[cfg(feature = "opencl")]
 pub mod opencl;
 pub mod panel;
+mod place;
 pub mod pool;
 pub mod reduce;
 pub mod reference;

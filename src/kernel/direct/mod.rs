@@ -30,7 +30,7 @@ use std::ops::Range;
 /// since it is then the packing that a product takes its time for.
 pub(super) fn wins(g: &Geometry) -> bool {
     /// Channels of a group.
-    const MOST: usize = 16;
+    const MOST: usize = 32;
     /// Beyond such windows, zeros would be most of what is copied.
     const REACH: usize = 16;
     let Window { stride, padding, dilation, groups } = g.window;

@@ -77,7 +77,6 @@ mod reduce;
 mod tiles;
 mod winograd;
 
-pub use aggregate::Kept;
 pub use cut::cuts;
 
 use crate::tensor::opencl::{File, Program};
