@@ -21,6 +21,7 @@ pub mod descent;
 mod direct;
 pub mod elementwise;
 pub mod engine;
+mod foreign;
 pub mod gemm;
 pub mod loss;
 pub mod microkernel;

@@ -25,6 +25,7 @@
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.
 
+use super::foreign;
 use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Vectorized};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
@@ -119,13 +120,22 @@ impl Size {
         lanes.next_multiple_of(self.unit)
     }
 
+    /// All of a tile, as a matrix that is read by someone else.
+    const WHOLE: Self = Self { width: 1 << 16, unit: 1 };
+
     /// Panels of rows of the result.
     fn of_rows(isa: Isa) -> Self {
+        if isa == Isa::MatrixMultiply {
+            return Self::WHOLE;
+        }
         Self { width: isa.rows(), unit: 1 }
     }
 
     /// Panels of columns of the result.
     fn of_columns<T: Element>(isa: Isa) -> Self {
+        if isa == Isa::MatrixMultiply {
+            return Self::WHOLE;
+        }
         Self { width: isa.columns::<T>(), unit: isa.lanes::<T>() }
     }
 }
@@ -142,8 +152,9 @@ fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
             let padded = panel.len() / depth;
             let place = &mut panel[step * padded..][..padded];
             // Of a constant length, a few registers are copied rather than a function called.
-            if let (Some(place), Some(numbers)) =
-                (place.first_chunk_mut::<MOST_COLUMNS>(), numbers.first_chunk::<MOST_COLUMNS>())
+            if padded == MOST_COLUMNS
+                && let (Some(place), Some(numbers)) =
+                    (place.first_chunk_mut::<MOST_COLUMNS>(), numbers.first_chunk::<MOST_COLUMNS>())
             {
                 *place = *numbers;
                 continue;
@@ -221,12 +232,13 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
     // memory.
     let [down, across] = tiles.counts();
     let [of_a, of_b] = [Size::of_rows(isa), Size::of_columns::<T>(isa)];
-    let is_worth = down > 3 && columns.saturating_mul(depth) <= PACKED_COLUMNS;
+    let is_packed = isa != Isa::MatrixMultiply;
+    let is_worth = is_packed && down > 3 && columns.saturating_mul(depth) <= PACKED_COLUMNS;
     let product = Product {
         isa,
         a,
         b,
-        packed_a: (across > 1).then(|| Packed::new(isa, a, of_a, rows, depth)),
+        packed_a: (is_packed && across > 1).then(|| Packed::new(isa, a, of_a, rows, depth)),
         packed_b: is_worth.then(|| Packed::new(isa, b, of_b, columns, depth)),
     };
     let parts = parts(rows * columns, depth, down * across);
@@ -507,9 +519,23 @@ impl<'a, T: Element> Target<'a, T> {
         }
     }
 
+    /// Writes, or adds, the product of `a` and `b` `[depth, columns]`, as the crate
+    /// `matrixmultiply` computes it.
+    fn add_foreign_product(&mut self, a: Factors<T>, b: &[T], depth: usize, add: bool) {
+        let (rows, columns) = (self.rows.clone(), self.columns.clone());
+        let mut found = buffer::scratch(rows.len() * columns.len());
+        foreign::product([rows.len(), depth, columns.len()], a, b, &mut found);
+        for (row, numbers) in rows.zip(found.chunks(columns.len())) {
+            self.write(row, columns.start, numbers, add);
+        }
+    }
+
     /// Writes, or adds, the product of all panels `a` and `b` of so many steps.
     #[allow(unsafe_code)]
     fn add_product(&mut self, isa: Isa, a: Factors<T>, b: &[T], depth: usize, add: bool) {
+        if isa == Isa::MatrixMultiply {
+            return self.add_foreign_product(a, b, depth, add);
+        }
         let (height, width, lanes) = (isa.rows(), isa.columns::<T>(), isa.lanes::<T>());
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
         let mut edge = [T::zero(); MOST_ROWS * MOST_COLUMNS];
