@@ -73,19 +73,23 @@ impl Draw {
         self.device.engine()
     }
 
-    fn geometries(&self) -> Result<[Geometry; 6]> {
+    fn geometries(&self) -> Result<[Geometry; 8]> {
         let dilated = Window { dilation: [2, 1], padding: [2, 0], ..Window::default() };
         let grouped = Window { groups: 3, ..Window::square(1, 1) };
-        let [a, b, c, d, e, f] = [
+        let depthwise =
+            |stride, taps: usize| Window { groups: 37, ..Window::square(stride, taps / 2) };
+        let [a, b, c, d, e, f, g, h] = [
             ([3, 5, 19, 23], [7, 5, 3, 3], Window::square(1, 1)),
             ([2, 40, 9, 11], [300, 40, 3, 3], Window::square(2, 1)),
             ([2, 70, 5, 5], [33, 70, 1, 1], Window::square(2, 0)),
             ([2, 6, 8, 9], [9, 2, 3, 3], grouped),
             ([4, 64, 18, 15], [48, 64, 3, 3], Window::square(1, 1)),
             ([1, 3, 12, 10], [4, 3, 3, 2], dilated),
+            ([2, 37, 13, 18], [37, 1, 5, 5], depthwise(2, 5)),
+            ([3, 37, 10, 7], [74, 1, 3, 3], depthwise(1, 3)),
         ]
         .map(|(x, weight, window)| Geometry::new("check", x, weight, window));
-        Ok([a?, b?, c?, d?, e?, f?])
+        Ok([a?, b?, c?, d?, e?, f?, g?, h?])
     }
 }
 

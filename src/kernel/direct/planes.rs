@@ -87,6 +87,27 @@ impl Planes {
     }
 }
 
+/// Copies a row: a short one by two registers that overlap, rather than by a call.
+#[inline(always)]
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    #[inline(always)]
+    fn ends<T: Copy, const N: usize>(from: &[T], to: &mut [T]) -> bool {
+        if let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>())
+            && from.len() <= 2 * N
+            && from.len() == to.len()
+        {
+            let last = *last;
+            to[..N].copy_from_slice(first);
+            to[from.len() - N..].copy_from_slice(&last);
+            return true;
+        }
+        false
+    }
+    if !(ends::<T, 4>(from, to) || ends::<T, 8>(from, to) || ends::<T, 16>(from, to)) {
+        to.copy_from_slice(from);
+    }
+}
+
 /// Puts channels `[count, H, W]` into planes, whose zeros stay as they are.
 pub(super) struct Fill<'a, T> {
     pub planes: &'a Planes,
@@ -105,7 +126,8 @@ impl<T: Element> Vectorized for Fill<'_, T> {
                 for phase in 0..right.min(width) {
                     let plane = &mut to[(y % down * right + phase) * self.planes.phase..];
                     let count = (width - phase).div_ceil(right);
-                    take_every(right, &row[phase..], &mut plane[at..at + count]);
+                    let to = &mut plane[at..at + count];
+                    if right == 1 { copy(row, to) } else { take_every(right, &row[phase..], to) }
                 }
             }
         }
@@ -118,7 +140,7 @@ impl Planes {
         let channels = out.chunks_mut(grid[0] * grid[1]).zip(places.chunks(self.outputs));
         for (out, places) in channels {
             for (row, out) in out.chunks_mut(grid[1]).enumerate() {
-                out.copy_from_slice(&places[row * self.pitch..][..grid[1]]);
+                copy(&places[row * self.pitch..][..grid[1]], out);
             }
         }
     }
@@ -128,7 +150,7 @@ impl Planes {
         let channels = outputs.chunks(grid[0] * grid[1]).zip(places.chunks_mut(self.outputs));
         for (outputs, places) in channels {
             for (row, outputs) in outputs.chunks(grid[1]).enumerate() {
-                places[row * self.pitch..][..grid[1]].copy_from_slice(outputs);
+                copy(outputs, &mut places[row * self.pitch..][..grid[1]]);
             }
         }
     }

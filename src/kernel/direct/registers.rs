@@ -44,15 +44,16 @@ macro_rules! sized {
     };
 }
 
-/// Rows of the next tile, of so many that are left.
+/// Rows of the next tile, of so many that are left. Between 1 and 4 nothing is offered: every size
+/// is compiled for every set of instructions.
 fn height(left: usize) -> usize {
-    [4, 2].into_iter().find(|&rows| rows <= left).unwrap_or(1)
+    if left < 4 { 1 } else { 4 }
 }
 
 /// Cuts `count` into the fewest parts of at most `most` each, which differ by one at most: where
 /// each begins, and its size.
 fn parts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let parts = count.div_ceil(most).max(1);
+    let parts = count.div_ceil(most);
     (0..parts).map(move |i| (count * i / parts, count * (i + 1) / parts - count * i / parts))
 }
 
@@ -81,9 +82,8 @@ impl<T: Element> InRegisters<T> for Sums<'_, T> {
                     let weights = weights.as_ptr().add(row * stride);
                     let out = out.as_mut_ptr().add(row * len + at);
                     sized!(tile, (height, count), (steps, planes, weights, stride, out, len), [
-                        1: 0 1 2 3 4 5 6 7 8;
-                        2: 0 1 2 3 4 5 6 7 8;
-                        4: 0 1 2 3 4 5 6;
+                        1: 1 2 3 4 5 6 7 8;
+                        4: 1 2 3 4 5 6;
                     ]);
                 }
             }
@@ -155,7 +155,7 @@ impl<T: Element> InRegisters<T> for Dots<'_, T> {
         let mut row = 0;
         while row < rows {
             let height = height(rows - row);
-            let most = (most_sums::<V>() / height).min(13);
+            let most = (most_sums::<V>() / height).min(9);
             for (first, count) in parts(shifts.len(), most) {
                 let (shifts, width) = (&shifts[first..first + count], shifts.len());
                 let sums =
@@ -165,9 +165,8 @@ impl<T: Element> InRegisters<T> for Dots<'_, T> {
                 // asserted; the caller answers for the instructions.
                 unsafe {
                     sized!(dots, (height, count), (shifts, planes, dy, len, &walk, sums, width), [
-                        1: 0 1 2 3 4 5 6 7 8 9 10 11 12 13;
-                        2: 0 1 2 3 4 5 6 7 8 9 10 11 12;
-                        4: 0 1 2 3 4 5 6;
+                        1: 1 2 3 4 5 6 7 8 9;
+                        4: 1 2 3 4 5 6;
                     ]);
                 }
             }
@@ -220,7 +219,15 @@ unsafe fn dots<T: Element, V: Vector<T>, const R: usize, const C: usize>(
             for (s, sum) in sums.into_iter().enumerate() {
                 let mut lanes = [T::zero(); 16];
                 sum.store(lanes.as_mut_ptr());
-                found[r * width + s] += lanes[..V::LANES].iter().copied().sum();
+                // Halved until one is left, which takes fewer dependent additions than there are.
+                let mut half = V::LANES / 2;
+                while half > 0 {
+                    for lane in 0..half {
+                        lanes[lane] += lanes[lane + half];
+                    }
+                    half /= 2;
+                }
+                found[r * width + s] += lanes[0];
             }
         }
     }
