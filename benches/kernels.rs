@@ -27,18 +27,8 @@ const BATCH: usize = 8;
 const SOURCES: usize = 5;
 
 /// The convolutions of `zoo-tuning bench conv`: input and output channels, taps, height and
-/// width, stride.
-const CONVOLUTIONS: [[usize; 5]; 9] = [
-    [3, 64, 7, 224, 2],
-    [64, 64, 1, 56, 1],
-    [64, 64, 3, 56, 1],
-    [64, 256, 1, 56, 1],
-    [128, 128, 3, 28, 1],
-    [256, 256, 3, 14, 1],
-    [512, 512, 3, 7, 1],
-    [1024, 256, 1, 14, 1],
-    [512, 2048, 1, 7, 1],
-];
+/// width, stride, groups.
+const CONVOLUTIONS: &str = include_str!("../src/cli/convolutions.json");
 
 /// The layers of `zoo-tuning bench layer`.
 const LAYERS: [[usize; 5]; 6] = [
@@ -57,6 +47,12 @@ fn normal(shape: &[usize]) -> Tensor<f32> {
 /// `3-64-7x7-224-s2`: channels in and out, taps, height and width, stride.
 fn name([inputs, outputs, taps, side, stride]: [usize; 5]) -> String {
     format!("{inputs}-{outputs}-{taps}x{taps}-{side}-s{stride}")
+}
+
+/// The same, with `-g32` where there are groups.
+fn grouped(sizes: [usize; 6]) -> String {
+    let [plain @ .., groups] = sizes;
+    if groups > 1 { format!("{}-g{groups}", name(plain)) } else { name(plain) }
 }
 
 /// A work on the tape. Each input has a value, and is a parameter where its gradient is wanted.
@@ -131,15 +127,16 @@ fn gemm(criterion: &mut Criterion) {
 /// Its rates are of operations, two for each multiply-add.
 fn conv2d(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conv2d");
-    for sizes @ [inputs, outputs, taps, side, stride] in CONVOLUTIONS {
-        let operands =
-            [normal(&[BATCH, inputs, side, side]), normal(&[outputs, inputs, taps, taps])];
-        let window = Window::square(stride, taps / 2);
+    let all: Vec<[usize; 6]> = serde_json::from_str(CONVOLUTIONS).expect("a list of sizes");
+    for sizes @ [inputs, outputs, taps, side, stride, groups] in all {
+        let kernel = [outputs, inputs / groups, taps, taps];
+        let operands = [normal(&[BATCH, inputs, side, side]), normal(&kernel)];
+        let window = Window { groups, ..Window::square(stride, taps / 2) };
         let record = |tape: &mut Tape<f32>, v: &[Var]| ops::conv2d(tape, v[0], v[1], None, window);
         let positions = BATCH * side.div_ceil(stride).pow(2);
-        let operations = 2 * positions * outputs * inputs * taps * taps;
+        let operations = 2 * positions * outputs * inputs / groups * taps * taps;
         group.throughput(Throughput::Elements(operations as u64));
-        let id = |what| BenchmarkId::new(what, name(sizes));
+        let id = |what| BenchmarkId::new(what, grouped(sizes));
         forward(&mut group, id("forward"), &operands, &record);
         backward(&mut group, id("input gradient"), &operands, &[true, false], &record);
         backward(&mut group, id("kernel gradient"), &operands, &[false, true], &record);

@@ -35,6 +35,7 @@ const AT_THE_ROOT: &[(&str, &str)] = &[("Error", "error"), ("Result", "error")];
 
 /// The files that may hold `unsafe` blocks.
 const UNSAFE: &[&str] = &[
+    "kernel/direct/registers.rs",
     "kernel/microkernel.rs",
     "kernel/panel.rs",
     "kernel/winograd/kernels.rs",

@@ -180,6 +180,14 @@ check "contents of the package" package
 ZOO_FUZZ_SECONDS=10 check_tests "tests" cargo test --features opencl --no-fail-fast
 # Each once, and not timed.
 check "benches" cargo test --features opencl --bench kernels
+# The products of other processors, by the same programs.
+on_isa() {
+    ZOO_ISA=$1 "${@:2}"
+}
+for isa in matrixmultiply portable; do
+    check_tests "golden values by $isa" on_isa "$isa" cargo test --features opencl --test golden
+    check "gradients by $isa" on_isa "$isa" zoo gradcheck
+done
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
     # The one makes data/zoo, the other compares; both from files that are not kept here.

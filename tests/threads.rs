@@ -17,6 +17,8 @@ type Operation = fn(&mut Tape<f32>, &[Var]) -> Result<Var>;
 const SAME: Window = Window { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
 const HALVE: Window = Window { stride: [2, 2], ..SAME };
 const GROUPS: Window = Window { groups: 4, ..SAME };
+/// Of as many groups as there are channels: depthwise.
+const EACH: Window = Window { groups: 40, stride: [2, 2], padding: [2, 2], ..SAME };
 const POINT: Window = Window { padding: [0, 0], ..SAME };
 
 /// Input, kernels and gate, then alignment and bias.
@@ -57,6 +59,9 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("aggregated_conv2d", &[&[5, 32, 7, 6], &[3, 16, 8, 3, 3], &[5, 3]], |t, v| {
         ops::aggregated_conv2d(t, v[0], zoo(v, false, false), GROUPS)
     }),
+    ("aggregated_conv2d", &[&[5, 40, 29, 28], &[3, 40, 1, 5, 5], &[5, 3], &[3, 40, 40]], |t, v| {
+        ops::aggregated_conv2d(t, v[0], zoo(v, true, false), EACH)
+    }),
     ("align", &[&[4, 64, 64, 3, 3], &[4, 64, 64]], |t, v| ops::align(t, v[0], v[1])),
     ("avg_pool2d", &[&[6, 12, 30, 30]], |t, v| {
         ops::avg_pool2d(t, v[0], [3, 3], HALVE, Divisor::Pixels)
@@ -83,6 +88,7 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     }),
     ("conv2d", &[&[33, 64, 4, 4], &[48, 64, 3, 3]], |t, v| ops::conv2d(t, v[0], v[1], None, HALVE)),
     ("conv2d", &[&[5, 32, 7, 6], &[16, 8, 3, 3]], |t, v| ops::conv2d(t, v[0], v[1], None, GROUPS)),
+    ("conv2d", &[&[9, 40, 29, 28], &[40, 1, 5, 5]], |t, v| ops::conv2d(t, v[0], v[1], None, EACH)),
     ("conv2d", &[&[3, 100, 30, 31], &[70, 100, 1, 1]], |t, v| {
         ops::conv2d(t, v[0], v[1], None, POINT)
     }),

@@ -43,7 +43,9 @@ def bars(figures):
             name = f"GEMM {n}, {threads} thread{'s' * (threads > 1)}"
             found.append(Bar("gemm", name, "GFLOP/s", bound, *both(GEMM[threads], "gflops", n), at_least=True))
 
-    shapes = figures.items(CONV)
+    # Of one group; those of several have a group's number as well.
+    shapes = [shape for shape in figures.items(CONV) if len(shape) < 6]
+    grouped = [shape for shape in figures.items(CONV) if len(shape) == 6]
     for key, name in (("fwd_ms", "conv2d forward"), ("fwdbwd_ms", "conv2d forward + backward")):
         ours, torch = ([figures.series(side, CONV, key, shape) for shape in shapes] for side in ("ours", "torch"))
         found.append(Bar("conv", f"{name}, mean of 9", "ms", 1.0, geometric(ours), geometric(torch)))
@@ -51,6 +53,11 @@ def bars(figures):
                 for shape, *pair in zip(shapes, ours, torch)]
         worst = max((bar for bar in each if bar.ratio), key=lambda bar: middle(bar.ratio), default=None)
         found.append(worst or Bar("conv", f"{name}, worst of 9", "ms", 1.3, {}, {}))
+    for key, name in (("fwd_ms", "conv2d of groups, forward"),
+                      ("fwdbwd_ms", "conv2d of groups, forward + backward")):
+        ours, torch = (geometric([figures.series(side, CONV, key, shape) for shape in grouped])
+                       for side in ("ours", "torch"))
+        found.append(Bar("conv", f"{name}, mean of 7", "ms", 1.0, ours, torch))
     ours, candle = (geometric([figures.series(side, CONV, "fwdbwd_ms", shape) for shape in shapes])
                     for side in ("ours", "candle"))
     found.append(Bar("conv", "conv2d forward + backward, mean of 9", "ms", 10, ours, candle, at_least=True,
@@ -77,6 +84,7 @@ def bars(figures):
 
 
 def text(sizes):
-    """`64-256 1x1 56`: channels in and out, taps, height and width, stride if not 1."""
-    inputs, outputs, taps, side, *stride = sizes
-    return f"{inputs}-{outputs} {taps}x{taps} {side}" + (f" /{stride[0]}" if stride and stride[0] > 1 else "")
+    """`64-256 1x1 56`: channels in and out, taps, height and width, stride and groups if not 1."""
+    inputs, outputs, taps, side, stride, groups = [*sizes, 1, 1][:6] if len(sizes) < 6 else sizes
+    text = f"{inputs}-{outputs} {taps}x{taps} {side}"
+    return text + (f" /{stride}" if stride > 1 else "") + (f" g{groups}" if groups > 1 else "")

@@ -20,18 +20,20 @@ class Conv(NamedTuple):
     positions: int  # of the output
     aligned: bool
     first: bool = False  # nobody wants the gradient of images
+    groups: int = 1
 
     @property
     def kernel(self):
-        return self.inputs * self.outputs * self.taps**2
+        return self.inputs // self.groups * self.outputs * self.taps**2
 
     @property
     def alignment(self):
         return self.outputs**2 if self.aligned and self.taps > 1 else 0
 
 
-def shape(inputs, outputs, taps, side, stride=1, aligned=True):
-    return Conv(inputs, outputs, taps, side**2, (-(-side // stride)) ** 2, aligned)
+def shape(inputs, outputs, taps, side, stride=1, groups=1, *, aligned=True):
+    positions = (-(-side // stride)) ** 2
+    return Conv(inputs, outputs, taps, side**2, positions, aligned, groups=groups)
 
 
 def resnet(depth, size):
@@ -43,17 +45,17 @@ def resnet(depth, size):
             outputs, after = middle * (4 if depth == 50 else 1), -(-side // stride)
             if depth == 50:
                 convs += [
-                    shape(inputs, middle, 1, side, 1, aligned),
-                    shape(middle, middle, 3, side, stride, aligned),
-                    shape(middle, outputs, 1, after, 1, aligned),
+                    shape(inputs, middle, 1, side, 1, aligned=aligned),
+                    shape(middle, middle, 3, side, stride, aligned=aligned),
+                    shape(middle, outputs, 1, after, 1, aligned=aligned),
                 ]
             else:
                 convs += [
-                    shape(inputs, middle, 3, side, stride, aligned),
-                    shape(middle, middle, 3, after, 1, aligned),
+                    shape(inputs, middle, 3, side, stride, aligned=aligned),
+                    shape(middle, middle, 3, after, 1, aligned=aligned),
                 ]
             if stride != 1 or inputs != outputs:
-                convs.append(shape(inputs, outputs, 1, side, stride, aligned))
+                convs.append(shape(inputs, outputs, 1, side, stride, aligned=aligned))
             inputs, side = outputs, after
     return convs
 

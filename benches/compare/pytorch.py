@@ -8,18 +8,15 @@ import json
 import resource
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Input and output channels, taps, height and width, stride: convolutions of a ResNet-50.
-CONVOLUTIONS = [
-    (3, 64, 7, 224, 2), (64, 64, 1, 56, 1), (64, 64, 3, 56, 1), (64, 256, 1, 56, 1),
-    (128, 128, 3, 28, 1), (256, 256, 3, 14, 1), (512, 512, 3, 7, 1), (1024, 256, 1, 14, 1),
-    (512, 2048, 1, 7, 1),
-]
-# The same without the stride, which is 1.
+# Input and output channels, taps, height and width, stride, groups.
+CONVOLUTIONS = Path(__file__).parents[2] / "src/cli/convolutions.json"
+# Layers of a ResNet-50, all of stride 1 and of one group.
 LAYERS = [
     (64, 64, 3, 56), (128, 128, 3, 28), (256, 256, 3, 14), (512, 512, 3, 7), (1024, 256, 1, 14),
     (512, 2048, 1, 7),
@@ -121,16 +118,16 @@ def gemm(options):
 
 
 def conv(options):
-    for sizes in CONVOLUTIONS:
-        inputs, outputs, taps, side, stride = sizes
+    for sizes in json.loads(CONVOLUTIONS.read_text()):
+        inputs, outputs, taps, side, stride, groups = sizes
         x = torch.randn(options.batch, inputs, side, side, requires_grad=True)
-        weight = torch.randn(outputs, inputs, taps, taps, requires_grad=True)
-        forward = lambda: F.conv2d(x, weight, stride=stride, padding=taps // 2)
+        weight = torch.randn(outputs, inputs // groups, taps, taps, requires_grad=True)
+        forward = lambda: F.conv2d(x, weight, stride=stride, padding=taps // 2, groups=groups)
         y = forward()
-        operations = 2 * y.numel() * inputs * taps**2
+        operations = 2 * y.numel() * inputs // groups * taps**2
         seconds, both = passes(forward, [x, weight], y, (2, options.runs or 7))
         report(
-            conv=sizes, batch=options.batch,
+            conv=sizes if groups > 1 else sizes[:5], batch=options.batch,
             fwd_ms=round(1e3 * seconds, 2), fwd_gflops=round(operations / seconds / 1e9, 1),
             fwdbwd_ms=round(1e3 * both, 2), fwdbwd_gflops=round(3 * operations / both / 1e9, 1))
 

@@ -91,7 +91,7 @@ impl Arguments {
 enum What {
     /// Matrix products
     Gemm,
-    /// Convolutions of a ResNet-50, forward and backward
+    /// Convolutions of a ResNet-50, and of groups, forward and backward
     Conv,
     /// Single layers of a zoo, forward and backward
     Layer,
@@ -170,24 +170,20 @@ fn gemm(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     Ok(())
 }
 
+/// Input and output channels, taps, height and width, stride, groups: the convolutions of a ResNet-50,
+/// then grouped ones of a ResNeXt-50 and depthwise ones of an EfficientNet-Lite0.
+const CONVOLUTIONS: &str = include_str!("convolutions.json");
+
 fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     let batch = usize::from(arguments.batch);
-    // Input and output channels, taps, height and width, stride.
-    for sizes @ [inputs, outputs, taps, side, stride] in [
-        [3, 64, 7, 224, 2],
-        [64, 64, 1, 56, 1],
-        [64, 64, 3, 56, 1],
-        [64, 256, 1, 56, 1],
-        [128, 128, 3, 28, 1],
-        [256, 256, 3, 14, 1],
-        [512, 512, 3, 7, 1],
-        [1024, 256, 1, 14, 1],
-        [512, 2048, 1, 7, 1],
-    ] {
+    let all: Vec<[usize; 6]> = serde_json::from_str(CONVOLUTIONS)
+        .map_err(|problem| zoo_tuning::Error::config("convolutions.json", problem.to_string()))?;
+    for sizes @ [inputs, outputs, taps, side, stride, groups] in all {
         let mut rng = fastrand::Rng::with_seed(0);
         let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng).to(device)?;
-        let weight = Tensor::normal(&[outputs, inputs, taps, taps], 1.0, &mut rng).to(device)?;
-        let window = Window::square(stride, taps / 2);
+        let kernel = [outputs, inputs / groups, taps, taps];
+        let weight = Tensor::normal(&kernel, 1.0, &mut rng).to(device)?;
+        let window = Window { groups, ..Window::square(stride, taps / 2) };
         let convolve = |tape: &mut Tape<f32>, x: Var, w: Var| ops::conv2d(tape, x, w, None, window);
         let forward = || {
             let mut tape = Tape::new();
@@ -206,9 +202,9 @@ fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
             black_box(tape.backward_from(y, dy.clone())?);
             device.finish()
         })?;
-        let flops = (2 * y.len() * inputs * taps * taps) as f64;
+        let flops = (2 * y.len() * inputs / groups * taps * taps) as f64;
         output.object(&json!({
-            "conv": sizes,
+            "conv": if groups > 1 { &sizes[..] } else { &sizes[..5] },
             "batch": batch,
             "fwd_ms": rounded(seconds * 1e3, 2),
             "fwd_gflops": rounded(flops / seconds / 1e9, 1),

@@ -1,20 +1,21 @@
-//! `bench layer --explain`: the ways to each layer, with what they should cost and do cost.
+//! `bench layer --explain`: the strategies for each layer, with what they should cost and do cost.
 
 use super::bench::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use serde_json::json;
 use zoo_tuning::Error;
-use zoo_tuning::kernel::aggregate::{Aggregated, Way};
+use zoo_tuning::kernel::aggregate::Aggregated;
+use zoo_tuning::kernel::cost::{Rates, Strategy};
 use zoo_tuning::kernel::{Geometry, Window};
 use zoo_tuning::tensor::{Tensor, buffer};
 
-/// How many times as long as another way the chosen one may take.
+/// How many times as long as another strategy the chosen one may take.
 const TOLERANCE: f64 = 1.5;
 
-/// Prints a line for each way to each layer.
+/// Prints a line for each strategy for each layer.
 ///
 /// # Errors
-/// At the end, if the chosen way to a layer was clearly not the fastest: the model of
+/// At the end, if the chosen strategy for a layer was clearly not the fastest: the model of
 /// [`kernel::cost`](zoo_tuning::kernel::cost) does not fit this machine then.
 pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Output) -> Result {
     let threads = rayon::current_num_threads() as f64;
@@ -41,15 +42,19 @@ pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Outp
             sources: m,
         };
         let mut times = Vec::new();
-        for way in Way::ALL.into_iter().filter(|&way| layer.has_way(way)) {
-            let [forward, backward] = layer.cost(way).map(|cost| cost.seconds() / threads);
+        let sizes_of_layer = layer.sizes();
+        let chosen = |is_training| sizes_of_layer.shortest(is_training, Rates::CORE);
+        let allowed = |&strategy: &Strategy| sizes_of_layer.allows(strategy);
+        for strategy in Strategy::ALL.into_iter().filter(allowed) {
+            let cost = sizes_of_layer.cost(strategy);
+            let [forward, backward] = cost.map(|cost| cost.seconds(Rates::CORE) / threads);
             let measured_forward = median(1, runs, || {
-                let (y, _) = layer.forward(way);
+                let (y, _) = layer.forward(strategy);
                 buffer::give_back(y);
                 Ok(())
             })?;
             let measured = median(1, runs, || {
-                let (y, kept) = layer.forward(way);
+                let (y, kept) = layer.forward(strategy);
                 buffer::give_back(y);
                 let gradients = layer.backward(dy.as_slice(), kept, true);
                 buffer::give_back(gradients.weight);
@@ -59,24 +64,24 @@ pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Outp
             output.object(&json!({
                 "layer": sizes,
                 "kind": kind.name(),
-                "way": way.name(),
-                "chosen_in_training": layer.shortest_way(true) == way,
-                "chosen_in_evaluation": layer.shortest_way(false) == way,
+                "strategy": strategy.name(),
+                "chosen_in_training": chosen(true) == strategy,
+                "chosen_in_evaluation": chosen(false) == strategy,
                 "fwd_ms": rounded(measured_forward * 1e3, 2),
                 "fwd_predicted_ms": rounded(forward * 1e3, 2),
                 "fwdbwd_ms": rounded(measured * 1e3, 2),
                 "fwdbwd_predicted_ms": rounded((forward + backward) * 1e3, 2),
             }))?;
-            times.push((way, measured));
+            times.push((strategy, measured));
         }
-        let chosen = times.iter().find(|(way, _)| *way == layer.shortest_way(true));
+        let chosen = times.iter().find(|(strategy, _)| *strategy == chosen(true));
         let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-        if let (Some((way, time)), Some((other, best))) = (chosen, fastest)
+        if let (Some((strategy, time)), Some((other, best))) = (chosen, fastest)
             && *time > TOLERANCE * best
         {
-            let [way, other] = [way.name(), other.name()];
+            let [strategy, other] = [strategy.name(), other.name()];
             wrong.push(format!(
-                "{sizes:?} mixes {way}, and would be {:.1} times as fast mixing {other}",
+                "{sizes:?} is computed in {strategy}, and would be {:.1} times as fast in {other}",
                 time / best
             ));
         }

@@ -3,7 +3,8 @@
 //! Operands are drawn, in `f32`, as networks are trained in; their sizes are such that they reach
 //! beyond one tile, one group, one run of a kernel, and do not fill the last.
 
-use super::aggregate::{Stack, Way};
+use super::aggregate::Stack;
+use super::cost::Strategy;
 use super::engine::{Engine, Factor, Layer, Norm, Rectified, Targets, WantedOfNorm};
 use super::norm::{Channels, Then};
 use super::pool::Divisor;
@@ -24,10 +25,10 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("conv", conv),
     ("align", align),
     ("aggregate", aggregate),
-    ("aggregated_conv, a kernel", |draw| layer(draw, Way::Kernels, true)),
-    ("aggregated_conv, kernels", |draw| layer(draw, Way::Kernels, false)),
-    ("aggregated_conv, outputs", |draw| layer(draw, Way::Outputs, false)),
-    ("aggregated_conv, shared outputs", |draw| layer(draw, Way::Outputs, true)),
+    ("aggregated_conv, a kernel", |draw| layer(draw, Strategy::KernelSpace, true)),
+    ("aggregated_conv, kernels", |draw| layer(draw, Strategy::KernelSpace, false)),
+    ("aggregated_conv, outputs", |draw| layer(draw, Strategy::OutputSpace, false)),
+    ("aggregated_conv, shared outputs", |draw| layer(draw, Strategy::OutputSpace, true)),
     ("batch norm", norm),
     ("max_pool", max_pool),
     ("avg_pool", avg_pool),
@@ -89,19 +90,23 @@ impl Draw {
         self.device.engine()
     }
 
-    fn geometries(&self) -> Result<[Geometry; 6]> {
+    fn geometries(&self) -> Result<[Geometry; 8]> {
         let dilated = Window { dilation: [2, 1], padding: [2, 0], ..Window::default() };
         let grouped = Window { groups: 3, ..Window::square(1, 1) };
-        let [a, b, c, d, e, f] = [
+        let depthwise =
+            |stride, taps: usize| Window { groups: 37, ..Window::square(stride, taps / 2) };
+        let [a, b, c, d, e, f, g, h] = [
             ([3, 5, 19, 23], [7, 5, 3, 3], Window::square(1, 1)),
             ([2, 40, 9, 11], [300, 40, 3, 3], Window::square(2, 1)),
             ([2, 70, 5, 5], [33, 70, 1, 1], Window::square(2, 0)),
             ([2, 6, 8, 9], [9, 2, 3, 3], grouped),
             ([4, 64, 18, 15], [48, 64, 3, 3], Window::square(1, 1)),
             ([1, 3, 12, 10], [4, 3, 3, 2], dilated),
+            ([2, 37, 13, 18], [37, 1, 5, 5], depthwise(2, 5)),
+            ([3, 37, 10, 7], [74, 1, 3, 3], depthwise(1, 3)),
         ]
         .map(|(x, weight, window)| Geometry::new("check", x, weight, window));
-        Ok([a?, b?, c?, d?, e?, f?])
+        Ok([a?, b?, c?, d?, e?, f?, g?, h?])
     }
 }
 
@@ -181,13 +186,10 @@ fn aggregate(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 }
 
 /// With all that it may have: alignment where it can be, and biases.
-fn layer(draw: &mut Draw, way: Way, is_shared: bool) -> Result<Vec<Tensor<f32>>> {
+fn layer(draw: &mut Draw, strategy: Strategy, is_shared: bool) -> Result<Vec<Tensor<f32>>> {
     let (mut found, m) = (Vec::new(), 3);
     for geometry in draw.geometries()? {
         for is_aligned in [true, false] {
-            if way == Way::Outputs && (geometry.window.groups > 1 || !is_aligned) {
-                continue;
-            }
             let (o, g) = (geometry.outputs, &geometry);
             let gate = if is_shared { vec![m] } else { vec![g.batch, m] };
             let weight = [&[m], &g.weight_shape()[..]].concat();
@@ -201,8 +203,11 @@ fn layer(draw: &mut Draw, way: Way, is_shared: bool) -> Result<Vec<Tensor<f32>>>
                 gate: draw.tensor(&gate)?,
             };
             let dy = draw.tensor(&g.output_shape())?;
+            if !layer.sizes().allows(strategy) {
+                continue;
+            }
             let engine = draw.engine();
-            let (y, kept) = engine.aggregated_conv(&layer, way)?;
+            let (y, kept) = engine.aggregated_conv_in(strategy, &layer)?;
             let gradients = engine.aggregated_conv_gradients(&layer, &dy, kept, true)?;
             found.extend([y, gradients.weight, gradients.gate]);
             found.extend([gradients.x, gradients.alignment, gradients.bias].into_iter().flatten());

@@ -49,10 +49,12 @@
 //! value went to, so `dY'` can be read like `X`, the taps in reverse. With a stride, pixels fall
 //! into phases that are read by different taps, and each [`Phase`] is a product of its own.
 //!
-//! Two things change this picture: 3x3 taps may be multiplied in transformed form (see
-//! `winograd`), and groups are products of their own.
+//! Three things change this picture: 3x3 taps may be multiplied in transformed form (see
+//! `winograd`), groups are products of their own, and groups of few channels are no products at
+//! all (see `direct`).
 
 use super::cost::winograd_wins;
+use super::direct;
 use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
 use super::panel::{Layout, Operand, Rows, Target, multiply};
@@ -67,7 +69,7 @@ use std::ops::Range;
 /// and `bias` `[O]`.
 pub fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut y = buffer::take(g.batch * g.outputs * g.positions());
-    for rows in groups(g) {
+    for rows in all(g) {
         rows.forward(g, x, &weight[rows.kernel(g)], &mut y);
     }
     if let Some(bias) = bias {
@@ -79,7 +81,7 @@ pub fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T
 /// The gradient of `x` `[N, C, H, W]`, given `dy` `[N, O, H', W']`.
 pub fn input_gradient<T: Element>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
     let mut dx = InputGradient::new(g);
-    for rows in groups(g) {
+    for rows in all(g) {
         dx.add(g, dy, &rows, &weight[rows.kernel(g)]);
     }
     dx.finish(g)
@@ -88,7 +90,7 @@ pub fn input_gradient<T: Element>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T
 /// The gradient of `weight` `[O, C / groups, kh, kw]`, given `dy` `[N, O, H', W']`.
 pub fn kernel_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let mut dw = buffer::take(g.outputs * g.row_len());
-    for rows in groups(g) {
+    for rows in all(g) {
         let dw = &mut dw[rows.kernel(g)];
         rows.kernel_gradient(g, x, dy, dw);
     }
@@ -101,31 +103,42 @@ pub fn kernel_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
 /// for all samples, or of one for each sample, one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct KernelRows {
-    group: usize,
+    /// One, or several of which these are all rows: only [`direct`] computes those.
+    groups: Range<usize>,
     /// Counted over all groups.
     outputs: Range<usize>,
 }
 
-/// All rows of each group.
-fn groups(g: &Geometry) -> impl Iterator<Item = KernelRows> + use<> {
-    let outputs = g.outputs_per_group();
-    (0..g.window.groups)
-        .map(move |group| KernelRows { group, outputs: group * outputs..(group + 1) * outputs })
+/// All rows, of so many groups each as are computed at once.
+fn all(g: &Geometry) -> impl Iterator<Item = KernelRows> + use<> {
+    of_groups(g, if direct::wins(g) { g.window.groups } else { 1 })
+}
+
+/// All rows of `count` groups each.
+fn of_groups(g: &Geometry, count: usize) -> impl Iterator<Item = KernelRows> + use<> {
+    let (outputs, all) = (g.outputs_per_group(), g.window.groups);
+    (0..all).step_by(count).map(move |first| {
+        let groups = first..all.min(first + count);
+        KernelRows { outputs: groups.start * outputs..groups.end * outputs, groups }
+    })
 }
 
 impl KernelRows {
     /// Blocks of rows of all groups, of about `count` values each.
     pub(super) fn blocks(g: &Geometry, count: usize) -> Vec<Self> {
         let height = (count / g.row_len().max(1)).max(1);
-        let blocks = |KernelRows { group, outputs }| {
+        if direct::wins(g) {
+            return of_groups(g, (height / g.outputs_per_group()).max(1)).collect();
+        }
+        let blocks = |KernelRows { groups, outputs }| {
             let parts = outputs.len().div_ceil(height);
             // No block much smaller than the others, and all but the last without an edge.
             let height = outputs.len().div_ceil(parts).next_multiple_of(MOST_ROWS);
             let end = outputs.end;
             let begins = outputs.step_by(height);
-            begins.map(move |o| Self { group, outputs: o..end.min(o + height) })
+            begins.map(move |o| Self { groups: groups.clone(), outputs: o..end.min(o + height) })
         };
-        groups(g).flat_map(blocks).collect()
+        of_groups(g, 1).flat_map(blocks).collect()
     }
 
     /// Where the rows stand among the values of the whole kernel.
@@ -135,6 +148,9 @@ impl KernelRows {
 
     /// Writes these output channels of `y` `[N, O, H', W']`.
     pub(super) fn forward<T: Element>(&self, g: &Geometry, x: &[T], kernels: &[T], y: &mut [T]) {
+        if direct::wins(g) {
+            return direct::forward(g, &self.groups, x, kernels, y);
+        }
         let len = self.kernel(g).len();
         if kernels.len() > len {
             let one = g.of_one_sample();
@@ -146,7 +162,7 @@ impl KernelRows {
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         if winograd_wins(g, outputs) {
-            return winograd::forward(g, x, (self.group, &self.outputs), kernels, y);
+            return winograd::forward(g, x, (self.groups.start, &self.outputs), kernels, y);
         }
         let layout = Layout {
             rows: outputs,
@@ -157,7 +173,7 @@ impl KernelRows {
         };
         let y = Target::new(&mut y[self.outputs.start * positions..], layout);
         let w = Matrix::new(kernels, outputs, g.row_len());
-        let x = Unfolded::forward(g, x, self.group);
+        let x = Unfolded::forward(g, x, self.groups.start);
         multiply(Operand::Lanes(&w), Operand::Steps(&x), g.row_len(), y, false);
     }
 
@@ -169,6 +185,9 @@ impl KernelRows {
         dy: &[T],
         kernels: &mut [T],
     ) {
+        if direct::wins(g) {
+            return direct::kernel_gradient(g, &self.groups, x, dy, kernels);
+        }
         let len = self.kernel(g).len();
         if kernels.len() > len {
             let one = g.of_one_sample();
@@ -181,39 +200,52 @@ impl KernelRows {
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         if winograd_wins(g, outputs) {
-            let place = (self.group, &self.outputs);
+            let place = (self.groups.start, &self.outputs);
             return winograd::kernel_gradient(g, x, dy, place, kernels);
         }
         let dy = Unfolded::flat(dy, g.outputs, self.outputs.start, positions);
-        let x = Unfolded::forward(g, x, self.group);
+        let x = Unfolded::forward(g, x, self.groups.start);
         let dw = Target::new(kernels, Layout::matrix(outputs, g.row_len()));
         multiply(Operand::Lanes(&dy), Operand::Lanes(&x), g.batch * positions, dw, false);
     }
 }
 
-/// The gradient of the input in the making, phase by phase (see [`Phase`]).
-pub(super) struct InputGradient<T> {
-    /// With the pixels of each phase, `[N, C, pixels]`.
-    phases: Vec<(Phase, Vec<T>)>,
-    /// The group whose pixels have been written last.
-    written: Option<usize>,
+/// The gradient of the input in the making.
+pub(super) enum InputGradient<T> {
+    /// `[N, C, H, W]`, of which [`direct`] writes the channels of each group once.
+    Whole(Vec<T>),
+    /// Phase by phase (see [`Phase`]).
+    Phases {
+        /// With the pixels of each phase, `[N, C, pixels]`.
+        phases: Vec<(Phase, Vec<T>)>,
+        /// The group whose pixels have been written last.
+        written: Option<usize>,
+    },
 }
 
 impl<T: Element> InputGradient<T> {
     pub(super) fn new(g: &Geometry) -> Self {
+        if direct::wins(g) {
+            return Self::Whole(buffer::take(g.batch * g.sample_len()));
+        }
         let with_pixels = |phase: Phase| {
             let pixels = buffer::take(g.batch * g.channels * phase.len());
             (phase, pixels)
         };
-        Self { phases: Phase::all(g).into_iter().map(with_pixels).collect(), written: None }
+        Self::Phases { phases: Phase::all(g).into_iter().map(with_pixels).collect(), written: None }
     }
 
     /// Adds what some rows of the kernel, or of the kernels of all samples, give back of `dy`
     /// `[N, O, H', W']`; one group after the other.
     pub(super) fn add(&mut self, g: &Geometry, dy: &[T], rows: &KernelRows, kernels: &[T]) {
-        let add = self.written.replace(rows.group) == Some(rows.group);
+        let (phases, written) = match self {
+            Self::Whole(dx) => return direct::input_gradient(g, &rows.groups, dy, kernels, dx),
+            Self::Phases { phases, written } => (phases, written),
+        };
+        let group = rows.groups.start;
+        let add = written.replace(group) == Some(group);
         let len = rows.kernel(g).len();
-        for (phase, pixels) in &mut self.phases {
+        for (phase, pixels) in phases {
             if kernels.len() == len {
                 phase_gradient(g, phase, dy, rows, kernels, pixels, add);
                 continue;
@@ -230,18 +262,22 @@ impl<T: Element> InputGradient<T> {
     }
 
     /// The gradient `[N, C, H, W]`.
-    pub(super) fn finish(mut self, g: &Geometry) -> Vec<T> {
-        if let [(phase, pixels)] = self.phases.as_mut_slice()
+    pub(super) fn finish(self, g: &Geometry) -> Vec<T> {
+        let mut phases = match self {
+            Self::Whole(dx) => return dx,
+            Self::Phases { phases, .. } => phases,
+        };
+        if let [(phase, pixels)] = phases.as_mut_slice()
             && phase.grid == g.input
         {
             return std::mem::take(pixels);
         }
         // No tap reads the pixels of phases that are not there.
-        let covered: usize = self.phases.iter().map(|(phase, _)| phase.len()).sum();
+        let covered: usize = phases.iter().map(|(phase, _)| phase.len()).sum();
         let len = g.batch * g.sample_len();
         let mut dx = if covered == g.pixels() { buffer::take(len) } else { buffer::zeros(len) };
         let [width, right] = [g.input[1], g.window.stride[1]];
-        for (phase, pixels) in self.phases {
+        for (phase, pixels) in phases {
             let images = dx.par_chunks_mut(g.pixels()).zip(pixels.par_chunks(phase.len()));
             images.with_min_len(8).for_each(|(dx, pixels)| {
                 let rows = dx.chunks_mut(width).skip(phase.first[0]).step_by(g.window.stride[0]);
@@ -269,7 +305,7 @@ fn phase_gradient<T: Element>(
 ) {
     let (channels, row_len) = (g.channels_per_group(), g.row_len());
     if winograd_wins(g, rows.outputs.len()) {
-        let place = (rows.group, &rows.outputs);
+        let place = (rows.groups.start, &rows.outputs);
         return winograd::input_gradient(g, dy, place, weight, pixels, add);
     }
     let layout = Layout {
@@ -279,7 +315,7 @@ fn phase_gradient<T: Element>(
         row_stride: phase.len(),
         sample_stride: g.channels * phase.len(),
     };
-    let target = Target::new(&mut pixels[rows.group * channels * phase.len()..], layout);
+    let target = Target::new(&mut pixels[rows.groups.start * channels * phase.len()..], layout);
     let turned = Turned { weight, row_len, window: g.taps_len(), taps: &phase.taps };
     let depth = rows.outputs.len() * phase.taps.len();
     let dy = Unfolded::backward(g, dy, rows.outputs.start, phase);

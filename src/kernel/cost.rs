@@ -1,15 +1,15 @@
-//! What an aggregated convolution costs, and which way to it is the shorter one.
+//! What an aggregated convolution costs, and which strategy is the shorter one.
 //!
-//! A way is a few products and passes over memory. A product of `f` floating-point operations
-//! takes `f / RATE`, a pass over `b` bytes takes `b / BANDWIDTH`, both of one core; of the two
-//! only the ratio matters, and it is about the same on all machines of today. Nothing is
+//! A strategy is a few products and passes over memory. A product of `f` floating-point operations
+//! takes `f / operations`, a pass over `b` bytes takes `b / bytes`, by the [`Rates`] of whatever
+//! computes; of the two only the ratio matters, and it is about the same on all machines of today. Nothing is
 //! measured when a network runs: the choice depends on sizes alone, so that a run can be
 //! repeated to the bit. `zoo-tuning bench layer --explain` sets the predictions beside measured
 //! times.
 //!
 //! With `N` samples, `P` output positions, `m` sources, and kernels of `O` rows of `K = C k k`:
 //!
-//! | | mixing kernels | mixing outputs |
+//! | | kernel space | output space |
 //! |---|---|---|
 //! | alignment | `2 m O^2 K`, reads and writes all kernels | `2 m O^2 N P` |
 //! | mixing | `2 N m O K` per sample, `2 m O K` with one gate | (among the alignment) |
@@ -18,38 +18,46 @@
 //! Where `winograd` is the shorter way of the convolution, its share is less.
 //! The backward pass makes twice as many products.
 
-use super::aggregate::Aggregated;
 use super::window::{Geometry, Window};
 use super::winograd::{self, Tiles};
-use crate::tensor::Element;
 
-/// Floating-point operations per second of a large product, on one core.
-const RATE: f64 = 1e11;
-/// Bytes per second of a pass over memory, on one core.
-const BANDWIDTH: f64 = 1e10;
 /// Columns that a product has at least, as it were: narrower ones are filled up.
 const NARROWEST: usize = 16;
 
-/// A way to an aggregated convolution.
+/// How an aggregated convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Strategy {
     /// Kernels are mixed, then the input is convolved.
-    Kernels,
+    KernelSpace,
     /// The input is convolved with all sources' kernels, then outputs are mixed.
-    Outputs,
+    OutputSpace,
 }
 
-impl Way {
+impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Kernels, Self::Outputs];
+    pub const ALL: [Self; 2] = [Self::KernelSpace, Self::OutputSpace];
 
-    /// `kernels` or `outputs`.
+    /// `kernel space` or `output space`.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Kernels => "kernels",
-            Self::Outputs => "outputs",
+            Self::KernelSpace => "kernel space",
+            Self::OutputSpace => "output space",
         }
     }
+}
+
+/// How fast something computes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Floating-point operations per second of a large product.
+    pub operations: f64,
+    /// Bytes per second of a pass over memory.
+    pub bytes: f64,
+}
+
+impl Rates {
+    /// Of one core of a processor.
+    pub const CORE: Self = Self { operations: 1e11, bytes: 1e10 };
 }
 
 /// Floating-point operations and bytes.
@@ -79,51 +87,75 @@ impl Cost {
         }
     }
 
-    /// How long it takes one core.
-    pub fn seconds(self) -> f64 {
-        (self.operations + self.extra) / RATE + self.bytes / BANDWIDTH
+    /// How long it takes.
+    pub fn seconds(self, rates: Rates) -> f64 {
+        self.executed() / rates.operations + self.bytes / rates.bytes
+    }
+
+    /// Operations, and what is as long as some.
+    fn executed(self) -> f64 {
+        self.operations + self.extra
     }
 }
 
-impl<T: Element> Aggregated<'_, T> {
-    /// Whether a way can be gone.
-    pub fn has_way(&self, way: Way) -> bool {
-        way == Way::Kernels || self.has_outputs()
+/// What the cost of an aggregated convolution depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Of the convolution.
+    pub geometry: Geometry,
+    /// Sources, `m`.
+    pub sources: usize,
+    /// Whether the kernels are aligned.
+    pub is_aligned: bool,
+    /// Whether all samples share a gate.
+    pub is_shared: bool,
+    /// Bytes of a value.
+    pub value: usize,
+}
+
+impl Sizes {
+    /// Whether a strategy can be followed. In output space there has to be one group, since the
+    /// sources' outputs would not stand side by side otherwise, and an alignment, without which it
+    /// is never the shorter one.
+    pub fn allows(&self, strategy: Strategy) -> bool {
+        let has_outputs = self.geometry.window.groups == 1 && self.is_aligned;
+        strategy == Strategy::KernelSpace || has_outputs
     }
 
-    /// The shorter way: of the forward pass alone, or of forward and backward pass.
-    pub fn shortest_way(&self, is_training: bool) -> Way {
-        let seconds = |way: &Way| {
-            let [forward, backward] = self.cost(*way).map(Cost::seconds);
+    /// The shorter strategy: of the forward pass alone, or of forward and backward pass.
+    pub fn shortest(&self, is_training: bool, rates: Rates) -> Strategy {
+        let seconds = |strategy: &Strategy| {
+            let [forward, backward] = self.cost(*strategy).map(|cost| cost.seconds(rates));
             if is_training { forward + backward } else { forward }
         };
-        let ways = Way::ALL.into_iter().filter(|&way| self.has_way(way));
-        ways.min_by(|a, b| seconds(a).total_cmp(&seconds(b))).unwrap_or(Way::Kernels)
+        let strategies = Strategy::ALL.into_iter().filter(|&strategy| self.allows(strategy));
+        let shortest = strategies.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        shortest.unwrap_or(Strategy::KernelSpace)
     }
 
     /// The cost of the forward and of the backward pass.
-    pub fn cost(&self, way: Way) -> [Cost; 2] {
-        let g = self.geometry;
-        let size = size_of::<T>() as f64;
+    pub fn cost(&self, strategy: Strategy) -> [Cost; 2] {
+        let g = &self.geometry;
+        let size = self.value as f64;
         let [n, m, o] = [g.batch, self.sources, g.outputs].map(|count| count as f64);
         let kernel = o * g.row_len() as f64;
         let positions = n * g.positions() as f64;
-        let aligned = if self.alignment.is_some() { 1.0 } else { 0.0 };
-        let forward = match way {
-            Way::Kernels if self.is_shared() => Cost {
+        let aligned = if self.is_aligned { 1.0 } else { 0.0 };
+        let forward = match strategy {
+            Strategy::KernelSpace if self.is_shared => Cost {
                 operations: 2.0 * kernel * m * (1.0 + aligned * o),
                 extra: 0.0,
                 bytes: size * kernel * (m + 2.0),
             }
             .and(1.0, convolution(g, g.outputs_per_group())),
             // Kernels of samples are not joined: each has edges of its own, and is packed.
-            Way::Kernels => Cost {
+            Strategy::KernelSpace => Cost {
                 operations: 2.0 * kernel * m * (aligned * o + n),
                 extra: 0.0,
                 bytes: size * kernel * (m + 2.0 * aligned * m + n),
             }
             .and(n, convolution(&g.of_one_sample(), g.outputs_per_group())),
-            Way::Outputs => Cost {
+            Strategy::OutputSpace => Cost {
                 operations: 2.0 * m * positions * o * o,
                 extra: 0.0,
                 bytes: size * m * (kernel + 3.0 * positions * o),
@@ -143,7 +175,7 @@ impl<T: Element> Aggregated<'_, T> {
 fn convolution(g: &Geometry, outputs: usize) -> Cost {
     let groups = g.window.groups as f64;
     let plain = plain_cost(g, outputs);
-    let winograd = winograd_cost(g, outputs).filter(|cost| cost.seconds() < plain.seconds());
+    let winograd = winograd_cost(g, outputs).filter(|cost| cost.executed() < plain.executed());
     Cost::default().and(groups, winograd.unwrap_or(plain))
 }
 
@@ -194,42 +226,39 @@ fn winograd_cost(g: &Geometry, outputs: usize) -> Option<Cost> {
 
 /// Whether [`winograd`] is the shorter way, for so many output channels of one group.
 pub(super) fn winograd_wins(g: &Geometry, outputs: usize) -> bool {
-    winograd_cost(g, outputs).is_some_and(|cost| cost.seconds() < plain_cost(g, outputs).seconds())
+    winograd_cost(g, outputs)
+        .is_some_and(|cost| cost.executed() < plain_cost(g, outputs).executed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn way(c: usize, size: usize, batch: usize, is_aligned: bool, is_shared: bool) -> Way {
+    fn shortest(
+        c: usize,
+        size: usize,
+        batch: usize,
+        is_aligned: bool,
+        is_shared: bool,
+    ) -> Strategy {
         let window = Window::square(1, 1);
-        let g = Geometry::new("test", [batch, c, size, size], [c, c, 3, 3], window).unwrap();
-        let gate = vec![0.2f32; if is_shared { 5 } else { 5 * batch }];
-        let alignment: Option<&[f32]> = if is_aligned { Some(&[]) } else { None };
-        let layer = Aggregated {
-            geometry: &g,
-            x: &[],
-            weight: &[],
-            alignment,
-            bias: None,
-            gate: &gate,
-            sources: 5,
-        };
-        layer.shortest_way(true)
+        let geometry = Geometry::new("test", [batch, c, size, size], [c, c, 3, 3], window).unwrap();
+        let sizes = Sizes { geometry, sources: 5, is_aligned, is_shared, value: 4 };
+        sizes.shortest(true, Rates::CORE)
     }
 
     #[test]
     fn large_images_mix_kernels_and_small_ones_outputs() {
         // The layers of a ResNet at 224 pixels, then of one at 64 pixels.
-        assert_eq!(way(64, 56, 8, true, false), Way::Kernels);
-        assert_eq!(way(256, 14, 8, true, false), Way::Kernels);
-        assert_eq!(way(512, 7, 8, true, false), Way::Outputs);
-        assert_eq!(way(512, 2, 16, true, false), Way::Outputs);
-        assert_eq!(way(512, 2, 16, true, true), Way::Outputs);
-        assert_eq!(way(512, 7, 32, true, false), Way::Outputs);
-        assert_eq!(way(512, 7, 32, true, true), Way::Kernels);
+        assert_eq!(shortest(64, 56, 8, true, false), Strategy::KernelSpace);
+        assert_eq!(shortest(256, 14, 8, true, false), Strategy::KernelSpace);
+        assert_eq!(shortest(512, 7, 8, true, false), Strategy::OutputSpace);
+        assert_eq!(shortest(512, 2, 16, true, false), Strategy::OutputSpace);
+        assert_eq!(shortest(512, 2, 16, true, true), Strategy::OutputSpace);
+        assert_eq!(shortest(512, 7, 32, true, false), Strategy::OutputSpace);
+        assert_eq!(shortest(512, 7, 32, true, true), Strategy::KernelSpace);
         // Without alignment there is nothing to be saved.
-        assert_eq!(way(512, 2, 16, false, false), Way::Kernels);
-        assert_eq!(way(512, 2, 16, false, true), Way::Kernels);
+        assert_eq!(shortest(512, 2, 16, false, false), Strategy::KernelSpace);
+        assert_eq!(shortest(512, 2, 16, false, true), Strategy::KernelSpace);
     }
 }

@@ -1,17 +1,16 @@
 //! The list of names: what a place where tensors live has to be able to do.
 //!
 //! An [operation](crate::ops) knows shapes and rules of differentiation; what it asks to be
-//! computed stands here, by subject. [`Cpu`] answers with the slices' kernels of this
-//! module's neighbours. Whatever else computes implements the same traits, so that a name that it
+//! computed stands here, by subject. [`Cpu`](super::cpu::Cpu) answers with the slices' kernels of
+//! this module's neighbours. Whatever else computes implements the same traits, so that a name that it
 //! lacks does not compile.
 //!
-//! All operands of a call are in one place, which [`Device::of`] has found. Shapes are the
+//! All operands of a call are in one place, which [`Device::of`](crate::tensor::Device::of) has found. Shapes are the
 //! caller's business: they fit each other. Where a result may take an operand's place, that
 //! operand is given away.
 
-use super::aggregate::{self, Aggregated, Stack, Way};
-use super::cost::Cost;
-use super::cpu::Cpu;
+use super::aggregate::{self, Stack};
+use super::cost::{Sizes, Strategy};
 use super::elementwise::Rectifier;
 use super::norm::{Channels, Then};
 use super::pool::Divisor;
@@ -19,19 +18,8 @@ use super::resample::Interpolation;
 use super::update::{Adam, Moments, RmsProp, Sgd};
 use super::window::Geometry;
 use crate::Result;
-use crate::tensor::{Device, Element, Tensor};
+use crate::tensor::{Element, Tensor, buffer::Buffer};
 use std::ops::Range;
-
-impl Device {
-    /// What computes here.
-    pub fn engine<T: Element>(&self) -> &dyn Engine<T> {
-        match self {
-            Self::Cpu => &Cpu,
-            #[cfg(feature = "opencl")]
-            Self::OpenCl(device) => device,
-        }
-    }
-}
 
 /// Everything that a step of training asks for.
 pub trait Engine<T>:
@@ -182,39 +170,36 @@ impl<T: Element> Layer<T> {
         self.gate.shape().len() == 1
     }
 
-    /// The shorter way to it: of the forward pass alone, or of forward and backward pass.
-    pub fn shortest_way(&self, is_training: bool) -> Way {
-        self.by_sizes(|sizes| sizes.shortest_way(is_training))
-    }
-
-    /// The cost of the forward and of the backward pass.
-    pub fn cost(&self, way: Way) -> [Cost; 2] {
-        self.by_sizes(|sizes| sizes.cost(way))
-    }
-
-    /// Asks what depends on sizes alone, so that no value has to be brought home for it.
-    fn by_sizes<R>(&self, ask: impl FnOnce(&Aggregated<T>) -> R) -> R {
-        let gate = vec![T::zero(); self.gate.len()];
-        let nothing: &[T] = &[];
-        ask(&Aggregated {
-            geometry: &self.geometry,
-            x: nothing,
-            weight: nothing,
-            alignment: self.alignment.as_ref().map(|_| nothing),
-            bias: self.bias.as_ref().map(|_| nothing),
-            gate: &gate,
+    /// What the cost of it depends on.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            geometry: self.geometry,
             sources: self.sources,
-        })
+            is_aligned: self.alignment.is_some(),
+            is_shared: self.is_shared(),
+            value: size_of::<T>(),
+        }
     }
 }
 
 /// What the forward pass of a [`Layer`] keeps for the backward pass, where it was made.
 pub enum Kept<T> {
     /// By the processor.
-    Cpu(aggregate::Kept<T>),
+    Cpu(aggregate::Kept<Buffer<T>>),
     /// By a device.
     #[cfg(feature = "opencl")]
-    OpenCl(super::opencl::Kept),
+    OpenCl(aggregate::Kept<crate::tensor::opencl::Memory>),
+}
+
+impl<T> Kept<T> {
+    /// The strategy that the forward pass followed.
+    pub fn strategy(&self) -> Strategy {
+        match self {
+            Self::Cpu(kept) => kept.strategy(),
+            #[cfg(feature = "opencl")]
+            Self::OpenCl(kept) => kept.strategy(),
+        }
+    }
 }
 
 /// The gradients of a [`Layer`]'s operands, of their shapes.
@@ -266,8 +251,16 @@ pub trait Aggregation<T> {
     ) -> Result<[Option<Tensor<T>>; 2]>;
 
     /// `y_n = conv(x_n, sum_i gate[n, i] T_i W_i) + sum_i gate[n, i] bias_i`, of shape
-    /// `[N, O, H', W']`, and what the backward pass needs of it.
-    fn aggregated_conv(&self, layer: &Layer<T>, way: Way) -> Result<(Tensor<T>, Kept<T>)>;
+    /// `[N, O, H', W']`, and what the backward pass needs of it; by the strategy that is the
+    /// shorter one here, of the forward pass alone or of forward and backward pass.
+    fn aggregated_conv(&self, layer: &Layer<T>, is_training: bool) -> Result<(Tensor<T>, Kept<T>)>;
+
+    /// The same by a given strategy, which the layer's [`sizes`](Layer::sizes) allow.
+    fn aggregated_conv_in(
+        &self,
+        strategy: Strategy,
+        layer: &Layer<T>,
+    ) -> Result<(Tensor<T>, Kept<T>)>;
 
     /// The gradients for `dy` `[N, O, H', W']`.
     fn aggregated_conv_gradients(

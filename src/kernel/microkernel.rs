@@ -25,6 +25,9 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Whatever every processor of its kind has: SSE2, or NEON.
     Portable,
+    /// The same, but for products, which the crate `matrixmultiply` computes; it has kernels for
+    /// NEON.
+    MatrixMultiply,
     /// AVX2 and FMA: registers of 256 bits, of which there are 16.
     Avx2,
     /// AVX-512: registers of 512 bits, of which there are 32.
@@ -33,13 +36,14 @@ pub enum Isa {
 
 impl Isa {
     /// The best that this processor has, unless the environment variable `ZOO_ISA` (`portable`,
-    /// `avx2` or `avx512`) asks for less.
+    /// `matrixmultiply`, `avx2` or `avx512`) asks for less.
     pub fn native() -> Self {
         static NATIVE: OnceLock<Isa> = OnceLock::new();
         *NATIVE.get_or_init(|| {
             let most = Self::available().last().unwrap_or(Self::Portable);
             match std::env::var("ZOO_ISA").as_deref() {
                 Ok("portable") => Self::Portable,
+                Ok("matrixmultiply") => Self::MatrixMultiply,
                 Ok("avx2") => most.min(Self::Avx2),
                 _ => most,
             }
@@ -48,13 +52,14 @@ impl Isa {
 
     /// All that this processor has, the best last.
     pub fn available() -> impl Iterator<Item = Self> {
-        [Self::Portable, Self::Avx2, Self::Avx512].into_iter().filter(|isa| isa.is_available())
+        let all = [Self::Portable, Self::MatrixMultiply, Self::Avx2, Self::Avx512];
+        all.into_iter().filter(|isa| isa.is_available())
     }
 
     #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
         match self {
-            Self::Portable => true,
+            Self::Portable | Self::MatrixMultiply => true,
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Self::Avx512 => {
                 Self::Avx2.is_available()
@@ -68,13 +73,13 @@ impl Isa {
 
     #[cfg(not(target_arch = "x86_64"))]
     fn is_available(self) -> bool {
-        self == Self::Portable
+        self <= Self::MatrixMultiply
     }
 
     /// Rows of a whole tile, `R`.
     pub const fn rows(self) -> usize {
         match self {
-            Self::Portable => 4,
+            Self::Portable | Self::MatrixMultiply => 4,
             Self::Avx2 => 6,
             Self::Avx512 => 8,
         }
@@ -83,7 +88,7 @@ impl Isa {
     /// Registers of a whole tile's row, `C`.
     pub const fn registers(self) -> usize {
         match self {
-            Self::Portable | Self::Avx2 => 2,
+            Self::Portable | Self::MatrixMultiply | Self::Avx2 => 2,
             Self::Avx512 => 3,
         }
     }
@@ -91,7 +96,7 @@ impl Isa {
     /// Numbers in a register.
     pub fn lanes<T: Element>(self) -> usize {
         match self {
-            Self::Portable => Portable::<T>::LANES,
+            Self::Portable | Self::MatrixMultiply => Portable::<T>::LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => T::Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
@@ -116,7 +121,7 @@ impl Isa {
     pub fn run(self, work: impl Vectorized) {
         assert!(self.is_available());
         match self {
-            Self::Portable => work.run(),
+            Self::Portable | Self::MatrixMultiply => work.run(),
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { run_avx2(work) },
@@ -137,10 +142,10 @@ impl Isa {
     #[allow(unsafe_code)]
     pub(super) fn run_in_registers<T: Element>(self, work: impl InRegisters<T>) {
         assert!(self.is_available());
-        // SAFETY: the processor has the instructions; those of `Portable` every one has.
+        // SAFETY: the processor has the instructions; those of the first two every one has.
         unsafe {
             match self {
-                Self::Portable => work.run::<Portable<T>>(),
+                Self::Portable | Self::MatrixMultiply => work.run::<Portable<T>>(),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => in_avx2(work),
                 #[cfg(target_arch = "x86_64")]
@@ -262,7 +267,7 @@ pub(super) unsafe fn tile<T: Element>(
     // caller answers for the place.
     unsafe {
         match isa {
-            Isa::Portable => {
+            Isa::Portable | Isa::MatrixMultiply => {
                 sized!(Portable<T>, (rows, registers), [1 2 3 4], (depth, a, b, place))
             }
             #[cfg(target_arch = "x86_64")]
@@ -311,7 +316,7 @@ pub(super) unsafe fn turn<T: Element>(
     // has AVX2 too, and the caller answers for `isa`.
     unsafe {
         match isa {
-            Isa::Portable => Portable::<T>::turn(from, to, stride),
+            Isa::Portable | Isa::MatrixMultiply => Portable::<T>::turn(from, to, stride),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => T::Avx2::turn(from, to, stride),
             #[cfg(not(target_arch = "x86_64"))]

@@ -25,6 +25,7 @@
 //! The result is cut into tiles that threads take one after the other. Where the cuts are, and
 //! the order of every sum, depend on the sizes alone.
 
+use super::foreign;
 use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Vectorized};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
@@ -119,13 +120,22 @@ impl Size {
         lanes.next_multiple_of(self.unit)
     }
 
+    /// All of a tile, as a matrix that is read by someone else.
+    const WHOLE: Self = Self { width: 1 << 16, unit: 1 };
+
     /// Panels of rows of the result.
     fn of_rows(isa: Isa) -> Self {
+        if isa == Isa::MatrixMultiply {
+            return Self::WHOLE;
+        }
         Self { width: isa.rows(), unit: 1 }
     }
 
     /// Panels of columns of the result.
     fn of_columns<T: Element>(isa: Isa) -> Self {
+        if isa == Isa::MatrixMultiply {
+            return Self::WHOLE;
+        }
         Self { width: isa.columns::<T>(), unit: isa.lanes::<T>() }
     }
 }
@@ -142,8 +152,9 @@ fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
             let padded = panel.len() / depth;
             let place = &mut panel[step * padded..][..padded];
             // Of a constant length, a few registers are copied rather than a function called.
-            if let (Some(place), Some(numbers)) =
-                (place.first_chunk_mut::<MOST_COLUMNS>(), numbers.first_chunk::<MOST_COLUMNS>())
+            if padded == MOST_COLUMNS
+                && let (Some(place), Some(numbers)) =
+                    (place.first_chunk_mut::<MOST_COLUMNS>(), numbers.first_chunk::<MOST_COLUMNS>())
             {
                 *place = *numbers;
                 continue;
@@ -215,31 +226,31 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
 ) {
     let isa = Isa::native();
     let (rows, columns) = (target.rows.len(), target.columns.len());
-    let cuts = cuts::<T>(isa, rows, columns, depth);
+    let tiles = Tiling::new::<T>(isa, rows, columns, depth);
     // What several tiles need is packed once for all, and the rows of a single column of tiles are
     // read where they lie, if they lie anywhere; of columns, it has to be worth a way through
     // memory.
-    let down = cuts.first().map_or(0, |[first, _]| rows.div_ceil(first.len()));
-    let across = cuts.len() / down.max(1);
+    let [down, across] = tiles.counts();
     let [of_a, of_b] = [Size::of_rows(isa), Size::of_columns::<T>(isa)];
-    let is_worth = down > 3 && columns.saturating_mul(depth) <= PACKED_COLUMNS;
+    let is_packed = isa != Isa::MatrixMultiply;
+    let is_worth = is_packed && down > 3 && columns.saturating_mul(depth) <= PACKED_COLUMNS;
     let product = Product {
         isa,
         a,
         b,
-        packed_a: (across > 1).then(|| Packed::new(isa, a, of_a, rows, depth)),
+        packed_a: (is_packed && across > 1).then(|| Packed::new(isa, a, of_a, rows, depth)),
         packed_b: is_worth.then(|| Packed::new(isa, b, of_b, columns, depth)),
     };
-    let parts = parts(rows * columns, depth, cuts.len());
+    let parts = parts(rows * columns, depth, down * across);
     if parts.len() < 2 {
-        target.into_tiles(&cuts).into_par_iter().for_each(|mut tile| {
+        target.into_tiles(tiles).into_par_iter().for_each(|mut tile| {
             product.tile(&mut tile, 0..depth, add);
         });
         return;
     }
     let mut sums: Vec<_> = parts.iter().map(|_| buffer::scratch(rows * columns)).collect();
     sums.par_iter_mut().zip(parts).for_each(|(sum, part)| {
-        let tiles = Target::new(sum, Layout::matrix(rows, columns)).into_tiles(&cuts);
+        let tiles = Target::new(sum, Layout::matrix(rows, columns)).into_tiles(tiles);
         tiles.into_par_iter().for_each(|mut tile| product.tile(&mut tile, part.clone(), false));
     });
     for (i, sum) in sums.iter().enumerate() {
@@ -360,28 +371,46 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// Cuts a result into tiles, each of which is a task: their rows and columns.
-fn cuts<T: Element>(isa: Isa, rows: usize, columns: usize, depth: usize) -> Vec<[Range<usize>; 2]> {
-    if rows == 0 || columns == 0 {
-        return vec![];
-    }
-    let worth = (rows * columns).saturating_mul(depth) / WORTH_A_TASK;
-    let mut down = rows.div_ceil(TILE_ROWS);
-    let across = TASKS.min(worth).div_ceil(down);
-    let across = across.min(columns / NARROW).max(columns.div_ceil(TILE_COLUMNS));
-    // Few large tiles would leave a thread waiting for the last one.
-    while down * across < (2 * TASKS).min(worth / 4) && rows / down >= 2 * LOW {
-        down *= 2;
-    }
-    let height = rows.div_ceil(down).next_multiple_of(isa.rows());
-    let width = columns.div_ceil(across).next_multiple_of(isa.columns::<T>());
-    let mut cuts = Vec::new();
-    for first in (0..columns).step_by(width) {
-        for top in (0..rows).step_by(height) {
-            cuts.push([top..rows.min(top + height), first..columns.min(first + width)]);
+/// A result cut into tiles, each of which is a task. They share no element, whatever their sizes.
+#[derive(Clone, Copy)]
+struct Tiling {
+    /// Of the result.
+    rows: usize,
+    columns: usize,
+    /// Of a tile; those at the edges may have less.
+    height: usize,
+    width: usize,
+}
+
+impl Tiling {
+    fn new<T: Element>(isa: Isa, rows: usize, columns: usize, depth: usize) -> Self {
+        let worth = (rows * columns).saturating_mul(depth) / WORTH_A_TASK;
+        let mut down = rows.div_ceil(TILE_ROWS).max(1);
+        let across = TASKS.min(worth).div_ceil(down);
+        let across = across.min(columns / NARROW).max(columns.div_ceil(TILE_COLUMNS)).max(1);
+        // Few large tiles would leave a thread waiting for the last one.
+        while down * across < (2 * TASKS).min(worth / 4) && rows / down >= 2 * LOW {
+            down *= 2;
         }
+        let height = rows.div_ceil(down).next_multiple_of(isa.rows()).max(1);
+        let width = columns.div_ceil(across).next_multiple_of(isa.columns::<T>()).max(1);
+        Self { rows, columns, height, width }
     }
-    cuts
+
+    /// Tiles below each other, and side by side.
+    fn counts(&self) -> [usize; 2] {
+        [self.rows.div_ceil(self.height), self.columns.div_ceil(self.width)]
+    }
+
+    /// Rows and columns of each tile.
+    fn iter(self) -> impl Iterator<Item = [Range<usize>; 2]> {
+        let Self { rows, columns, height, width } = self;
+        (0..columns).step_by(width).flat_map(move |first| {
+            (0..rows)
+                .step_by(height)
+                .map(move |top| [top..rows.min(top + height), first..columns.min(first + width)])
+        })
+    }
 }
 
 /// Where a product goes: a matrix whose columns are the positions of one sample after the other.
@@ -448,14 +477,13 @@ impl<'a, T: Element> Target<'a, T> {
         }
     }
 
-    /// Its tiles, which share no element.
-    fn into_tiles(self, cuts: &[[Range<usize>; 2]]) -> Vec<Self> {
-        let tile = |[rows, columns]: &[Range<usize>; 2]| Self {
-            rows: rows.clone(),
-            columns: columns.clone(),
-            ..self
-        };
-        cuts.iter().map(tile).collect()
+    /// Its tiles.
+    ///
+    /// # Panics
+    /// If they are those of a larger result.
+    fn into_tiles(self, tiles: Tiling) -> Vec<Self> {
+        assert_eq!([self.rows.end, self.columns.end], [tiles.rows, tiles.columns]);
+        tiles.iter().map(|[rows, columns]| Self { rows, columns, ..self }).collect()
     }
 
     /// The place of an element, and how many of its row follow in the same sample.
@@ -491,9 +519,23 @@ impl<'a, T: Element> Target<'a, T> {
         }
     }
 
+    /// Writes, or adds, the product of `a` and `b` `[depth, columns]`, as the crate
+    /// `matrixmultiply` computes it.
+    fn add_foreign_product(&mut self, a: Factors<T>, b: &[T], depth: usize, add: bool) {
+        let (rows, columns) = (self.rows.clone(), self.columns.clone());
+        let mut found = buffer::scratch(rows.len() * columns.len());
+        foreign::product([rows.len(), depth, columns.len()], a, b, &mut found);
+        for (row, numbers) in rows.zip(found.chunks(columns.len())) {
+            self.write(row, columns.start, numbers, add);
+        }
+    }
+
     /// Writes, or adds, the product of all panels `a` and `b` of so many steps.
     #[allow(unsafe_code)]
     fn add_product(&mut self, isa: Isa, a: Factors<T>, b: &[T], depth: usize, add: bool) {
+        if isa == Isa::MatrixMultiply {
+            return self.add_foreign_product(a, b, depth, add);
+        }
         let (height, width, lanes) = (isa.rows(), isa.columns::<T>(), isa.lanes::<T>());
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
         let mut edge = [T::zero(); MOST_ROWS * MOST_COLUMNS];

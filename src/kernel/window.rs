@@ -245,15 +245,22 @@ pub struct Tap {
     pub index: usize,
 }
 
+impl Tap {
+    /// The taps of a convolution, from the pixel of an output's position.
+    pub fn all(g: &Geometry) -> impl Iterator<Item = Self> + use<> {
+        let Window { padding, dilation, .. } = g.window;
+        let offset = move |tap: [usize; 2]| {
+            [0, 1].map(|axis| (tap[axis] * dilation[axis]) as isize - padding[axis] as isize)
+        };
+        g.all_taps().map(move |(index, tap)| Self { offset: offset(tap), index })
+    }
+}
+
 impl<'a, T: Element> Unfolded<'a, T> {
     /// What the window reads in the images `x` `[N, C, H, W]` of one group: the columns of the
     /// forward pass.
     pub fn forward(g: &Geometry, x: &'a [T], group: usize) -> Self {
-        let Window { padding, dilation, .. } = g.window;
-        let offset = |tap: [usize; 2]| {
-            [0, 1].map(|axis| (tap[axis] * dilation[axis]) as isize - padding[axis] as isize)
-        };
-        let taps = g.all_taps().map(|(index, tap)| Tap { offset: offset(tap), index }).collect();
+        let taps = Tap::all(g).collect();
         let first_channel = group * g.channels_per_group();
         Self::new(x, g.channels, first_channel, g.input, g.output, g.window.stride, taps)
     }

@@ -2,7 +2,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::aggregate::Way;
+use crate::kernel::cost::Strategy;
 use crate::kernel::engine::{Kept, Layer};
 use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
@@ -68,15 +68,15 @@ pub fn aggregated_conv2d<T: Element>(
     inputs.extend(kernels.bias);
     let is_training = tape.needs_gradient(&inputs)?;
     let layer = Layer { geometry, sources, x: xv, weight, alignment, bias, gate };
-    let way = layer.shortest_way(is_training);
     let device = Device::of(NAME, layer.operands())?;
-    let (y, kept) = device.engine().aggregated_conv(&layer, way)?;
-    tape.record(NAME, y, &inputs, AggregatedConv2d { layer, way, kept })
+    let (y, kept) = device.engine().aggregated_conv(&layer, is_training)?;
+    let strategy = kept.strategy();
+    tape.record(NAME, y, &inputs, AggregatedConv2d { layer, strategy, kept })
 }
 
 struct AggregatedConv2d<T> {
     layer: Layer<T>,
-    way: Way,
+    strategy: Strategy,
     kept: Kept<T>,
 }
 
@@ -92,9 +92,9 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
         Ok(gradients)
     }
 
-    /// As the way that was gone has them.
+    /// As the strategy that was followed has them.
     fn multiply_adds(&self) -> u64 {
-        self.layer.cost(self.way)[0].multiply_adds()
+        self.layer.sizes().cost(self.strategy)[0].multiply_adds()
     }
 
     /// All but the convolution and, if every sample has a kernel of its own, mixing it.
@@ -106,7 +106,7 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
     }
 
     fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
-        self.layer.cost(self.way)[1].multiply_adds()
+        self.layer.sizes().cost(self.strategy)[1].multiply_adds()
     }
 }
 

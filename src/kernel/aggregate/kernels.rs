@@ -1,4 +1,4 @@
-//! The first way: kernels are mixed, and the input is convolved with the mixed one.
+//! In kernel space: kernels are mixed, and the input is convolved with the mixed one.
 
 use super::{Aggregated, Gradients, Kept, SideBySide, align, scaled};
 use super::{align_transform_gradient, align_weight_gradient};
@@ -10,7 +10,7 @@ use crate::tensor::{Element, buffer, buffer::Buffer};
 
 /// A kernel for each sample.
 impl<T: Element> Aggregated<'_, T> {
-    pub(super) fn forward_by_kernels(&self) -> (Vec<T>, Kept<T>) {
+    pub(super) fn forward_by_kernels(&self) -> (Vec<T>, Kept<Buffer<T>>) {
         let g = self.geometry;
         let aligned = self
             .alignment
@@ -89,7 +89,7 @@ impl<T: Element> Aggregated<'_, T> {
 
 /// One kernel for all samples: `K = sum_i g_i T_i W_i = T' W`, with `T'_i = g_i T_i`.
 impl<T: Element> Aggregated<'_, T> {
-    pub(super) fn forward_by_one_kernel(&self) -> (Vec<T>, Kept<T>) {
+    pub(super) fn forward_by_one_kernel(&self) -> (Vec<T>, Kept<Buffer<T>>) {
         let stack = self.stack();
         let kernel = match self.alignment {
             None => super::aggregate(self.gate, self.weight),

@@ -1,10 +1,10 @@
 //! Channel alignment and the adaptive aggregation of kernels.
 //!
 //! The convolution of a zoo's layer is linear in everything: `y_n = sum_i g[n, i] T_i W_i * x_n`.
-//! So there are two ways to it, and [`cost`](super::cost) says which is the shorter one for a layer:
+//! So there are two strategies, and [`cost`](super::cost) says which is the shorter one for a layer:
 //!
 //! ```text
-//!  mixing kernels                            mixing outputs
+//!  kernel space                              output space
 //!    A_i = T_i W_i                             Z_i = W_i * x        one convolution of m O outputs
 //!    K_n = sum_i g[n, i] A_i                   y_n = sum_i T_i (g[n, i] Z_in)
 //!    y_n = K_n * x_n
@@ -21,9 +21,8 @@
 mod kernels;
 mod outputs;
 
-pub use super::cost::Way;
-
 use super::conv::add_bias;
+use super::cost::{Sizes, Strategy};
 use super::gemm::{Matrix, par_gemm};
 use super::panel::Rows;
 use super::reduce;
@@ -144,16 +143,26 @@ pub struct Aggregated<'a, T> {
     pub sources: usize,
 }
 
-/// What the forward pass keeps for the backward pass.
-pub enum Kept<T> {
+/// What the forward pass keeps for the backward pass, in buffers `B` of where it was made.
+pub enum Kept<B> {
     /// Nothing: the kernels of the sources are used as they are.
     Nothing,
     /// The aligned kernels, `A` `[m, O, C / groups, kh, kw]`.
-    Aligned(Buffer<T>),
+    Aligned(B),
     /// The one kernel of all samples, `[O, C / groups, kh, kw]`.
-    Kernel(Buffer<T>),
+    Kernel(B),
     /// The outputs of the sources, `Z` `[N, m, O, H', W']`.
-    Outputs(Buffer<T>),
+    Outputs(B),
+}
+
+impl<B> Kept<B> {
+    /// The strategy that the forward pass followed.
+    pub fn strategy(&self) -> Strategy {
+        match self {
+            Self::Outputs(_) => Strategy::OutputSpace,
+            Self::Nothing | Self::Aligned(_) | Self::Kernel(_) => Strategy::KernelSpace,
+        }
+    }
 }
 
 /// The gradients of a convolution whose kernel is aggregated, of the shapes of the operands.
@@ -174,11 +183,11 @@ pub struct Gradients<T> {
 impl<T: Element> Aggregated<'_, T> {
     /// `y_n = conv(x_n, sum_i gate[n, i] T_i W_i) + sum_i gate[n, i] bias_i`, of shape
     /// `[N, O, H', W']`, and what the backward pass needs of it.
-    pub fn forward(&self, way: Way) -> (Vec<T>, Kept<T>) {
-        let (mut y, kept) = match way {
-            Way::Kernels if self.is_shared() => self.forward_by_one_kernel(),
-            Way::Kernels => self.forward_by_kernels(),
-            Way::Outputs => self.forward_by_outputs(),
+    pub fn forward(&self, strategy: Strategy) -> (Vec<T>, Kept<Buffer<T>>) {
+        let (mut y, kept) = match strategy {
+            Strategy::KernelSpace if self.is_shared() => self.forward_by_one_kernel(),
+            Strategy::KernelSpace => self.forward_by_kernels(),
+            Strategy::OutputSpace => self.forward_by_outputs(),
         };
         if let Some(bias) = self.bias {
             for (n, y) in y.chunks_mut(self.geometry.output_len()).enumerate() {
@@ -189,7 +198,7 @@ impl<T: Element> Aggregated<'_, T> {
     }
 
     /// The gradients for `dy` `[N, O, H', W']`; those of the kernels are always made.
-    pub fn backward(&self, dy: &[T], kept: Kept<T>, wants_input: bool) -> Gradients<T> {
+    pub fn backward(&self, dy: &[T], kept: Kept<Buffer<T>>, wants_input: bool) -> Gradients<T> {
         let mut gradients = match kept {
             Kept::Outputs(outputs) => self.backward_by_outputs(dy, outputs, wants_input),
             Kept::Kernel(kernel) => self.backward_by_one_kernel(dy, kernel, wants_input),
@@ -204,8 +213,19 @@ impl<T: Element> Aggregated<'_, T> {
         gradients
     }
 
+    /// What its cost depends on.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            geometry: *self.geometry,
+            sources: self.sources,
+            is_aligned: self.alignment.is_some(),
+            is_shared: self.is_shared(),
+            value: size_of::<T>(),
+        }
+    }
+
     /// Whether all samples share a gate.
-    pub(super) fn is_shared(&self) -> bool {
+    fn is_shared(&self) -> bool {
         self.gate.len() == self.sources
     }
 

@@ -1,4 +1,4 @@
-//! The second way: the input is convolved with the kernels of all sources, and the outputs are
+//! In output space: the input is convolved with the kernels of all sources, and the outputs are
 //! mixed.
 
 use super::kernels::side_by_side;
@@ -15,12 +15,6 @@ impl<T: Element> Aggregated<'_, T> {
     fn of_all_sources(&self) -> Geometry {
         let outputs = self.sources * self.geometry.outputs;
         Geometry { outputs, ..*self.geometry }
-    }
-
-    /// Whether this way can be gone: with one group, since the sources' outputs would not stand
-    /// side by side otherwise, and with an alignment, without which it is never the shorter one.
-    pub(in crate::kernel) fn has_outputs(&self) -> bool {
-        self.geometry.window.groups == 1 && self.alignment.is_some()
     }
 
     /// `[O, m O]`.
@@ -48,7 +42,7 @@ impl<T: Element> Aggregated<'_, T> {
     }
 
     /// `Z = W * x`, then `Y = T (g Z)`.
-    pub(super) fn forward_by_outputs(&self) -> (Vec<T>, Kept<T>) {
+    pub(super) fn forward_by_outputs(&self) -> (Vec<T>, Kept<Buffer<T>>) {
         let (g, all) = (self.geometry, self.of_all_sources());
         let outputs = conv::forward(&all, self.x, self.weight, None);
         let gated = self.gated_outputs(&outputs);

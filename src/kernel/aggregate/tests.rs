@@ -1,11 +1,12 @@
 use super::*;
 use crate::gradcheck::Draw;
+use crate::kernel::cost::Strategy;
 use crate::kernel::{Window, reference};
 use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn both_ways_agree_with_their_readable_twin(numbers in prop::collection::vec(any::<u32>(), 32)) {
+    fn both_strategies_agree_with_their_readable_twin(numbers in prop::collection::vec(any::<u32>(), 32)) {
         let mut draw = Draw::new(numbers);
         let (g, m) = (draw.geometry(2), draw.size(1, 6));
         let [o, c, kh, kw] = g.weight_shape();
@@ -23,10 +24,11 @@ proptest! {
                 let layer = Aggregated {
                     geometry: &g, x, weight: w, alignment, bias: None, gate, sources: m,
                 };
-                for way in Way::ALL.into_iter().filter(|&way| layer.has_way(way)) {
-                    let (y, _) = layer.forward(way);
+                let allowed = |&strategy: &Strategy| layer.sizes().allows(strategy);
+                for strategy in Strategy::ALL.into_iter().filter(allowed) {
+                    let (y, _) = layer.forward(strategy);
                     let close = y.iter().zip(&twin).all(|(a, b)| (a - b).abs() < 1e-10);
-                    prop_assert!(close, "{:?} {} {:?}", way, is_shared, g);
+                    prop_assert!(close, "{:?} {} {:?}", strategy, is_shared, g);
                 }
             }
         }
@@ -48,14 +50,15 @@ fn gradients_of_a_large_layer_are_adjoint_to_its_forward_pass() {
         let alignment = Some(transform.as_slice());
         let layer =
             Aggregated { geometry: &g, x, weight: w, alignment, bias: None, gate, sources: m };
-        for way in Way::ALL {
-            let (y, kept) = layer.forward(way);
+        for strategy in Strategy::ALL {
+            let (y, kept) = layer.forward(strategy);
+            assert_eq!(kept.strategy(), strategy);
             let gradients = layer.backward(dy, kept, true);
             let product = reduce::dot(&y, dy);
             let same = |v: &[f64], d: &[f64]| {
                 let by_operand = reduce::dot(v, d);
                 let close = (product - by_operand).abs() < 1e-9 * product.abs();
-                assert!(close, "{way:?} {product} {by_operand}");
+                assert!(close, "{strategy:?} {product} {by_operand}");
             };
             same(x, gradients.x.as_ref().unwrap());
             same(w, &gradients.weight);

@@ -2,7 +2,8 @@
 
 use super::{Cpu, like, row};
 use crate::Result;
-use crate::kernel::aggregate::{self, Aggregated, Stack, Way};
+use crate::kernel::aggregate::{self, Aggregated, Stack};
+use crate::kernel::cost::{Rates, Strategy};
 use crate::kernel::engine::{Aggregation, Kept, Layer, LayerGradients};
 use crate::tensor::{Element, Tensor};
 
@@ -49,8 +50,17 @@ impl<T: Element> Aggregation<T> for Cpu {
         Ok([dgate.map(row), dvalues.map(|d| like(values, d))])
     }
 
-    fn aggregated_conv(&self, layer: &Layer<T>, way: Way) -> Result<(Tensor<T>, Kept<T>)> {
-        let (y, kept) = operands(layer).forward(way);
+    fn aggregated_conv(&self, layer: &Layer<T>, is_training: bool) -> Result<(Tensor<T>, Kept<T>)> {
+        let strategy = layer.sizes().shortest(is_training, Rates::CORE);
+        self.aggregated_conv_in(strategy, layer)
+    }
+
+    fn aggregated_conv_in(
+        &self,
+        strategy: Strategy,
+        layer: &Layer<T>,
+    ) -> Result<(Tensor<T>, Kept<T>)> {
+        let (y, kept) = operands(layer).forward(strategy);
         Ok((Tensor::owned(layer.geometry.output_shape().to_vec(), y), Kept::Cpu(kept)))
     }
 

@@ -1,10 +1,11 @@
-//! Kernels of a zoo, aligned and mixed: the first way, and what both have in common.
+//! Kernels of a zoo, aligned and mixed: in kernel space, and what both strategies have in common.
 
 use super::plan::Plan;
 use super::product::{Matrices, multiply, multiply_into};
 use super::{AGGREGATE, conv, reduce};
 use crate::Result;
-use crate::kernel::aggregate::{Stack, Way};
+use crate::kernel::aggregate::{Kept, Stack};
+use crate::kernel::cost::{Rates, Strategy};
 use crate::kernel::engine::{self, Aggregation, Layer, LayerGradients};
 use crate::kernel::window::Geometry;
 use crate::tensor::opencl::{Memory, OpenCl};
@@ -12,17 +13,9 @@ use crate::tensor::{Element, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What the forward pass of a layer keeps for the backward pass.
-pub enum Kept {
-    /// Nothing: the kernels of the sources are used as they are.
-    Nothing,
-    /// The aligned kernels, `[m, O, C / groups, kh, kw]`.
-    Aligned(Memory),
-    /// The one kernel of all samples, `[O, C / groups, kh, kw]`.
-    Kernel(Memory),
-    /// The outputs of the sources, `[N, m, O, H', W']`.
-    Outputs(Memory),
-}
+/// What a graphics card does in a second, as an H100 was measured; of other devices, the ratio is
+/// about the same.
+const RATES: Rates = Rates { operations: 3.3e13, bytes: 3.3e12 };
 
 /// The gradients of a layer's operands, but for the biases'.
 pub(super) struct Found {
@@ -70,7 +63,7 @@ impl<'a, T: Element> Operands<'a, T> {
 
 /// One kernel for all samples: `K = sum_i g_i T_i W_i = T' W`, with `T'_i = g_i T_i`.
 impl<T: Element> Operands<'_, T> {
-    fn forward_by_one_kernel(&self) -> Result<(Memory, Kept)> {
+    fn forward_by_one_kernel(&self) -> Result<(Memory, Kept<Memory>)> {
         let Stack { sources, outputs, row } = self.layer.stack();
         let kernel = match self.alignment {
             None => {
@@ -135,7 +128,7 @@ impl<T: Element> Operands<'_, T> {
 /// A kernel for each sample. Those of some samples are made at a time, in a scratch that does not
 /// grow with the batch; the backward pass makes them again.
 impl<T: Element> Operands<'_, T> {
-    fn forward_by_kernels(&self) -> Result<(Memory, Kept)> {
+    fn forward_by_kernels(&self) -> Result<(Memory, Kept<Memory>)> {
         let (device, g) = (self.device, &self.layer.geometry);
         let aligned = self.alignment.map(|transform| self.aligned(transform)).transpose()?;
         let kernels = aligned.as_ref().unwrap_or(self.weight);
@@ -465,12 +458,25 @@ impl<T: Element> Aggregation<T> for Arc<OpenCl> {
         Ok([dgate.transpose()?, dvalues.transpose()?])
     }
 
-    fn aggregated_conv(&self, layer: &Layer<T>, way: Way) -> Result<(Tensor<T>, engine::Kept<T>)> {
+    fn aggregated_conv(
+        &self,
+        layer: &Layer<T>,
+        is_training: bool,
+    ) -> Result<(Tensor<T>, engine::Kept<T>)> {
+        let strategy = layer.sizes().shortest(is_training, RATES);
+        self.aggregated_conv_in(strategy, layer)
+    }
+
+    fn aggregated_conv_in(
+        &self,
+        strategy: Strategy,
+        layer: &Layer<T>,
+    ) -> Result<(Tensor<T>, engine::Kept<T>)> {
         let operands = Operands::new(self, layer)?;
-        let (y, kept) = match way {
-            Way::Kernels if layer.is_shared() => operands.forward_by_one_kernel()?,
-            Way::Kernels => operands.forward_by_kernels()?,
-            Way::Outputs => operands.forward_by_outputs()?,
+        let (y, kept) = match strategy {
+            Strategy::KernelSpace if layer.is_shared() => operands.forward_by_one_kernel()?,
+            Strategy::KernelSpace => operands.forward_by_kernels()?,
+            Strategy::OutputSpace => operands.forward_by_outputs()?,
         };
         if let Some(bias) = operands.bias {
             operands.add_biases(&y, bias)?;

@@ -79,7 +79,6 @@ mod tiles;
 mod update;
 mod winograd;
 
-pub use aggregate::Kept;
 pub use cut::cuts;
 
 use crate::tensor::opencl::{File, Program};

@@ -1,8 +1,9 @@
 //! The second way to a zoo's layer: the input is convolved with the kernels of all sources, and
 //! the outputs are mixed.
 
-use super::aggregate::{Found, Kept, Operands, gated_parts, side_by_side};
+use super::aggregate::{Found, Operands, gated_parts, side_by_side};
 use super::{conv, reduce};
+use crate::kernel::aggregate::Kept;
 use crate::kernel::window::{Geometry, Window};
 use crate::tensor::Element;
 use crate::tensor::opencl::Memory;
@@ -44,7 +45,7 @@ impl<T: Element> Operands<'_, T> {
     }
 
     /// `Z = W * x`, then `Y = T (g Z)`.
-    pub fn forward_by_outputs(&self) -> Result<(Memory, Kept)> {
+    pub fn forward_by_outputs(&self) -> Result<(Memory, Kept<Memory>)> {
         let transforms = self.transforms()?;
         let outputs = conv::forward::<T>(self.device, &self.of_all_sources(), self.x, self.weight)?;
         let gated = self.gated_outputs(&outputs)?;

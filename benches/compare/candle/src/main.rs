@@ -1,4 +1,5 @@
 //! candle's convolutions on the CPU: the shapes, the keys and the batch of `zoo-tuning bench conv`.
+//! Groups candle convolves one after the other.
 //!
 //! `candle-conv [RUNS]`; the number of threads is `RAYON_NUM_THREADS`.
 
@@ -7,36 +8,29 @@ use std::hint::black_box;
 use std::time::Instant;
 
 const BATCH: usize = 8;
-/// Input and output channels, taps, height and width, stride.
-const SHAPES: [[usize; 5]; 9] = [
-    [3, 64, 7, 224, 2],
-    [64, 64, 1, 56, 1],
-    [64, 64, 3, 56, 1],
-    [64, 256, 1, 56, 1],
-    [128, 128, 3, 28, 1],
-    [256, 256, 3, 14, 1],
-    [512, 512, 3, 7, 1],
-    [1024, 256, 1, 14, 1],
-    [512, 2048, 1, 7, 1],
-];
+/// Input and output channels, taps, height and width, stride, groups, as `[[3, 64, ...], ...]`.
+const SHAPES: &str = include_str!("../../../../src/cli/convolutions.json");
 
 fn main() -> Result<()> {
     let runs = std::env::args().nth(1).and_then(|runs| runs.parse().ok()).unwrap_or(1);
-    for [inputs, outputs, taps, side, stride] in SHAPES {
+    let numbers: Vec<usize> =
+        SHAPES.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse().ok()).collect();
+    for &[inputs, outputs, taps, side, stride, groups] in numbers.as_chunks().0 {
         let x = Var::randn(0f32, 1.0, (BATCH, inputs, side, side), &Device::Cpu)?;
-        let w = Var::randn(0f32, 1.0, (outputs, inputs, taps, taps), &Device::Cpu)?;
+        let w = Var::randn(0f32, 1.0, (outputs, inputs / groups, taps, taps), &Device::Cpu)?;
         // Without gradients, as the others do it.
         let [x_only, w_only] = [x.as_detached_tensor(), w.as_detached_tensor()];
         let forward = median(runs, || {
-            x_only.conv2d(&w_only, taps / 2, stride, 1, 1).map(|y| drop(black_box(y)))
+            x_only.conv2d(&w_only, taps / 2, stride, 1, groups).map(|y| drop(black_box(y)))
         })?;
         let both = median(runs, || {
             // From a gradient of ones, which costs as much as any other.
-            let y = x.conv2d(&w, taps / 2, stride, 1, 1)?;
+            let y = x.conv2d(&w, taps / 2, stride, 1, groups)?;
             y.backward().map(|gradients| drop(black_box(gradients)))
         })?;
+        let groups = if groups > 1 { format!(", {groups}") } else { String::new() };
         println!(
-            "{{\"conv\": [{inputs}, {outputs}, {taps}, {side}, {stride}], \"batch\": {BATCH}, \
+            "{{\"conv\": [{inputs}, {outputs}, {taps}, {side}, {stride}{groups}], \"batch\": {BATCH}, \
              \"fwd_ms\": {:.2}, \"fwdbwd_ms\": {:.2}}}",
             forward * 1e3,
             both * 1e3
