@@ -124,9 +124,10 @@ impl<'a> Builder<'a> {
     /// As [`Builder::conv`].
     pub fn conv_same(&mut self, name: &str, shape: [usize; 4], window: Window) -> Result<Conv> {
         let window = Window { padding: [0, 0], ..window };
-        let conv = Conv { is_same: true, ..self.conv(name, shape, window)? };
-        self.convolutions.pop();
-        self.convolutions.push(conv.clone());
+        let mut conv = self.conv(name, shape, window)?;
+        conv.is_same = true;
+        // The one that was just noted down.
+        self.convolutions.last_mut().into_iter().for_each(|noted| noted.is_same = true);
         Ok(conv)
     }
 
