@@ -202,8 +202,8 @@ golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
 golden!(huber, |tape, v, case| {
     ops::huber(tape, v[0], v[1], case.number("delta"), v.get(2).copied())
 });
-golden!(huber_of_samples, |tape, v, case| {
-    ops::huber_of_samples(tape, v[0], v[1], case.number("delta"))
+golden!(huber_per_sample, |tape, v, case| {
+    ops::huber_per_sample(tape, v[0], v[1], case.number("delta"))
 });
 golden!(linear, |tape, v, _case| ops::linear(tape, v[0], v[1], v.get(2).copied()));
 golden!(log, |tape, v, _case| ops::log(tape, v[0]));

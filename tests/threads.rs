@@ -101,8 +101,8 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("exp", &[&[3, 50_001]], |t, v| ops::exp(t, v[0])),
     ("global_mean_pool", &[&[20, 40, 9, 9]], |t, v| ops::global_mean_pool(t, v[0])),
     ("huber", &[&[300, 50], &[300, 50], &[300]], |t, v| ops::huber(t, v[0], v[1], 1.0, Some(v[2]))),
-    ("huber_of_samples", &[&[3, 50_001], &[3, 50_001]], |t, v| {
-        ops::huber_of_samples(t, v[0], v[1], 1.0)
+    ("huber_per_sample", &[&[3, 50_001], &[3, 50_001]], |t, v| {
+        ops::huber_per_sample(t, v[0], v[1], 1.0)
     }),
     ("linear", &[&[300, 200], &[150, 200], &[150]], |t, v| ops::linear(t, v[0], v[1], Some(v[2]))),
     ("log", &[&[3, 50_001]], |t, v| {

@@ -268,13 +268,7 @@ impl Experiment {
         let folder = self.out.join(format!("seed-{}", setting.seed));
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let path = folder.join(format!("{}.safetensors", part.file()));
-        let model = Model {
-            network: tuned.network,
-            input: input(),
-            classes: self.classes.clone(),
-            notes: BTreeMap::new(),
-            origin: path.display().to_string(),
-        };
+        let model = Model::from_network(tuned.network, input(), &self.classes);
         model.write(&path)?;
         let Test { images, labels, .. } = &setting.split.test;
         let found = logits(&model.network, images, 100)?;

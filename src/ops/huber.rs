@@ -9,8 +9,8 @@ use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// Huber's loss between `a` and `b` `[N, ...]`: the mean over all values, of shape `[]`. With
-/// `weights` `[N]`, the loss of each sample is multiplied by its weight before the mean is taken,
-/// as importance sampling asks for. The losses themselves are [`huber_of_samples`].
+/// `weights` `[N]`, each sample's loss is multiplied by its weight before the mean is taken, as
+/// importance sampling asks for. [`huber_per_sample`] has the losses one by one.
 ///
 /// # Errors
 /// If the shapes do not fit, there are no values, or `delta` is not positive and finite.
@@ -21,7 +21,7 @@ pub fn huber<T: Element>(
     delta: f64,
     weights: Option<Var>,
 ) -> Result<Var> {
-    let mut losses = huber_of_samples(tape, a, b, delta)?;
+    let mut losses = huber_per_sample(tape, a, b, delta)?;
     if let Some(weights) = weights {
         let (samples, found) = (tape.value(losses)?.shape(), tape.value(weights)?.shape());
         if found != samples {
@@ -38,7 +38,7 @@ pub fn huber<T: Element>(
 ///
 /// # Errors
 /// If the shapes differ, there are no values, or `delta` is not positive and finite.
-pub fn huber_of_samples<T: Element>(tape: &mut Tape<T>, a: Var, b: Var, delta: f64) -> Result<Var> {
+pub fn huber_per_sample<T: Element>(tape: &mut Tape<T>, a: Var, b: Var, delta: f64) -> Result<Var> {
     let (x, y) = (tape.value(a)?, tape.value(b)?);
     if x.shape() != y.shape() {
         let expected = format!("{:?}, like the prediction", x.shape());
@@ -90,11 +90,11 @@ pub(super) fn case(draw: &mut Draw) -> Case {
     Case::new(inputs, |tape, v| huber(tape, v[0], v[1], DELTA, v.get(2).copied()))
 }
 
-pub(super) fn of_samples_case(draw: &mut Draw) -> Case {
+pub(super) fn per_sample_case(draw: &mut Draw) -> Case {
     let shape = [draw.size(1, 4), draw.size(1, 3), draw.size(1, 3)];
     let shape = &shape[..draw.size(1, 3)];
     let inputs = [draw.distinct(shape), draw.distinct(shape)];
-    Case::new(inputs, |tape, v| huber_of_samples(tape, v[0], v[1], DELTA))
+    Case::new(inputs, |tape, v| huber_per_sample(tape, v[0], v[1], DELTA))
 }
 
 #[cfg(test)]
@@ -103,8 +103,8 @@ mod tests {
 
     crate::gradcheck::gradient_test!(super::case);
 
-    mod of_samples {
-        crate::gradcheck::gradient_test!(super::super::of_samples_case);
+    mod per_sample {
+        crate::gradcheck::gradient_test!(super::super::per_sample_case);
     }
 
     #[test]

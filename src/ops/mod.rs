@@ -52,7 +52,7 @@ pub use exponential::{exp, log};
 pub use flatten::flatten;
 pub use gate::{GateFunction, GateWeights, gate};
 pub use global_mean_pool::global_mean_pool;
-pub use huber::{huber, huber_of_samples};
+pub use huber::{huber, huber_per_sample};
 pub use linear::linear;
 pub use log_softmax::log_softmax;
 pub use matmul::matmul;
@@ -92,7 +92,7 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("gate", gate::case),
     ("global_mean_pool", global_mean_pool::case),
     ("huber", huber::case),
-    ("huber_of_samples", huber::of_samples_case),
+    ("huber_per_sample", huber::per_sample_case),
     ("linear", linear::case),
     ("log", exponential::log_case),
     ("log_softmax", log_softmax::case),

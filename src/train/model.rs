@@ -28,6 +28,12 @@ pub struct Model {
 }
 
 impl Model {
+    /// A network that was made here, for images as in `input`, of these classes.
+    pub fn from_network(network: Network<f32>, input: Input, classes: &[String]) -> Self {
+        let (classes, notes) = (classes.to_vec(), BTreeMap::new());
+        Self { network, input, classes, notes, origin: "the network".to_owned() }
+    }
+
     /// Opens a file that [`Model::write`] or a run wrote; a checkpoint of a run too, whose
     /// optimizer is passed over. A plain network of another program is opened as the
     /// architecture of the given name, or as the one that its tensors tell.

@@ -24,7 +24,6 @@ use crate::optim::Optimizer;
 use crate::tensor::Device;
 use crate::{Error, Result, profile};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -241,13 +240,7 @@ impl Run {
         let outputs = data.classes().len();
         let (network, scores) =
             initial_network(&self.config, sources, outputs, task.probe(), phase)?;
-        let model = Model {
-            network,
-            input,
-            classes: data.classes().to_vec(),
-            notes: BTreeMap::new(),
-            origin: self.folder.display().to_string(),
-        };
+        let model = Model::from_network(network, input, data.classes());
         let (seed, samples) = (self.config.seed, parts.training.len());
         let progress = Progress { seed, samples, scores, ..Progress::default() };
         let optimizer = Optimizer::new(self.config.rule(), self.config.groups());
