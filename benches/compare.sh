@@ -26,7 +26,7 @@ python=${ZOO_PYTHON:-$folder/venv/bin/python}
 has_torch() { "$python" -c 'import torch' 2>/dev/null; }
 if ! has_torch && [ -z "${ZOO_PYTHON:-}" ]; then
     say "installing PyTorch in $folder/venv"
-    { python3 -m venv "$folder/venv" && "$python" -m pip install --quiet torch numpy; } || true
+    { python3 -m venv "$folder/venv" && "$python" -m pip install --quiet torch torchvision numpy; } || true
 fi
 others=()
 if has_torch; then

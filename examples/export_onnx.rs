@@ -5,11 +5,12 @@
 //! ```text
 //! cargo run --release --example export_onnx
 //! cargo run --release --example export_onnx -- FOLDER resnet18 resnet50   # with drawn weights
+//! cargo run --release --example export_onnx -- FOLDER all                 # every architecture
 //! ```
 
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
-use zoo_tuning::nn::{Blueprint, Design, Network, Parameters, Pass, open_network};
+use zoo_tuning::nn::{Blueprint, Design, Network, Parameters, Pass, architectures, open_network};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Error, Result};
@@ -25,11 +26,16 @@ fn main() -> Result<()> {
     export(&folder, &open_network(source, None)?, 16, &metadata)?;
 
     // Larger ones.
-    for name in arguments {
+    let mut names: Vec<String> = arguments.collect();
+    if names == ["all"] {
+        names = architectures::names();
+    }
+    for name in names {
         let design = Design::named(&name, 3, 1000)?;
         let mut network = Network::drawn(&design, 1)?;
-        draw(network.parameters_mut());
-        export(&folder, &network, 224, &network.blueprint().to_metadata())?;
+        draw(network.parameters_mut(), design.architecture().head());
+        let [_, size] = design.architecture().usual_sizes();
+        export(&folder, &network, size, &network.blueprint().to_metadata())?;
     }
     Ok(())
 }
@@ -70,7 +76,7 @@ fn answers(network: &Network<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> 
 /// Batch norms and a classifier that do something: those of a fresh network scale by 1 and shift
 /// by 0, and make logits that are almost the same for all images. Smaller scales keep the sums
 /// over many blocks in the range of a trained network's.
-fn draw(parameters: &mut Parameters<f32>) {
+fn draw(parameters: &mut Parameters<f32>, head: &[&str]) {
     let mut rng = fastrand::Rng::with_seed(3);
     for id in parameters.ids() {
         let name = parameters.name(id).to_owned();
@@ -78,7 +84,7 @@ fn draw(parameters: &mut Parameters<f32>) {
         let is_kernel = values.shape().len() > 1;
         for value in values.as_mut_slice() {
             *value = match name.rsplit('.').next() {
-                _ if name.starts_with("fc.") => 10.0 * *value,
+                _ if head.iter().any(|head| name.starts_with(head)) => 10.0 * *value,
                 Some("weight") if !is_kernel => 0.25 + 0.5 * rng.f32(),
                 Some("running_var") => 0.5 + rng.f32(),
                 Some("bias" | "running_mean") => rng.f32() - 0.5,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from measure import BATCH32, CONV, GEMM, INFER, LAYER, SMALL, STEP, divided, geometric, middle
+from measure import BATCH32, CONV, GEMM, INFER, LAYER, NETWORKS, SMALL, STEP, divided, geometric, middle
 
 
 @dataclass
@@ -76,6 +76,8 @@ def bars(figures):
     found.append(Bar("step", "step ResNet-50, single, peak", "MiB", 0.8, *both(STEP["single"], "peak_mib")))
     found.append(Bar("batch32", "step ResNet-50, zoo, batch 32", "s", 1 / 3, *both(BATCH32, "seconds")))
     found.append(Bar("batch32", "step ResNet-50, zoo, batch 32, peak", "MiB", 1 / 2, *both(BATCH32, "peak_mib")))
+    for name, bound in (("wide_resnet50_2", 0.9), ("resnet101", 0.9), ("resnext50_32x4d", 1.2), ("efficientnet_lite0", 1.2)):
+        found.append(Bar("networks", f"step {name}", "s", bound, *both(NETWORKS[name], "seconds")))
     found.append(Bar("small", "step ResNet-18 64x64, zoo, batch 16", "s", 1 / 8, *both(SMALL, "seconds")))
     for (kind, batch), bound in ((("zoo", 8), 1 / 2), (("single", 8), 1.0), (("single", 1), 1.0)):
         name = f"inference ResNet-50, {'collapsed' if kind == 'single' else kind}, batch {batch}"

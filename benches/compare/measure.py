@@ -19,6 +19,7 @@ PARTS = {
     "batch32": "the same of a zoo, batch 32",
     "small": "a training step of a ResNet-18 on small images",
     "infer": "evaluation of a ResNet-50",
+    "networks": "a training step of other networks, batch 8 (needs torchvision)",
     "growth": "that small step with more and more sources, on one thread and two",
 }
 
@@ -50,6 +51,10 @@ LAYER = {kind: f"layer --kind {kind} --batch 8 --m 5 --threads 2 --runs 3" for k
 STEP = {kind: step(50, 224, 8, kind, runs=2 if kind == "single" else 1) for kind in ("single", "zoo", "lite")}
 BATCH32 = step(50, 224, 32)
 INFER = {(kind, batch): infer(batch, kind) for kind, batch in (("zoo", 8), ("single", 8), ("single", 1))}
+NETWORKS = {
+    name: f"step --architecture {name} --size 224 --batch 8 --kind single --threads 2 --runs 2"
+    for name in ("wide_resnet50_2", "resnet101", "resnext50_32x4d", "efficientnet_lite0")
+}
 SOURCES, THREADS = (1, 2, 5, 10), (1, 2)
 GROWTH = {(m, threads): step(18, 64, 16, m=m, threads=threads) for threads in THREADS for m in SOURCES}
 SMALL = GROWTH[5, 2]
@@ -62,6 +67,7 @@ WORKS = [
     *(Work(("step",), arguments) for arguments in STEP.values()),
     Work(("batch32",), BATCH32, most_runs=2),
     *(Work(("infer",), arguments) for arguments in INFER.values()),
+    *(Work(("networks",), arguments) for arguments in NETWORKS.values()),
     Work(("small", "growth"), SMALL),
     *(Work(("growth",), work, most_runs=3) for work in GROWTH.values() if work != SMALL),
 ]

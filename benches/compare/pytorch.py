@@ -159,8 +159,54 @@ def passes(forward, leaves, y, times):
     return seconds, median(*times, both)
 
 
+class Inverted(nn.Module):
+    """A block of EfficientNet-Lite."""
+
+    def __init__(self, inputs, expansion, outputs, taps, stride):
+        super().__init__()
+        inner = inputs * expansion
+        self.main = nn.Sequential(
+            *(normed(inputs, inner, 1, 1) if expansion > 1 else []),
+            *normed(inner, inner, taps, stride, inner), *normed(inner, outputs, 1, 1)[:-1])
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        return self.main(x) + x if self.is_residual else self.main(x)
+
+
+def normed(inputs, outputs, taps, stride, groups=1):
+    conv = nn.Conv2d(inputs, outputs, taps, stride, taps // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(outputs, 1e-3, 0.01), nn.ReLU6(inplace=True)]
+
+
+def efficientnet_lite0(num_classes):
+    """Padded alike on both sides, which costs what TensorFlow's padding costs, or less."""
+    layers, inputs = normed(3, 32, 3, 2), 32
+    for count, taps, first, expansion, outputs in (
+        (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+    ):
+        for stride in [first] + [1] * (count - 1):
+            layers.append(Inverted(inputs, expansion, outputs, taps, stride))
+            inputs = outputs
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, num_classes)]
+    return nn.Sequential(*layers, *normed(inputs, 1280, 1, 1), *head)
+
+
+def plain(name):
+    """A network by our name of it, torchvision's where it has one."""
+    if name == "efficientnet_lite0":
+        return efficientnet_lite0(100)
+    import torchvision
+
+    return getattr(torchvision.models, name)(weights=None, num_classes=100)
+
+
 def network(options):
-    model = resnet(options.depth, maker(options))
+    if options.architecture:
+        model = plain(options.architecture)
+    else:
+        model = resnet(options.depth, maker(options))
     images = torch.randn(options.batch, 3, options.size, options.size)
     labels = torch.randint(0, 100, (options.batch,))
     if options.what == "infer":
@@ -178,7 +224,7 @@ def network(options):
 
         seconds = median(1, options.runs or 3, step)
     report(
-        what=options.what, depth=options.depth, kind=options.kind, m=options.m,
+        what=options.what, architecture=options.architecture, depth=options.depth, kind=options.kind, m=options.m,
         batch=options.batch, size=options.size, seconds=round(seconds, 5),
         images_per_s=round(options.batch / seconds, 2),
         peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
@@ -223,6 +269,7 @@ def main():
     parser.add_argument("what", choices=works)
     parser.add_argument("--kind", choices=["zoo", "lite", "single"], default="zoo")
     parser.add_argument("--depth", type=int, choices=[18, 34, 50], default=50)
+    parser.add_argument("--architecture", help="a plain network of torchvision, or efficientnet_lite0")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--m", type=int, default=5)
@@ -231,6 +278,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda, in f32 without TF32")
     options = parser.parse_args()
+    if options.architecture and options.kind != "single":
+        parser.error("--architecture is of plain networks: --kind single")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     torch.set_default_device(options.device)

@@ -115,6 +115,22 @@ impl<'a> Builder<'a> {
         self.convolution(name, shape, &shape, window, true)
     }
 
+    /// As [`Builder::conv`], padded as TensorFlow's `SAME`, whatever the window's padding: the output
+    /// has `ceil(H / stride)` rows, and of the zeros that this takes the odd one is at the end. So
+    /// the padding depends on the image; with even sizes and stride 2 it is not the same on both
+    /// sides.
+    ///
+    /// # Errors
+    /// As [`Builder::conv`].
+    pub fn conv_same(&mut self, name: &str, shape: [usize; 4], window: Window) -> Result<Conv> {
+        let window = Window { padding: [0, 0], ..window };
+        let mut conv = self.conv(name, shape, window)?;
+        conv.is_same = true;
+        // The one that was just noted down.
+        self.convolutions.last_mut().into_iter().for_each(|noted| noted.is_same = true);
+        Ok(conv)
+    }
+
     /// A fully connected layer over a map `[N, C, H, W]`, from `shape` = `[O, C, H, W]`: a
     /// convolution as large as the map, with a bias, whose output is `[N, O, 1, 1]`. Its weight is
     /// stored as `[O, C H W]`, as PyTorch's `Linear` over the flattened map has it.
@@ -168,7 +184,8 @@ impl<'a> Builder<'a> {
             bias = Some(self.declare(key, role, &stacked, start_of_bias, inherits)?);
         }
         let (is_matrix, name) = (stored.len() == 2, name.to_owned());
-        let conv = Conv { weight, bias, shape, window, mix, is_head, is_matrix, name };
+        let is_same = false;
+        let conv = Conv { weight, bias, shape, window, is_same, mix, is_head, is_matrix, name };
         self.convolutions.push(conv.clone());
         Ok(conv)
     }

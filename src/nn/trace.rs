@@ -303,7 +303,7 @@ impl Operations for Trace<'_> {
         let size = match input.size {
             Some([height, width]) => {
                 let x = [1, input.channels(), height, width];
-                Some(Geometry::new("conv2d", x, conv.shape, conv.window)?.output)
+                Some(conv.output_size(x)?)
             }
             None => None,
         };

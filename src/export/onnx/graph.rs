@@ -117,6 +117,9 @@ impl Operations for Graph<'_> {
         let inputs = [self.name(x)?, weight];
         let inputs = inputs.into_iter().chain(conv.bias.map(|id| self.parameter(id))).collect();
         let mut attributes = of_window(&conv.shape[2..], conv.window);
+        if conv.is_same {
+            attributes[PADS] = text("auto_pad", "SAME_UPPER");
+        }
         attributes.push(integer("group", conv.window.groups));
         let y = self.layer("Conv", conv.name(), inputs, attributes);
         self.node(y)
@@ -239,6 +242,9 @@ impl Operations for Graph<'_> {
 fn of_layer(weight: &str) -> String {
     weight.strip_suffix(".weight").unwrap_or(weight).to_owned()
 }
+
+/// Which of a window's attributes is the padding.
+const PADS: usize = 2;
 
 /// What a convolution and a pooling have in common. Padding is given for the beginning of each
 /// axis, then for the end of each.

@@ -1,7 +1,11 @@
 //! The networks at hand, each family in a file, and those that a program adds.
 
+mod convnet;
+mod efficientnet_lite;
 mod resnet;
 
+pub use convnet::{ConvLayer, ConvNet};
+pub use efficientnet_lite::EfficientNetLite;
 pub use resnet::{Block, ResNet, Stem};
 
 use super::Architecture;
@@ -9,10 +13,17 @@ use crate::{Error, Result};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// All families: a new one is a file beside this one, and a line here.
-fn built_in() -> Vec<Arc<dyn Architecture>> {
-    let families = [resnet::family()];
-    families.into_iter().flatten().collect()
+const FAMILIES: [Family; 3] = [resnet::FAMILY, efficientnet_lite::FAMILY, convnet::FAMILY];
+
+/// Networks of one kind.
+struct Family {
+    /// Those that have names.
+    members: fn() -> Members,
+    /// The one whose name says what it is, if the name is of this family.
+    specified: fn(&str) -> Option<Result<Arc<dyn Architecture>>>,
 }
+
+type Members = Vec<Arc<dyn Architecture>>;
 
 /// What programs have registered.
 static REGISTERED: RwLock<Vec<Arc<dyn Architecture>>> = RwLock::new(Vec::new());
@@ -20,7 +31,8 @@ static REGISTERED: RwLock<Vec<Arc<dyn Architecture>>> = RwLock::new(Vec::new());
 /// All architectures, those built in first.
 pub fn all() -> Vec<Arc<dyn Architecture>> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    built_in().into_iter().chain(registered.iter().cloned()).collect()
+    let built_in = FAMILIES.iter().flat_map(|family| (family.members)());
+    built_in.chain(registered.iter().cloned()).collect()
 }
 
 /// The names of all architectures.
@@ -43,13 +55,16 @@ pub fn register(architecture: impl Architecture + 'static) -> Result<()> {
     Ok(())
 }
 
-/// The architecture of that name.
+/// The architecture of that name: one of [`all`], or one that its name specifies, see [`ConvNet`].
 ///
 /// # Errors
 /// If there is none.
 pub(super) fn named(name: &str) -> Result<Arc<dyn Architecture>> {
-    all().into_iter().find(|architecture| architecture.name() == name).ok_or_else(|| {
+    if let Some(known) = all().into_iter().find(|architecture| architecture.name() == name) {
+        return Ok(known);
+    }
+    FAMILIES.iter().find_map(|family| (family.specified)(name)).unwrap_or_else(|| {
         let names = names().join(", ");
-        Error::config("architecture", format!("there is no {name}; there are {names}"))
+        Err(Error::config("architecture", format!("there is no {name}; there are {names}")))
     })
 }

@@ -1,10 +1,14 @@
-//! Residual networks (He et al., 2016), with torchvision's names.
+//! Residual networks (He et al., 2016), wide ones (Zagoruyko and Komodakis, 2016) and those of groups
+//! (ResNeXt: Xie et al., 2017), with torchvision's names.
 
+use super::{Family, Members};
 use crate::kernel::{Then, Window};
 use crate::nn::{Architecture, BatchNorm, Builder, Conv, Layers, Node, Operations};
 use crate::zoo::Layout;
 use crate::{Error, Result};
 use std::sync::Arc;
+
+pub(super) const FAMILY: Family = Family { members, specified: |_| None };
 
 /// A residual network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,13 @@ pub enum Block {
     Basic,
     /// 1x1 to reduce, 3x3, 1x1 to four times as many channels.
     Bottleneck,
+    /// A bottleneck of another width, whose 3x3 convolution falls into groups.
+    Grouped {
+        /// How many.
+        groups: usize,
+        /// Channels of each in the first stage; each stage doubles them.
+        width: usize,
+    },
 }
 
 /// What a residual network begins with.
@@ -39,8 +50,8 @@ pub enum Stem {
     Small,
 }
 
-pub(super) fn family() -> Vec<Arc<dyn Architecture>> {
-    use Block::{Basic, Bottleneck};
+fn members() -> Members {
+    use Block::{Basic, Bottleneck, Grouped};
     let imagenet = |name, block, depths: [usize; 4]| ResNet {
         name,
         block,
@@ -55,10 +66,17 @@ pub(super) fn family() -> Vec<Arc<dyn Architecture>> {
         width: 16,
         stem: Stem::Small,
     };
+    let wide = Grouped { groups: 1, width: 128 };
     [
         imagenet("resnet18", Basic, [2, 2, 2, 2]),
         imagenet("resnet34", Basic, [3, 4, 6, 3]),
         imagenet("resnet50", Bottleneck, [3, 4, 6, 3]),
+        imagenet("resnet101", Bottleneck, [3, 4, 23, 3]),
+        imagenet("resnet152", Bottleneck, [3, 8, 36, 3]),
+        imagenet("wide_resnet50_2", wide, [3, 4, 6, 3]),
+        imagenet("wide_resnet101_2", wide, [3, 4, 23, 3]),
+        imagenet("resnext50_32x4d", Grouped { groups: 32, width: 4 }, [3, 4, 6, 3]),
+        imagenet("resnext101_32x8d", Grouped { groups: 32, width: 8 }, [3, 4, 23, 3]),
         small,
     ]
     .map(|network| Arc::new(network) as Arc<dyn Architecture>)
@@ -84,7 +102,7 @@ impl Architecture for ResNet {
                 // Stages are counted from 1 in names, and blocks from 0.
                 let name = format!("layer{}.{number}", stage + 1);
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
-                let block = Residual::new(self, b, name, [channels, self.width << stage], stride)?;
+                let block = Residual::new(self, b, name, [channels, stage], stride)?;
                 channels = block.channels;
                 blocks.push(block);
             }
@@ -111,9 +129,12 @@ impl Architecture for ResNet {
         &[DETECTRON2, SEQUENTIAL]
     }
 
-    /// The stem, stages 3 and 4.
+    /// The stem, stages 3 and 4; no convolutions of groups, whose outputs see different channels and
+    /// cannot change places.
     fn is_aligned(&self, layer: &str) -> bool {
-        layer == "conv1" || layer.starts_with("layer3.") || layer.starts_with("layer4.")
+        let has_groups = self.inner().0 > 1 && layer.ends_with(".conv2");
+        let is_late = layer.starts_with("layer3.") || layer.starts_with("layer4.");
+        layer == "conv1" || is_late && !has_groups
     }
 
     fn is_shortcut(&self, layer: &str) -> bool {
@@ -134,6 +155,7 @@ impl ResNet {
         const MOST_STAGES: usize = 8;
         const MOST_CHANNELS: usize = 1 << 16;
         let sizes = [self.width, b.channels(), b.outputs()];
+        let (groups, inner) = self.inner();
         let problem = if !(1..=MOST_STAGES).contains(&self.depths.len()) || self.depths.contains(&0)
         {
             format!("1 to {MOST_STAGES} stages of at least one block, not {:?}", self.depths)
@@ -141,10 +163,20 @@ impl ResNet {
             format!("width, channels and classes should be at least 1, not {sizes:?}")
         } else if self.width > MOST_CHANNELS {
             format!("a width of {} exceeds {MOST_CHANNELS}", self.width)
+        } else if groups == 0 || !(1..=MOST_CHANNELS).contains(&inner) {
+            format!("{:?} should have 1 to {MOST_CHANNELS} channels", self.block)
         } else {
             return Ok(());
         };
         Err(Error::argument("ResNet", problem))
+    }
+
+    /// Groups of a block's 3x3 convolution, and its channels in the first stage.
+    fn inner(&self) -> (usize, usize) {
+        match self.block {
+            Block::Basic | Block::Bottleneck => (1, self.width),
+            Block::Grouped { groups, width } => (groups, groups.saturating_mul(width)),
+        }
     }
 }
 
@@ -158,30 +190,31 @@ struct Residual {
 }
 
 impl Residual {
-    /// `[entering, inner]` are the channels that enter the block, and those inside of it.
+    /// `entering` channels enter the block, which is one of that stage.
     fn new(
         network: &ResNet,
         b: &mut Builder,
         name: String,
-        [entering, inner]: [usize; 2],
+        [entering, stage]: [usize; 2],
         stride: usize,
     ) -> Result<Self> {
-        let leaving = match network.block {
-            Block::Basic => inner,
-            Block::Bottleneck => 4 * inner,
-        };
-        // Output channels, input channels, taps, stride of each convolution on the path.
+        let (groups, inner) = network.inner();
+        let [inner, outer] = [inner, network.width].map(|channels| channels << stage);
+        let leaving = if network.block == Block::Basic { outer } else { 4 * outer };
+        // Output channels, input channels, taps, stride, groups of each convolution on the path.
         let sizes: &[_] = match network.block {
-            Block::Basic => &[(leaving, entering, 3, stride), (leaving, leaving, 3, 1)],
-            Block::Bottleneck => {
-                &[(inner, entering, 1, 1), (inner, inner, 3, stride), (leaving, inner, 1, 1)]
-            }
+            Block::Basic => &[(leaving, entering, 3, stride, 1), (leaving, leaving, 3, 1, 1)],
+            Block::Bottleneck | Block::Grouped { .. } => &[
+                (inner, entering, 1, 1, 1),
+                (inner, inner, 3, stride, groups),
+                (leaving, inner, 1, 1, 1),
+            ],
         };
         let mut path = Vec::new();
-        for (i, &(outputs, inputs, taps, stride)) in sizes.iter().enumerate() {
-            let window = Window::square(stride, taps / 2);
+        for (i, &(outputs, inputs, taps, stride, groups)) in sizes.iter().enumerate() {
+            let window = Window { groups, ..Window::square(stride, taps / 2) };
             let conv = format!("{name}.conv{}", i + 1);
-            let conv = b.conv(&conv, [outputs, inputs, taps, taps], window)?;
+            let conv = b.conv(&conv, [outputs, inputs / groups, taps, taps], window)?;
             path.push((conv, b.batch_norm(&format!("{name}.bn{}", i + 1), outputs)?));
         }
         let mut shortcut = None;
