@@ -122,7 +122,8 @@ fn suggestion(keys: &[String], table: Option<&str>, key: &str) -> String {
         let name = error::nearest(key, places.iter().map(|(_, name)| name.as_str()))?;
         places.iter().find(|(_, known)| known == name).cloned()
     };
-    if let Some((_, name)) = near(&here) {
+    let same = elsewhere.iter().find(|(_, name)| name == key);
+    if let Some((_, name)) = near(&here).filter(|_| same.is_none()) {
         return format!("did you mean {name}?");
     }
     match near(&elsewhere) {
