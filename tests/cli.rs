@@ -130,7 +130,7 @@ fn a_run_ends_with_a_model_that_is_evaluated_collapsed_and_predicts() {
     let summary = json(&good(&mut training(&run, &["--test", "0.1", "--json"])));
     assert_eq!((&summary["steps"], &summary["form"]), (&24.into(), &"lite".into()));
     assert_eq!(summary["source_scores"].as_array().unwrap().len(), 2);
-    let accuracy = summary["test"]["values"]["accuracy"].as_f64().unwrap();
+    let accuracy = summary["test"]["accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.5, "{accuracy}");
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let last = json(metrics.lines().last().unwrap());
@@ -374,15 +374,18 @@ fn wrong_arguments_are_errors() {
         (1, &["--size", "4096", "--resize", "4095"]),
         (1, &["--channels", "3"]),
         (1, &["--mean", "NaN"]),
-        (1, &["--deviation", "0"]),
+        (1, &["--std", "0"]),
         (1, &["--mean", "0.5,0.5"]),
         (1, &["--validation", "2"]),
         (1, &["--validation", "0.6", "--test", "0.6"]),
         (1, &["--validation", "1"]),
         (1, &["--validation", "NaN"]),
-        (1, &["--align-stages", "99999999999"]),
+        (1, &["--align", "conv1,,layer3"]),
         (1, &["--checkpoint-every", "0"]),
         (1, &["--label-smoothing", "1.5"]),
+        (1, &["--betas", "0.9,0.99"]),
+        (1, &["--clip-norm", "0"]),
+        (1, &["--average", "1.1"]),
         (1, &["--architecture", "resnet50"]),
     ] {
         // A folder for each: one that is not empty would be an error of its own.
@@ -444,10 +447,15 @@ fn a_misspelt_key_suggests_the_right_one() {
                 .arg(folder.path().join("run")),
         )
     };
-    assert!(error("learning_rte = 1").contains("did you mean learning_rate?"));
+    let misspelt = error("[optimizer]\nlearning_rte = 1");
+    assert!(
+        misspelt.contains("optimizer.learning_rte") && misspelt.contains("mean learning_rate?")
+    );
     assert!(error("batch = ").contains("run.toml"));
-    assert!(error("batch = 'many'").contains("batch"));
-    assert!(error("").contains("data"));
+    assert!(error("[optimizer]\nbatch = 'many'").contains("run.toml: optimizer.batch"));
+    assert!(error("").contains("--data PATH"));
+    let old = error("learning_rate = 1.0\ndata = 'digits'");
+    assert!(old.contains("data: now path in [data]; learning_rate: now in [optimizer]"), "{old}");
 }
 
 /// Files whose metadata ask for networks that no memory holds.

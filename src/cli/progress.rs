@@ -96,7 +96,7 @@ impl Observer for Progress {
                     None => {}
                 }
             }
-            Event::Step { step, epoch, loss, rate } => {
+            Event::Step { step, epoch, loss, learning_rate: rate } => {
                 let scores = self.scores.as_ref();
                 let scores = scores.map_or(String::new(), |scores| format!(", {scores}"));
                 if let Some(bar) = &self.bar {

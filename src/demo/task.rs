@@ -17,7 +17,7 @@ pub const CONDITIONS: [Condition; 4] =
 
 /// What all networks here see: one channel of grey values, -1 to 1.
 pub fn input() -> Input {
-    Input { channels: 1, resize: SIDE, size: SIDE, mean: vec![0.5], deviation: vec![0.5] }
+    Input { channels: 1, resize: SIDE, size: SIDE, mean: vec![0.5], std: vec![0.5] }
 }
 
 /// Makes grey values of 0 to 1 what [`input`] says.

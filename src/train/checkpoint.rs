@@ -1,14 +1,15 @@
 //! The file that a run goes on from: the network, the optimizer, and where it stopped.
 //!
 //! It holds tensors and texts only: the network's tensors by their names, the optimizer's
-//! moments as `optimizer.NAME.velocity` and the like, what the task has to keep as `task.NAME`, and
-//! texts whose keys begin with `run.`. There is no state of a random generator to keep: a batch
+//! moments as `optimizer.NAME.velocity` and the like, the average of its parameters, where one is
+//! kept, as `average.NAME`, what the task has to keep as `task.NAME`, and texts whose keys begin with
+//! `run.`. Opened as a network, it is the average, where there is one. There is no state of a random generator to keep: a batch
 //! follows from the seed and its step.
 
 use super::task::Scores;
-use super::{Meter, Model};
+use super::{Meter, Model, Trainer};
 use crate::export::write_safetensors;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, WeightAverage};
 use crate::tensor::{Device, State, Tensor};
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
@@ -18,6 +19,9 @@ use std::path::Path;
 
 /// What the names of the optimizer's tensors begin with.
 const OPTIMIZER: &str = "optimizer.";
+
+/// What the names of the averages begin with.
+const AVERAGE: &str = "average.";
 
 /// What the names of the task's tensors begin with.
 const TASK: &str = "task.";
@@ -39,7 +43,9 @@ pub struct Progress {
     pub metrics_bytes: u64,
     /// Losses since its last line.
     pub meter: Meter,
-    /// Images that the run trains on.
+    /// Norms of gradients since then, where they are clipped.
+    pub gradient_norm: Meter,
+    /// Samples that the run trains on.
     pub samples: usize,
     /// What the sources scored at the start.
     pub scores: Vec<f64>,
@@ -51,10 +57,12 @@ pub struct Progress {
 
 /// What [`load`] reads.
 pub struct Saved {
-    /// The network.
+    /// The network after its last step.
     pub model: Model,
     /// The optimizer, with its moments.
     pub optimizer: Optimizer<f32>,
+    /// The average of the network's parameters, if one is kept.
+    pub average: Option<State<f32>>,
     /// What the task has kept.
     pub task: State<f32>,
     /// Where the run stopped.
@@ -69,18 +77,20 @@ pub struct Saved {
 pub fn save(
     path: impl AsRef<Path>,
     model: &Model,
-    optimizer: &Optimizer<f32>,
+    trainer: &Trainer,
     task: &State<f32>,
     progress: &Progress,
 ) -> Result<()> {
     let parameters = model.network.parameters();
     let network = parameters.state("the network");
-    let moments = optimizer.state(parameters);
+    let moments = trainer.optimizer.state(parameters);
+    let average = trainer.average.as_ref().map(WeightAverage::state);
     let below = |prefix, state: &State<f32>| -> Vec<(String, Tensor<f32>)> {
         let tensors = state.tensors.iter();
         tensors.map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect()
     };
-    let others = [below(OPTIMIZER, &moments), below(TASK, task)].concat();
+    let mut others = [below(OPTIMIZER, &moments), below(TASK, task)].concat();
+    others.extend(average.iter().flat_map(|average| below(AVERAGE, average)));
     let mut tensors: Vec<_> = network.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     tensors.extend(others.iter().map(|(name, t)| (name.as_str(), t)));
     for (name, tensor) in &tensors {
@@ -114,19 +124,33 @@ pub fn load(path: impl AsRef<Path>, mut optimizer: Optimizer<f32>) -> Result<Sav
             return Err(Error::format(checkpoint.path(), problem));
         }
     };
-    let model = Model::open(checkpoint.path(), None)?;
+    let mut model = Model::open(checkpoint.path(), None)?;
     let state = State::<f32>::mapped(&checkpoint)?;
+    model.network.parameters_mut().load(&without_run(state.clone()))?;
+    let average = Some(state.below(AVERAGE)).filter(|average| !average.tensors.is_empty());
     optimizer.load(model.network.parameters(), &state.below(OPTIMIZER), progress.step)?;
-    Ok(Saved { model, optimizer, task: state.below(TASK), progress })
+    Ok(Saved { model, optimizer, average, task: state.below(TASK), progress })
 }
 
-/// The network's tensors and texts, without the run's.
+/// The network's tensors and texts, without the run's: the average, where there is one.
 pub(super) fn network_part(
     checkpoint: &Checkpoint,
 ) -> Result<(State<f32>, BTreeMap<String, String>)> {
-    let mut state = State::mapped(checkpoint)?;
-    state.tensors.retain(|name, _| !name.starts_with(OPTIMIZER) && !name.starts_with(TASK));
+    let state = State::mapped(checkpoint)?;
+    let average = state.below(AVERAGE);
+    let mut state = without_run(state);
+    // Only of what the network has.
+    for (name, tensor) in average.tensors {
+        state.tensors.entry(name).and_modify(|newest| *newest = tensor);
+    }
     let mut metadata = checkpoint.declared();
     metadata.retain(|key, _| !key.starts_with(RUN));
     Ok((state, metadata))
+}
+
+/// A checkpoint's tensors without those of the optimizer, the average and the task.
+fn without_run(mut state: State<f32>) -> State<f32> {
+    let of_run = |name: &str| [OPTIMIZER, AVERAGE, TASK].iter().any(|own| name.starts_with(own));
+    state.tensors.retain(|name, _| !of_run(name));
+    state
 }

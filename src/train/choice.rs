@@ -60,12 +60,16 @@ names! {
 }
 
 names! {
-    /// The optimizer.
-    OptimizerName {
-        /// With momentum.
+    /// By which rule gradients change parameters; see [`crate::optim::Rule`].
+    RuleName {
+        /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
         /// Adam.
         Adam = "adam",
+        /// Adam with a weight decay of its own.
+        AdamW = "adamw",
+        /// RMSProp.
+        RmsProp = "rmsprop",
     }
 }
 
@@ -111,12 +115,12 @@ impl Preset {
         match self {
             Self::Default => "",
             Self::Released => {
-                "start = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
+                "[method]\nstart = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
                  shortcuts_per_sample = true\nalign = 'usual'\n\
-                 align_pointwise = false\naugmentation = 'crop'\n"
+                 align_pointwise = false\n[data]\naugmentation = 'crop'\n"
             }
             Self::Paper => {
-                "optimizer = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
+                "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
                  weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
                  milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
                  steps = 15000\n"

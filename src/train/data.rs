@@ -33,7 +33,8 @@ enum Kind {
 const KINDS: &str = "a folder with a folder of PNG or JPEG images for each class, the digits of \
                      UCI as .csv or .csv.gz, or MNIST as IDX files or as 0.json to 9.json";
 
-/// Labelled images, as a network is to see them.
+/// Labelled images, as a network is to see them; a copy shares them.
+#[derive(Clone)]
 pub struct Data {
     dataset: Arc<dyn Dataset>,
     input: Input,
@@ -141,19 +142,19 @@ impl Data {
 }
 
 /// Training images by which sources are compared.
-pub(super) struct DataProbe<'a> {
-    pub data: &'a Data,
+pub(super) struct DataProbe {
+    pub data: Data,
     /// The images that are trained on.
-    pub training: &'a [usize],
+    pub training: Vec<usize>,
     pub seed: u64,
 }
 
-impl Probe for DataProbe<'_> {
+impl Probe for DataProbe {
     /// Up to 2000 images.
     fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_> {
         const SCORED: usize = 2000;
         const BATCH: usize = 64;
-        let mut spread = spread(self.training, SCORED);
+        let mut spread = spread(&self.training, SCORED);
         fastrand::Rng::with_seed(self.seed).shuffle(&mut spread);
         match self.data.in_order(Some(&spread), BATCH) {
             Ok(loader) => Box::new((0..loader.batches_per_epoch() as u64).map(move |step| {
@@ -168,7 +169,7 @@ impl Probe for DataProbe<'_> {
     fn images(&self) -> Result<Tensor<f32>> {
         const PIXELS: usize = 1 << 21;
         let pixels = self.data.input.size.max(1).saturating_pow(2);
-        let spread = spread(self.training, (PIXELS / pixels).clamp(8, 512));
+        let spread = spread(&self.training, (PIXELS / pixels).clamp(8, 512));
         Ok(self.data.in_order(Some(&spread), spread.len())?.batch(0)?.images)
     }
 }
@@ -275,8 +276,8 @@ mod tests {
     use std::fs;
 
     fn input(channels: usize) -> Input {
-        let (mean, deviation) = (vec![0.0; channels], vec![1.0; channels]);
-        Input { channels, resize: 20, size: 16, mean, deviation }
+        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+        Input { channels, resize: 20, size: 16, mean, std }
     }
 
     /// Kinds of a folder in which these files and folders (with a slash at the end) are.

@@ -16,11 +16,14 @@ pub struct Input {
     pub size: usize,
     /// Subtracted from values 0 to 1, for each channel.
     pub mean: Vec<f32>,
-    /// Divided by then, for each channel.
-    pub deviation: Vec<f32>,
+    /// The standard deviation, divided by then, for each channel.
+    pub std: Vec<f32>,
 }
 
 impl Input {
+    /// What the metadata of older files call `input_std`.
+    pub(super) const OLDER_STD: &str = "input_deviation";
+
     /// The largest height and width.
     pub const LARGEST: usize = 4096;
 
@@ -29,12 +32,12 @@ impl Input {
     pub fn usual(design: &Design) -> Self {
         let [resize, size] = design.architecture().usual_sizes();
         let channels = design.channels;
-        let (mean, deviation) = if channels == 3 {
+        let (mean, std) = if channels == 3 {
             (IMAGENET_MEAN.to_vec(), IMAGENET_DEVIATION.to_vec())
         } else {
             (vec![0.5; channels.min(3)], vec![0.5; channels.min(3)])
         };
-        Self { channels, resize, size, mean, deviation }
+        Self { channels, resize, size, mean, std }
     }
 
     /// Checks all values.
@@ -46,7 +49,7 @@ impl Input {
             let key = if origin.is_empty() { key.to_owned() } else { format!("{origin}: {key}") };
             Err(Error::config(key, problem))
         };
-        let Self { channels, resize, size, mean, deviation } = self;
+        let Self { channels, resize, size, mean, std } = self;
         if ![1, 3].contains(channels) {
             return refuse("channels", format!("images have 1 or 3 channels, not {channels}"));
         }
@@ -57,7 +60,7 @@ impl Input {
             );
             return refuse("size", problem);
         }
-        for (key, values) in [("mean", mean), ("deviation", deviation)] {
+        for (key, values) in [("mean", mean), ("std", std)] {
             let usable = |v: &f32| v.is_finite() && (key == "mean" || *v > 0.0);
             if values.len() != *channels || !values.iter().all(usable) {
                 let positive = if key == "mean" { "" } else { " above 0" };
@@ -82,7 +85,7 @@ impl Input {
 
     /// The last of the transforms.
     pub fn normalise(&self) -> Transform {
-        Transform::Normalise { mean: self.mean.clone(), deviation: self.deviation.clone() }
+        Transform::Normalise { mean: self.mean.clone(), deviation: self.std.clone() }
     }
 
     /// How many images to evaluate at once: `wanted`, or fewer if they are large, so that what a
@@ -99,7 +102,7 @@ impl Input {
             ("input_size", self.size.to_string()),
             ("input_resize", self.resize.to_string()),
             ("input_mean", list(&self.mean)),
-            ("input_deviation", list(&self.deviation)),
+            ("input_std", list(&self.std)),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
@@ -127,10 +130,12 @@ impl Input {
         if let Some(text) = metadata.get("input_resize") {
             input.resize = parsed(origin, "input_resize", text)?;
         }
-        for (key, values) in
-            [("input_mean", &mut input.mean), ("input_deviation", &mut input.deviation)]
-        {
-            let Some(text) = metadata.get(key) else { continue };
+        for (keys, values) in [
+            (&["input_mean"][..], &mut input.mean),
+            (&["input_std", Self::OLDER_STD], &mut input.std),
+        ] {
+            let mut known = keys.iter().filter_map(|&key| Some((key, metadata.get(key)?)));
+            let Some((key, text)) = known.next() else { continue };
             *values = text.split(',').map(|v| parsed(origin, key, v)).collect::<Result<_>>()?;
             // One number stands for all channels.
             if let ([value], 3) = (&values[..], input.channels) {
@@ -156,10 +161,16 @@ mod tests {
         let input = read(3, &[("input_size", "24"), ("input_resize", "32"), ("input_mean", "0.1")]);
         let input = input.unwrap();
         assert_eq!((input.size, input.resize, &input.mean[..]), (24, 32, &[0.1; 3][..]));
-        assert_eq!(input.deviation, IMAGENET_DEVIATION);
+        assert_eq!(input.std, IMAGENET_DEVIATION);
         let design = Design::named("resnet_small", 3, 10).unwrap();
         let again = Input::from_metadata("a", &input.to_metadata(), &design).unwrap();
         assert_eq!(again, input);
+    }
+
+    #[test]
+    fn an_older_files_name_of_the_standard_deviation_is_read() {
+        let old = read(1, &[("input_deviation", "0.25")]).unwrap();
+        assert_eq!(old, read(1, &[("input_std", "0.25")]).unwrap());
     }
 
     #[test]
@@ -181,7 +192,7 @@ mod tests {
             ("input_mean", "NaN"),
             ("input_mean", "0,0"),
             ("input_mean", ""),
-            ("input_deviation", "0"),
+            ("input_std", "0"),
             ("input_deviation", "inf"),
         ] {
             let error = read(1, &[pair]).unwrap_err().to_string();

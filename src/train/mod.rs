@@ -3,8 +3,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `run` | a folder, and the training that fills it |
-//! | `config` | what a run is to do, as a file says it |
+//! | `session` | its steps: what is measured, written down and saved after each |
+//! | [`config`] | what a run is to do, as a file says it |
 //! | `choice` | what may be chosen in a configuration, by name; presets |
+//! | `parts` | which samples are for what |
 //! | `sources` | from the files of the sources to the network before its first step |
 //! | `trainer` | the loop that trains, whatever the task |
 //! | [`task`] | what networks are trained for, each in a file |
@@ -26,10 +28,12 @@ mod data;
 mod evaluation;
 mod input;
 mod model;
+mod parts;
 mod prediction;
 mod record;
 mod room;
 mod run;
+mod session;
 mod sources;
 pub mod task;
 mod tensorboard;

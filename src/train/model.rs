@@ -97,6 +97,7 @@ impl Model {
         // What is not kept as text is written anew, or belongs to another form.
         let any = design.in_form(Form::Zoo(Mixing::default()), 1);
         let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
+        let known = known.chain([Input::OLDER_STD.to_owned()]);
         known.for_each(|key| drop(metadata.remove(&key)));
         Ok(Self { network, input, classes, notes: metadata, origin })
     }

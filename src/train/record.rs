@@ -39,9 +39,13 @@ pub struct Metrics {
     /// Mean training loss since the line before.
     pub loss: f64,
     /// The learning rate of the step.
-    pub rate: f64,
+    pub learning_rate: f64,
+    /// Mean norm of the gradients since the line before, as they were before they were clipped, if
+    /// they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// How good the network is on the validation samples, where it was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Scores>,
 }
 
@@ -124,7 +128,8 @@ mod tests {
     use super::*;
 
     fn line(step: u64) -> Metrics {
-        Metrics { step, epoch: 1, loss: 0.5, rate: 0.1, validation: None }
+        let (learning_rate, gradient_norm, validation) = (0.1, None, None);
+        Metrics { step, epoch: 1, loss: 0.5, learning_rate, gradient_norm, validation }
     }
 
     #[test]
@@ -143,8 +148,8 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
-            "{\"step\":1,\"epoch\":1,\"loss\":0.5,\"rate\":0.1}\n\
-             {\"step\":3,\"epoch\":1,\"loss\":0.5,\"rate\":0.1}\n"
+            "{\"step\":1,\"epoch\":1,\"loss\":0.5,\"learning_rate\":0.1}\n\
+             {\"step\":3,\"epoch\":1,\"loss\":0.5,\"learning_rate\":0.1}\n"
         );
         assert!(Record::open(path, 1000).is_err());
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config.toml` | everything that decides what the run computes |
 //! | `metrics.jsonl` | a line for every few steps |
+//! | `tensorboard/` | the same for TensorBoard, if that is wanted |
 //! | `checkpoint.safetensors` | what the run goes on from; see [`super::checkpoint`] |
 //! | `model.safetensors` | the tuned network, at the end |
 //! | `summary.json` | what came out, at the very end |
@@ -12,17 +13,17 @@
 //! happened: `metrics.jsonl` is cut off there, and every bit that follows is the same.
 
 use super::checkpoint::{self, Progress, Saved};
-use super::config::MOST_STEPS;
-use super::data::DataProbe;
-use super::record::{Metrics, Record, is_leftover, remove_leftovers};
+use super::config::TaskConfig;
+use super::record::{Record, is_leftover, remove_leftovers};
+use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
-use super::task::{Classification, Part, Scores, Task};
-use super::{Config, Data, Done, Input, Model, Purpose, Trainer, room};
-use crate::dataset::{Loader, few_shot, train_validation_test};
+use super::task::{Opened, Scores, Task};
+use super::{Config, EventFile, Input, Model, Trainer};
 use crate::export::write_atomically;
-use crate::optim::Optimizer;
+use crate::nn::Network;
+use crate::optim::{Optimizer, WeightAverage};
 use crate::tensor::Device;
-use crate::{Error, Result, profile};
+use crate::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -48,7 +49,7 @@ pub enum Event<'a> {
         /// Its loss.
         loss: f64,
         /// Its learning rate.
-        rate: f64,
+        learning_rate: f64,
     },
     /// The network was measured after a step.
     Validated {
@@ -91,7 +92,7 @@ pub struct Summary {
     pub source_scores: Vec<f64>,
     /// Steps of the optimizer.
     pub steps: u64,
-    /// Images that were trained on.
+    /// Samples that were trained on.
     pub training_samples: usize,
     /// Numbers in the network.
     pub parameters: usize,
@@ -170,6 +171,11 @@ impl Run {
         &self.folder
     }
 
+    /// What computes.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What the run does.
     pub fn config(&self) -> &Config {
         &self.config
@@ -202,114 +208,126 @@ impl Run {
     /// finite; a full disk; [`Error::Interrupted`] if the observer stops the run. The last
     /// checkpoint stays.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Summary> {
+        match self.config.task.clone() {
+            TaskConfig::Classification(settings) => {
+                self.train_by(observer, |config, input| settings.open(config, input))
+            }
+        }
+    }
+
+    /// Trains the task that `open` makes, for images that are seen as `input`.
+    fn train_by<K: Task>(
+        &mut self,
+        observer: &mut dyn Observer,
+        open: impl FnOnce(&Config, &Input) -> Result<Opened<K>>,
+    ) -> Result<Summary> {
         let begun = Instant::now();
         if self.is_finished() {
             let problem = format!("the run in {} is finished", self.folder.display());
             return Err(Error::config("resume", problem));
         }
+        let settings = &self.config.optimizer;
+        let optimizer = Optimizer::new(settings.rule(), settings.groups());
         let file = self.folder.join(CHECKPOINT);
         if self.resumed && file.exists() {
-            let saved =
-                checkpoint::load(&file, Optimizer::new(self.config.rule(), self.config.groups()))?;
-            let data = Data::open(&self.config.data, Purpose::Training, &saved.model.input)?;
-            let parts = self.parts(&data)?;
-            self.check_data(&data, &parts, &saved)?;
-            let (mut task, steps) = self.task(&data, &parts, saved.model.input.clone())?;
-            task.restore(&saved.task)?;
-            let record = self.record(saved.progress.metrics_bytes)?;
-            let trainer = self.trainer(saved.optimizer, steps.last);
-            let (model, progress) = (saved.model, saved.progress);
+            let Saved { model, optimizer, average, task: state, progress } =
+                checkpoint::load(&file, optimizer)?;
+            let opened = open(&self.config, &model.input)?;
+            self.check_samples(&opened, &model, &progress)?;
+            let mut task = opened.task;
+            task.restore(&state)?;
+            let steps = Steps::of(settings, opened.batches_per_epoch)?;
+            let mut trainer = self.trainer(&model.network, optimizer, steps)?;
+            if let (Some(kept), Some(saved)) = (&mut trainer.average, &average) {
+                kept.load(saved)?;
+            }
+            let record = self.record(progress.metrics_bytes)?;
+            let events = self.events(progress.step)?;
+            let run = &*self;
             let session =
-                Session { run: self, model, trainer, task, steps, progress, record, begun };
+                Session { run, model, trainer, task, steps, progress, record, events, begun };
             return session.train(observer);
         }
         let sources = Sources::open(&self.config)?;
-        let input = self.config.input(sources.input.clone())?;
-        let data = Data::open(&self.config.data, Purpose::Training, &input)?;
-        let parts = self.parts(&data)?;
-        let (task, steps) = self.task(&data, &parts, input.clone())?;
+        let input = self.config.data.input(sources.input.clone())?;
+        let Opened { task, outputs, classes, samples, batches_per_epoch } =
+            open(&self.config, &input)?;
+        let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
-        let text = format!(
-            "# Written by zoo-tuning {}. The same run again: train --config THIS --out FOLDER\n\n{}",
-            env!("CARGO_PKG_VERSION"),
-            self.config.to_toml()?
-        );
-        write_atomically(self.folder.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
+        let text = self.config.to_toml()?;
+        write_atomically(self.folder.join(CONFIG), |file| {
+            let version = env!("CARGO_PKG_VERSION");
+            writeln!(file, "# Written by zoo-tuning {version}. The same run again:")?;
+            writeln!(file, "# zoo-tuning train --config THIS --out FOLDER\n")?;
+            file.write_all(text.as_bytes())
+        })?;
         let record = self.record(0)?;
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
-        let outputs = data.classes().len();
         let (network, scores) =
             initial_network(&self.config, sources, outputs, task.probe(), phase)?;
-        let model = Model::from_network(network, input, data.classes());
-        let (seed, samples) = (self.config.seed, parts.training.len());
-        let progress = Progress { seed, samples, scores, ..Progress::default() };
-        let optimizer = Optimizer::new(self.config.rule(), self.config.groups());
-        let trainer = self.trainer(optimizer, steps.last);
+        let model = Model::from_network(network, input, &classes);
+        let progress = Progress { seed: self.config.seed, samples, scores, ..Progress::default() };
+        let trainer = self.trainer(&model.network, optimizer, steps)?;
+        let events = self.events(0)?;
+        let run = &*self;
         let mut session =
-            Session { run: self, model, trainer, task, steps, progress, record, begun };
+            Session { run, model, trainer, task, steps, progress, record, events, begun };
         session.save()?;
         session.train(observer)
     }
 
-    /// An error if the data are not those that the run began with.
-    fn check_data(&self, data: &Data, parts: &Parts, saved: &Saved) -> Result<()> {
-        let Saved { progress, model, .. } = saved;
-        if parts.training.len() == progress.samples && data.classes() == model.classes {
+    /// An error if the samples are not those that the run began with.
+    fn check_samples<K>(
+        &self,
+        found: &Opened<K>,
+        model: &Model,
+        progress: &Progress,
+    ) -> Result<()> {
+        let begun = (progress.samples, model.design().outputs);
+        if (found.samples, found.outputs) == begun && found.classes == model.classes {
             return Ok(());
         }
         let problem = format!(
-            "{} is not what it was: expected {} training images of {} classes, found {} of {}; \
+            "{} is not what it was: expected {} training samples of {} classes, found {} of {}; \
              begin anew with another --out",
-            self.config.data.display(),
-            progress.samples,
-            model.classes.len(),
-            parts.training.len(),
-            data.classes().len()
+            self.config.data.path.display(),
+            begun.0,
+            begun.1,
+            found.samples,
+            found.outputs
         );
-        Err(Error::config("data", problem))
+        Err(Error::config("data.path", problem))
     }
 
-    fn trainer(&self, optimizer: Optimizer<f32>, steps: u64) -> Trainer {
-        let Config { learning_rate, .. } = self.config;
-        Trainer::new(optimizer, learning_rate, self.config.schedule(), steps)
-    }
-
-    /// What is trained for, and for how long.
-    fn task<'a>(
+    fn trainer(
         &self,
-        data: &'a Data,
-        parts: &'a Parts,
-        input: Input,
-    ) -> Result<(Classification<'a>, Steps)> {
-        /// Images computed at once where no gradient is needed.
-        const EVALUATION_BATCH: usize = 64;
-        let (loader, last) = self.loader(data, parts)?;
-        let steps = Steps { last, per_epoch: loader.batches_per_epoch() as u64 };
-        // Two batches are made while a step computes.
-        let mut task = Classification::ahead(loader, 2)
-            .smoothed(self.config.label_smoothing)
-            .probed_by(DataProbe { data, training: &parts.training, seed: self.config.seed });
-        for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
-            if !indices.is_empty() {
-                let loader = data.in_order(Some(indices), input.batch(EVALUATION_BATCH))?;
-                task = task.measured_on(part, loader);
-            }
-        }
-        Ok((task, steps))
+        network: &Network<f32>,
+        optimizer: Optimizer<f32>,
+        steps: Steps,
+    ) -> Result<Trainer> {
+        let settings = &self.config.optimizer;
+        let average = settings.average;
+        let average = average.map(|decay| WeightAverage::new(network.parameters(), decay));
+        Ok(Trainer {
+            accumulate: settings.accumulate,
+            clip_norm: settings.clip_norm,
+            average: average.transpose()?,
+            ..Trainer::new(optimizer, settings.learning_rate, settings.schedule(), steps.last)
+        })
     }
 
     /// Writes into the configuration what the files decided, and where they are.
     fn resolve(&mut self, sources: &Sources, input: &Input) -> Result<()> {
-        let config = &mut self.config;
-        for path in config.zoo.iter_mut().chain([&mut config.data]) {
+        let Config { method, data, .. } = &mut self.config;
+        for path in method.zoo.iter_mut().chain([&mut data.path]) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
-        config.architecture = Some(sources.design.name().to_owned());
-        config.channels = Some(input.channels);
-        config.size = Some(input.size);
-        config.resize = Some(input.resize);
-        config.mean = Some(input.mean.clone());
-        config.deviation = Some(input.deviation.clone());
+        method.architecture = Some(sources.design.name().to_owned());
+        data.channels = Some(input.channels);
+        data.size = Some(input.size);
+        data.resize = Some(input.resize);
+        data.mean = Some(input.mean.clone());
+        data.std = Some(input.std.clone());
         Ok(())
     }
 
@@ -320,191 +338,24 @@ impl Run {
         Ok(record)
     }
 
-    /// Which images are for what.
-    fn parts(&self, data: &Data) -> Result<Parts> {
-        let Config { validation, test, seed, shots, .. } = self.config;
-        let (labels, classes) = (data.labels(), data.classes().len());
-        let [mut training, validation, test] =
-            train_validation_test(labels, classes, validation, test, seed)
-                .map_err(|error| Error::config("validation and test", error.to_string()))?;
-        if let Some(shots) = shots {
-            let of_training: Vec<usize> = training.iter().map(|&index| labels[index]).collect();
-            let (chosen, _) = few_shot(&of_training, classes, shots, seed)
-                .map_err(|error| Error::config("shots", error.to_string()))?;
-            training = chosen.into_iter().map(|place| training[place]).collect();
+    /// The event file that TensorBoard shows, if one is wanted, of a run that has done `step` steps.
+    fn events(&self, step: u64) -> Result<Option<EventFile>> {
+        if !self.config.record.tensorboard {
+            return Ok(None);
         }
-        if training.is_empty() {
-            let problem = "leave no image to train on";
-            return Err(Error::config("validation and test", problem));
+        let folder = self.folder.join(TENSORBOARD);
+        if self.resumed {
+            return EventFile::resume(folder, step + 1).map(Some);
         }
-        Ok(Parts { training, validation, test })
-    }
-
-    /// The batches, and how many steps there are.
-    fn loader(&self, data: &Data, parts: &Parts) -> Result<(Loader<'static>, u64)> {
-        let Config { batch, seed, epochs, steps, .. } = self.config;
-        // The values of one batch that a mistake in a size must not exceed.
-        const MOST: usize = 1 << 31;
-        let [batch, size] = [batch.min(parts.training.len()), self.config.size.unwrap_or(1)];
-        let values = [batch, size, size, 3].iter().try_fold(1usize, |n, &k| n.checked_mul(k));
-        if values.is_none_or(|values| values > MOST) {
-            let problem =
-                format!("{batch} images of {size}x{size} are more than one step can hold");
-            return Err(Error::config("batch", problem));
-        }
-        let augmentation = self.config.augmentation();
-        let loader = data.shuffled(Some(&parts.training), batch, seed, augmentation)?;
-        let per_epoch = loader.batches_per_epoch() as u64;
-        let steps = match (steps, epochs) {
-            (Some(steps), _) => Some(steps),
-            (None, epochs) => epochs.unwrap_or(1).checked_mul(per_epoch),
-        };
-        let steps = steps.filter(|&steps| steps <= MOST_STEPS && usize::try_from(steps).is_ok());
-        let steps = steps.ok_or_else(|| Error::config("epochs", "are too many"))?;
-        Ok((loader, steps))
+        let mut events = EventFile::create(folder)?;
+        events.text(0, "configuration", &format!("```toml\n{}```", self.config.to_toml()?))?;
+        Ok(Some(events))
     }
 }
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
-const CHECKPOINT: &str = "checkpoint.safetensors";
+const TENSORBOARD: &str = "tensorboard";
 const MODEL: &str = "model.safetensors";
-const SUMMARY: &str = "summary.json";
-
-/// Indices of images, by what they are for.
-struct Parts {
-    training: Vec<usize>,
-    validation: Vec<usize>,
-    test: Vec<usize>,
-}
-
-/// How long a run is.
-#[derive(Clone, Copy, Debug)]
-struct Steps {
-    last: u64,
-    per_epoch: u64,
-}
-
-/// A run that is going.
-struct Session<'a, K> {
-    run: &'a Run,
-    model: Model,
-    trainer: Trainer,
-    task: K,
-    steps: Steps,
-    progress: Progress,
-    record: Record,
-    begun: Instant,
-}
-
-impl<K: Task> Session<'_, K> {
-    fn train(mut self, observer: &mut dyn Observer) -> Result<Summary> {
-        let first = self.progress.step;
-        let trained = self.train_to_the_end(observer);
-        trained.map_err(|error| room::saved(error, &self.run.folder))?;
-        self.finish(first)
-    }
-
-    fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let (first, last) = (self.progress.step, self.steps.last);
-        if first > last {
-            let problem = format!("the checkpoint is of step {first}, but there are only {last}");
-            return Err(Error::config("resume", problem));
-        }
-        self.model.network.parameters_mut().to(&self.run.device)?;
-        self.trainer.optimizer.to(&self.run.device)?;
-        observer.note(&Event::Begin { step: first, steps: last });
-        for step in first..last {
-            if observer.stopped() {
-                self.save()?;
-                return Err(Error::Interrupted { saved: Some(self.run.folder.clone()) });
-            }
-            let done = self.trainer.step(&mut self.model.network, &mut self.task, step)?;
-            self.after(&done, observer)?;
-        }
-        Ok(())
-    }
-
-    /// Measures, writes down and saves what is due after a step.
-    fn after(&mut self, done: &Done, observer: &mut dyn Observer) -> Result<()> {
-        let (config, Steps { last, per_epoch }) = (&self.run.config, self.steps);
-        let &Done { steps: step, loss, learning_rate: rate, .. } = done;
-        let epoch = (step - 1) / per_epoch + 1;
-        self.progress.step = step;
-        self.progress.meter.add(loss);
-        observer.note(&Event::Step { step, epoch, loss, rate });
-        let validate_every = match config.validate_every {
-            0 => per_epoch,
-            steps => steps,
-        };
-        let mut measured = None;
-        if step % validate_every == 0 || step == last {
-            measured = self.measured(Part::Validation)?;
-        }
-        if let Some(scores) = &measured {
-            observer.note(&Event::Validated { step, scores });
-            self.progress.validation = measured.clone();
-        }
-        if measured.is_some() || step % config.log_every == 0 || step == last {
-            let loss = self.progress.meter.take().unwrap_or(loss);
-            self.progress.loss = Some(loss);
-            self.record.write(&Metrics { step, epoch, loss, rate, validation: measured })?;
-        }
-        if step % config.checkpoint_every == 0 || step == last {
-            self.save().map_err(|error| in_batch(error, &done.indices))?;
-        }
-        Ok(())
-    }
-
-    fn measured(&mut self, part: Part) -> Result<Option<Scores>> {
-        self.task.evaluate(&self.model.network, part).map_err(|error| match error {
-            Error::NotFinite { batch, layer, .. } => {
-                Error::NotFinite { step: self.progress.step, batch, layer }
-            }
-            other => other,
-        })
-    }
-
-    /// Writes the checkpoint, after the lines that belong before it.
-    fn save(&mut self) -> Result<()> {
-        let _span = profile::span("write checkpoint");
-        self.progress.metrics_bytes = self.record.synchronise()?;
-        let path = self.run.folder.join(CHECKPOINT);
-        let (optimizer, task) = (&self.trainer.optimizer, self.task.state());
-        checkpoint::save(path, &self.model, optimizer, &task, &self.progress)
-    }
-
-    fn finish(mut self, resumed_at_step: u64) -> Result<Summary> {
-        let test = self.measured(Part::Test)?;
-        self.model.write(self.run.model_file())?;
-        let summary = Summary {
-            version: env!("CARGO_PKG_VERSION"),
-            form: self.run.config.form.name(),
-            architecture: self.model.design().name().to_owned(),
-            zoo: self.run.config.zoo.clone(),
-            source_scores: self.progress.scores.clone(),
-            steps: self.steps.last,
-            training_samples: self.progress.samples,
-            parameters: self.model.network.parameters().trained(),
-            loss: self.progress.loss,
-            validation: self.progress.validation.clone(),
-            test,
-            resumed_at_step,
-            seconds: self.begun.elapsed().as_secs_f64(),
-        };
-        let text = serde_json::to_string_pretty(&summary)
-            .map_err(|error| Error::config(SUMMARY, error.to_string()))?;
-        write_atomically(self.run.folder.join(SUMMARY), |file| writeln!(file, "{text}"))?;
-        Ok(summary)
-    }
-}
-
-/// Says in which batch a value turned.
-fn in_batch(error: Error, indices: &[usize]) -> Error {
-    match error {
-        Error::NotFinite { step, layer, .. } => {
-            Error::NotFinite { step, batch: indices.to_vec(), layer }
-        }
-        other => other,
-    }
-}
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+pub(super) const SUMMARY: &str = "summary.json";

@@ -1,6 +1,7 @@
 //! What a run begins with: from the files of the sources to the network before its first step.
 
 use super::choice::FormName;
+use super::config::MethodConfig;
 use super::{Config, Input};
 use crate::nn::{Blueprint, Design, Network, identified_zoo};
 use crate::start::{Prepared, Probe};
@@ -24,35 +25,35 @@ impl Sources {
     /// # Errors
     /// If they cannot be read, form no zoo, or do not say what they are.
     pub fn open(config: &Config) -> Result<Self> {
-        let files = match config.form {
+        let (method, channels) = (&config.method, config.data.channels);
+        let files = match method.form {
             // The files are not used, but may say what the architecture is.
-            FormName::Scratch => config.zoo.iter().take(1).collect::<Vec<_>>(),
-            _ => config.zoo.iter().collect(),
+            FormName::Scratch => method.zoo.iter().take(1).collect::<Vec<_>>(),
+            _ => method.zoo.iter().collect(),
         };
-        let name = config.architecture.as_deref();
+        let name = method.architecture.as_deref();
         if files.is_empty() {
             let problem = "a run from scratch needs its name";
-            let name = name.ok_or_else(|| Error::config("architecture", problem))?;
-            let design = Design::named(name, config.channels.unwrap_or(1), 1)?;
+            let name = name.ok_or_else(|| Error::config("method.architecture", problem))?;
+            let design = Design::named(name, channels.unwrap_or(1), 1)?;
             let input = Input::usual(&design);
             return Ok(Self { states: vec![], design, input });
         }
-        let (described, sources) = opened(&files, &config.rename)?;
+        let (described, sources) = opened(&files, &method.rename)?;
         let name = name.or(described.as_deref());
-        if config.form == FormName::Single && sources.len() > 1 {
-            let problem = format!("form single tunes one source, but {} are given", sources.len());
-            return Err(Error::config("zoo", problem));
+        if method.form == FormName::Single && sources.len() > 1 {
+            return Err(MethodConfig::too_many(sources.len()));
         }
         let (zoo, design) = identified_zoo(sources, name)?;
         let input = input(&zoo, &design, config)?;
         let states = State::of_zoo(&zoo)?;
-        let states = if config.form == FormName::Scratch { vec![] } else { states };
-        let fits = states.is_empty() || config.channels.is_none_or(|c| c == design.channels);
+        let states = if method.form == FormName::Scratch { vec![] } else { states };
+        let fits = states.is_empty() || channels.is_none_or(|c| c == design.channels);
         if !fits {
             let problem = format!("the sources see {} channels", design.channels);
-            return Err(Error::config("channels", problem));
+            return Err(Error::config("data.channels", problem));
         }
-        if let (true, Some(channels)) = (states.is_empty(), config.channels) {
+        if let (true, Some(channels)) = (states.is_empty(), channels) {
             let design = design.with_channels(channels);
             let usual = Input::usual(&design);
             let input = Input { size: input.size, resize: input.resize, ..usual };
@@ -74,7 +75,7 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
                 let file = file.display();
                 let problem =
                     format!("{file} has rules for each source of its own: write them there");
-                return Err(Error::config("rename", problem));
+                return Err(Error::config("method.rename", problem));
             }
             let Manifest { architecture, sources } = Manifest::read(file)?;
             (architecture, sources.iter().map(Source::open).collect::<Result<_>>()?)
@@ -103,17 +104,17 @@ fn input(zoo: &Zoo, design: &Design, config: &Config) -> Result<Input> {
         Input::from_metadata(&origin, &source.declared(), design)
     };
     let first = of(&zoo.sources()[0])?;
-    let chosen = config.mean.is_some() && config.deviation.is_some();
+    let chosen = config.data.mean.is_some() && config.data.std.is_some();
     for source in &zoo.sources()[1..] {
         let input = of(source)?;
-        let same = (&first.mean, &first.deviation) == (&input.mean, &input.deviation);
+        let same = (&first.mean, &first.std) == (&input.mean, &input.std);
         if !chosen && !same {
             let problem = format!(
-                "{} was trained with another normalisation than {}; choose one",
+                "{} was trained with another normalisation than {}; choose one by --mean and --std",
                 source.path().display(),
                 zoo.sources()[0].path().display()
             );
-            return Err(Error::config("mean and deviation", problem));
+            return Err(Error::config("data.mean and data.std", problem));
         }
     }
     Ok(first)
@@ -136,12 +137,12 @@ pub(super) fn initial_network(
         }
     }
     let Prepared { sources, scores, prior } = match probe {
-        Some(probe) => config.preparation().prepare(&design, sources.states, probe, note)?,
+        Some(probe) => config.method.preparation().prepare(&design, sources.states, probe, note)?,
         None => Prepared { sources: sources.states, ..Prepared::default() },
     };
     let network = match &sources[..] {
         [] => Network::drawn(&design, config.seed)?,
-        sources => Network::from_sources(&design, config.form(prior), sources, config.seed)?,
+        sources => Network::from_sources(&design, config.method.form(prior), sources, config.seed)?,
     };
     Ok((network, scores))
 }

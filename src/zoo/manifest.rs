@@ -15,7 +15,7 @@
 //! size = 224
 //! resize = 256
 //! mean = [0.485, 0.456, 0.406]
-//! deviation = [0.229, 0.224, 0.225]
+//! std = [0.229, 0.224, 0.225]
 //! ```
 //!
 //! Only `file` has to be there; it counts from the folder of the description.
@@ -68,8 +68,9 @@ pub struct Source {
     pub resize: Option<usize>,
     /// Subtracted from the images' values of 0 to 1, for each channel.
     pub mean: Option<Vec<f32>>,
-    /// Divided by then, for each channel.
-    pub deviation: Option<Vec<f32>>,
+    /// Divided by then, for each channel; in older files `deviation`.
+    #[serde(alias = "deviation")]
+    pub std: Option<Vec<f32>>,
 }
 
 impl Manifest {
@@ -137,7 +138,7 @@ impl Source {
             ("input_size", self.size.as_ref().map(usize::to_string)),
             ("input_resize", self.resize.as_ref().map(usize::to_string)),
             ("input_mean", self.mean.as_ref().map(list)),
-            ("input_deviation", self.deviation.as_ref().map(list)),
+            ("input_std", self.std.as_ref().map(list)),
         ];
         let text = |(key, text): (&str, Option<String>)| Some((key.to_owned(), text?));
         texts.into_iter().filter_map(text).collect()

@@ -1,13 +1,77 @@
 //! Image classification: labelled images, cross-entropy, accuracy.
 
-use super::{Part, Samples, Scores, Task};
+use super::{Opened, Part, Samples, Scores, Task};
 use crate::dataset::{Ahead, Batch, Loader};
 use crate::nn::{Network, Pass};
 use crate::start::{Labelled, Probe};
 use crate::tape::Var;
 use crate::tensor::Tensor;
-use crate::train::evaluate;
+use crate::train::config::within;
+use crate::train::data::DataProbe;
+use crate::train::parts::Parts;
+use crate::train::{Config, Data, Input, Purpose, evaluate};
 use crate::{Error, Result, ops};
+use serde::{Deserialize, Serialize};
+
+/// The settings of the task, beside its `name` in the table `[task]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassificationConfig {
+    /// Share of the target that goes to all classes alike.
+    pub label_smoothing: f64,
+}
+
+impl ClassificationConfig {
+    /// An error unless every value has a meaning.
+    pub(in crate::train) fn check(&self) -> Result<()> {
+        within("task.label_smoothing", self.label_smoothing, 0.0, 1.0)
+    }
+
+    /// The task of a run: its images, seen as `input`, and divided as `config` says.
+    ///
+    /// # Errors
+    /// If the images cannot be read or divided so, or a batch is too large.
+    pub(in crate::train) fn open(
+        &self,
+        config: &Config,
+        input: &Input,
+    ) -> Result<Opened<Classification<'static>>> {
+        /// Images computed at once where no gradient is needed.
+        const EVALUATION_BATCH: usize = 64;
+        /// Batches that are made while a step computes.
+        const AHEAD: usize = 2;
+        let seed = config.seed;
+        let data = Data::open(&config.data.path, Purpose::Training, input)?;
+        let classes = data.classes().to_vec();
+        let parts = Parts::of(&config.data, data.labels(), classes.len(), seed)?;
+        let batch = config.optimizer.batch.min(parts.training.len());
+        check_size(batch, input.size)?;
+        let augmentation = config.data.augmentation();
+        let loader = data.shuffled(Some(&parts.training), batch, seed, augmentation)?;
+        let batches_per_epoch = loader.batches_per_epoch() as u64;
+        let mut task = Classification::ahead(loader, AHEAD).smoothed(self.label_smoothing);
+        for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
+            if !indices.is_empty() {
+                let loader = data.in_order(Some(indices), input.batch(EVALUATION_BATCH))?;
+                task = task.measured_on(part, loader);
+            }
+        }
+        let (outputs, samples) = (classes.len(), parts.training.len());
+        let task = task.probed_by(DataProbe { data, training: parts.training, seed });
+        Ok(Opened { task, outputs, classes, samples, batches_per_epoch })
+    }
+}
+
+/// An error if a mistake in a size would ask for a batch that no memory holds.
+fn check_size(batch: usize, size: usize) -> Result<()> {
+    const MOST_VALUES: usize = 1 << 31;
+    let values = [batch, size, size, 3].iter().try_fold(1usize, |n, &k| n.checked_mul(k));
+    if values.is_some_and(|values| values <= MOST_VALUES) {
+        return Ok(());
+    }
+    let problem = format!("{batch} images of {size}x{size} are more than one step can hold");
+    Err(Error::config("optimizer.batch", problem))
+}
 
 /// A network is to tell classes of images apart.
 pub struct Classification<'a> {

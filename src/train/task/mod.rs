@@ -2,11 +2,13 @@
 //!
 //! A [`Task`] gives batches, says what is to become small on them, and measures how good a network
 //! is. The one loop that trains, [`Trainer`](super::Trainer), knows nothing else of it. A task is a
-//! file beside this one, or in a program of one's own.
+//! file beside this one, or in a program of one's own. One that a configuration may choose has
+//! settings in the table `[task]`, see [`TaskConfig`](super::config::TaskConfig), and opens its
+//! samples by them, as [`Opened`].
 
 mod classification;
 
-pub use classification::{Classification, One, Whole};
+pub use classification::{Classification, ClassificationConfig, One, Whole};
 
 use crate::Result;
 use crate::nn::{Network, Pass};
@@ -77,6 +79,20 @@ pub trait Samples: Send + Sized {
     fn first(&self, count: usize) -> Result<Self>;
 }
 
+/// The task of a run, its samples found, and what a run has to know of it.
+pub struct Opened<K> {
+    /// The task.
+    pub task: K,
+    /// How many outputs the network has.
+    pub outputs: usize,
+    /// What they are called, if they are classes; otherwise empty.
+    pub classes: Vec<String>,
+    /// How many samples are trained on.
+    pub samples: usize,
+    /// How many batches show each of them once.
+    pub batches_per_epoch: u64,
+}
+
 /// Samples that a network is measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -93,8 +109,8 @@ pub struct Scores {
     pub samples: usize,
     /// Whether a larger first number is the better one.
     pub larger_is_better: bool,
-    /// Names and numbers; in JSON a map, in this order.
-    #[serde(serialize_with = "to_map", deserialize_with = "from_map")]
+    /// Names and numbers; in JSON beside the others, in this order.
+    #[serde(flatten, serialize_with = "to_map", deserialize_with = "from_map")]
     pub values: Vec<(String, f64)>,
 }
 

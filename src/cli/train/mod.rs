@@ -1,0 +1,106 @@
+//! `train`: tunes a zoo to a target task.
+
+mod settings;
+
+use super::device::DeviceOption;
+use super::output::{self, Output, Result, message};
+use super::profile::Profiling;
+use super::progress::Progress;
+use clap::Args;
+use settings::Settings;
+use std::path::PathBuf;
+use toml::Table;
+use zoo_tuning::Error;
+use zoo_tuning::train::{Config, Run};
+
+/// Tune a zoo of pretrained networks to a target task.
+///
+/// A run is recorded in a folder: config.toml (complete, re-runnable), metrics.jsonl,
+/// checkpoint.safetensors, and at the end model.safetensors and summary.json. A run that was
+/// stopped, even by kill -9, goes on with --resume and ends with the same bits.
+#[derive(Args)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+Every option is also a key of the configuration file, in the table that its heading names, with _ \
+for -; docs/configuration.md lists all of them. An option is over the file, and the file over the \
+defaults. A preset is over what lies under the place where it is named.
+
+Examples:
+
+Tune four networks to 20 images of each class, see how it went, and make one plain network of it:
+  zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz \\
+      --shots 20 --epochs 40 --test 0.2 --out run
+  zoo-tuning collapse run/model.safetensors plain.safetensors
+
+Photographs in folders, as the paper trains, on a device too small for its batch of 48; go on after \
+a break:
+  zoo-tuning train --zoo resnet50.pth moco.pth.tar --data photos/ \\
+      --preset released,paper --batch 12 --accumulate 4 --out run-2
+  zoo-tuning train --resume run-2
+
+Only the classifier, the gates and the alignment, by AdamW, measured on averaged values and drawn \
+in TensorBoard:
+  zoo-tuning train --zoo zoo.toml --data photos/ --backbone-rate 0 --optimizer adamw \\
+      --learning-rate 1e-3 --clip-norm 1 --average 0.999 --tensorboard --out run-3
+
+The same run from its file, with another form and seed:
+  zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-4"
+)]
+pub struct Arguments {
+    /// A configuration in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder to record the run in; new or empty
+    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = settings::groups())]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    device: DeviceOption,
+    #[command(flatten)]
+    pub profiling: Profiling,
+}
+
+pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
+    let Arguments { config, out, resume, settings, device, .. } = arguments;
+    // Before a folder is made.
+    let device = device.open()?;
+    let run = match (resume, out) {
+        (Some(folder), _) => Run::resume(folder)?,
+        (None, Some(folder)) => {
+            let flags = Table::try_from(&settings)
+                .map_err(|error| Error::config("arguments", error.to_string()))?;
+            Run::create(folder, Config::read(config.as_deref(), flags)?)?
+        }
+        // clap asks for one of them.
+        (None, None) => return Err(Error::config("out", "is missing").into()),
+    };
+    let mut run = run.on(device);
+    output::use_threads(threads.or(run.config().threads))?;
+    if run.is_finished() {
+        message(format!("the run in {} is finished; nothing to do", run.folder().display()));
+        return if output.json { output.object(&run.finished()?) } else { Ok(()) };
+    }
+    let mut progress = Progress::new()?;
+    let result = run.train(&mut progress);
+    progress.finish();
+    let summary = result?;
+    if output.json {
+        return output.object(&summary);
+    }
+    output.line(format!(
+        "{}: {} parameters",
+        run.model_file().display(),
+        output::count(summary.parameters as u64)
+    ))?;
+    for (part, scores) in [("validation", &summary.validation), ("test", &summary.test)] {
+        if let Some(scores) = scores {
+            output.line(format!("{scores} on {} {part} samples", scores.samples))?;
+        }
+    }
+    Ok(())
+}

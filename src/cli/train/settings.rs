@@ -1,0 +1,278 @@
+//! The options of `train` that are keys of the configuration, table by table.
+//!
+//! An option's place is that of its key: each struct is a table, each field a key in it. So they
+//! become a layer of the configuration as they are.
+
+use clap::Args;
+use clap::builder::{BoolishValueParser, PossibleValuesParser};
+use serde::Serialize;
+use std::path::PathBuf;
+use zoo_tuning::train::choice::{
+    AugmentationName, FormName, GateName, Preset, RuleName, ScheduleName, Start,
+};
+use zoo_tuning::train::config::TaskConfig;
+
+/// The tables of [`Config`](zoo_tuning::train::Config), what stands above them, and `preset`.
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Above all tables of the configuration")]
+pub struct Settings {
+    /// Settings that belong together; those of several are combined
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Preset::NAMES))]
+    preset: Option<Vec<String>>,
+    /// Seed of everything that is drawn; the same seed gives the same bits [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    method: Method,
+    #[command(flatten)]
+    optimizer: Optimizer,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    task: Task,
+    #[command(flatten)]
+    record: Record,
+}
+
+/// What a run that goes on has in its folder already.
+pub fn groups() -> [&'static str; 8] {
+    ["config", "out", "Settings", "Method", "Optimizer", "Data", "Task", "Record"]
+}
+
+/// `[method]`
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "[method]: the sources, and what becomes of them")]
+struct Method {
+    /// The pretrained networks: checkpoints of one architecture, in any format that inspect
+    /// shows, or one zoo.toml that describes them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    zoo: Option<Vec<PathBuf>>,
+    /// Change the names of their tensors: what matches the regular expression FROM becomes TO.
+    /// Prefixes such as module. or backbone.body. are found without it
+    #[arg(long, value_name = "FROM=TO")]
+    rename: Option<Vec<String>>,
+    /// What becomes of them: one is tuned, their mean, a zoo gated per sample or per batch, or
+    /// nothing [default: lite]
+    #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES))]
+    form: Option<String>,
+    /// The networks' architecture [default: as their files say, or as their tensors tell]
+    #[arg(long, value_parser = super::super::data::architecture)]
+    architecture: Option<String>,
+    /// Whether the channels of the sources are brought into one order first [default: matched]
+    #[arg(long, value_parser = PossibleValuesParser::new(Start::NAMES))]
+    start: Option<String>,
+    /// Whether gates begin near the source that fits best [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    gate_prior: Option<bool>,
+    /// How near: the bias of that source's score [default: 2.5]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    gate_prior_strength: Option<f64>,
+    /// What makes weights of a gate's scores [default: softmax]
+    #[arg(long, value_parser = PossibleValuesParser::new(GateName::NAMES))]
+    gate: Option<String>,
+    /// Layers whose kernels are aligned: usual (in a ResNet the stem, stages 3 and 4), all, none,
+    /// or names such as conv1,layer3 [default: usual]
+    #[arg(long, value_name = "LAYERS")]
+    align: Option<String>,
+    /// Whether 1x1 kernels are aligned there too [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    align_pointwise: Option<bool>,
+    /// Whether shortcuts are gated per sample even in lite, as in the release; such a network
+    /// does not collapse [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    shortcuts_per_sample: Option<bool>,
+}
+
+/// `[optimizer]`
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "[optimizer]: how it is trained, and for how long")]
+struct Optimizer {
+    /// The rule by which gradients change parameters [default: sgd]
+    #[arg(long = "optimizer", value_parser = PossibleValuesParser::new(RuleName::NAMES))]
+    rule: Option<String>,
+    /// The highest learning rate [default: 0.01]
+    #[arg(long, value_name = "X", visible_alias = "lr", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+    /// Share of the velocity that is kept [default: 0.9 of sgd, 0 of rmsprop]
+    #[arg(long, value_name = "X")]
+    momentum: Option<f64>,
+    /// Whether sgd looks ahead [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    nesterov: Option<bool>,
+    /// Shares of the mean and the mean square that adam and adamw keep [default: 0.9,0.999]
+    #[arg(long, value_name = "X,X", value_delimiter = ',')]
+    betas: Option<Vec<f64>>,
+    /// Added to the root of the mean square, by adam, adamw and rmsprop [default: 1e-8]
+    #[arg(long, value_name = "X")]
+    epsilon: Option<f64>,
+    /// Share of the mean square that rmsprop keeps [default: 0.99]
+    #[arg(long, value_name = "X")]
+    alpha: Option<f64>,
+    /// Whether rmsprop takes the square of the gradients' mean off [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    centred: Option<bool>,
+    /// Weight decay [default: 0.0005]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
+    /// Learning rate of kernels and batch norms, as a multiple; 0 freezes them, which saves their
+    /// backward pass [default: 1]
+    #[arg(long, value_name = "X")]
+    backbone_rate: Option<f64>,
+    /// The same of the alignment [default: 1]
+    #[arg(long, value_name = "X")]
+    alignment_rate: Option<f64>,
+    /// The same of the gates [default: 1]
+    #[arg(long, value_name = "X")]
+    gate_rate: Option<f64>,
+    /// The same of the classifier [default: 1]
+    #[arg(long, value_name = "X")]
+    head_rate: Option<f64>,
+    /// Weight decay of kernels and batch norms [default: --weight-decay]
+    #[arg(long, value_name = "X")]
+    backbone_decay: Option<f64>,
+    /// The same of the alignment
+    #[arg(long, value_name = "X")]
+    alignment_decay: Option<f64>,
+    /// The same of the gates
+    #[arg(long, value_name = "X")]
+    gate_decay: Option<f64>,
+    /// The same of the classifier
+    #[arg(long, value_name = "X")]
+    head_decay: Option<f64>,
+    /// How the learning rate falls [default: cosine]
+    #[arg(long, value_parser = PossibleValuesParser::new(ScheduleName::NAMES))]
+    schedule: Option<String>,
+    /// Steps over which the learning rate first rises [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<usize>,
+    /// Steps at which schedule step lowers the learning rate
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    milestones: Option<Vec<usize>>,
+    /// What it is multiplied with there [default: 0.1]
+    #[arg(long, value_name = "X")]
+    factor: Option<f64>,
+    /// Passes over the training samples [default: 20]
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    epochs: Option<u64>,
+    /// Steps, instead of epochs
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Samples of a batch [default: 32]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Batches of a step, which takes the mean of their gradients: as a batch so many times as large,
+    /// in the memory of one, but for the batch norms [default: 1]
+    #[arg(long, value_name = "N")]
+    accumulate: Option<u64>,
+    /// Limit the norm of all gradients together; inf only writes it down
+    #[arg(long, value_name = "X")]
+    clip_norm: Option<f64>,
+    /// Keep an average of all parameters, of which so large a share is kept at every step (0.999,
+    /// say); it is what is measured and written
+    #[arg(long, value_name = "SHARE")]
+    average: Option<f64>,
+}
+
+/// `[data]`
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "[data]: the samples, and how the network sees them")]
+struct Data {
+    /// Labelled images: a folder with a folder for each class, the digits of UCI as .csv or
+    /// .csv.gz, or a folder of MNIST
+    #[arg(long = "data", value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// Train on so many images of each class only
+    #[arg(long, value_name = "N")]
+    shots: Option<usize>,
+    /// Share of the images that are measured on while training [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    validation: Option<f64>,
+    /// Share of the images that are measured on once, at the end [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    test: Option<f64>,
+    /// Height and width that the network sees [default: that of the sources]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Height and width that images are resized to before the middle part is taken
+    #[arg(long, value_name = "PIXELS")]
+    resize: Option<usize>,
+    /// 1 for grey, 3 for colour [default: as the sources]
+    #[arg(long, value_name = "N")]
+    channels: Option<usize>,
+    /// Subtracted from values of 0 to 1, for each channel [default: as the sources]
+    #[arg(long, value_name = "X", value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Option<Vec<f32>>,
+    /// Standard deviation, divided by then, for each channel [default: as the sources]
+    #[arg(long, value_name = "X", value_delimiter = ',')]
+    std: Option<Vec<f32>>,
+    /// How training images are changed at random: not, moved by up to a sixteenth, or a random
+    /// part, mirrored or not [default: shift]
+    #[arg(long, value_parser = PossibleValuesParser::new(AugmentationName::NAMES))]
+    augmentation: Option<String>,
+}
+
+/// `[task]`
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "[task]: what is trained for")]
+struct Task {
+    /// The task [default: classification]
+    #[arg(long = "task", value_parser = PossibleValuesParser::new(TaskConfig::NAMES))]
+    name: Option<String>,
+    /// Share of the target that goes to all classes alike [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f64>,
+}
+
+/// `[record]`
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "[record]: what is written down")]
+struct Record {
+    /// Steps between two lines of metrics.jsonl [default: 1]
+    #[arg(long, value_name = "STEPS")]
+    log_every: Option<u64>,
+    /// Steps between two measurements of validation; 0 is once an epoch [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    validate_every: Option<u64>,
+    /// Steps between two checkpoints [default: 100]
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every: Option<u64>,
+    /// Whether curves for TensorBoard are written, into the folder tensorboard of the run
+    /// [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    tensorboard: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+    use zoo_tuning::train::Config;
+
+    #[test]
+    fn every_key_is_a_flag_and_every_flag_a_key() {
+        let command = Settings::augment_args(Command::new("train"));
+        let mut flags: Vec<(String, String)> = command
+            .get_arguments()
+            .filter(|flag| flag.get_id() != "preset") // it names several keys
+            .map(|flag| {
+                let heading = flag.get_help_heading().unwrap_or_default();
+                let table = heading.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+                let table = table.map_or_else(String::new, |(table, _)| format!("{table}."));
+                let long = format!("--{}", flag.get_long().unwrap_or_default());
+                (long, format!("{table}{}", flag.get_id()))
+            })
+            .collect();
+        let mut keys = Config::keys();
+        keys.retain(|key| key != "threads"); // an option of every command
+        let mut expected: Vec<_> = keys.into_iter().map(|key| (Config::flag(&key), key)).collect();
+        flags.sort();
+        expected.sort();
+        assert_eq!(flags, expected);
+    }
+}

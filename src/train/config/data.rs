@@ -1,0 +1,113 @@
+//! The table `[data]`: the samples, and how the network sees them.
+
+use super::{one_or_more, within};
+use crate::train::choice::AugmentationName;
+use crate::train::{Augmentation, Input};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The samples of a run, and how the network sees them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "docs/configuration.md describes each key")]
+pub struct DataConfig {
+    pub path: PathBuf,
+    pub shots: Option<usize>,
+    pub validation: f64,
+    pub test: f64,
+    pub size: Option<usize>,
+    pub resize: Option<usize>,
+    pub channels: Option<usize>,
+    pub mean: Option<Vec<f32>>,
+    pub std: Option<Vec<f32>>,
+    pub augmentation: AugmentationName,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            shots: None,
+            validation: 0.1,
+            test: 0.0,
+            size: None,
+            resize: None,
+            channels: None,
+            mean: None,
+            std: None,
+            augmentation: AugmentationName::Shift,
+        }
+    }
+}
+
+impl DataConfig {
+    /// An error unless every value has a meaning.
+    pub(super) fn check(&self) -> Result<()> {
+        one_or_more("data.shots", self.shots.unwrap_or(1) as u64)?;
+        within("data.validation", self.validation, 0.0, 1.0)?;
+        within("data.test", self.test, 0.0, 1.0)?;
+        if self.path.as_os_str().is_empty() {
+            let problem = "is missing: where are the samples? Give --data PATH, or path = \"PATH\" \
+                           in [data]";
+            return Err(Error::config("data.path", problem));
+        }
+        Ok(())
+    }
+
+    /// How images are changed at random.
+    pub fn augmentation(&self) -> Augmentation {
+        match self.augmentation {
+            AugmentationName::None => Augmentation::None,
+            AugmentationName::Shift => Augmentation::Shift,
+            AugmentationName::Crop => Augmentation::Crop,
+        }
+    }
+
+    /// What the network sees: what is not chosen here is as in `usual`.
+    ///
+    /// # Errors
+    /// If sizes, means and standard deviations do not fit.
+    pub fn input(&self, usual: Input) -> Result<Input> {
+        let size = self.size.unwrap_or(usual.size);
+        let resize = match (self.resize, self.size) {
+            (Some(resize), _) => resize,
+            // 256 for 224, if the usual input has a margin.
+            (None, Some(size)) if usual.size > 0 => {
+                (size.saturating_mul(usual.resize) as f64 / usual.size as f64).round() as usize
+            }
+            (None, _) => usual.resize,
+        };
+        let spread = |chosen: &Option<Vec<f32>>, usual: Vec<f32>| match chosen.as_deref() {
+            Some([one]) => vec![*one; usual.len()],
+            Some(values) => values.to_vec(),
+            None => usual,
+        };
+        let input = Input {
+            channels: usual.channels,
+            resize,
+            size,
+            mean: spread(&self.mean, usual.mean),
+            std: spread(&self.std, usual.std),
+        };
+        input.check("")?;
+        Ok(input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Design;
+
+    #[test]
+    fn the_network_sees_what_was_chosen() {
+        let usual = || Input::usual(&Design::named("resnet18", 3, 10).unwrap());
+        let mut data =
+            DataConfig { size: Some(112), mean: Some(vec![0.1]), ..DataConfig::default() };
+        let input = data.input(usual()).unwrap();
+        assert_eq!((input.size, input.resize, input.mean), (112, 128, vec![0.1; 3]));
+        data.size = Some(usize::MAX);
+        assert!(data.input(usual()).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The table `[method]`: the sources, and what becomes of them.
+
+use super::within;
+use crate::nn::{Aligned, AlignedLayers, Design, Form, Mixing};
+use crate::ops::GateFunction;
+use crate::start::Preparation;
+use crate::train::choice::{FormName, GateName, Start};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The sources of a run, and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "docs/configuration.md describes each key")]
+pub struct MethodConfig {
+    pub zoo: Vec<PathBuf>,
+    pub rename: Vec<String>,
+    pub form: FormName,
+    pub architecture: Option<String>,
+    pub start: Start,
+    pub gate_prior: bool,
+    pub gate_prior_strength: f64,
+    pub gate: GateName,
+    /// `usual`, `all`, `none`, or names of layers with commas between them.
+    pub align: String,
+    pub align_pointwise: bool,
+    pub shortcuts_per_sample: bool,
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        let Aligned { layers, pointwise } = Aligned::default();
+        Self {
+            zoo: vec![],
+            rename: vec![],
+            form: FormName::Lite,
+            architecture: None,
+            start: Start::Matched,
+            gate_prior: true,
+            gate_prior_strength: crate::start::STRENGTH,
+            gate: GateName::Softmax,
+            align: layers.to_text(),
+            align_pointwise: pointwise,
+            shortcuts_per_sample: false,
+        }
+    }
+}
+
+impl MethodConfig {
+    /// An error unless every value has a meaning.
+    pub(super) fn check(&self) -> Result<()> {
+        within("method.gate_prior_strength", self.gate_prior_strength, -100.0, 100.0)?;
+        if self.align.split(',').any(|name| name.trim().is_empty()) {
+            let problem = "should be usual, all, none, or names of layers such as conv1,layer3";
+            return Err(Error::config("method.align", problem));
+        }
+        if let Some(name) = &self.architecture {
+            Design::named(name, 1, 1)?;
+        }
+        match (self.form, self.zoo.len()) {
+            (FormName::Scratch, _) | (FormName::Single, 1) => Ok(()),
+            (form, 0) => {
+                let problem = format!(
+                    "form {} needs the files of the sources: --zoo FILE FILE, or zoo = [\"FILE\"] \
+                     in [method]",
+                    form.name()
+                );
+                Err(Error::config("method.zoo", problem))
+            }
+            (FormName::Single, count) => Err(Self::too_many(count)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That a single source is tuned, but there are `count`.
+    pub(in crate::train) fn too_many(count: usize) -> Error {
+        let problem = format!("form single tunes one source, but {count} are given");
+        Error::config("method.zoo", problem)
+    }
+
+    /// The form of the network; `prior` is what the gates' biases start with.
+    pub fn form(&self, prior: Option<Vec<f64>>) -> Form {
+        let mixing = Mixing {
+            function: match self.gate {
+                GateName::Softmax => GateFunction::Softmax,
+                GateName::Sigmoid => GateFunction::Sigmoid,
+            },
+            aligned: Aligned {
+                layers: AlignedLayers::from_text(&self.align),
+                pointwise: self.align_pointwise,
+            },
+            prior,
+            shortcuts_per_sample: self.shortcuts_per_sample && self.form == FormName::Lite,
+        };
+        match self.form {
+            FormName::Single | FormName::Average | FormName::Scratch => Form::Plain,
+            FormName::Zoo => Form::Zoo(mixing),
+            FormName::Lite => Form::Lite(mixing),
+        }
+    }
+
+    /// What is done with the sources before the network is built.
+    pub fn preparation(&self) -> Preparation {
+        let gated = matches!(self.form, FormName::Zoo | FormName::Lite);
+        Preparation {
+            matches: self.start == Start::Matched,
+            prior: (self.gate_prior && gated).then_some(self.gate_prior_strength),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The training of a run: its steps, and what is measured, written down and saved after each.
+
+use super::checkpoint::{self, Progress};
+use super::config::{MOST_STEPS, OptimizerConfig};
+use super::record::{Metrics, Record};
+use super::run::{CHECKPOINT, SUMMARY};
+use super::task::{Part, Scores, Task};
+use super::{Done, Event, EventFile, Model, Observer, Run, Summary, Trainer, room};
+use crate::export::write_atomically;
+use crate::{Error, Result, profile};
+use std::path::Path;
+use std::time::Instant;
+
+/// How long a run is, and where its epochs end. Steps count from 1 here: they are done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps {
+    pub last: u64,
+    batches_per_epoch: u64,
+    accumulate: u64,
+}
+
+impl Steps {
+    /// The steps that `config` asks for, of samples that so many batches show once.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn of(config: &OptimizerConfig, batches_per_epoch: u64) -> Result<Self> {
+        let accumulate = config.accumulate.max(1);
+        let batches_per_epoch = batches_per_epoch.max(1);
+        let last = match (config.steps, config.epochs) {
+            (Some(steps), _) => Some(steps),
+            (None, epochs) => epochs.unwrap_or(1).checked_mul(batches_per_epoch),
+        };
+        let last = match config.steps {
+            Some(_) => last,
+            None => last.map(|batches| batches.div_ceil(accumulate)),
+        };
+        let last = last.filter(|&last| last <= MOST_STEPS && usize::try_from(last).is_ok());
+        let last = last.ok_or_else(|| Error::config("optimizer.epochs", "are too many"))?;
+        Ok(Self { last, batches_per_epoch, accumulate })
+    }
+
+    /// The epoch, counted from 1, that a step's last batch belongs to.
+    fn epoch(self, step: u64) -> u64 {
+        (step * self.accumulate - 1) / self.batches_per_epoch + 1
+    }
+
+    /// Whether an epoch ends within a step.
+    fn ends_epoch(self, step: u64) -> bool {
+        let ended = |step: u64| step * self.accumulate / self.batches_per_epoch;
+        ended(step) > ended(step - 1)
+    }
+}
+
+/// A run that is going.
+pub(super) struct Session<'a, K> {
+    pub run: &'a Run,
+    pub model: Model,
+    pub trainer: Trainer,
+    pub task: K,
+    pub steps: Steps,
+    pub progress: Progress,
+    pub record: Record,
+    pub events: Option<EventFile>,
+    pub begun: Instant,
+}
+
+impl<K: Task> Session<'_, K> {
+    pub fn train(mut self, observer: &mut dyn Observer) -> Result<Summary> {
+        let first = self.progress.step;
+        let trained = self.train_to_the_end(observer);
+        trained.map_err(|error| room::saved(error, self.run.folder()))?;
+        self.finish(first)
+    }
+
+    fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let (first, last) = (self.progress.step, self.steps.last);
+        if first > last {
+            let problem = format!("the checkpoint is of step {first}, but there are only {last}");
+            return Err(Error::config("resume", problem));
+        }
+        self.model.network.parameters_mut().to(self.run.device())?;
+        self.trainer.optimizer.to(self.run.device())?;
+        if let Some(average) = &mut self.trainer.average {
+            average.to(self.run.device())?;
+        }
+        observer.note(&Event::Begin { step: first, steps: last });
+        for step in first..last {
+            if observer.stopped() {
+                self.save()?;
+                let saved = Some(self.run.folder().to_path_buf());
+                return Err(Error::Interrupted { saved });
+            }
+            let done = self.trainer.step(&mut self.model.network, &mut self.task, step)?;
+            self.after(&done, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Measures, writes down and saves what is due after a step.
+    fn after(&mut self, done: &Done, observer: &mut dyn Observer) -> Result<()> {
+        let (config, steps) = (&self.run.config().record, self.steps);
+        let &Done { steps: step, loss, learning_rate, .. } = done;
+        let epoch = steps.epoch(step);
+        self.progress.step = step;
+        self.progress.meter.add(loss);
+        if let Some(norm) = done.gradient_norm {
+            self.progress.gradient_norm.add(norm);
+        }
+        observer.note(&Event::Step { step, epoch, loss, learning_rate });
+        let is_due = match config.validate_every {
+            0 => steps.ends_epoch(step),
+            every => step % every == 0,
+        };
+        let measured = match is_due || step == steps.last {
+            true => self.measured(Part::Validation)?,
+            false => None,
+        };
+        if let Some(scores) = &measured {
+            observer.note(&Event::Validated { step, scores });
+            self.progress.validation = measured.clone();
+        }
+        if measured.is_some() || step % config.log_every == 0 || step == steps.last {
+            let loss = self.progress.meter.take().unwrap_or(loss);
+            self.progress.loss = Some(loss);
+            let gradient_norm = self.progress.gradient_norm.take();
+            let validation = measured;
+            let line = Metrics { step, epoch, loss, learning_rate, gradient_norm, validation };
+            self.record.write(&line)?;
+            self.draw(&line)?;
+        }
+        if step % config.checkpoint_every == 0 || step == steps.last {
+            self.save().map_err(|error| in_batch(error, &done.indices))?;
+        }
+        Ok(())
+    }
+
+    /// How good the network is on a part of the samples; with the average of its parameters, if one
+    /// is kept.
+    fn measured(&mut self, part: Part) -> Result<Option<Scores>> {
+        self.trade_averages()?;
+        let measured = self.task.evaluate(&self.model.network, part);
+        self.trade_averages()?;
+        measured.map_err(|error| match error {
+            Error::NotFinite { batch, layer, .. } => {
+                Error::NotFinite { step: self.progress.step, batch, layer }
+            }
+            other => other,
+        })
+    }
+
+    /// The network's parameters trade places with their averages, if there are any.
+    fn trade_averages(&mut self) -> Result<()> {
+        match &mut self.trainer.average {
+            Some(average) => average.swap(self.model.network.parameters_mut()),
+            None => Ok(()),
+        }
+    }
+
+    /// Draws a line of the record as curves for TensorBoard; where the network was measured, the
+    /// gates of a lite zoo too.
+    fn draw(&mut self, line: &Metrics) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        events.scalar(line.step, "train/loss", line.loss)?;
+        events.scalar(line.step, "train/learning_rate", line.learning_rate)?;
+        if let Some(norm) = line.gradient_norm {
+            events.scalar(line.step, "train/gradient_norm", norm)?;
+        }
+        let Some(scores) = &line.validation else { return Ok(()) };
+        draw_scores(events, line.step, "validation", scores)?;
+        let network = &self.model.network;
+        for conv in network.convolutions() {
+            let average = conv.mix.as_ref().and_then(|mix| mix.gate.average);
+            let Some(average) = average else { continue };
+            let Some(gates) = average.value(network.parameters())? else { continue };
+            let gates = gates.to(&crate::tensor::Device::Cpu)?;
+            let files = &self.run.config().method.zoo;
+            for (source, &gate) in gates.as_slice().iter().enumerate() {
+                // One file may describe several sources.
+                let file = Some(files).filter(|files| files.len() == gates.len());
+                let name = match file.and_then(|files| files[source].file_stem()) {
+                    Some(name) => name.to_string_lossy().into_owned(),
+                    None => (source + 1).to_string(),
+                };
+                let tag = format!("gates/{}/{name}", conv.name());
+                events.scalar(line.step, &tag, f64::from(gate))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint, after the lines that belong before it.
+    pub fn save(&mut self) -> Result<()> {
+        let _span = profile::span("write checkpoint");
+        self.progress.metrics_bytes = self.record.synchronise()?;
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        let path = self.run.folder().join(CHECKPOINT);
+        checkpoint::save(path, &self.model, &self.trainer, &self.task.state(), &self.progress)
+    }
+
+    fn finish(mut self, resumed_at_step: u64) -> Result<Summary> {
+        let test = self.measured(Part::Test)?;
+        if let (Some(events), Some(scores)) = (&mut self.events, &test) {
+            draw_scores(events, self.steps.last, "test", scores)?;
+            events.flush()?;
+        }
+        self.trade_averages()?;
+        self.model.write(self.run.model_file())?;
+        let config = self.run.config();
+        let summary = Summary {
+            version: env!("CARGO_PKG_VERSION"),
+            form: config.method.form.name(),
+            architecture: self.model.design().name().to_owned(),
+            zoo: config.method.zoo.clone(),
+            source_scores: self.progress.scores,
+            steps: self.steps.last,
+            training_samples: self.progress.samples,
+            parameters: self.model.network.parameters().trained(),
+            loss: self.progress.loss,
+            validation: self.progress.validation,
+            test,
+            resumed_at_step,
+            seconds: self.begun.elapsed().as_secs_f64(),
+        };
+        write_summary(&self.run.folder().join(SUMMARY), &summary)?;
+        Ok(summary)
+    }
+}
+
+fn write_summary(path: &Path, summary: &Summary) -> Result<()> {
+    let text = serde_json::to_string_pretty(summary)
+        .map_err(|error| Error::config(SUMMARY, error.to_string()))?;
+    write_atomically(path, |file| writeln!(file, "{text}"))
+}
+
+fn draw_scores(events: &mut EventFile, step: u64, part: &str, scores: &Scores) -> Result<()> {
+    scores
+        .values
+        .iter()
+        .try_for_each(|(name, value)| events.scalar(step, &format!("{part}/{name}"), *value))
+}
+
+/// Says in which batch a value turned.
+fn in_batch(error: Error, indices: &[usize]) -> Error {
+    match error {
+        Error::NotFinite { step, layer, .. } => {
+            Error::NotFinite { step, batch: indices.to_vec(), layer }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(epochs: u64, accumulate: u64, batches: u64) -> Steps {
+        let epochs = Some(epochs);
+        let config = OptimizerConfig { epochs, accumulate, ..OptimizerConfig::default() };
+        Steps::of(&config, batches).unwrap()
+    }
+
+    #[test]
+    fn epochs_are_of_batches_however_many_a_step_takes() {
+        let single = steps(3, 1, 4);
+        assert_eq!(single.last, 12);
+        let ends: Vec<_> = (1..=12).filter(|&step| single.ends_epoch(step)).collect();
+        assert_eq!(ends, [4, 8, 12]);
+        assert_eq!([1, 4, 5, 12].map(|step| single.epoch(step)), [1, 1, 2, 3]);
+        // Steps of 3 batches: 1-3, 4-6, 7-9, 10-12, of epochs 1-4, 5-8, 9-12.
+        let three = steps(3, 3, 4);
+        assert_eq!(three.last, 4);
+        let ends: Vec<_> = (1..=4).filter(|&step| three.ends_epoch(step)).collect();
+        assert_eq!(ends, [2, 3, 4]);
+        assert_eq!([1, 2, 3, 4].map(|step| three.epoch(step)), [1, 2, 3, 3]);
+        // A step that is longer than an epoch.
+        let long = steps(3, 8, 4);
+        assert_eq!((long.last, long.epoch(1), long.ends_epoch(1)), (2, 2, true));
+    }
+}
