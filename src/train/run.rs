@@ -5,25 +5,28 @@
 //! | `config.toml` | everything that decides what the run computes |
 //! | `metrics.jsonl` | a line for every few steps |
 //! | `checkpoint.safetensors` | what the run goes on from; see [`super::checkpoint`] |
+//! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
+//! | `observations.json` | the sources; at the end, what is seen inside of the network |
 //! | `model.safetensors` | the tuned network, at the end |
 //! | `summary.json` | what came out, at the very end |
 //!
 //! A run that is killed at any moment goes on from its last checkpoint as if nothing had
-//! happened: `metrics.jsonl` is cut off there, and every bit that follows is the same.
+//! happened: `metrics.jsonl` and `gates.jsonl` are cut off there, and every bit that follows is the same.
 
 use super::checkpoint::{self, Progress, Saved};
 use super::config::MOST_STEPS;
 use super::data::DataProbe;
-use super::record::{Metrics, Record, is_leftover, remove_leftovers};
+use super::record::{Gates, Metrics, Record, is_leftover, remove_leftovers};
+use super::recorded::Observations;
 use super::sources::{Sources, initial_network};
 use super::task::{Classification, Part, Scores, Task};
-use super::{Config, Data, Done, Input, Model, Purpose, Trainer, room};
+use super::{Config, Data, Done, Input, Model, Purpose, Trainer, observe, room};
 use crate::dataset::{Loader, few_shot, train_validation_test};
 use crate::export::write_atomically;
 use crate::optim::Optimizer;
 use crate::tensor::Device;
 use crate::{Error, Result, profile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -58,6 +61,8 @@ pub enum Event<'a> {
         /// What was found.
         scores: &'a Scores,
     },
+    /// Something went wrong that the run does not depend on.
+    Warning(&'a str),
 }
 
 /// Who looks on.
@@ -77,12 +82,12 @@ impl Observer for () {
 }
 
 /// What came out of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: String,
     /// What became of the sources.
-    pub form: &'static str,
+    pub form: String,
     /// Name of the architecture.
     pub architecture: String,
     /// Files of the sources.
@@ -218,13 +223,14 @@ impl Run {
             let (mut task, steps) = self.task(&data, &parts, saved.model.input.clone())?;
             task.restore(&saved.task)?;
             let record = self.record(saved.progress.metrics_bytes)?;
+            let gates = Record::open(self.folder.join(GATES), saved.progress.gates_bytes)?;
             let trainer = self.trainer(saved.optimizer, steps.last);
             let (model, progress) = (saved.model, saved.progress);
             let session =
-                Session { run: self, model, trainer, task, steps, progress, record, begun };
+                Session { run: self, model, trainer, task, steps, progress, record, gates, begun };
             return session.train(observer);
         }
-        let sources = Sources::open(&self.config)?;
+        let mut sources = Sources::open(&self.config)?;
         let input = self.config.input(sources.input.clone())?;
         let data = Data::open(&self.config.data, Purpose::Training, &input)?;
         let parts = self.parts(&data)?;
@@ -237,6 +243,8 @@ impl Run {
         );
         write_atomically(self.folder.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
         let record = self.record(0)?;
+        let gates = Record::open(self.folder.join(GATES), 0)?;
+        let mut described = std::mem::take(&mut sources.described);
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
         let outputs = data.classes().len();
         let (network, scores) =
@@ -248,12 +256,16 @@ impl Run {
             notes: BTreeMap::new(),
             origin: self.folder.display().to_string(),
         };
+        described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
+        let classes = data.classes().to_vec();
+        Observations { classes, sources: described, ..Observations::default() }
+            .write(&self.folder)?;
         let (seed, samples) = (self.config.seed, parts.training.len());
         let progress = Progress { seed, samples, scores, ..Progress::default() };
         let optimizer = Optimizer::new(self.config.rule(), self.config.groups());
         let trainer = self.trainer(optimizer, steps.last);
         let mut session =
-            Session { run: self, model, trainer, task, steps, progress, record, begun };
+            Session { run: self, model, trainer, task, steps, progress, record, gates, begun };
         session.save()?;
         session.train(observer)
     }
@@ -372,11 +384,12 @@ impl Run {
     }
 }
 
-const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const GATES: &str = "gates.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
-const SUMMARY: &str = "summary.json";
+pub(super) const SUMMARY: &str = "summary.json";
 
 /// Indices of images, by what they are for.
 struct Parts {
@@ -401,6 +414,7 @@ struct Session<'a, K> {
     steps: Steps,
     progress: Progress,
     record: Record,
+    gates: Record,
     begun: Instant,
 }
 
@@ -409,7 +423,7 @@ impl<K: Task> Session<'_, K> {
         let first = self.progress.step;
         let trained = self.train_to_the_end(observer);
         trained.map_err(|error| room::saved(error, &self.run.folder))?;
-        self.finish(first)
+        self.finish(first, observer)
     }
 
     fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -457,10 +471,23 @@ impl<K: Task> Session<'_, K> {
             self.progress.loss = Some(loss);
             self.record.write(&Metrics { step, epoch, loss, rate, validation: measured })?;
         }
-        if step % config.checkpoint_every == 0 || step == last {
+        let checkpoint_every = config.checkpoint_every;
+        self.write_gates(step)?;
+        if step % checkpoint_every == 0 || step == last {
             self.save().map_err(|error| in_batch(error, &done.indices))?;
         }
         Ok(())
+    }
+
+    /// Writes down the gates' averages, often enough for a curve.
+    fn write_gates(&mut self, step: u64) -> Result<()> {
+        const POINTS: u64 = 50;
+        let last = self.steps.last;
+        if step % last.div_ceil(POINTS).max(1) != 0 && step != last {
+            return Ok(());
+        }
+        let gates = observe::averages(&self.model.network)?;
+        if gates.is_empty() { Ok(()) } else { self.gates.write(&Gates { step, gates }) }
     }
 
     fn measured(&mut self, part: Part) -> Result<Option<Scores>> {
@@ -476,17 +503,37 @@ impl<K: Task> Session<'_, K> {
     fn save(&mut self) -> Result<()> {
         let _span = profile::span("write checkpoint");
         self.progress.metrics_bytes = self.record.synchronise()?;
+        self.progress.gates_bytes = self.gates.synchronise()?;
         let path = self.run.folder.join(CHECKPOINT);
         let (optimizer, task) = (&self.trainer.optimizer, self.task.state());
         checkpoint::save(path, &self.model, optimizer, &task, &self.progress)
     }
 
-    fn finish(mut self, resumed_at_step: u64) -> Result<Summary> {
+    /// Looks into the network and writes down what is seen.
+    fn observe(&self) -> Result<()> {
+        let Model { network, input, .. } = &self.model;
+        let mut seen = Observations::read(&self.run.folder)?.unwrap_or_default();
+        seen.look(network, input, self.task.exhibits()?)?;
+        let classes = |part| self.task.classes(part).to_vec();
+        seen.validation = classes(Part::Validation);
+        seen.test = classes(Part::Test);
+        seen.write(&self.run.folder)
+    }
+
+    fn finish(
+        mut self,
+        resumed_at_step: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<Summary> {
         let test = self.measured(Part::Test)?;
         self.model.write(self.run.model_file())?;
+        if let Err(error) = self.observe() {
+            let problem = format!("the network is whole, but could not be looked into: {error}");
+            observer.note(&Event::Warning(&problem));
+        }
         let summary = Summary {
-            version: env!("CARGO_PKG_VERSION"),
-            form: self.run.config.form.name(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            form: self.run.config.form.name().to_owned(),
             architecture: self.model.design().name().to_owned(),
             zoo: self.run.config.zoo.clone(),
             source_scores: self.progress.scores.clone(),

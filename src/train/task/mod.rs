@@ -8,6 +8,7 @@ mod classification;
 
 pub use classification::{Classification, One, Whole};
 
+use super::ClassEvaluation;
 use crate::Result;
 use crate::nn::{Network, Pass};
 use crate::start::Probe;
@@ -47,6 +48,20 @@ pub trait Task {
         None
     }
 
+    /// What the last evaluation of that part found for each class, if there are classes.
+    fn classes(&self, _part: Part) -> &[ClassEvaluation] {
+        &[]
+    }
+
+    /// Samples to look into the network by: its gates are observed on them, and a few are shown.
+    /// `None` for a task without images.
+    ///
+    /// # Errors
+    /// If a sample cannot be had.
+    fn exhibits(&self) -> Result<Option<Exhibits>> {
+        Ok(None)
+    }
+
     /// What has to be kept so that training goes on as if it had never stopped, beyond what follows
     /// from the step.
     fn state(&self) -> State<f32> {
@@ -75,6 +90,16 @@ pub trait Samples: Send + Sized {
     /// # Errors
     /// If there are fewer.
     fn first(&self, count: usize) -> Result<Self>;
+}
+
+/// Labelled images to look into a network by.
+pub struct Exhibits {
+    /// What they are for, if not for this: `validation`, `test` or `training`.
+    pub part: &'static str,
+    /// The images, `[N, C, H, W]`, as the network sees them.
+    pub images: Tensor<f32>,
+    /// Their labels.
+    pub labels: Vec<usize>,
 }
 
 /// Samples that a network is measured on.
