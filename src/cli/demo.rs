@@ -10,9 +10,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use zoo_tuning::Error;
 use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Part, Watch};
 use zoo_tuning::export::write_atomically;
-use zoo_tuning::Error;
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///

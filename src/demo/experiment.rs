@@ -3,9 +3,7 @@
 use super::jobs::work;
 use super::observe::samples;
 use super::table::methods;
-use super::{
-    CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune,
-};
+use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune};
 use crate::nn::{Aligned, Design, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start::{self, Preparation, Prepared};

@@ -139,6 +139,24 @@ pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
+/// `text` with a number at its start as a word with a capital.
+pub(crate) fn capital(text: &str) -> String {
+    const WORDS: [&str; 9] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
+    match text.split_once(' ') {
+        Some((number, rest)) => match number.parse::<usize>().ok().and_then(|n| WORDS.get(n)) {
+            Some(word) => format!("{word} {rest}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
+    }
+}
+
+/// `text` with a capital at its start.
+pub(crate) fn capital_letter(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use super::Section;
+use super::courses::source_legend;
 use super::format::{self, escape, percent};
 use super::heatmap::{self, Heatmap, Row};
-use super::courses::source_legend;
 use crate::train::observe::{LayerAlignment, LayerGates, SampleGates, Source};
 use crate::{Error, Result};
 
@@ -167,7 +167,8 @@ pub(crate) fn samples(inside: &Inside) -> Result<Option<Section>> {
         } else {
             format!("<strong>Class {label}, taken for {predicted}</strong>")
         };
-        let (picture, wrong) = (picture(sample, &label)?, if right { "" } else { " class=\"wrong\"" });
+        let (picture, wrong) =
+            (picture(sample, &label)?, if right { "" } else { " class=\"wrong\"" });
         if !gated {
             let _ = writeln!(
                 body,
@@ -248,13 +249,13 @@ fn picture(sample: &SampleGates, class: &str) -> Result<String> {
         condition => format!(", {}", escape(condition)),
     };
     let mut png = Cursor::new(Vec::new());
-    PngEncoder::new(&mut png)
-        .write_image(pixels, width as u32, height as u32, colour)
-        .map_err(|error| Error::Impossible {
+    PngEncoder::new(&mut png).write_image(pixels, width as u32, height as u32, colour).map_err(
+        |error| Error::Impossible {
             request: "show an image",
             reason: error.to_string(),
             hint: "use --json for the numbers alone",
-        })?;
+        },
+    )?;
     Ok(format!(
         "<img width=\"{width}\" height=\"{height}\" alt=\"An image of class {class}{condition}\" \
          src=\"data:image/png;base64,{}\">",

@@ -191,6 +191,10 @@ pub(crate) fn lines(
         for line in lines {
             let style = line.ink.rgb().stroke_width(px(if small { 1.6 } else { 2.2 }));
             for part in parts(&line.main) {
+                if let [point] = part[..] {
+                    // A line of one point would not be seen.
+                    chart.draw_series([Circle::new(point, px(3.0), line.ink.rgb().filled())])?;
+                }
                 chart.draw_series(LineSeries::new(part, style))?;
             }
         }

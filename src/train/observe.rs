@@ -119,8 +119,7 @@ pub fn gates(network: &Network<f32>, images: &Tensor<f32>) -> Result<Vec<LayerGa
     }
     let layer = |Sums(layer, sums, rows, shared): Sums| {
         let count = rows as f64;
-        let deviation =
-            |s: &[f64; 2]| (s[1] / count - (s[0] / count).powi(2)).max(0.0).sqrt();
+        let deviation = |s: &[f64; 2]| (s[1] / count - (s[0] / count).powi(2)).max(0.0).sqrt();
         LayerGates {
             layer,
             mean: sums.iter().map(|s| s[0] / count).collect(),
@@ -258,9 +257,7 @@ pub fn averages(network: &Network<f32>) -> Result<Vec<LayerAverage>> {
 }
 
 /// The course of each layer's average, from what was read at single steps.
-pub fn courses<'a>(
-    points: impl IntoIterator<Item = (usize, &'a [LayerAverage])>,
-) -> Vec<LayerEma> {
+pub fn courses<'a>(points: impl IntoIterator<Item = (usize, &'a [LayerAverage])>) -> Vec<LayerEma> {
     let mut layers: Vec<LayerEma> = Vec::new();
     for (step, averages) in points {
         for (at, (layer, value)) in averages.iter().enumerate() {

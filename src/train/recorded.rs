@@ -127,9 +127,10 @@ impl Recorded {
         })
     }
 
-    /// The value of a key of the configuration, without quotes.
+    /// The value of a key of the configuration, without quotes and whatever table it is in.
     pub fn setting(&self, key: &str) -> Option<&str> {
-        let (_, value) = self.settings.iter().find(|(known, _)| known == key)?;
+        let is_it = |known: &str| known.rsplit('.').next() == Some(key);
+        let (_, value) = self.settings.iter().find(|(known, _)| is_it(known))?;
         Some(value.trim_matches('"'))
     }
 }
@@ -166,9 +167,8 @@ fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
     let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let line = |(at, line): (usize, &[u8])| {
-        serde_json::from_slice(line).map_err(|error| {
-            Error::format_of(path, format!("line {}", at + 1), error.to_string())
-        })
+        serde_json::from_slice(line)
+            .map_err(|error| Error::format_of(path, format!("line {}", at + 1), error.to_string()))
     };
     lines.enumerate().map(line).collect()
 }
@@ -183,8 +183,12 @@ mod tests {
         let mut settings = Vec::new();
         flatten("", table, &mut settings);
         settings.sort();
-        let pairs = [("form", "\"lite\""), ("optimizer.name", "\"sgd\""), ("optimizer.rates", "[1, 2]")];
-        assert!(settings.iter().map(|(key, value)| (&key[..], &value[..])).eq(pairs), "{settings:?}");
+        let pairs =
+            [("form", "\"lite\""), ("optimizer.name", "\"sgd\""), ("optimizer.rates", "[1, 2]")];
+        assert!(
+            settings.iter().map(|(key, value)| (&key[..], &value[..])).eq(pairs),
+            "{settings:?}"
+        );
     }
 
     #[test]

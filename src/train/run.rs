@@ -520,11 +520,7 @@ impl<K: Task> Session<'_, K> {
         seen.write(&self.run.folder)
     }
 
-    fn finish(
-        mut self,
-        resumed_at_step: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<Summary> {
+    fn finish(mut self, resumed_at_step: u64, observer: &mut dyn Observer) -> Result<Summary> {
         let test = self.measured(Part::Test)?;
         self.model.write(self.run.model_file())?;
         if let Err(error) = self.observe() {

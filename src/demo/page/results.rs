@@ -76,7 +76,7 @@ pub(super) fn lede(outcome: &Outcome) -> String {
     let mut html = format!(
         "<p class=\"lede\">{}, all of one architecture, {} tuned together, as one network, to a task \
          of {} with {} of each.",
-        capital(&format::plural(
+        format::capital(&format::plural(
             outcome.sources.len(),
             "pretrained network",
             "pretrained networks"
@@ -164,18 +164,6 @@ fn with_interval(difference: &Difference) -> String {
     }
 }
 
-/// `text` with a number at its start as a word with a capital.
-fn capital(text: &str) -> String {
-    const WORDS: [&str; 9] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
-    match text.split_once(' ') {
-        Some((number, rest)) => match number.parse::<usize>().ok().and_then(|n| WORDS.get(n)) {
-            Some(word) => format!("{word} {rest}"),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
-    }
-}
-
 /// A few accuracies large enough to be seen first.
 pub(super) fn numbers(outcome: &Outcome) -> String {
     let singles = compare::mean_single(&outcome.methods);
@@ -252,8 +240,8 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
             strong: method.kind == MethodKind::Zoo,
         })
         .collect();
-    let ceiling = first(outcome, MethodKind::Ensemble)
-        .map(|method| (method.mean, ink(MethodKind::Ensemble)));
+    let ceiling =
+        first(outcome, MethodKind::Ensemble).map(|method| (method.mean, ink(MethodKind::Ensemble)));
     let title = "Accuracy of every method, with its 95 % interval; the table below has the numbers";
     let mut html = String::from("<figure class=\"panel\">\n");
     for (class, layout) in [("wide", Layout::Beside), ("narrow", Layout::Above)] {
