@@ -137,8 +137,8 @@
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `cli`) |
 //! | `train` | steps, runs, what they measure and keep (feature `cli`) |
-//! | `demo` | the main job, on data in the repository (feature `cli`) |
-//! | `report` | its result as one page of HTML (feature `cli`) |
+//! | `report` | a run, or several side by side, as one page of HTML (feature `cli`) |
+//! | `demo` | the main job, on data in the repository, and its page (feature `cli`) |
 //!
 //! # Features
 //!

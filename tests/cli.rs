@@ -64,6 +64,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 fn help_and_version_are_there() {
     let commands = [
         "train",
+        "report",
         "eval",
         "predict",
         "collapse",

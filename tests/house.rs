@@ -24,8 +24,8 @@ const ROOMS: &[&[&str]] = &[
     &["collapse", "export"],
     &["dataset"],
     &["train"],
-    &["demo"],
     &["report"],
+    &["demo"],
     &["cli"],
     &["main"],
 ];

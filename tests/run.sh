@@ -154,6 +154,22 @@ page() {
     node tests/browser/check.mjs "$out/demo/report.html" "$out/screenshots"
 }
 
+# A zoo and a lite one, each with its page, and both side by side.
+runs() {
+    local form folder="$out/runs" inside="scores,training,sources,gates,images,alignment"
+    for form in zoo lite; do
+        zoo train --form "$form" --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz \
+            --shots 4 --epochs 4 --test 0.1 --threads 2 --out "$folder/$form" || return
+    done
+    zoo report "$folder/zoo" "$folder/lite" --out "$folder/both.html" || return
+    node tests/browser/check.mjs "$folder/zoo/report.html" "$folder/zoo-shots" \
+        "$inside,settings" &&
+        node tests/browser/check.mjs "$folder/lite/report.html" "$folder/lite-shots" \
+            "$inside,averages,settings" &&
+        node tests/browser/check.mjs "$folder/both.html" "$folder/both-shots" \
+            "scores,differences,training,gates,alignment,settings"
+}
+
 # Every network that the demo wrote is read again, and the collapsed one used.
 networks() {
     local file count=0
@@ -201,6 +217,7 @@ check "devices" zoo devices --check
 check "demo" demo
 check "numbers of the demo" numbers
 check "page of the demo" page
+check "pages of runs" runs
 check "networks of the demo" networks
 # Last, since the library without the command line is built anew.
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast

@@ -10,9 +10,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use zoo_tuning::Error;
 use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Part, Watch};
 use zoo_tuning::export::write_atomically;
-use zoo_tuning::{Error, report};
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
     // First of all: whatever becomes of the page, the numbers are there.
     write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
-    let page = report::page(&outcome)?;
+    let page = demo::page(&outcome)?;
     let page_path = options.out.join("report.html");
     write_atomically(&page_path, |file| file.write_all(page.as_bytes()))?;
     if output.json {

@@ -18,6 +18,7 @@ mod output;
 mod predict;
 mod profile;
 mod progress;
+mod report;
 mod train;
 mod zoo;
 
@@ -45,6 +46,7 @@ Examples:
   zoo-tuning inspect data/zoo/*.safetensors      do these files form a zoo?
   zoo-tuning inspect untrusted.pth               what is in it? (nothing of it is run)
   zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --out run
+  zoo-tuning report run                          the run as a page
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
@@ -60,6 +62,7 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 enum Command {
     Demo(demo::Arguments),
     Train(Box<train::Arguments>),
+    Report(report::Arguments),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Collapse(collapse::Arguments),
@@ -95,6 +98,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Train(arguments) => {
             arguments.profiling.clone().watch(|| train::run(*arguments, global.threads, output))
         }
+        Command::Report(arguments) => report::run(arguments, output),
         Command::Eval(arguments) => {
             arguments.profiling.clone().watch(|| eval::run(arguments, output))
         }

@@ -84,6 +84,10 @@ impl Observer for Progress {
                 Some(bar) => bar.set_message(phase.to_owned()),
                 None => message(phase),
             },
+            Event::Warning(problem) => match &self.bar {
+                Some(bar) => bar.suspend(|| message(problem)),
+                None => message(problem),
+            },
             Event::Begin { step, steps } => {
                 self.steps = steps;
                 match &self.bar {

@@ -157,6 +157,11 @@ impl<'a> Loader<'a> {
         Ok(other)
     }
 
+    /// The samples, by their indices in the data set.
+    pub fn indices(&self) -> &[usize] {
+        &self.indices
+    }
+
     /// The names of the data set's classes.
     pub fn classes(&self) -> &[String] {
         self.dataset.classes()

@@ -1,15 +1,14 @@
 //! Every way of using the sources, on the same samples, with the same budget.
 
 use super::jobs::work;
-use super::observe::{alignment, gates, samples};
-use super::table::{averages_by_layer, methods};
-use super::{
-    CONDITIONS, Outcome, Part, Recipe, Settings, Source, Split, Target, Test, Tuned, input, tune,
-};
+use super::observe::samples;
+use super::table::methods;
+use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune};
 use crate::nn::{Aligned, Design, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start::{self, Preparation, Prepared};
 use crate::tensor::{Device, State, Tensor};
+use crate::train::observe::{self, Source};
 use crate::train::task::Whole;
 use crate::train::{Model, accuracy, logits};
 use crate::zoo::Zoo;
@@ -161,6 +160,8 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         file: checkpoint.path().display().to_string(),
         bytes: std::fs::metadata(checkpoint.path()).map_or(0, |m| m.len()),
         scores: settings.iter().map(|setting| setting.prepared.scores[i]).collect(),
+        licence: None,
+        origin: None,
     };
     let errors =
         (0..settings.len()).filter_map(|at| Some(of[&(Job::Lite, at)].collapsed.as_ref()?.error));
@@ -180,10 +181,10 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         },
         sources: zoo.sources().iter().enumerate().map(source).collect(),
         methods: methods(&settings, &of)?,
-        gates: gates(zoo_network, &first.split)?,
+        gates: observe::gates(zoo_network, &first.split.test.images)?,
         samples: samples(zoo_network, &first.split)?,
-        alignment: alignment(zoo_network),
-        ema: averages_by_layer(lite),
+        alignment: observe::alignment(zoo_network)?,
+        ema: observe::courses(lite.averages.iter().map(|(step, of)| (*step, &of[..]))),
         collapse_error: errors
             .fold(0.0, |worst, e| if e > worst || e.is_nan() { e } else { worst }),
         seconds: begun.elapsed().as_secs_f64(),

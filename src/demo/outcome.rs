@@ -1,5 +1,6 @@
 //! What the demo found: plain numbers, for the table, the page and `--json`.
 
+use crate::train::observe::{LayerAlignment, LayerEma, LayerGates, SampleGates, Source};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the demo measured.
@@ -51,22 +52,6 @@ pub struct Settings {
     pub validation: bool,
     /// The learning rate of every network, if the chosen ones were set aside.
     pub rate: Option<f64>,
-}
-
-/// One pretrained network.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Source {
-    /// Short name, e.g. `rotated`.
-    pub name: String,
-    /// What it was trained on, in a sentence.
-    pub trained_on: String,
-    /// Its file.
-    pub file: String,
-    /// Size of the file in bytes.
-    pub bytes: u64,
-    /// Leave-one-out accuracy of a ridge classifier on its frozen features of the target's
-    /// training samples, 0 to 1, for each seed.
-    pub scores: Vec<f64>,
 }
 
 /// One way of coming to a network for the target.
@@ -141,52 +126,4 @@ pub struct Point {
     pub loss: f64,
     /// Accuracy on a fixed part of the test samples, 0 to 1; shown only, nothing is chosen by it.
     pub accuracy: f64,
-}
-
-/// The gates of one layer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LayerGates {
-    /// Name of the layer, e.g. `layer1.0.conv1`.
-    pub layer: String,
-    /// Mean over the test samples, for each source.
-    pub mean: Vec<f64>,
-    /// Standard deviation over the test samples, for each source.
-    pub deviation: Vec<f64>,
-}
-
-/// The gates of one image.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SampleGates {
-    /// Height and width.
-    pub size: [usize; 2],
-    /// Grey values, row-major, 0 black to 255 white.
-    pub pixels: Vec<u8>,
-    /// The true class.
-    pub label: usize,
-    /// The predicted class.
-    pub predicted: usize,
-    /// The condition that the image is in, e.g. `rotated`.
-    pub condition: String,
-    /// `gates[layer][source]`, the layers in the order of [`Outcome::gates`].
-    pub gates: Vec<Vec<f64>>,
-}
-
-/// What alignment learned in one layer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LayerAlignment {
-    /// Name of the layer.
-    pub layer: String,
-    /// `|T_i - I| / |I|` in the Frobenius norm, for each source.
-    pub distance: Vec<f64>,
-}
-
-/// The gate's moving average of one layer over time.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LayerEma {
-    /// Name of the layer.
-    pub layer: String,
-    /// Steps at which it was read.
-    pub steps: Vec<usize>,
-    /// `values[at][source]`, bias-corrected.
-    pub values: Vec<Vec<f64>>,
 }

@@ -2,7 +2,7 @@
 
 use super::experiment::{Collapsed, Finished, Job, Setting};
 use super::statistics::summary;
-use super::{CONDITIONS, LayerEma, Method, MethodKind, Run, Tuned};
+use super::{CONDITIONS, Method, MethodKind, Run};
 use crate::Result;
 use crate::tensor::Tensor;
 use crate::train::{predictions, probabilities};
@@ -152,19 +152,4 @@ fn ensemble_accuracy<'a>(
     let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
     let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
     Ok(right as f64 / labels.len().max(1) as f64)
-}
-
-/// The course of the gates' averages, layer by layer.
-pub(super) fn averages_by_layer(lite: &Tuned) -> Vec<LayerEma> {
-    let mut layers: Vec<LayerEma> = Vec::new();
-    for (step, averages) in &lite.averages {
-        for (i, (layer, value)) in averages.iter().enumerate() {
-            if layers.len() <= i {
-                layers.push(LayerEma { layer: layer.clone(), steps: vec![], values: vec![] });
-            }
-            layers[i].steps.push(*step);
-            layers[i].values.push(value.clone());
-        }
-    }
-    layers
 }

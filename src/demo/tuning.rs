@@ -6,6 +6,7 @@ use crate::dataset::{Loader, Transform};
 use crate::nn::Network;
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use crate::tensor::{Device, Tensor};
+use crate::train::observe::{self, LayerAverage};
 use crate::train::task::Classification;
 use crate::train::{Meter, Trainer, accuracy, logits};
 use std::time::Duration;
@@ -24,9 +25,6 @@ pub struct Recipe {
     /// Points of the learning curve.
     pub points: usize,
 }
-
-/// A layer's name and the moving average of its gate, one value for each source.
-pub type LayerAverage = (String, Vec<f64>);
 
 /// A tuned network and how it came about.
 pub struct Tuned {
@@ -82,24 +80,10 @@ pub fn tune(
             let accuracy = accuracy(&logits, &labels[..watched])?;
             let loss = meter.take().unwrap_or_default();
             curve.push(Point { step: done, loss, accuracy });
-            averages.push((done, gate_averages(network)?));
+            averages.push((done, observe::averages(network)?));
         }
         Ok(())
     })?;
     network.parameters_mut().to(&Device::Cpu)?;
     Ok(Tuned { network, curve, averages, time })
-}
-
-/// The moving averages of a lite network's gates, layer by layer; nothing for other forms.
-fn gate_averages(network: &Network<f32>) -> Result<Vec<LayerAverage>> {
-    let mut averages = Vec::new();
-    for conv in network.convolutions() {
-        let Some(average) = conv.mix.as_ref().and_then(|mix| mix.gate.average) else { continue };
-        if let Some(value) = average.value(network.parameters())? {
-            let value = value.to(&Device::Cpu)?;
-            let value = value.as_slice().iter().map(|&v| f64::from(v)).collect();
-            averages.push((conv.name().to_owned(), value));
-        }
-    }
-    Ok(averages)
 }

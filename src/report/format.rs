@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 /// What stands for a number that is missing, infinite or not a number.
-pub(super) const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// `text` with everything escaped that HTML gives a meaning, in content and in attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -22,7 +22,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// `value` with `decimals` digits after the point and a real minus sign.
-pub(super) fn decimal(value: f64, decimals: usize) -> String {
+pub(crate) fn decimal(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -38,24 +38,24 @@ pub(super) fn decimal(value: f64, decimals: usize) -> String {
 }
 
 /// A share of 0 to 1 in percent, without the sign: `87.3`.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     decimal(100.0 * share, 1)
 }
 
 /// A difference of shares in percentage points, with its sign: `+1.2`, `−0.4`, `0.0`.
-pub(super) fn points(difference: f64) -> String {
+pub(crate) fn points(difference: f64) -> String {
     let text = percent(difference);
     let positive = difference > 0.0 && text.chars().any(|c| matches!(c, '1'..='9'));
     if positive { format!("+{text}") } else { text }
 }
 
 /// Three significant digits and a prefix of thousands: `950`, `61.7 k`, `12.3 M`.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     scaled(value, &["", "k", "M", "G", "T", "P", "E"]).trim_end().to_owned()
 }
 
 /// Bytes in decimal units: `512 B`, `247 kB`, `1.20 MB`.
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     scaled(value, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
@@ -78,7 +78,7 @@ fn scaled(value: u64, units: &[&str]) -> String {
 }
 
 /// A duration: `0.42 s`, `12.3 s`, `3 min 12 s`, `2 h 5 min`.
-pub(super) fn seconds(value: f64) -> String {
+pub(crate) fn seconds(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return NONE.to_owned();
     }
@@ -93,7 +93,7 @@ pub(super) fn seconds(value: f64) -> String {
 }
 
 /// `value` with commas between its thousands: `12,400`.
-pub(super) fn thousands(value: usize) -> String {
+pub(crate) fn thousands(value: usize) -> String {
     let digits = value.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -106,7 +106,7 @@ pub(super) fn thousands(value: usize) -> String {
 }
 
 /// A small number as HTML: `3.1 × 10<sup>−7</sup>`.
-pub(super) fn scientific(value: f64) -> String {
+pub(crate) fn scientific(value: f64) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -121,7 +121,7 @@ pub(super) fn scientific(value: f64) -> String {
 }
 
 /// Names in a sentence: `a`, `a and b`, `a, b and c`.
-pub(super) fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     let mut text = String::new();
     for (at, item) in items.iter().enumerate() {
         let separator = match at {
@@ -135,8 +135,26 @@ pub(super) fn list(items: &[String]) -> String {
 }
 
 /// `one` or `many`, with the number before it.
-pub(super) fn plural(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
+/// `text` with a number at its start as a word with a capital.
+pub(crate) fn capital(text: &str) -> String {
+    const WORDS: [&str; 9] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
+    match text.split_once(' ') {
+        Some((number, rest)) => match number.parse::<usize>().ok().and_then(|n| WORDS.get(n)) {
+            Some(word) => format!("{word} {rest}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
+    }
+}
+
+/// `text` with a capital at its start.
+pub(crate) fn capital_letter(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]

@@ -5,32 +5,32 @@ use std::fmt::Write;
 use super::format::{decimal, escape};
 
 /// A table of one row for each layer and one column for each source.
-pub(super) struct Heatmap<'a> {
+pub(crate) struct Heatmap<'a> {
     /// What the table shows, for those who do not see it.
-    pub(super) caption: &'a str,
+    pub(crate) caption: &'a str,
     /// CSS class with the hue: `gate` or `align`.
-    pub(super) hue: &'static str,
+    pub(crate) hue: &'static str,
     /// Names of the columns, in order.
-    pub(super) columns: &'a [String],
+    pub(crate) columns: &'a [String],
     /// The value that is shaded fully.
-    pub(super) top: f64,
+    pub(crate) top: f64,
     /// The rows.
-    pub(super) rows: Vec<Row<'a>>,
+    pub(crate) rows: Vec<Row<'a>>,
 }
 
 /// One row.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// Its name.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// Its values, in the order of the columns.
-    pub(super) values: &'a [f64],
+    pub(crate) values: &'a [f64],
     /// Their deviations, shown small; may be empty.
-    pub(super) deviations: &'a [f64],
+    pub(crate) deviations: &'a [f64],
 }
 
 impl Heatmap<'_> {
     /// The table, in a box that scrolls sideways when it is wider than the page.
-    pub(super) fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let caption = escape(self.caption);
         let mut html = format!(
             "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\
@@ -60,7 +60,7 @@ impl Heatmap<'_> {
     }
 
     /// The scale of the shades, with its ends written beside it.
-    pub(super) fn legend(&self) -> String {
+    pub(crate) fn legend(&self) -> String {
         format!(
             "<span class=\"ramp {}\"><span>0</span><i></i><span>{}</span></span>",
             self.hue,
@@ -70,7 +70,7 @@ impl Heatmap<'_> {
 }
 
 /// A grid of shaded cells without text, read as one picture that `label` describes.
-pub(super) fn strip(values: &[Vec<f64>], columns: usize, layers: &[String], label: &str) -> String {
+pub(crate) fn strip(values: &[Vec<f64>], columns: usize, layers: &[String], label: &str) -> String {
     let mut html = format!(
         "<div class=\"strip gate\" role=\"img\" aria-label=\"{}\" style=\"--columns:{}\">",
         escape(label),
@@ -94,17 +94,17 @@ pub(super) fn strip(values: &[Vec<f64>], columns: usize, layers: &[String], labe
 }
 
 /// A dotted name that may be broken after its dots.
-pub(super) fn path(name: &str) -> String {
+pub(crate) fn path(name: &str) -> String {
     escape(name).replace('.', ".<wbr>")
 }
 
 /// A source's name with its number on its colour, as it stands at columns and in legends.
-pub(super) fn source_label(at: usize, name: &str) -> String {
+pub(crate) fn source_label(at: usize, name: &str) -> String {
     format!("{} {}", source_key(at), escape(name))
 }
 
 /// The number of a source on its colour alone.
-pub(super) fn source_key(at: usize) -> String {
+pub(crate) fn source_key(at: usize) -> String {
     format!("<b class=\"key\" style=\"--key:var(--s{})\">{}</b>", at % 8 + 1, at + 1)
 }
 

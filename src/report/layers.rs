@@ -8,28 +8,41 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use super::Section;
+use super::courses::source_legend;
 use super::format::{self, escape, percent};
 use super::heatmap::{self, Heatmap, Row};
-use super::training::source_legend;
-use crate::demo::{Outcome, SampleGates};
+use crate::train::observe::{LayerAlignment, LayerGates, SampleGates, Source};
 use crate::{Error, Result};
 
-/// The table of the sources.
-pub(super) fn sources(outcome: &Outcome) -> Option<Section> {
-    if outcome.sources.is_empty() {
+/// What is seen inside of a network, and in which words it is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Inside<'a> {
+    /// Names of the sources.
+    pub(crate) sources: &'a [String],
+    pub(crate) gates: &'a [LayerGates],
+    pub(crate) samples: &'a [SampleGates],
+    pub(crate) alignment: &'a [LayerAlignment],
+    /// Names of the classes; those without one are called by their numbers.
+    pub(crate) classes: &'a [String],
+    /// Which images these are, e.g. `test`.
+    pub(crate) images: &'a str,
+    /// Whose gates these are, for captions.
+    pub(crate) whose: &'a str,
+}
+
+/// The table of the sources; `scored` says how their scores came about.
+pub(crate) fn sources(sources: &[Source], scored: &str) -> Option<Section> {
+    if sources.is_empty() {
         return None;
     }
-    let mut body = String::from(
-        "<p>The score says how well a source’s features fit the target before any tuning: the \
-         leave-one-out accuracy of a ridge classifier on top of them, mean over the seeds with its \
-         range. Zoo-Tuning starts by favouring the source that scores best.</p>\n\
-         <table class=\"data\" role=\"table\">\n<caption class=\"unseen\">Sources</caption>\n\
+    let mut body = format!(
+        "<p>{scored}</p>\n<table class=\"data\" role=\"table\">\n<caption class=\"unseen\">Sources</caption>\n\
          <thead role=\"rowgroup\"><tr role=\"row\">\
          <th scope=\"col\" role=\"columnheader\">Source</th>\
          <th scope=\"col\" role=\"columnheader\">Score, %</th>\
          <th scope=\"col\" role=\"columnheader\">Size</th></tr></thead>\n<tbody role=\"rowgroup\">\n",
     );
-    for (at, source) in outcome.sources.iter().enumerate() {
+    for (at, source) in sources.iter().enumerate() {
         let scores: Vec<f64> =
             source.scores.iter().copied().filter(|score| score.is_finite()).collect();
         let mut score = percent(scores.iter().sum::<f64>() / scores.len() as f64);
@@ -38,10 +51,16 @@ pub(super) fn sources(outcome: &Outcome) -> Option<Section> {
             let high = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let _ = write!(score, "<small>{} – {}</small>", percent(low), percent(high));
         }
+        let mut notes = String::new();
+        for note in [("Licence", &source.licence), ("From", &source.origin)] {
+            if let (label, Some(text)) = note {
+                let _ = write!(notes, "<small>{label}: {}</small>", escape(text));
+            }
+        }
         let _ = writeln!(
             body,
             "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">{}\
-             <small>{}</small><small><code>{}</code></small></th>\
+             <small>{}</small>{notes}<small><code>{}</code></small></th>\
              <td role=\"cell\" class=\"main\" data-label=\"Score, %\">{score}</td>\
              <td role=\"cell\" data-label=\"Size\">{}</td></tr>",
             heatmap::source_label(at, &source.name),
@@ -54,19 +73,25 @@ pub(super) fn sources(outcome: &Outcome) -> Option<Section> {
     Some(Section { id: "sources", title: "The zoo", link: "Sources", body })
 }
 
-/// The gates of all layers, mean over the test samples.
-pub(super) fn gates(outcome: &Outcome) -> Option<Section> {
-    let columns = names(outcome);
-    if outcome.gates.is_empty() || columns.is_empty() {
+/// The gates of all layers, mean over the samples.
+pub(crate) fn gates(inside: &Inside) -> Option<Section> {
+    let &Inside { sources: columns, gates, images, whose, .. } = inside;
+    if gates.is_empty() || columns.is_empty() {
         return None;
     }
+    let shared = gates.iter().all(|layer| layer.deviation.is_empty());
+    let caption = match shared {
+        true => "Gate of every source in every layer".to_owned(),
+        false => format!(
+            "Mean gate of every source in every layer, with its deviation over {images} images"
+        ),
+    };
     let map = Heatmap {
-        caption: "Mean gate of every source in every layer, with its deviation over test images",
+        caption: &caption,
         hue: "gate",
-        columns: &columns,
+        columns,
         top: 1.0,
-        rows: outcome
-            .gates
+        rows: gates
             .iter()
             .map(|layer| Row {
                 name: &layer.layer,
@@ -75,7 +100,7 @@ pub(super) fn gates(outcome: &Outcome) -> Option<Section> {
             })
             .collect(),
     };
-    let shares = outcome.gates.iter().all(|l| (l.mean.iter().sum::<f64>() - 1.0).abs() < 0.01);
+    let shares = gates.iter().all(|l| (l.mean.iter().sum::<f64>() - 1.0).abs() < 0.01);
     let sum = if shares {
         format!(
             "Each row sums to 1; {} would be no preference.",
@@ -84,11 +109,21 @@ pub(super) fn gates(outcome: &Outcome) -> Option<Section> {
     } else {
         "Each gate lies between 0 and 1 on its own.".to_owned()
     };
+    let (meaning, shown) = if shared {
+        let meaning = "In every layer a gate decides how much of each source’s kernel goes into the \
+                       one that is used: one gate for all images, the moving average over the batches \
+                       of the training.";
+        (format!("{meaning} {sum}"), format!("The gates at the end, {whose}."))
+    } else {
+        let meaning = format!(
+            "In every layer a gate looks at its input and decides how much of each source’s kernel goes \
+             into the one that is used. {sum} The small number is the standard deviation over {images} \
+             images: where it is large, the layer chooses by the image."
+        );
+        (meaning, format!("Mean gate over the {images} images, {whose}."))
+    };
     let body = format!(
-        "<p>In every layer a gate looks at its input and decides how much of each source’s kernel goes \
-         into the one that is used. {sum} The small number is the standard deviation over test images: \
-         where it is large, the layer chooses by the image.</p>\n<figure class=\"panel\">\n{}\
-         <figcaption>Mean gate over the test images, Zoo-Tuning, first seed. {}</figcaption>\n\
+        "<p>{meaning}</p>\n<figure class=\"panel\">\n{}<figcaption>{shown} {}</figcaption>\n\
          </figure>\n",
         map.html(),
         map.legend()
@@ -97,54 +132,75 @@ pub(super) fn gates(outcome: &Outcome) -> Option<Section> {
 }
 
 /// The gates of single images.
-pub(super) fn samples(outcome: &Outcome) -> Result<Option<Section>> {
-    let columns = names(outcome);
-    if outcome.samples.is_empty() || columns.is_empty() {
+pub(crate) fn samples(inside: &Inside) -> Result<Option<Section>> {
+    let &Inside { sources: columns, gates, samples, images, .. } = inside;
+    let (id, link) = ("images", "Images");
+    if samples.is_empty() {
         return Ok(None);
     }
-    let layers: Vec<String> = outcome.gates.iter().map(|layer| layer.layer.clone()).collect();
-    let mut body = String::from(
-        "<p>The same for single test images: at the right of each, its own gates, layers from top to \
-         bottom, sources from left to right, darker (on a dark page, brighter) for more. A source that \
-         knows the condition an image is in should light up.</p>\n",
-    );
-    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    body.push_str(&source_legend(&names));
-    body.push_str("<ul class=\"samples\">\n");
-    for sample in &outcome.samples {
-        let right = sample.label == sample.predicted;
-        let verdict = if right {
-            format!("<strong>Class {}</strong>, recognised", sample.label)
+    let name = |class: usize| {
+        inside.classes.get(class).map_or_else(|| class.to_string(), |name| escape(name))
+    };
+    let gated = !columns.is_empty() && samples.iter().any(|sample| !sample.gates.is_empty());
+    let layers: Vec<String> = gates.iter().map(|layer| layer.layer.clone()).collect();
+    let mut body = if gated {
+        let condition = if samples.iter().any(|sample| !sample.condition.is_empty()) {
+            " A source that knows the condition an image is in should light up."
         } else {
-            format!("<strong>Class {}, taken for {}</strong>", sample.label, sample.predicted)
+            ""
         };
+        format!(
+            "<p>The same for single {images} images: at the right of each, its own gates, layers from top \
+             to bottom, sources from left to right, darker (on a dark page, brighter) for more.{condition}\
+             </p>\n{}",
+            source_legend(columns)
+        )
+    } else {
+        format!("<p>A few {images} images, and the class that the network takes them for.</p>\n")
+    };
+    body.push_str("<ul class=\"samples\">\n");
+    for sample in samples {
+        let right = sample.label == sample.predicted;
+        let [label, predicted] = [sample.label, sample.predicted].map(name);
+        let verdict = if right {
+            format!("<strong>Class {label}</strong>, recognised")
+        } else {
+            format!("<strong>Class {label}, taken for {predicted}</strong>")
+        };
+        let (picture, wrong) =
+            (picture(sample, &label)?, if right { "" } else { " class=\"wrong\"" });
+        if !gated {
+            let _ = writeln!(
+                body,
+                "<li{wrong}><div class=\"pair alone\">{picture}</div>\n<p>{verdict}</p></li>"
+            );
+            continue;
+        }
         let mut keys = String::new();
         for at in 0..columns.len() {
             keys.push_str(&heatmap::source_key(at));
         }
         let _ = writeln!(
             body,
-            "<li{}><div class=\"pair\">{}{}<div class=\"columns\" aria-hidden=\"true\" \
+            "<li{wrong}><div class=\"pair\">{picture}{}<div class=\"columns\" aria-hidden=\"true\" \
              style=\"--columns:{}\">{keys}</div></div>\n<p>{verdict}<br><small>{}</small></p></li>",
-            if right { "" } else { " class=\"wrong\"" },
-            picture(sample)?,
-            heatmap::strip(&sample.gates, columns.len(), &layers, &described(sample, &columns)),
+            heatmap::strip(&sample.gates, columns.len(), &layers, &described(sample, columns)),
             columns.len(),
             escape(&sample.condition)
         );
     }
     body.push_str("</ul>\n");
-    Ok(Some(Section { id: "images", title: "Gates of single images", link: "Images", body }))
+    let title = if gated { "Gates of single images" } else { "Single images" };
+    Ok(Some(Section { id, title, link, body }))
 }
 
 /// How far alignment went.
-pub(super) fn alignment(outcome: &Outcome) -> Option<Section> {
-    let columns = names(outcome);
-    if outcome.alignment.is_empty() || columns.is_empty() {
+pub(crate) fn alignment(inside: &Inside) -> Option<Section> {
+    let &Inside { sources: columns, alignment, whose, .. } = inside;
+    if alignment.is_empty() || columns.is_empty() {
         return None;
     }
-    let top = outcome
-        .alignment
+    let top = alignment
         .iter()
         .flat_map(|layer| &layer.distance)
         .copied()
@@ -153,10 +209,9 @@ pub(super) fn alignment(outcome: &Outcome) -> Option<Section> {
     let map = Heatmap {
         caption: "Distance of every alignment from the identity",
         hue: "align",
-        columns: &columns,
+        columns,
         top,
-        rows: outcome
-            .alignment
+        rows: alignment
             .iter()
             .map(|layer| Row { name: &layer.layer, values: &layer.distance, deviations: &[] })
             .collect(),
@@ -165,37 +220,45 @@ pub(super) fn alignment(outcome: &Outcome) -> Option<Section> {
         "<p>Sources learned their channels in different orders, so each kernel’s channels are mixed \
          before kernels are added, by a matrix that starts as the identity. This is how far it moved, \
          relative to the identity’s own size: 0 means that the channels were left as they were.</p>\n\
-         <figure class=\"panel\">\n{}<figcaption>|T − I| / |I| in the Frobenius norm, Zoo-Tuning, \
-         first seed; layers that are not aligned are not listed. {}</figcaption>\n</figure>\n",
+         <figure class=\"panel\">\n{}<figcaption>|T − I| / |I| in the Frobenius norm, {whose}; layers that are not aligned are not listed. {}</figcaption>\n</figure>\n",
         map.html(),
         map.legend()
     );
     Some(Section { id: "alignment", title: "How far channels moved", link: "Alignment", body })
 }
 
-fn names(outcome: &Outcome) -> Vec<String> {
-    outcome.sources.iter().map(|source| source.name.clone()).collect()
+/// What the sources are called.
+pub(crate) fn names(sources: &[Source]) -> Vec<String> {
+    sources.iter().map(|source| source.name.clone()).collect()
 }
 
 /// A sample's image as an `img` that holds its own data; a grey square if its pixels do not fit.
-fn picture(sample: &SampleGates) -> Result<String> {
-    let [height, width] = sample.size;
-    let fits = height.checked_mul(width) == Some(sample.pixels.len()) && !sample.pixels.is_empty();
-    let (height, width, pixels) =
-        if fits { (height, width, &sample.pixels[..]) } else { (1, 1, &[128u8][..]) };
+fn picture(sample: &SampleGates, class: &str) -> Result<String> {
+    let ([mut height, mut width], mut pixels) = (sample.size, &sample.pixels[..]);
+    let area = height.checked_mul(width).filter(|area| *area > 0);
+    let colour = match area.map(|area| (pixels.len() / area, pixels.len() % area)) {
+        Some((1, 0)) => ExtendedColorType::L8,
+        Some((3, 0)) => ExtendedColorType::Rgb8,
+        _ => {
+            ([height, width], pixels) = ([1, 1], &[128]);
+            ExtendedColorType::L8
+        }
+    };
+    let condition = match &sample.condition[..] {
+        "" => String::new(),
+        condition => format!(", {}", escape(condition)),
+    };
     let mut png = Cursor::new(Vec::new());
-    PngEncoder::new(&mut png)
-        .write_image(pixels, width as u32, height as u32, ExtendedColorType::L8)
-        .map_err(|error| Error::Impossible {
-            request: "show a target image",
+    PngEncoder::new(&mut png).write_image(pixels, width as u32, height as u32, colour).map_err(
+        |error| Error::Impossible {
+            request: "show an image",
             reason: error.to_string(),
             hint: "use --json for the numbers alone",
-        })?;
+        },
+    )?;
     Ok(format!(
-        "<img width=\"{width}\" height=\"{height}\" alt=\"An image of class {}, {}\" \
+        "<img width=\"{width}\" height=\"{height}\" alt=\"An image of class {class}{condition}\" \
          src=\"data:image/png;base64,{}\">",
-        sample.label,
-        escape(&sample.condition),
         STANDARD.encode(png.into_inner())
     ))
 }
@@ -221,28 +284,55 @@ fn described(sample: &SampleGates, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Sample;
     use super::*;
+
+    fn sample(channels: usize) -> SampleGates {
+        SampleGates {
+            size: [2, 3],
+            pixels: (0..6 * channels as u8).collect(),
+            label: 1,
+            predicted: 1,
+            condition: String::new(),
+            gates: vec![vec![0.25, 0.75]],
+        }
+    }
 
     #[test]
     fn an_image_comes_back_from_its_address() {
-        let outcome = Sample::default().outcome();
-        let html = picture(&outcome.samples[0]).unwrap();
-        let (_, data) = html.split_once("base64,").unwrap();
-        let (data, _) = data.split_once('"').unwrap();
-        let png = STANDARD.decode(data).unwrap();
-        let image = image::load_from_memory(&png).unwrap().into_luma8();
-        assert_eq!(image.dimensions(), (16, 16));
-        assert_eq!(image.into_raw(), outcome.samples[0].pixels);
+        for channels in [1, 3] {
+            let sample = sample(channels);
+            let html = picture(&sample, "one").unwrap();
+            assert!(html.contains("alt=\"An image of class one\""), "{html}");
+            let (_, data) = html.split_once("base64,").unwrap();
+            let (data, _) = data.split_once('"').unwrap();
+            let image = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+            assert_eq!((image.width(), image.height()), (3, 2));
+            assert_eq!(image.into_bytes(), sample.pixels);
+        }
     }
 
     #[test]
     fn wrong_predictions_are_marked() {
-        let mut outcome = Sample::default().outcome();
-        outcome.samples.truncate(1);
-        assert!(!samples(&outcome).unwrap().unwrap().body.contains("class=\"wrong\""));
-        outcome.samples[0].predicted += 1;
-        let body = samples(&outcome).unwrap().unwrap().body;
-        assert!(body.contains("<li class=\"wrong\">") && body.contains("Class 0, taken for 1"));
+        let mut samples = [sample(1)];
+        let names = ["a".to_owned(), "b".to_owned()];
+        let shown = |samples: &[SampleGates], sources: &[String]| {
+            let inside = Inside {
+                sources,
+                gates: &[],
+                samples,
+                alignment: &[],
+                classes: &names,
+                images: "test",
+                whose: "",
+            };
+            super::samples(&inside).unwrap().unwrap().body
+        };
+        let body = shown(&samples, &names);
+        assert!(!body.contains("class=\"wrong\"") && body.contains("Class b"), "{body}");
+        samples[0].predicted = 0;
+        let body = shown(&samples, &names);
+        assert!(body.contains("<li class=\"wrong\">") && body.contains("Class b, taken for a"));
+        // Where one gate serves all, the image stands alone.
+        assert!(!shown(&samples, &[]).contains("class=\"strip"));
     }
 }

@@ -14,24 +14,24 @@ use crate::Result;
 const HUGE: f64 = 1e12;
 
 /// One value with its uncertainty, in a row of its own.
-pub(super) struct Row {
-    pub(super) label: String,
+pub(crate) struct Row {
+    pub(crate) label: String,
     /// The value as text, for the end of the row.
-    pub(super) text: String,
-    pub(super) value: f64,
+    pub(crate) text: String,
+    pub(crate) value: f64,
     /// Half width of the bar.
-    pub(super) interval: Option<f64>,
+    pub(crate) interval: Option<f64>,
     /// Shown faintly: what the value is the mean of.
-    pub(super) each: Vec<f64>,
-    pub(super) ink: Ink,
-    pub(super) mark: Mark,
+    pub(crate) each: Vec<f64>,
+    pub(crate) ink: Ink,
+    pub(crate) mark: Mark,
     /// Whether the label is set in bold.
-    pub(super) strong: bool,
+    pub(crate) strong: bool,
 }
 
 /// Where the labels of rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// Beside the rows: for wide pages.
     Beside,
     /// Above each row: for narrow ones.
@@ -39,24 +39,24 @@ pub(super) enum Layout {
 }
 
 /// One line of a plot, with fainter ones that it summarises.
-pub(super) struct Line {
-    pub(super) ink: Ink,
-    pub(super) main: Vec<(f64, f64)>,
-    pub(super) faint: Vec<Vec<(f64, f64)>>,
+pub(crate) struct Line {
+    pub(crate) ink: Ink,
+    pub(crate) main: Vec<(f64, f64)>,
+    pub(crate) faint: Vec<Vec<(f64, f64)>>,
 }
 
 /// A point with a name.
-pub(super) struct Spot {
-    pub(super) label: String,
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) ink: Ink,
-    pub(super) mark: Mark,
-    pub(super) strong: bool,
+pub(crate) struct Spot {
+    pub(crate) label: String,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) ink: Ink,
+    pub(crate) mark: Mark,
+    pub(crate) strong: bool,
 }
 
 /// Rows of values over one axis, with a dashed line at `marker`; the value that it marks.
-pub(super) fn rows(
+pub(crate) fn rows(
     rows: &[Row],
     layout: Layout,
     marker: Option<(f64, Ink)>,
@@ -150,7 +150,7 @@ pub(super) fn rows(
 }
 
 /// Lines over a common x axis, from zero.
-pub(super) fn lines(
+pub(crate) fn lines(
     lines: &[Line],
     size: (f64, f64),
     y_range: Option<Range<f64>>,
@@ -191,6 +191,10 @@ pub(super) fn lines(
         for line in lines {
             let style = line.ink.rgb().stroke_width(px(if small { 1.6 } else { 2.2 }));
             for part in parts(&line.main) {
+                if let [point] = part[..] {
+                    // A line of one point would not be seen.
+                    chart.draw_series([Circle::new(point, px(3.0), line.ink.rgb().filled())])?;
+                }
                 chart.draw_series(LineSeries::new(part, style))?;
             }
         }
@@ -199,7 +203,7 @@ pub(super) fn lines(
 }
 
 /// Points with names; the x axis is logarithmic.
-pub(super) fn scatter(
+pub(crate) fn scatter(
     spots: &[Spot],
     x_labels: fn(f64) -> String,
     y_labels: Labels,
@@ -343,21 +347,21 @@ fn spread(places: &[f64], gap: f64, range: Range<f64>) -> Vec<f64> {
 }
 
 /// A number at an axis of shares.
-pub(super) fn percent_label(share: f64) -> String {
+pub(crate) fn percent_label(share: f64) -> String {
     let percent = 100.0 * share;
     let decimals = if (percent - percent.round()).abs() < 1e-6 { 0 } else { 1 };
     format!("{} %", format::decimal(percent, decimals))
 }
 
 /// A number at an axis of differences of shares.
-pub(super) fn points_label(share: f64) -> String {
+pub(crate) fn points_label(share: f64) -> String {
     let text = format::decimal(100.0 * share, 1);
     let text = text.strip_suffix(".0").unwrap_or(&text).to_owned();
     if share > 0.0 && text != "0" { format!("+{text}") } else { text }
 }
 
 /// A number at any other axis.
-pub(super) fn plain_label(value: impl Into<f64> + Display) -> String {
+pub(crate) fn plain_label(value: impl Into<f64> + Display) -> String {
     let text = format::decimal(value.into(), 2);
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -366,7 +370,7 @@ pub(super) fn plain_label(value: impl Into<f64> + Display) -> String {
 }
 
 /// A count at an axis.
-pub(super) fn count_label(value: f64) -> String {
+pub(crate) fn count_label(value: f64) -> String {
     let text = format::count(value.clamp(0.0, 1e18).round() as u64);
     text.replace(".00 ", " ").replace(".0 ", " ")
 }
@@ -374,7 +378,6 @@ pub(super) fn count_label(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::MethodKind;
 
     fn row(value: f64, interval: Option<f64>, each: Vec<f64>) -> Row {
         Row {
@@ -383,7 +386,7 @@ mod tests {
             value,
             interval,
             each,
-            ink: Ink::kind(MethodKind::Zoo),
+            ink: Ink::ZOO,
             mark: Mark::Disc,
             strong: true,
         }

@@ -11,19 +11,18 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::format::escape;
-use crate::demo::MethodKind;
 use crate::{Error, Result};
 
 /// Units of the drawing for one pixel of the page.
-pub(super) const FINE: f64 = 10.0;
+pub(crate) const FINE: f64 = 10.0;
 /// plotters takes the height of a line and writes this fraction of it as `font-size`.
 const LINE: f64 = 1.24;
 /// Height of text, in pixels.
-pub(super) const TEXT: f64 = 12.0;
+pub(crate) const TEXT: f64 = 12.0;
 
 /// A colour that the page decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ink(u8);
+pub(crate) struct Ink(u8);
 
 impl Ink {
     const VARIABLES: [&str; 20] = [
@@ -49,46 +48,49 @@ impl Ink {
         "s8",
     ];
     /// Text that matters, and lines that mark a value.
-    pub(super) const STRONG: Self = Self(0);
+    pub(crate) const STRONG: Self = Self(0);
     /// Text at axes.
-    pub(super) const MUTED: Self = Self(1);
+    pub(crate) const MUTED: Self = Self(1);
     /// Lines to read values by.
-    pub(super) const GRID: Self = Self(2);
+    pub(crate) const GRID: Self = Self(2);
     /// What is under the plot.
-    pub(super) const PANEL: Self = Self(3);
+    pub(crate) const PANEL: Self = Self(3);
 
-    /// The colour of a kind of methods.
-    pub(super) fn kind(kind: MethodKind) -> Self {
-        Self(match kind {
-            MethodKind::Scratch => 4,
-            MethodKind::Single => 5,
-            MethodKind::Hindsight => 6,
-            MethodKind::Ensemble => 7,
-            MethodKind::Average => 8,
-            MethodKind::Zoo => 9,
-            MethodKind::Lite => 10,
-            MethodKind::Collapsed => 11,
-        })
-    }
+    /// What was trained from nothing.
+    pub(crate) const SCRATCH: Self = Self(4);
+    /// One source, tuned.
+    pub(crate) const SINGLE: Self = Self(5);
+    /// What only the test itself reveals.
+    pub(crate) const HINDSIGHT: Self = Self(6);
+    /// Several networks side by side.
+    pub(crate) const ENSEMBLE: Self = Self(7);
+    /// The mean of the sources, tuned.
+    pub(crate) const AVERAGE: Self = Self(8);
+    /// A zoo.
+    pub(crate) const ZOO: Self = Self(9);
+    /// A lite zoo.
+    pub(crate) const LITE: Self = Self(10);
+    /// A lite zoo as one plain network.
+    pub(crate) const COLLAPSED: Self = Self(11);
 
     /// The colour of the source at this place of the zoo.
-    pub(super) fn source(at: usize) -> Self {
+    pub(crate) fn source(at: usize) -> Self {
         Self(12 + (at % 8) as u8)
     }
 
     /// How the page's style sheet calls the colour.
-    pub(super) fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         Self::VARIABLES[self.0 as usize]
     }
 
-    pub(super) fn rgb(self) -> RGBColor {
+    pub(crate) fn rgb(self) -> RGBColor {
         RGBColor(0, 250, self.0)
     }
 }
 
 /// How a value is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// A method like any other.
     Disc,
     /// Known with hindsight only, or the same network again.
@@ -97,35 +99,24 @@ pub(super) enum Mark {
     Diamond,
 }
 
-impl Mark {
-    /// The mark of a kind of methods.
-    pub(super) fn kind(kind: MethodKind) -> Self {
-        match kind {
-            MethodKind::Ensemble => Self::Diamond,
-            MethodKind::Hindsight | MethodKind::Collapsed => Self::Ring,
-            _ => Self::Disc,
-        }
-    }
-}
-
 /// What may go wrong while drawing into a string: nothing in practice.
-pub(super) type Drawn<T = ()> = std::result::Result<
+pub(crate) type Drawn<T = ()> = std::result::Result<
     T,
     DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>,
 >;
 
 /// A drawing area with a few strokes in pixels of the page.
-pub(super) struct Sheet<'a> {
-    pub(super) area: DrawingArea<SVGBackend<'a>, Shift>,
+pub(crate) struct Sheet<'a> {
+    pub(crate) area: DrawingArea<SVGBackend<'a>, Shift>,
 }
 
 impl Sheet<'_> {
-    pub(super) fn line(&self, ink: Ink, width: f64, points: &[(f64, f64)]) -> Drawn {
+    pub(crate) fn line(&self, ink: Ink, width: f64, points: &[(f64, f64)]) -> Drawn {
         let points: Vec<_> = points.iter().map(|p| fine(*p)).collect();
         self.area.draw(&PathElement::new(points, ink.rgb().stroke_width(px(width))))
     }
 
-    pub(super) fn dashes(&self, ink: Ink, from: (f64, f64), to: (f64, f64)) -> Drawn {
+    pub(crate) fn dashes(&self, ink: Ink, from: (f64, f64), to: (f64, f64)) -> Drawn {
         let length = (to.0 - from.0).hypot(to.1 - from.1);
         let at = |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1));
         let mut done = 0.0;
@@ -137,15 +128,15 @@ impl Sheet<'_> {
         Ok(())
     }
 
-    pub(super) fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
+    pub(crate) fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
         self.area.draw(&Rectangle::new([fine(from), fine(to)], Ink::PANEL.rgb().filled()))
     }
 
-    pub(super) fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
+    pub(crate) fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
         self.area.draw(&Circle::new(fine(at), px(2.5), ink.rgb().mix(0.6).filled()))
     }
 
-    pub(super) fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
+    pub(crate) fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
         let disc = |radius: f64, ink: Ink| {
             self.area.draw(&Circle::new(fine(at), px(radius), ink.rgb().filled()))
         };
@@ -173,13 +164,13 @@ impl Sheet<'_> {
         }
     }
 
-    pub(super) fn text(&self, style: TextStyle<'static>, at: (f64, f64), text: &str) -> Drawn {
+    pub(crate) fn text(&self, style: TextStyle<'static>, at: (f64, f64), text: &str) -> Drawn {
         self.area.draw(&Text::new(text, fine(at), style))
     }
 }
 
 /// Draws and takes the colours out.
-pub(super) fn picture(
+pub(crate) fn picture(
     (width, height): (f64, f64),
     title: &str,
     draw: impl FnOnce(&Sheet<'_>) -> Drawn,
@@ -223,12 +214,12 @@ fn recolour(svg: &str) -> String {
 }
 
 /// How numbers at an axis are written.
-pub(super) type Labels = fn(f64) -> String;
+pub(crate) type Labels = fn(f64) -> String;
 
-pub(super) type Cartesian<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>;
+pub(crate) type Cartesian<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>;
 
 /// The usual grid with labels at both axes.
-pub(super) fn mesh<'a, X>(
+pub(crate) fn mesh<'a, X>(
     chart: &mut Cartesian<'a, X>,
     count: (usize, usize),
     x_labels: impl Fn(f64) -> String,
@@ -255,7 +246,7 @@ where
         .draw()
 }
 
-pub(super) fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
+pub(crate) fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
     let weight = if strong { FontStyle::Bold } else { FontStyle::Normal };
     ("sans-serif", size * LINE * FINE, weight)
         .into_font()
@@ -263,10 +254,10 @@ pub(super) fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyl
         .pos(Pos::new(anchor, VPos::Center))
 }
 
-pub(super) fn px(pixels: f64) -> u32 {
+pub(crate) fn px(pixels: f64) -> u32 {
     (pixels * FINE).round().max(0.0) as u32
 }
 
-pub(super) fn fine((x, y): (f64, f64)) -> (i32, i32) {
+pub(crate) fn fine((x, y): (f64, f64)) -> (i32, i32) {
     ((x * FINE).round() as i32, (y * FINE).round() as i32)
 }

@@ -41,7 +41,10 @@ pub struct Progress {
     pub seed: u64,
     /// Length of `metrics.jsonl` at that step, in bytes.
     pub metrics_bytes: u64,
-    /// Losses since its last line.
+    /// Length of `gates.jsonl` likewise.
+    #[serde(default)]
+    pub gates_bytes: u64,
+    /// Losses since the last line of `metrics.jsonl`.
     pub meter: Meter,
     /// Norms of gradients since then, where they are clipped.
     pub gradient_norm: Meter,

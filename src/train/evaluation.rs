@@ -6,7 +6,7 @@ use crate::dataset::{Batch, Loader};
 use crate::nn::{Network, Pass};
 use crate::tensor::{Device, Element, Tensor, buffer};
 use crate::{Error, Result, profile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was measured on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ pub struct Evaluation {
 }
 
 /// What was measured on the images of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassEvaluation {
     /// The class.
     pub name: String,

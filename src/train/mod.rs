@@ -16,6 +16,8 @@
 //! | `tune` | measuring how a device is fastest, on steps of training |
 //! | `checkpoint` | the file that a run goes on from |
 //! | `record` | what a run writes down while it goes |
+//! | [`observe`] | what can be seen inside of a network |
+//! | `recorded` | what a run has left in its folder, read back |
 //! | `tensorboard` | the same for TensorBoard |
 //! | `data` | finding out what data lies at a path, and showing it to a network |
 //! | `input` | what a network expects its images to be |
@@ -28,9 +30,11 @@ mod data;
 mod evaluation;
 mod input;
 mod model;
+pub mod observe;
 mod parts;
 mod prediction;
 mod record;
+mod recorded;
 mod room;
 mod run;
 mod session;
@@ -49,7 +53,8 @@ pub use evaluation::{
 pub use input::Input;
 pub use model::Model;
 pub use prediction::Prediction;
-pub use record::{Meter, Metrics};
+pub use record::{Gates, Meter, Metrics};
+pub use recorded::{Observations, Recorded};
 pub use run::{Event, Observer, Run, Summary};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Penalty, Reduce, Trainer};

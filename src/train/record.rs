@@ -1,5 +1,6 @@
 //! What a run writes down while it goes: one line of JSON for every few steps.
 
+use super::observe::LayerAverage;
 use super::task::Scores;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,16 @@ pub struct Metrics {
     pub validation: Option<Scores>,
 }
 
-/// The file `metrics.jsonl`, held by one process at a time.
+/// One line of `gates.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gates {
+    /// Steps done.
+    pub step: u64,
+    /// The moving averages of the gates, layer by layer.
+    pub gates: Vec<LayerAverage>,
+}
+
+/// A file of lines, such as `metrics.jsonl`, held by one process at a time.
 pub(super) struct Record {
     path: PathBuf,
     file: File,
@@ -92,8 +102,8 @@ impl Record {
     }
 
     /// Writes a line.
-    pub fn write(&mut self, metrics: &Metrics) -> Result<()> {
-        let mut line = serde_json::to_vec(metrics)
+    pub fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(line)
             .map_err(|error| Error::format(&self.path, error.to_string()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(Error::io("write", &self.path))?;

@@ -6,15 +6,18 @@
 //! | `metrics.jsonl` | a line for every few steps |
 //! | `tensorboard/` | the same for TensorBoard, if that is wanted |
 //! | `checkpoint.safetensors` | what the run goes on from; see [`super::checkpoint`] |
+//! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
+//! | `observations.json` | the sources; at the end, what is seen inside of the network |
 //! | `model.safetensors` | the tuned network, at the end |
 //! | `summary.json` | what came out, at the very end |
 //!
 //! A run that is killed at any moment goes on from its last checkpoint as if nothing had
-//! happened: `metrics.jsonl` is cut off there, and every bit that follows is the same.
+//! happened: `metrics.jsonl` and `gates.jsonl` are cut off there, and every bit that follows is the same.
 
 use super::checkpoint::{self, Progress, Saved};
 use super::config::TaskConfig;
 use super::record::{Record, is_leftover, remove_leftovers};
+use super::recorded::Observations;
 use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
 use super::task::{Opened, Scores, Task};
@@ -24,7 +27,7 @@ use crate::nn::Network;
 use crate::optim::{Optimizer, WeightAverage};
 use crate::tensor::Device;
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -58,6 +61,8 @@ pub enum Event<'a> {
         /// What was found.
         scores: &'a Scores,
     },
+    /// Something went wrong that the run does not depend on.
+    Warning(&'a str),
 }
 
 /// Who looks on.
@@ -77,12 +82,12 @@ impl Observer for () {
 }
 
 /// What came out of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Version of the program.
-    pub version: &'static str,
+    pub version: String,
     /// What became of the sources.
-    pub form: &'static str,
+    pub form: String,
     /// Name of the architecture.
     pub architecture: String,
     /// Files of the sources.
@@ -242,13 +247,14 @@ impl Run {
                 kept.load(saved)?;
             }
             let record = self.record(progress.metrics_bytes)?;
+            let gates = Record::open(self.folder.join(GATES), progress.gates_bytes)?;
             let events = self.events(progress.step)?;
             let run = &*self;
             let session =
-                Session { run, model, trainer, task, steps, progress, record, events, begun };
+                Session { run, model, trainer, task, steps, progress, record, gates, events, begun };
             return session.train(observer);
         }
-        let sources = Sources::open(&self.config)?;
+        let mut sources = Sources::open(&self.config)?;
         let input = self.config.data.input(sources.input.clone())?;
         let Opened { task, outputs, classes, samples, batches_per_epoch } =
             open(&self.config, &input)?;
@@ -262,16 +268,21 @@ impl Run {
             file.write_all(text.as_bytes())
         })?;
         let record = self.record(0)?;
+        let gates = Record::open(self.folder.join(GATES), 0)?;
+        let mut described = std::mem::take(&mut sources.described);
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
         let (network, scores) =
             initial_network(&self.config, sources, outputs, task.probe(), phase)?;
         let model = Model::from_network(network, input, &classes);
+        described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
+        Observations { classes, sources: described, ..Observations::default() }
+            .write(&self.folder)?;
         let progress = Progress { seed: self.config.seed, samples, scores, ..Progress::default() };
         let trainer = self.trainer(&model.network, optimizer, steps)?;
         let events = self.events(0)?;
         let run = &*self;
         let mut session =
-            Session { run, model, trainer, task, steps, progress, record, events, begun };
+            Session { run, model, trainer, task, steps, progress, record, gates, events, begun };
         session.save()?;
         session.train(observer)
     }
@@ -353,8 +364,9 @@ impl Run {
     }
 }
 
-const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const GATES: &str = "gates.jsonl";
 const TENSORBOARD: &str = "tensorboard";
 const MODEL: &str = "model.safetensors";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";

@@ -2,10 +2,11 @@
 
 use super::checkpoint::{self, Progress};
 use super::config::{MOST_STEPS, OptimizerConfig};
-use super::record::{Metrics, Record};
+use super::record::{Gates, Metrics, Record};
+use super::recorded::Observations;
 use super::run::{CHECKPOINT, SUMMARY};
 use super::task::{Part, Scores, Task};
-use super::{Done, Event, EventFile, Model, Observer, Run, Summary, Trainer, room};
+use super::{Done, Event, EventFile, Model, Observer, Run, Summary, Trainer, observe, room};
 use crate::export::write_atomically;
 use crate::{Error, Result, profile};
 use std::path::Path;
@@ -61,6 +62,7 @@ pub(super) struct Session<'a, K> {
     pub steps: Steps,
     pub progress: Progress,
     pub record: Record,
+    pub gates: Record,
     pub events: Option<EventFile>,
     pub begun: Instant,
 }
@@ -70,7 +72,7 @@ impl<K: Task> Session<'_, K> {
         let first = self.progress.step;
         let trained = self.train_to_the_end(observer);
         trained.map_err(|error| room::saved(error, self.run.folder()))?;
-        self.finish(first)
+        self.finish(first, observer)
     }
 
     fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -129,10 +131,23 @@ impl<K: Task> Session<'_, K> {
             self.record.write(&line)?;
             self.draw(&line)?;
         }
-        if step % config.checkpoint_every == 0 || step == steps.last {
+        let is_saved = step % config.checkpoint_every == 0 || step == steps.last;
+        self.write_gates(step)?;
+        if is_saved {
             self.save().map_err(|error| in_batch(error, &done.indices))?;
         }
         Ok(())
+    }
+
+    /// Writes down the gates' averages, often enough for a curve.
+    fn write_gates(&mut self, step: u64) -> Result<()> {
+        const POINTS: u64 = 50;
+        let last = self.steps.last;
+        if step % last.div_ceil(POINTS).max(1) != 0 && step != last {
+            return Ok(());
+        }
+        let gates = observe::averages(&self.model.network)?;
+        if gates.is_empty() { Ok(()) } else { self.gates.write(&Gates { step, gates }) }
     }
 
     /// How good the network is on a part of the samples; with the average of its parameters, if one
@@ -168,22 +183,16 @@ impl<K: Task> Session<'_, K> {
         }
         let Some(scores) = &line.validation else { return Ok(()) };
         draw_scores(events, line.step, "validation", scores)?;
-        let network = &self.model.network;
-        for conv in network.convolutions() {
-            let average = conv.mix.as_ref().and_then(|mix| mix.gate.average);
-            let Some(average) = average else { continue };
-            let Some(gates) = average.value(network.parameters())? else { continue };
-            let gates = gates.to(&crate::tensor::Device::Cpu)?;
-            let files = &self.run.config().method.zoo;
-            for (source, &gate) in gates.as_slice().iter().enumerate() {
+        let files = &self.run.config().method.zoo;
+        for (layer, values) in observe::averages(&self.model.network)? {
+            for (source, gate) in values.iter().enumerate() {
                 // One file may describe several sources.
-                let file = Some(files).filter(|files| files.len() == gates.len());
+                let file = Some(files).filter(|files| files.len() == values.len());
                 let name = match file.and_then(|files| files[source].file_stem()) {
                     Some(name) => name.to_string_lossy().into_owned(),
                     None => (source + 1).to_string(),
                 };
-                let tag = format!("gates/{}/{name}", conv.name());
-                events.scalar(line.step, &tag, f64::from(gate))?;
+                events.scalar(line.step, &format!("gates/{layer}/{name}"), *gate)?;
             }
         }
         Ok(())
@@ -193,6 +202,7 @@ impl<K: Task> Session<'_, K> {
     pub fn save(&mut self) -> Result<()> {
         let _span = profile::span("write checkpoint");
         self.progress.metrics_bytes = self.record.synchronise()?;
+        self.progress.gates_bytes = self.gates.synchronise()?;
         if let Some(events) = &mut self.events {
             events.flush()?;
         }
@@ -200,7 +210,18 @@ impl<K: Task> Session<'_, K> {
         checkpoint::save(path, &self.model, &self.trainer, &self.task.state(), &self.progress)
     }
 
-    fn finish(mut self, resumed_at_step: u64) -> Result<Summary> {
+    /// Looks into the network and writes down what is seen.
+    fn observe(&self) -> Result<()> {
+        let Model { network, input, .. } = &self.model;
+        let mut seen = Observations::read(self.run.folder())?.unwrap_or_default();
+        seen.look(network, input, self.task.exhibits()?)?;
+        let classes = |part| self.task.classes(part).to_vec();
+        seen.validation = classes(Part::Validation);
+        seen.test = classes(Part::Test);
+        seen.write(self.run.folder())
+    }
+
+    fn finish(mut self, resumed_at_step: u64, observer: &mut dyn Observer) -> Result<Summary> {
         let test = self.measured(Part::Test)?;
         if let (Some(events), Some(scores)) = (&mut self.events, &test) {
             draw_scores(events, self.steps.last, "test", scores)?;
@@ -208,10 +229,14 @@ impl<K: Task> Session<'_, K> {
         }
         self.trade_averages()?;
         self.model.write(self.run.model_file())?;
+        if let Err(error) = self.observe() {
+            let problem = format!("the network is whole, but could not be looked into: {error}");
+            observer.note(&Event::Warning(&problem));
+        }
         let config = self.run.config();
         let summary = Summary {
-            version: env!("CARGO_PKG_VERSION"),
-            form: config.method.form.name(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            form: config.method.form.name().to_owned(),
             architecture: self.model.design().name().to_owned(),
             zoo: config.method.zoo.clone(),
             source_scores: self.progress.scores,

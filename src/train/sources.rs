@@ -2,17 +2,20 @@
 
 use super::choice::FormName;
 use super::config::MethodConfig;
+use super::observe;
 use super::{Config, Input};
 use crate::nn::{Blueprint, Design, Network, identified_zoo};
 use crate::start::{Prepared, Probe};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
 use crate::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The sources of a run and what they say of themselves.
 pub(super) struct Sources {
     pub states: Vec<State<f32>>,
+    /// The same, for a reader.
+    pub described: Vec<observe::Source>,
     /// With the outputs of the first source.
     pub design: Design,
     /// What the sources expect their images to be.
@@ -37,17 +40,20 @@ impl Sources {
             let name = name.ok_or_else(|| Error::config("method.architecture", problem))?;
             let design = Design::named(name, channels.unwrap_or(1), 1)?;
             let input = Input::usual(&design);
-            return Ok(Self { states: vec![], design, input });
+            return Ok(Self { states: vec![], described: vec![], design, input });
         }
-        let (described, sources) = opened(&files, &method.rename)?;
-        let name = name.or(described.as_deref());
+        let Opened { architecture, sources, described } = opened(&files, &method.rename)?;
+        let name = name.or(architecture.as_deref());
         if method.form == FormName::Single && sources.len() > 1 {
             return Err(MethodConfig::too_many(sources.len()));
         }
         let (zoo, design) = identified_zoo(sources, name)?;
         let input = input(&zoo, &design, config)?;
         let states = State::of_zoo(&zoo)?;
-        let states = if method.form == FormName::Scratch { vec![] } else { states };
+        let (states, described) = match method.form {
+            FormName::Scratch => (vec![], vec![]),
+            _ => (states, described),
+        };
         let fits = states.is_empty() || channels.is_none_or(|c| c == design.channels);
         if !fits {
             let problem = format!("the sources see {} channels", design.channels);
@@ -57,19 +63,25 @@ impl Sources {
             let design = design.with_channels(channels);
             let usual = Input::usual(&design);
             let input = Input { size: input.size, resize: input.resize, ..usual };
-            return Ok(Self { states, design, input });
+            return Ok(Self { states, described, design, input });
         }
-        Ok(Self { states, design, input })
+        Ok(Self { states, described, design, input })
     }
 }
 
-/// Open files with the rules for their names, and the architecture that a description names.
-type Opened = (Option<String>, Vec<(Checkpoint, Naming)>);
+/// Open files.
+struct Opened {
+    /// What a description names.
+    architecture: Option<String>,
+    /// With the rules for their names.
+    sources: Vec<(Checkpoint, Naming)>,
+    described: Vec<observe::Source>,
+}
 
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
 /// their names.
 fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
-    let (described, sources): (_, Vec<_>) = match files {
+    let (architecture, entries, sources): (_, Vec<Source>, Vec<_>) = match files {
         [file] if file.extension().is_some_and(|extension| extension == "toml") => {
             if !rename.is_empty() {
                 let file = file.display();
@@ -78,12 +90,13 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
                 return Err(Error::config("method.rename", problem));
             }
             let Manifest { architecture, sources } = Manifest::read(file)?;
-            (architecture, sources.iter().map(Source::open).collect::<Result<_>>()?)
+            let open = sources.iter().map(Source::open).collect::<Result<_>>()?;
+            (architecture, sources, open)
         }
         _ => {
             let rules = Naming::of_rules(rename)?;
             let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
-            (None, files.iter().map(open).collect::<Result<_>>()?)
+            (None, vec![], files.iter().map(open).collect::<Result<_>>()?)
         }
     };
     for (source, _) in &sources {
@@ -94,7 +107,35 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
             return Err(Error::config(source.path().display().to_string(), problem));
         }
     }
-    Ok((described, sources))
+    let described = described(&sources, &entries);
+    Ok(Opened { architecture, sources, described })
+}
+
+/// What is known of the sources; `entries` are theirs in a description, or none.
+fn described(sources: &[(Checkpoint, Naming)], entries: &[Source]) -> Vec<observe::Source> {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stems: Vec<String> = sources.iter().map(|(source, _)| stem(source.path())).collect();
+    let described = |(at, (source, _)): (usize, &(Checkpoint, Naming))| {
+        let (path, entry) = (source.path(), entries.get(at).cloned().unwrap_or_default());
+        let said = |keys: &[&str]| keys.iter().find_map(|key| source.metadata().get(*key)).cloned();
+        // Many a file is called model.safetensors, and only its folder says whose.
+        let is_alone = stems.iter().filter(|other| **other == stems[at]).count() == 1;
+        let folder = path.parent().filter(|_| !is_alone).and_then(Path::file_name);
+        let usual = match folder {
+            Some(folder) => format!("{}/{}", folder.to_string_lossy(), stems[at]),
+            None => stems[at].clone(),
+        };
+        observe::Source {
+            name: entry.name.unwrap_or(usual),
+            trained_on: said(&["trained_on"]).unwrap_or_default(),
+            file: path.display().to_string(),
+            bytes: source.file_bytes().unwrap_or(0),
+            scores: vec![],
+            licence: entry.licence.or_else(|| said(&["licence", "license"])),
+            origin: entry.origin.or_else(|| said(&["origin"])),
+        }
+    };
+    sources.iter().enumerate().map(described).collect()
 }
 
 /// What the sources expect their images to be: the same of all, unless the run says what.

@@ -1,22 +1,23 @@
 // Opens a report in a real browser and fails on anything that a reader would trip over:
 //
 //     npm ci --ignore-scripts --no-audit --no-fund
-//     node check.mjs REPORT.html [FOLDER FOR SCREENSHOTS]
+//     node check.mjs REPORT.html [FOLDER FOR SCREENSHOTS] [SECTION,...]
 //
-// The browser is $CHROMIUM, or Debian's. Every check runs in light and dark, wide and narrow.
+// The sections that have to be there are those of the demo, if not given. The browser is $CHROMIUM,
+// or Debian's. Every check runs in light and dark, wide and narrow.
 
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
-const [file, shots] = process.argv.slice(2);
+const [file, shots, expected] = process.argv.slice(2);
 if (!file) {
-  console.error("usage: node check.mjs REPORT.html [FOLDER FOR SCREENSHOTS]");
+  console.error("usage: node check.mjs REPORT.html [FOLDER FOR SCREENSHOTS] [SECTION,...]");
   process.exit(2);
 }
 const address = pathToFileURL(resolve(file)).href;
-const sections = [
+const sections = expected?.split(",") ?? [
   "result", "methods", "sources", "training", "gates", "images", "alignment", "averages", "settings",
 ];
 const problems = new Set();

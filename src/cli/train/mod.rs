@@ -11,12 +11,14 @@ use settings::Settings;
 use std::path::PathBuf;
 use toml::Table;
 use zoo_tuning::Error;
+use zoo_tuning::report;
 use zoo_tuning::train::{Config, Run};
 
 /// Tune a zoo of pretrained networks to a target task.
 ///
 /// A run is recorded in a folder: config.toml (complete, re-runnable), metrics.jsonl,
-/// checkpoint.safetensors, and at the end model.safetensors and summary.json. A run that was
+/// checkpoint.safetensors, and at the end model.safetensors, summary.json and the page
+/// report.html. A run that was
 /// stopped, even by kill -9, goes on with --resume and ends with the same bits.
 #[derive(Args)]
 #[command(
@@ -89,6 +91,11 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     let result = run.train(&mut progress);
     progress.finish();
     let summary = result?;
+    // The run is finished, whatever becomes of its page.
+    let page = report::write(run.folder());
+    if let Err(error) = &page {
+        message(format!("the page could not be made: {error}"));
+    }
     if output.json {
         return output.object(&summary);
     }
@@ -102,5 +109,5 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
             output.line(format!("{scores} on {} {part} samples", scores.samples))?;
         }
     }
-    Ok(())
+    page.map_or(Ok(()), |page| output.line(format!("The page: {}", page.display())))
 }

@@ -1,6 +1,6 @@
 //! Image classification: labelled images, cross-entropy, accuracy.
 
-use super::{Opened, Part, Samples, Scores, Task};
+use super::{Exhibits, Opened, Part, Samples, Scores, Task};
 use crate::dataset::{Ahead, Batch, Loader};
 use crate::nn::{Network, Pass};
 use crate::start::{Labelled, Probe};
@@ -9,9 +9,10 @@ use crate::tensor::Tensor;
 use crate::train::config::within;
 use crate::train::data::DataProbe;
 use crate::train::parts::Parts;
-use crate::train::{Config, Data, Input, Purpose, evaluate};
+use crate::train::{ClassEvaluation, Config, Data, Input, Purpose, evaluate};
 use crate::{Error, Result, ops};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The settings of the task, beside its `name` in the table `[task]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ pub struct Classification<'a> {
     validation: Option<Loader<'a>>,
     test: Option<Loader<'a>>,
     probe: Option<Box<dyn Probe + 'a>>,
+    /// What was found when a part was measured last.
+    classes: BTreeMap<Part, Vec<ClassEvaluation>>,
 }
 
 /// Where batches come from.
@@ -101,7 +104,14 @@ impl<'a> Classification<'a> {
     }
 
     fn of(batches: Batches<'a>) -> Self {
-        Self { batches, smoothing: 0.0, validation: None, test: None, probe: None }
+        Self {
+            batches,
+            smoothing: 0.0,
+            validation: None,
+            test: None,
+            probe: None,
+            classes: BTreeMap::new(),
+        }
     }
 
     /// The same with labels smoothed (Szegedy et al., 2016): `smoothing / K` for every class, the
@@ -155,6 +165,7 @@ impl Task for Classification<'_> {
             found = evaluate(network, &images.in_batches_of(batch)?, &numbers, names);
         }
         let found = found?;
+        self.classes.insert(part, found.classes);
         Ok(Some(Scores {
             samples: found.samples,
             larger_is_better: true,
@@ -164,6 +175,31 @@ impl Task for Classification<'_> {
 
     fn probe(&self) -> Option<&dyn Probe> {
         self.probe.as_deref()
+    }
+
+    fn classes(&self, part: Part) -> &[ClassEvaluation] {
+        self.classes.get(&part).map_or(&[], Vec::as_slice)
+    }
+
+    /// Up to 256 images of the validation samples, else of those to test on, else of those to train
+    /// on; fewer if they are large.
+    fn exhibits(&self) -> Result<Option<Exhibits>> {
+        const MOST: usize = 256;
+        const VALUES: usize = 1 << 22;
+        let parts = [("validation", &self.validation), ("test", &self.test)];
+        let found = parts.into_iter().find_map(|(part, images)| Some((part, images.as_ref()?)));
+        if let Some((part, loader)) = found {
+            let one = loader.in_batches_of(1)?.batch(0)?.images.len();
+            let all = loader.indices();
+            // Data is often sorted by class.
+            let count = (VALUES / one.max(1)).clamp(1, MOST).min(all.len());
+            let spread: Vec<usize> = (0..count).map(|k| all[k * all.len() / count]).collect();
+            let Batch { images, labels, .. } =
+                loader.in_batches_of(count)?.subset(&spread)?.batch(0)?;
+            return Ok(Some(Exhibits { part, images, labels }));
+        }
+        let training = self.probe().and_then(|probe| probe.labelled().next()).transpose()?;
+        Ok(training.map(|(images, labels)| Exhibits { part: "training", images, labels }))
     }
 }
 

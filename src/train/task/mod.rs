@@ -10,6 +10,7 @@ mod classification;
 
 pub use classification::{Classification, ClassificationConfig, One, Whole};
 
+use super::ClassEvaluation;
 use crate::Result;
 use crate::nn::{Network, Pass};
 use crate::start::Probe;
@@ -47,6 +48,20 @@ pub trait Task {
     /// Samples by which sources are compared before any tuning, if the task has labelled ones.
     fn probe(&self) -> Option<&dyn Probe> {
         None
+    }
+
+    /// What the last evaluation of that part found for each class, if there are classes.
+    fn classes(&self, _part: Part) -> &[ClassEvaluation] {
+        &[]
+    }
+
+    /// Samples to look into the network by: its gates are observed on them, and a few are shown.
+    /// `None` for a task without images.
+    ///
+    /// # Errors
+    /// If a sample cannot be had.
+    fn exhibits(&self) -> Result<Option<Exhibits>> {
+        Ok(None)
     }
 
     /// What has to be kept so that training goes on as if it had never stopped, beyond what follows
@@ -91,6 +106,16 @@ pub struct Opened<K> {
     pub samples: usize,
     /// How many batches show each of them once.
     pub batches_per_epoch: u64,
+}
+
+/// Labelled images to look into a network by.
+pub struct Exhibits {
+    /// What they are for, if not for this: `validation`, `test` or `training`.
+    pub part: &'static str,
+    /// The images, `[N, C, H, W]`, as the network sees them.
+    pub images: Tensor<f32>,
+    /// Their labels.
+    pub labels: Vec<usize>,
 }
 
 /// Samples that a network is measured on.

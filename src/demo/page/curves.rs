@@ -1,17 +1,17 @@
-//! What happened over time: learning curves, moving averages of gates.
+//! What happened over time: learning curves.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::Section;
-use super::heatmap;
-use super::plot::{self, Line};
-use super::sheet::{Ink, Labels};
+use super::ink;
 use crate::Result;
 use crate::demo::{MethodKind, Outcome, Point, Run};
+use crate::report::Section;
+use crate::report::plot::{self, Line};
+use crate::report::sheet::{Ink, Labels};
 
 /// The learning curves.
-pub(super) fn curves(outcome: &Outcome) -> Result<Option<Section>> {
+pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
     let groups = [
         (MethodKind::Scratch, "scratch"),
         (MethodKind::Single, "mean of the singles"),
@@ -33,7 +33,7 @@ pub(super) fn curves(outcome: &Outcome) -> Result<Option<Section>> {
         if runs.is_empty() {
             continue;
         }
-        let ink = Ink::kind(kind);
+        let ink = ink(kind);
         accuracy.push(line(&runs, ink, |point| point.accuracy));
         loss.push(line(&runs, ink, |point| point.loss));
         let _ = writeln!(
@@ -86,68 +86,6 @@ fn line(runs: &[&Run], ink: Ink, value: fn(&Point) -> f64) -> Line {
         .map(|(step, sum, n)| (step, sum / n as f64))
         .collect();
     Line { ink, main, faint: if runs.len() > 1 { faint } else { Vec::new() } }
-}
-
-/// The moving averages of lite Zoo-Tuning's gates.
-pub(super) fn averages(outcome: &Outcome) -> Result<Option<Section>> {
-    let names: Vec<&str> = outcome.sources.iter().map(|source| source.name.as_str()).collect();
-    if outcome.ema.is_empty() || names.is_empty() {
-        return Ok(None);
-    }
-    let mut body = String::from(
-        "<p>Lite Zoo-Tuning keeps one gate for each layer, an exponential moving average over \
-         batches. Lines that settle mean that the layer has decided; their last values are what the \
-         collapsed network is made with.</p>\n",
-    );
-    body.push_str(&source_legend(&names));
-    body.push_str("<div class=\"multiples\">\n");
-    // One scale for all, so that layers can be compared.
-    let top = outcome
-        .ema
-        .iter()
-        .flat_map(|layer| layer.values.iter().flatten())
-        .copied()
-        .filter(|value| value.is_finite() && *value <= 10.0)
-        .fold(0.0, f64::max);
-    let top = if top > 0.5 { top.max(1.0) } else { 0.5 };
-    for layer in &outcome.ema {
-        let lines: Vec<Line> = (0..names.len())
-            .map(|source| Line {
-                ink: Ink::source(source),
-                main: layer
-                    .steps
-                    .iter()
-                    .zip(&layer.values)
-                    .filter_map(|(step, values)| Some((*step as f64, *values.get(source)?)))
-                    .collect(),
-                faint: Vec::new(),
-            })
-            .collect();
-        let title = format!("Gates of {} over the steps, one line for each source", layer.layer);
-        let svg = plot::lines(&lines, (210.0, 130.0), Some(0.0..top), plot::plain_label, &title)?;
-        let _ = writeln!(
-            body,
-            "<figure class=\"panel\"><h3>{}</h3>\n{svg}</figure>",
-            heatmap::path(&layer.layer)
-        );
-    }
-    body.push_str("</div>\n");
-    Ok(Some(Section {
-        id: "averages",
-        title: "How the lite gates settle",
-        link: "Gates over time",
-        body,
-    }))
-}
-
-/// The sources with their colours and numbers.
-pub(super) fn source_legend(names: &[&str]) -> String {
-    let mut html = String::from("<ul class=\"legend\">");
-    for (at, name) in names.iter().enumerate() {
-        let _ = write!(html, "<li><span>{}</span></li>", heatmap::source_label(at, name));
-    }
-    html.push_str("</ul>\n");
-    html
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use super::Section;
 use super::compare::{self, Difference, Verdict};
-use super::format::{self, escape, percent};
-use super::plot::{self, Layout, Row, Spot};
-use super::sheet::{Ink, Mark};
+use super::{ink, mark};
 use crate::Result;
 use crate::demo::{Method, MethodKind, Outcome, Run};
+use crate::report::Section;
+use crate::report::format::{self, escape, percent};
+use crate::report::plot::{self, Layout, Row, Spot};
+use crate::report::sheet::{Ink, Mark};
 
 /// What Zoo-Tuning is compared with, in the order in which it is told.
 struct Rival {
@@ -75,7 +76,7 @@ pub(super) fn lede(outcome: &Outcome) -> String {
     let mut html = format!(
         "<p class=\"lede\">{}, all of one architecture, {} tuned together, as one network, to a task \
          of {} with {} of each.",
-        capital(&format::plural(
+        format::capital(&format::plural(
             outcome.sources.len(),
             "pretrained network",
             "pretrained networks"
@@ -163,18 +164,6 @@ fn with_interval(difference: &Difference) -> String {
     }
 }
 
-/// `text` with a number at its start as a word with a capital.
-fn capital(text: &str) -> String {
-    const WORDS: [&str; 9] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
-    match text.split_once(' ') {
-        Some((number, rest)) => match number.parse::<usize>().ok().and_then(|n| WORDS.get(n)) {
-            Some(word) => format!("{word} {rest}"),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
-    }
-}
-
 /// A few accuracies large enough to be seen first.
 pub(super) fn numbers(outcome: &Outcome) -> String {
     let singles = compare::mean_single(&outcome.methods);
@@ -202,7 +191,7 @@ pub(super) fn numbers(outcome: &Outcome) -> String {
         let _ = writeln!(
             html,
             "<div style=\"--hue:var(--{})\"><dt>{name}</dt><dd>{} <small>%</small></dd></div>",
-            Ink::kind(kind).variable(),
+            ink(kind).variable(),
             percent(value)
         );
     }
@@ -246,13 +235,13 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
             value: method.mean,
             interval: method.interval,
             each: several(method.runs.iter().map(|run| run.accuracy).collect()),
-            ink: Ink::kind(method.kind),
-            mark: Mark::kind(method.kind),
+            ink: ink(method.kind),
+            mark: mark(method.kind),
             strong: method.kind == MethodKind::Zoo,
         })
         .collect();
-    let ceiling = first(outcome, MethodKind::Ensemble)
-        .map(|method| (method.mean, Ink::kind(MethodKind::Ensemble)));
+    let ceiling =
+        first(outcome, MethodKind::Ensemble).map(|method| (method.mean, ink(MethodKind::Ensemble)));
     let title = "Accuracy of every method, with its 95 % interval; the table below has the numbers";
     let mut html = String::from("<figure class=\"panel\">\n");
     for (class, layout) in [("wide", Layout::Beside), ("narrow", Layout::Above)] {
@@ -302,8 +291,8 @@ fn differences(outcome: &Outcome) -> Result<String> {
             value: rival.difference.mean,
             interval: rival.difference.interval,
             each: several(rival.difference.each.clone()),
-            ink: Ink::kind(rival.kind),
-            mark: Mark::kind(rival.kind),
+            ink: ink(rival.kind),
+            mark: mark(rival.kind),
             strong: false,
         })
         .collect();
@@ -331,8 +320,8 @@ fn costs(outcome: &Outcome) -> Result<String> {
             label: method.name.clone(),
             x: method.multiply_adds as f64,
             y: method.mean,
-            ink: Ink::kind(method.kind),
-            mark: Mark::kind(method.kind),
+            ink: ink(method.kind),
+            mark: mark(method.kind),
             strong: method.kind == MethodKind::Zoo,
         })
         .collect();
@@ -368,7 +357,7 @@ pub(super) fn table(outcome: &Outcome) -> Option<Section> {
     }
     body.push_str("</tr></thead>\n<tbody role=\"rowgroup\">\n");
     for method in &outcome.methods {
-        let mark = match Mark::kind(method.kind) {
+        let mark = match mark(method.kind) {
             Mark::Disc => "swatch",
             Mark::Ring => "swatch ring",
             Mark::Diamond => "swatch diamond",
@@ -377,7 +366,7 @@ pub(super) fn table(outcome: &Outcome) -> Option<Section> {
             body,
             "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">\
              <span class=\"{mark}\" style=\"--key:var(--{})\"></span>{}<small>{}</small></th>",
-            Ink::kind(method.kind).variable(),
+            ink(method.kind).variable(),
             escape(&method.name),
             escape(&method.description)
         );

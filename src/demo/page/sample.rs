@@ -1,9 +1,7 @@
 //! A made-up outcome of realistic shape, for tests of the page.
 
-use crate::demo::{
-    LayerAlignment, LayerEma, LayerGates, Method, MethodKind, Outcome, Point, Run, SampleGates,
-    Settings, Source,
-};
+use crate::demo::{Method, MethodKind, Outcome, Point, Run, Settings};
+use crate::train::observe::{LayerAlignment, LayerEma, LayerGates, SampleGates, Source};
 
 /// What the made-up outcome is made of.
 pub(super) struct Sample {
@@ -107,6 +105,7 @@ impl Sample {
             file: format!("zoo-demo/sources/{name}.safetensors"),
             bytes: 246_812,
             scores: (0..self.seeds).map(|_| 0.55 + 0.25 * draw.f64()).collect(),
+            ..Source::default()
         }
     }
 

@@ -1,0 +1,165 @@
+//! What came out: scores of runs, and of each class.
+
+use super::super::Section;
+use super::super::format::{self, escape, percent};
+use super::{Shown, score};
+use crate::train::ClassEvaluation;
+use crate::train::task::Scores;
+use std::fmt::Write;
+
+/// The scores side by side, and those of each class.
+pub(super) fn section(shown: &[Shown]) -> Option<Section> {
+    let mut body = table(shown);
+    body.push_str(&classes(shown));
+    Some(Section { id: "scores", title: "What came out", link: "Scores", body })
+}
+
+/// One row for each run.
+fn table(shown: &[Shown]) -> String {
+    let parts: [(&str, fn(&Shown) -> Option<Scores>); 2] =
+        [("test", |run| run.test().cloned()), ("validation", |run| run.validation().cloned())];
+    // A column for each score that some run has.
+    let mut heads: Vec<(usize, String)> = Vec::new();
+    for (part, (_, of)) in parts.iter().enumerate() {
+        for (name, _) in shown.iter().filter_map(of).flat_map(|scores| scores.values) {
+            if !heads.contains(&(part, name.clone())) {
+                heads.push((part, name));
+            }
+        }
+    }
+    let mut titles: Vec<String> =
+        heads.iter().map(|(part, name)| format!("{} {name}", parts[*part].0)).collect();
+    titles.extend(["training loss", "parameters", "steps", "time"].map(str::to_owned));
+    let mut html = open("Scores of the runs", "Run", &titles);
+    let best = |part: usize, name: &str, value: f64| {
+        let better = |other: &Scores| {
+            let found = other.get(name).unwrap_or(f64::NAN);
+            // Whether more is better is known of the score that decides; of a loss less is.
+            let more = other.larger_is_better && other.deciding().is_some_and(|(n, _)| n == name);
+            if more { found > value } else { found < value }
+        };
+        let known = name == "loss"
+            || shown
+                .iter()
+                .filter_map(parts[part].1)
+                .any(|s| s.deciding().is_some_and(|(n, _)| n == name));
+        shown.len() > 1 && known && !shown.iter().filter_map(parts[part].1).any(|s| better(&s))
+    };
+    for run in shown {
+        let summary = run.run.summary.as_ref();
+        let mut cells: Vec<String> = heads
+            .iter()
+            .map(|(part, name)| {
+                let Some(value) = (parts[*part].1)(run).and_then(|scores| scores.get(name)) else {
+                    return format::NONE.to_owned();
+                };
+                let text = score(name, value, "&nbsp;");
+                if best(*part, name, value) {
+                    format!("<span class=\"best\">{text}</span>")
+                } else {
+                    text
+                }
+            })
+            .collect();
+        cells.push(run.loss().map_or(format::NONE.to_owned(), |loss| format::decimal(loss, 4)));
+        cells.push(summary.map_or(format::NONE.to_owned(), |s| format::count(s.parameters as u64)));
+        cells.push(format::thousands(run.steps() as usize));
+        cells.push(match summary {
+            Some(summary) if summary.resumed_at_step > 0 => {
+                let since = format::thousands(summary.resumed_at_step as usize);
+                format!("{}<small>since step {since}</small>", format::seconds(summary.seconds))
+            }
+            Some(summary) => format::seconds(summary.seconds),
+            None => "not finished".to_owned(),
+        });
+        let note = run.run.summary.as_ref().map_or("", |summary| &summary.architecture[..]);
+        let head = format!(
+            "<span class=\"swatch\" style=\"--key:var(--{})\"></span>{}<small>{} {}</small>",
+            run.ink.variable(),
+            escape(&run.name),
+            escape(super::words(super::form(run.run))),
+            escape(note)
+        );
+        row(&mut html, &head, &titles, &cells);
+    }
+    html.push_str("</tbody></table>\n");
+    html
+}
+
+/// The share of each class that was told right: for one run of each part, for several side by side.
+fn classes(shown: &[Shown]) -> String {
+    /// Classes that a page has room for.
+    const MOST: usize = 30;
+    let mut columns: Vec<(String, &[ClassEvaluation])> = Vec::new();
+    for run in shown {
+        let seen = &run.run.observations;
+        let of = |part: &str| match shown.len() {
+            1 => format!("{part} accuracy"),
+            _ => format!("{}, {part}", run.name),
+        };
+        let parts = [(of("test"), &seen.test[..]), (of("validation"), &seen.validation[..])];
+        let some = parts.into_iter().filter(|(_, classes)| !classes.is_empty());
+        // Beside other runs one part has to do.
+        columns.extend(some.take(if shown.len() == 1 { 2 } else { 1 }));
+    }
+    let Some((_, first)) = columns.first() else { return String::new() };
+    let found = |column: &[ClassEvaluation], name: &str| {
+        column.iter().find(|class| class.name == name).cloned()
+    };
+    let mut order: Vec<&ClassEvaluation> = first.iter().collect();
+    let mut note = "Share of each class that was told right, with its number of images.".to_owned();
+    if order.len() > MOST {
+        let worth = |class: &ClassEvaluation| class.accuracy.unwrap_or(f64::INFINITY);
+        order.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
+        let _ = write!(note, " Of {} classes, the {MOST} that did worst.", order.len());
+        order.truncate(MOST);
+    }
+    let titles: Vec<String> = columns.iter().map(|(title, _)| title.clone()).collect();
+    let mut html = format!("<h3 class=\"apart\">Class by class</h3>\n<p>{note}</p>\n");
+    html.push_str(&open("Accuracy of each class", "Class", &titles));
+    for class in order {
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|(_, column)| match found(column, &class.name) {
+                Some(ClassEvaluation { accuracy: Some(accuracy), samples, .. }) => {
+                    format!(
+                        "{}&nbsp;% <small>of {}</small>",
+                        percent(accuracy),
+                        format::thousands(samples)
+                    )
+                }
+                _ => format::NONE.to_owned(),
+            })
+            .collect();
+        row(&mut html, &escape(&class.name), &titles, &cells);
+    }
+    html.push_str("</tbody></table>\n");
+    html
+}
+
+/// A table up to its first row.
+pub(super) fn open(caption: &str, first: &str, titles: &[String]) -> String {
+    let mut html = format!(
+        "<table class=\"data\" role=\"table\">\n<caption class=\"unseen\">{}</caption>\n\
+         <thead role=\"rowgroup\"><tr role=\"row\">\
+         <th scope=\"col\" role=\"columnheader\">{}</th>",
+        escape(caption),
+        escape(first)
+    );
+    for title in titles {
+        let title = escape(&format::capital_letter(title));
+        let _ = write!(html, "<th scope=\"col\" role=\"columnheader\">{title}</th>");
+    }
+    html.push_str("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+    html
+}
+
+/// A row of such a table; its cells are HTML.
+pub(super) fn row(html: &mut String, head: &str, titles: &[String], cells: &[String]) {
+    let _ = write!(html, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">{head}</th>");
+    for (title, cell) in titles.iter().zip(cells) {
+        let title = escape(&format::capital_letter(title));
+        let _ = write!(html, "<td role=\"cell\" data-label=\"{title}\">{cell}</td>");
+    }
+    html.push_str("</tr>\n");
+}
