@@ -1,6 +1,7 @@
 //! The networks at hand, each family in a file, and those that a program adds.
 
 mod resnet;
+mod resnet_layouts;
 
 pub use resnet::{Block, ResNet, Stem};
 
