@@ -352,6 +352,9 @@ impl Differences {
         let misshapen: Vec<String> = misshapen.iter().map(ToString::to_string).collect();
         differences.rest("has", &misshapen.iter().map(String::as_str).collect::<Vec<_>>());
         differences.rest("also has", &beyond);
+        if differences.told.is_empty() {
+            differences.told.push(one.fit.to_string());
+        }
         differences
     }
 
