@@ -86,6 +86,10 @@ fn rules_for_names_are_applied_and_checked() {
     let says =
         bad(1, program().args(["eval", "--as", "resnet_small", "--data"]).arg(digits()).arg(&odd));
     assert!(says.contains("missing: conv1.weight [16, 3, 3, 3] (there is comb1.weight)"), "{says}");
+    let shown = good(program().args(["inspect", "--brief"]).arg(&odd));
+    assert!(shown.contains("  holds the tensors of a resnet_small under other names"), "{shown}");
+    let near = &json(&good(program().args(["inspect", "--json"]).arg(&odd)))["files"][0]["near"];
+    assert_eq!((&near["kind"], &near["architecture"]), (&"renamed".into(), &"resnet_small".into()));
     let back = ["inspect", "--as", "resnet_small", "--rename", "comb=conv"];
     good(program().args(back).arg(&odd));
     let out = folder.path().join("out.safetensors");

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use zoo_tuning::nn::Identified;
+use zoo_tuning::nn::{Blueprint, Identified, Nearness};
 use zoo_tuning::zoo::{Checkpoint, Format, Naming, TensorView, Zoo};
 
 /// Show what is in checkpoint files, which network they hold, and whether they form a zoo.
@@ -63,6 +63,8 @@ struct File {
     /// What a pickle would have Python import and call, beside its tensors.
     foreign: Vec<ForeignReport>,
     network: Option<NetworkReport>,
+    /// What the file comes near to, if it holds no network that is known here.
+    near: Option<NearnessReport>,
     tensors: Vec<Tensor>,
 }
 
@@ -93,6 +95,17 @@ struct NetworkReport {
     missing: Vec<String>,
     misshapen: Vec<String>,
     unexpected: Vec<String>,
+    /// Why the file does not hold the network although its tensors are there.
+    caveat: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NearnessReport {
+    kind: &'static str,
+    architecture: Option<String>,
+    differences: Vec<String>,
+    /// All of it, for a human.
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -131,7 +144,15 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         let mut file = file(&checkpoint, arguments.statistics)?;
         let identified = match named {
             Some(name) => Some(Identified::compared(&checkpoint, name, &rules)?),
-            None => Identified::new(&checkpoint, None, &rules).ok(),
+            None => match Identified::or_nearness(&checkpoint, &rules)? {
+                Ok(identified) => Some(identified),
+                // What was written here is no plain network, and says what it is.
+                Err(_) if Blueprint::is_in(&checkpoint.declared()) => None,
+                Err(nearness) => {
+                    file.near = Some(near(&nearness));
+                    None
+                }
+            },
         };
         file.network = identified.as_ref().map(network);
         Ok((file, (checkpoint, identified)))
@@ -217,6 +238,20 @@ fn network(identified: &Identified) -> NetworkReport {
         missing: fit.missing.iter().map(ToString::to_string).collect(),
         misshapen: fit.misshapen.iter().map(ToString::to_string).collect(),
         unexpected: fit.unexpected.clone(),
+        caveat: identified.caveat().map(str::to_owned),
+    }
+}
+
+fn near(nearness: &Nearness) -> NearnessReport {
+    let differences = match nearness {
+        Nearness::Variant { differences, .. } => differences.clone(),
+        _ => Vec::new(),
+    };
+    NearnessReport {
+        kind: nearness.id(),
+        architecture: nearness.architecture().map(str::to_owned),
+        differences,
+        text: nearness.to_string(),
     }
 }
 
@@ -248,6 +283,7 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
         metadata: checkpoint.metadata().clone(),
         foreign: foreign.collect(),
         network: None,
+        near: None,
         tensors,
     })
 }
@@ -304,6 +340,9 @@ fn show(file: &File, brief: bool, compared: bool, output: &mut Output) -> Result
         }
         None => {}
     }
+    if let Some(near) = &file.near {
+        output.line(format!("  {}", output::printable(&near.text)))?;
+    }
     if !brief {
         let mut rows = vec![["  tensor", "type", "shape", "bytes"].map(str::to_owned).to_vec()];
         if file.tensors.iter().any(|tensor| tensor.statistics.is_some()) {
@@ -353,6 +392,9 @@ fn show_network(network: &NetworkReport, output: &mut Output) -> Result {
     let judgement = if *fits { "fits" } else { "does not fit" };
     let names = output::printable(names);
     output.line(format!("  {judgement} {architecture}: {found} tensors found, names {names}"))?;
+    if let Some(caveat) = &network.caveat {
+        output.line(format!("  {caveat}"))?;
+    }
     for (what, all) in [
         ("missing", &network.missing),
         ("of another shape", &network.misshapen),

@@ -63,6 +63,12 @@ pub trait Architecture: Send + Sync {
         &[]
     }
 
+    /// Why a file in the layout of that name does not hold this network, although it has its
+    /// tensors: the library computes something else with them.
+    fn caveat(&self, _layout: &str) -> Option<&str> {
+        None
+    }
+
     /// Whether the kernels of that layer are aligned by default.
     fn is_aligned(&self, _layer: &str) -> bool {
         false

@@ -1,8 +1,9 @@
 //! Which network a checkpoint holds, if the checkpoint does not say.
 
-use super::{Blueprint, Design, Network, architectures};
+use super::catalog::{self, Catalog, Entry};
+use super::{Blueprint, Design, Nearness, Network};
 use crate::tensor::{Element, State};
-use crate::zoo::{Checkpoint, Expected, Fit, Naming, Zoo};
+use crate::zoo::{Checkpoint, Expected, Fit, Names, Naming, Zoo};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -40,18 +41,34 @@ impl Identified {
         let expected = usual.tensors()?;
         let layouts = usual.architecture().layouts();
         let naming = rules.clone().detect(checkpoint, &expected, layouts);
-        let found: HashMap<String, &[usize]> = checkpoint
-            .iter()
-            .filter_map(|view| Some((naming.apply(view.name())?, view.shape())))
-            .collect();
-        let design = usual.resized(&expected, &found)?;
+        let present = Names::new(rules, checkpoint).shapes(&naming);
+        let design = usual.resized(&expected, &present)?;
         let fit = Fit::new(checkpoint, &naming, &design.tensors()?);
         Ok(Self { design, naming, fit })
     }
 
+    /// As [`Self::compared`], of an architecture under a naming that is found already, by which
+    /// the file's tensors have these shapes.
+    pub(super) fn under(
+        checkpoint: &Checkpoint,
+        entry: &Entry,
+        naming: Naming,
+        present: &HashMap<String, &[usize]>,
+    ) -> Result<Self> {
+        let design = entry.design.clone().resized(&entry.tensors, present)?;
+        let fit = Fit::new(checkpoint, &naming, &design.tensors()?);
+        Ok(Self { design, naming, fit })
+    }
+
+    /// Why the network is not in the file although its tensors are; see
+    /// [`Architecture::caveat`](super::Architecture::caveat).
+    pub fn caveat(&self) -> Option<&str> {
+        self.design.architecture().caveat(self.naming.layout()?)
+    }
+
     /// Whether the file holds the network, its head perhaps excepted.
     pub fn is_complete(&self) -> bool {
-        self.fit.is_complete(self.design.architecture().head())
+        self.fit.is_complete(self.design.architecture().head()) && self.caveat().is_none()
     }
 
     /// The network of the file: of the architecture `name`, or, without a name, of the largest
@@ -65,32 +82,39 @@ impl Identified {
             if identified.is_complete() {
                 return Ok(identified);
             }
-            let problem = format!(
-                "does not hold a {name}, its names taken {}: {}",
-                identified.naming, identified.fit
-            );
+            let problem = match identified.caveat() {
+                Some(caveat) => format!("holds a {name} {}: {caveat}", identified.naming),
+                None => format!(
+                    "does not hold a {name}, its names taken {}: {}",
+                    identified.naming, identified.fit
+                ),
+            };
             return Err(Error::format(checkpoint.path(), problem));
         }
-        let names = architectures::names();
-        let all = names.iter().map(|name| Self::compared(checkpoint, name, rules));
-        let all = all.collect::<Result<Vec<_>>>()?;
-        let nearest = all.iter().max_by_key(|one| one.fit.found);
-        let nearest = nearest.map_or("an architecture", |one| one.design.name()).to_owned();
-        let complete = all.into_iter().filter(Self::is_complete);
-        complete.max_by_key(|one| one.fit.found).ok_or_else(|| {
-            let problem = format!(
-                "holds none of the networks {}; compare it with {nearest} to see what is missing \
-                 (inspect --as), and change its names by rules (--rename FROM=TO)",
-                names.join(", "),
-            );
-            Error::format(checkpoint.path(), problem)
+        Self::or_nearness(checkpoint, rules)?
+            .map_err(|nearness| Error::format(checkpoint.path(), nearness.to_string()))
+    }
+
+    /// The network of the file: of all architectures, the one of which most tensors are there, if
+    /// all are but for the head's; or else, what the file comes near to.
+    ///
+    /// # Errors
+    /// If an architecture does not exist at the usual sizes.
+    pub fn or_nearness(
+        checkpoint: &Checkpoint,
+        rules: &Naming,
+    ) -> Result<std::result::Result<Self, Nearness>> {
+        let (catalog, names) = (Catalog::get()?, Names::new(rules, checkpoint));
+        Ok(match catalog::search(&catalog, checkpoint, &names)? {
+            Some(identified) => Ok(identified),
+            None => Err(Nearness::new(&catalog, checkpoint, &names)?),
         })
     }
 }
 
 /// The sizes that an architecture is asked for its tensors with.
-const CHANNELS: usize = 3;
-const OUTPUTS: usize = 1;
+pub(super) const CHANNELS: usize = 3;
+pub(super) const OUTPUTS: usize = 1;
 
 impl Design {
     /// The architecture of that name, with the channels and outputs that the shapes of tensors
@@ -233,5 +257,6 @@ mod tests {
         let away = Naming::of_rules(&["conv=comb"]).unwrap();
         let error = Identified::new(&checkpoint, None, &away).unwrap_err().to_string();
         assert!(error.contains("compare it with resnet_small"), "{error}");
+        assert!(error.contains("comb1.weight for conv1.weight"), "{error}");
     }
 }

@@ -250,8 +250,18 @@ impl Run {
             let gates = Record::open(self.folder.join(GATES), progress.gates_bytes)?;
             let events = self.events(progress.step)?;
             let run = &*self;
-            let session =
-                Session { run, model, trainer, task, steps, progress, record, gates, events, begun };
+            let session = Session {
+                run,
+                model,
+                trainer,
+                task,
+                steps,
+                progress,
+                record,
+                gates,
+                events,
+                begun,
+            };
             return session.train(observer);
         }
         let mut sources = Sources::open(&self.config)?;

@@ -10,7 +10,7 @@
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `archive`, `literal`, `beside` | what several formats share: zip archives, literals of Python, files beside a file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
-//! | `naming`, `fit` | from a file's names of tensors to a network's; what is missing then |
+//! | `naming`, `layout`, `fit` | from a file's names of tensors to a network's; what is missing then |
 //! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
 //! Each format has a page, with a picture of its bytes, what is read and what is refused:
@@ -39,6 +39,7 @@ mod fit;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+mod layout;
 mod literal;
 #[cfg(feature = "cli")]
 mod manifest;
@@ -57,10 +58,12 @@ pub use checkpoint::{Checkpoint, Foreign};
 pub use dtype::Dtype;
 pub use fit::{Fit, Misshapen, Missing};
 pub use format::Format;
+pub use layout::Layout;
 #[cfg(feature = "cli")]
 pub use manifest::{Manifest, Source, sha256, sha256_of};
 pub use mapping::{Mapping, Plain};
-pub use naming::{Expected, Layout, Naming};
+pub(crate) use naming::Names;
+pub use naming::{Expected, Naming};
 pub use view::TensorView;
 
 use crate::{Error, Result};

@@ -5,12 +5,14 @@
 //! by Detectron2 as `model.backbone.bottom_up.stem.conv1.weight`. A [`Naming`] leads from the
 //! file's names to the network's: found by [`Naming::detect`], or said as rules `FROM=TO`.
 
-use super::BATCH_COUNT;
 use super::checkpoint::Checkpoint;
+use super::layout::{Layout, Rule, Translation, apply};
+use super::{BATCH_COUNT, is_batch_count};
 use crate::{Error, Result};
-use regex_lite::Regex;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// A tensor that a network has: its name and its shape.
 pub type Expected = (String, Vec<usize>);
@@ -21,33 +23,11 @@ pub struct Naming {
     /// What the names of the network's tensors begin with; a tensor whose name does not is
     /// another network's.
     prefix: String,
+    /// Whether wrappers within the names behind the prefix are left out.
+    unwraps: bool,
     /// Another library's, for what stands behind the prefix.
-    layout: Option<Translation>,
+    layout: Option<Arc<Translation>>,
     /// Applied one after the other before all else.
-    rules: Vec<Rule>,
-}
-
-/// Whatever matches `from` becomes `to`.
-#[derive(Clone, Debug)]
-struct Rule {
-    from: Regex,
-    to: String,
-}
-
-/// The names that another library gives to the tensors of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Whose names they are.
-    pub name: &'static str,
-    /// Whatever in a name matches the regular expression on the left becomes what is on the right,
-    /// in which `$1` is the first group; one rule after the other.
-    pub rules: &'static [(&'static str, &'static str)],
-}
-
-/// A [`Layout`] that can be applied.
-#[derive(Clone, Debug)]
-struct Translation {
-    name: &'static str,
     rules: Vec<Rule>,
 }
 
@@ -57,24 +37,16 @@ struct Translation {
 const PREFERRED: [&str; 6] =
     ["encoder_q", "online_encoder", "teacher", "state_dict_ema", "model_ema", "ema"];
 
-impl Translation {
-    /// None if a rule is no regular expression.
-    fn new(layout: &Layout) -> Option<Self> {
-        let rule = |(from, to): &(&str, &str)| {
-            Some(Rule { from: Regex::new(from).ok()?, to: (*to).to_owned() })
-        };
-        let rules = layout.rules.iter().map(rule).collect::<Option<_>>()?;
-        Some(Self { name: layout.name, rules })
-    }
-}
-
-fn apply(rules: &[Rule], name: &str) -> String {
-    let mut name = name.to_owned();
-    for Rule { from, to } in rules {
-        name = from.replace_all(&name, to.as_str()).into_owned();
-    }
-    name
-}
+/// What wraps a part of a network, between the parts of its names: `torch.compile`, sharded and
+/// parallel training, activation checkpoints.
+const WRAPPERS: [&str; 6] = [
+    "_orig_mod",
+    "module",
+    "_forward_module",
+    "_fsdp_wrapped_module",
+    "_fpw_module",
+    "_checkpoint_wrapped_module",
+];
 
 impl Naming {
     /// Rules `FROM=TO`, applied one after the other: whatever in a name matches the regular
@@ -88,9 +60,8 @@ impl Naming {
             let (from, to) = rule
                 .split_once('=')
                 .ok_or_else(|| refuse("should have the form FROM=TO".to_owned()))?;
-            let from = Regex::new(from)
-                .map_err(|error| refuse(format!("is no regular expression: {error}")))?;
-            Ok(Rule { from, to: to.to_owned() })
+            Rule::new(from, to)
+                .map_err(|error| refuse(format!("is no regular expression: {error}")))
         };
         let rules = rules.iter().map(|text| rule(text.as_ref())).collect::<Result<_>>()?;
         Ok(Self { rules, ..Self::default() })
@@ -103,37 +74,25 @@ impl Naming {
 
     /// Finds the prefix and, among `layouts`, the one under which most tensors of the network
     /// `expected` are in the file, after the rules of this naming; a prefix that it has already
-    /// stays. Shapes are not compared, only their number of axes: a classifier of other classes
-    /// belongs to the network all the same.
+    /// stays. Wrappers within names, such as `_orig_mod.`, are left out. Shapes are not compared,
+    /// only their number of axes: a classifier of other classes belongs to the network all the
+    /// same.
     pub fn detect(
         self,
         checkpoint: &Checkpoint,
         expected: &[Expected],
         layouts: &[Layout],
     ) -> Self {
-        let behind = |name: &str| {
-            let name = apply(&self.rules, name);
-            name.strip_prefix(&self.prefix).map(str::to_owned)
-        };
-        let names: Vec<(String, usize)> = checkpoint
-            .iter()
-            .filter_map(|view| Some((behind(view.name())?, view.shape().len())))
-            .collect();
-        let axes: HashMap<&str, usize> =
-            expected.iter().map(|(name, shape)| (name.as_str(), shape.len())).collect();
+        let names = Names::new(&self, checkpoint);
+        let axes = expected.iter().map(|(name, shape)| (name.clone(), shape.len())).collect();
         let (mut best, mut found) = (self.clone(), 0);
-        // One by one: usually the first look finds them all, and no rule is made.
-        let layouts = layouts.iter().filter_map(Translation::new).map(Some);
-        for layout in std::iter::once(None).chain(layouts) {
-            if found * 10 >= expected.len() * 9 {
+        // One by one: usually the first look finds them all.
+        for layout in std::iter::once(None).chain(layouts.iter().map(Some)) {
+            if found == expected.len() {
                 break;
             }
-            let rules = layout.as_ref().map_or(&[][..], |layout| &layout.rules);
-            let Some((prefix, count)) = most_common_prefix(&names, &axes, rules) else { continue };
-            if count > found {
-                let prefix = format!("{}{prefix}", self.prefix);
-                best = Self { prefix, layout, rules: self.rules.clone() };
-                found = count;
+            if let Some((naming, count)) = names.under(layout, &axes).filter(|(_, n)| *n > found) {
+                (best, found) = (naming, count);
             }
         }
         best
@@ -141,12 +100,24 @@ impl Naming {
 
     /// The name in the network of the tensor that the file calls `name`, if it is the network's.
     pub fn apply(&self, name: &str) -> Option<String> {
-        let name = apply(&self.rules, name);
+        let mut name = name.to_owned();
+        apply(&self.rules, &mut name);
+        self.within(&name)
+    }
+
+    /// As [`Self::apply`], after the rules.
+    fn within(&self, name: &str) -> Option<String> {
         let name = name.strip_prefix(&self.prefix)?;
-        Some(match &self.layout {
-            Some(layout) => apply(&layout.rules, name),
-            None => name.to_owned(),
-        })
+        let mut name = if self.unwraps { unwrapped(name) } else { name.to_owned() };
+        if let Some(layout) = &self.layout {
+            apply(&layout.rules, &mut name);
+        }
+        Some(name)
+    }
+
+    /// The library whose layout the names have, if they are not the network's own.
+    pub fn layout(&self) -> Option<&'static str> {
+        self.layout.as_ref().map(|layout| layout.name)
     }
 
     /// What the names begin with in the file; empty for nothing.
@@ -156,7 +127,7 @@ impl Naming {
 
     /// Whether all names stay as they are.
     pub fn is_identity(&self) -> bool {
-        self.prefix.is_empty() && self.layout.is_none() && self.rules.is_empty()
+        self.prefix.is_empty() && !self.unwraps && self.layout.is_none() && self.rules.is_empty()
     }
 
     /// As [`Self::renamed`], of the network `expected` alone: what else stands behind the same
@@ -192,50 +163,152 @@ impl Naming {
 impl fmt::Display for Naming {
     /// Such as `behind module.encoder_q.`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.prefix.as_str(), &self.layout) {
-            ("", None) => f.write_str("as they are"),
-            (prefix, None) => write!(f, "behind {prefix}"),
-            ("", Some(layout)) => write!(f, "as of {}", layout.name),
-            (prefix, Some(layout)) => write!(f, "behind {prefix}, as of {}", layout.name),
-        }
+        let prefix = (!self.prefix.is_empty()).then(|| format!("behind {}", self.prefix));
+        let layout = self.layout().map(|name| format!("as of {name}"));
+        let unwraps = self.unwraps.then(|| "without their wrappers".to_owned());
+        let parts: Vec<String> = [prefix, layout, unwraps].into_iter().flatten().collect();
+        f.write_str(&if parts.is_empty() { "as they are".to_owned() } else { parts.join(", ") })
     }
 }
 
-/// The prefix behind which most of the expected names stand, and how many.
-fn most_common_prefix(
-    names: &[(String, usize)],
-    expected: &HashMap<&str, usize>,
-    rules: &[Rule],
-) -> Option<(String, usize)> {
-    /// Parts of a name that are looked at: no real name has more, and a hostile one may.
-    const MOST_PARTS: usize = 16;
-    // In the order in which they occur.
-    let (mut prefixes, mut votes): (Vec<&str>, HashMap<&str, usize>) = Default::default();
-    for (name, axes) in names {
-        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
-        for start in starts.take(MOST_PARTS) {
-            let (prefix, rest) = name.split_at(start);
-            let is_expected = |name: &str| expected.get(name) == Some(axes);
-            let fits =
-                if rules.is_empty() { is_expected(rest) } else { is_expected(&apply(rules, rest)) };
-            if fits {
-                *votes.entry(prefix).or_insert_with(|| {
-                    prefixes.push(prefix);
-                    0
-                }) += 1;
+/// The names of a file after the rules and behind the prefix of a naming, to be compared with
+/// several networks.
+pub(crate) struct Names<'a> {
+    naming: &'a Naming,
+    /// With their shapes, in the order of the file; without counters of batches.
+    names: Vec<(String, &'a [usize])>,
+    /// Whether there is a wrapper among their parts.
+    wrapped: bool,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(naming: &'a Naming, checkpoint: &'a Checkpoint) -> Self {
+        let behind = |name: &str| {
+            let mut name = name.to_owned();
+            apply(&naming.rules, &mut name);
+            Some(name.strip_prefix(&naming.prefix)?.to_owned())
+        };
+        let views = checkpoint.iter().filter(|view| !is_batch_count(view.name()));
+        let names: Vec<_> =
+            views.filter_map(|view| Some((behind(view.name())?, view.shape()))).collect();
+        let wrapped = names.iter().any(|(name, _)| name.split('.').any(is_wrapper));
+        Self { naming, names, wrapped }
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Names and shapes, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a [usize])> {
+        self.names.iter().map(|(name, shape)| (name.as_str(), *shape))
+    }
+
+    /// The naming of that layout, behind the prefix where most of the tensors stand whose names and
+    /// numbers of axes are given, and how many those are; none if there is none of them.
+    pub fn under(
+        &self,
+        layout: Option<&Layout>,
+        axes: &HashMap<String, usize>,
+    ) -> Option<(Naming, usize)> {
+        /// Parts of a name that are looked at: no real name has more, and a hostile one may.
+        const MOST_PARTS: usize = 16;
+        /// Names that are looked at first, and if none of them is the network's, no others.
+        const FIRST: usize = 64;
+        let layout = match layout {
+            Some(layout) => Some(Translation::of(layout)?),
+            None => None,
+        };
+        let mut buffer = String::new();
+        let mut is_expected = |rest: &str, shape: &[usize]| {
+            let is = |name: &str| axes.get(name) == Some(&shape.len());
+            if layout.is_none() && !self.wrapped {
+                return is(rest);
+            }
+            if rest.split('.').next().is_some_and(is_wrapper) {
+                return false;
+            }
+            buffer.clear();
+            if self.wrapped {
+                buffer += &unwrapped(rest)
+            } else {
+                buffer += rest
+            }
+            layout.iter().for_each(|layout| apply(&layout.rules, &mut buffer));
+            is(&buffer)
+        };
+        let step = self.names.len().div_ceil(FIRST).max(1);
+        if layout.is_some()
+            && !self.names.iter().step_by(step).any(|(name, shape)| {
+                starts(name).take(MOST_PARTS).any(|start| is_expected(&name[start..], shape))
+            })
+        {
+            return None;
+        }
+        // In the order in which they occur.
+        let (mut prefixes, mut votes): (Vec<&str>, HashMap<&str, usize>) = Default::default();
+        for (name, shape) in &self.names {
+            for start in starts(name).take(MOST_PARTS) {
+                let (prefix, rest) = name.split_at(start);
+                if is_expected(rest, shape) {
+                    *votes.entry(prefix).or_insert_with(|| {
+                        prefixes.push(prefix);
+                        0
+                    }) += 1;
+                }
             }
         }
+        let rank = |prefix: &str| {
+            let preferred = PREFERRED.iter().position(|part| prefix.split('.').any(|p| p == *part));
+            Reverse(preferred.unwrap_or(PREFERRED.len()))
+        };
+        // The momentum of an optimizer has the same names, further down.
+        let depth = |prefix: &str| Reverse(prefix.matches('.').count());
+        let key = |prefix: &&&str| (votes[**prefix], rank(prefix), depth(prefix));
+        // Of equal ones the last would be taken.
+        let best = *prefixes.iter().rev().max_by_key(key)?;
+        let mut behind = self.names.iter().filter_map(|(name, _)| name.strip_prefix(best));
+        let unwraps = self.wrapped && behind.any(|rest| rest.split('.').any(is_wrapper));
+        let prefix = format!("{}{best}", self.naming.prefix);
+        let rules = self.naming.rules.clone();
+        Some((Naming { prefix, unwraps, layout, rules }, votes[best]))
     }
-    let rank = |prefix: &str| {
-        let preferred = PREFERRED.iter().position(|part| prefix.split('.').any(|p| p == *part));
-        std::cmp::Reverse(preferred.unwrap_or(PREFERRED.len()))
-    };
-    // The momentum of an optimizer has the same names, further down.
-    let depth = |prefix: &str| std::cmp::Reverse(prefix.matches('.').count());
-    let key = |prefix: &&&str| (votes[**prefix], rank(prefix), depth(prefix));
-    // Of equal ones the last would be taken.
-    let best = prefixes.iter().rev().max_by_key(key)?;
-    Some(((*best).to_owned(), votes[*best]))
+
+    /// The shapes of the tensors by the names that `naming`, one of [`Self::under`], gives them.
+    pub fn shapes(&self, naming: &Naming) -> HashMap<String, &'a [usize]> {
+        let naming = self.rest_of(naming);
+        self.names.iter().filter_map(|(name, shape)| Some((naming.within(name)?, *shape))).collect()
+    }
+
+    /// Names and shapes of the tensors to which `naming` gives none of the names `wanted`.
+    pub fn beside(
+        &self,
+        naming: &Naming,
+        wanted: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (&str, &'a [usize])> {
+        let naming = self.rest_of(naming);
+        self.iter().filter(move |(name, _)| !naming.within(name).is_some_and(|name| wanted(&name)))
+    }
+
+    /// What is left of a naming after the rules and the prefix that these names are without.
+    fn rest_of(&self, naming: &Naming) -> Naming {
+        let prefix = naming.prefix.strip_prefix(&self.naming.prefix).unwrap_or_default();
+        Naming { prefix: prefix.to_owned(), rules: Vec::new(), ..naming.clone() }
+    }
+}
+
+/// Where in a name its parts begin.
+fn starts(name: &str) -> impl Iterator<Item = usize> {
+    std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1))
+}
+
+fn is_wrapper(part: &str) -> bool {
+    WRAPPERS.contains(&part)
+}
+
+/// The name without the parts that are wrappers.
+fn unwrapped(name: &str) -> String {
+    name.split('.').filter(|part| !is_wrapper(part)).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]

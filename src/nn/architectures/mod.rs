@@ -3,6 +3,7 @@
 mod convnet;
 mod efficientnet_lite;
 mod resnet;
+mod resnet_layouts;
 
 pub use convnet::{ConvLayer, ConvNet};
 pub use efficientnet_lite::EfficientNetLite;

@@ -1,7 +1,7 @@
 //! Residual networks (He et al., 2016), wide ones (Zagoruyko and Komodakis, 2016) and those of groups
 //! (ResNeXt: Xie et al., 2017), with torchvision's names.
 
-use super::{Family, Members};
+use super::{Family, Members, resnet_layouts};
 use crate::kernel::{Then, Window};
 use crate::nn::{Architecture, BatchNorm, Builder, Conv, Layers, Node, Operations};
 use crate::zoo::Layout;
@@ -126,7 +126,11 @@ impl Architecture for ResNet {
     }
 
     fn layouts(&self) -> &[Layout] {
-        &[DETECTRON2, SEQUENTIAL]
+        resnet_layouts::LAYOUTS
+    }
+
+    fn caveat(&self, layout: &str) -> Option<&str> {
+        resnet_layouts::caveat(layout)
     }
 
     /// The stem, stages 3 and 4; no convolutions of groups, whose outputs see different channels and
@@ -248,31 +252,3 @@ impl Residual {
         o.batch_norm(norm, y, Then::Nothing)
     }
 }
-
-const DETECTRON2: Layout = Layout {
-    name: "Detectron2",
-    rules: &[
-        (r"^stem\.conv1\.norm\.", "bn1."),
-        (r"^stem\.", ""),
-        (r"^res2\.", "layer1."),
-        (r"^res3\.", "layer2."),
-        (r"^res4\.", "layer3."),
-        (r"^res5\.", "layer4."),
-        (r"\.shortcut\.norm\.", ".downsample.1."),
-        (r"\.shortcut\.", ".downsample.0."),
-        (r"\.conv(\d)\.norm\.", ".bn$1."),
-    ],
-};
-
-/// The children of a torchvision ResNet in their order, without the classifier.
-const SEQUENTIAL: Layout = Layout {
-    name: "torch.nn.Sequential",
-    rules: &[
-        (r"^0\.", "conv1."),
-        (r"^1\.", "bn1."),
-        (r"^4\.", "layer1."),
-        (r"^5\.", "layer2."),
-        (r"^6\.", "layer3."),
-        (r"^7\.", "layer4."),
-    ],
-};
