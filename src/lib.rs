@@ -135,16 +135,19 @@
 //! | [`optim`] | SGD, Adam, AdamW, RMSProp, parameter groups, schedules, averages of parameters |
 //! | [`mod@collapse`] | a lite network becomes a plain one |
 //! | [`export`] | checkpoints, written in whole or not at all |
-//! | `dataset` | readers, transforms, the loader (feature `cli`) |
-//! | `train` | steps, runs, what they measure and keep (feature `cli`) |
-//! | `report` | a run, or several side by side, as one page of HTML (feature `cli`) |
-//! | `demo` | the main job, on data in the repository, and its page (feature `cli`) |
+//! | `dataset` | readers, transforms, the loader (feature `train`) |
+//! | `train` | steps, runs, what they measure and keep (feature `train`) |
+//! | `report` | a run, or several side by side, as one page of HTML (feature `report`) |
+//! | `demo` | the main job, on data in the repository, and its page (feature `report`) |
 //!
 //! # Features
 //!
-//! - `cli`, on by default: everything that the program `zoo-tuning` needs beyond the library.
-//!   With `default-features = false` the crate is the library for embedding, with no
-//!   dependency of a command line.
+//! With `default-features = false` the crate is the library for embedding: everything above
+//! `dataset` in the list of rooms.
+//!
+//! - `train`: data sets, tasks, the loop and what a run records.
+//! - `report`: the page of runs, and the demo with its own; brings `train`.
+//! - `cli`, on by default: the program `zoo-tuning`; brings `report`.
 //!
 //! - `opencl`: tensors on a device of any OpenCL 1.2 driver, by
 //!   [`Tensor::to`](tensor::Tensor::to), and everything computed there. Needs the loader
@@ -165,9 +168,9 @@
 //! device, too; but another device rounds differently.
 
 pub mod collapse;
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 pub mod dataset;
-#[cfg(feature = "cli")]
+#[cfg(feature = "report")]
 pub mod demo;
 pub mod error;
 pub mod export;
@@ -177,12 +180,12 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod profile;
-#[cfg(feature = "cli")]
+#[cfg(feature = "report")]
 pub mod report;
 pub mod start;
 pub mod tape;
 pub mod tensor;
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 pub mod train;
 pub mod zoo;
 

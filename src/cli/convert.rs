@@ -2,7 +2,7 @@
 
 use super::data::NetworkNames;
 use super::output::{self, Output, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use zoo_tuning::Error;
@@ -41,10 +41,28 @@ pub struct Arguments {
     network: NetworkNames,
     /// Give the tensors of a zoo these names [default: as they are]
     #[arg(long, value_name = "WHOSE", conflicts_with = "architecture")]
-    names: Option<Names>,
+    names: Option<Whose>,
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
+}
+
+/// Whose names the tensors of a zoo are to have.
+#[derive(Clone, Copy, ValueEnum)]
+enum Whose {
+    /// Those of the authors' PyTorch code, from ours
+    Authors,
+    /// Ours, from the authors'
+    Ours,
+}
+
+impl From<Whose> for Names {
+    fn from(whose: Whose) -> Self {
+        match whose {
+            Whose::Authors => Self::Authors,
+            Whose::Ours => Self::Ours,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -59,6 +77,7 @@ struct Report {
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let Arguments { input, output: path, network, names, force } = arguments;
+    let names = names.map(Names::from);
     let format = format_of_ending(&path)?;
     if names.is_some() && format == Format::Onnx {
         let problem = "a zoo is not written as ONNX; OUT ends in .safetensors or .pth";

@@ -10,11 +10,10 @@ use std::path::Path;
 
 /// Whose names the tensors of a zoo are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Names {
-    /// Those of the authors' PyTorch code, from ours
+    /// Those of the authors' PyTorch code, from ours.
     Authors,
-    /// Ours, from the authors'
+    /// Ours, from the authors'.
     Ours,
 }
 

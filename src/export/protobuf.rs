@@ -36,7 +36,7 @@ impl<'a> Message<'a> {
     }
 
     /// A double-precision number; of event files alone.
-    #[cfg(any(feature = "cli", test))]
+    #[cfg(any(feature = "train", test))]
     pub fn double(&mut self, number: u32, value: f64) {
         self.push(&varint(tag(number, 1)));
         self.push(&value.to_le_bytes());

@@ -41,7 +41,7 @@ pub(crate) mod fixture;
 mod format;
 mod layout;
 mod literal;
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 mod manifest;
 mod mapping;
 mod naming;
@@ -59,7 +59,7 @@ pub use dtype::Dtype;
 pub use fit::{Fit, Misshapen, Missing};
 pub use format::Format;
 pub use layout::Layout;
-#[cfg(feature = "cli")]
+#[cfg(feature = "train")]
 pub use manifest::{Manifest, Source, sha256, sha256_of};
 pub use mapping::{Mapping, Plain};
 pub(crate) use naming::Names;

@@ -2,7 +2,7 @@
 //!
 //! With `ZOO_TENSORBOARD_KEEP` they are left in that folder, which must not exist, beside
 //! `expected.json`: what TensorBoard should find in them. `check.sh` asks it.
-#![cfg(feature = "cli")]
+#![cfg(feature = "train")]
 
 use serde_json::json;
 use std::path::Path;
