@@ -149,7 +149,7 @@ fn what_cannot_be_shown_is_an_error_that_says_where() {
     {
         let path = run.join(name);
         let before = read(path.clone());
-        fs::write(&path, before.replacen(['=', ':'], "?", 1)).unwrap();
+        fs::write(&path, format!("= {before}")).unwrap();
         let error = show(&run);
         assert!(error.contains(name), "{name}: {error}");
         fs::write(&path, before).unwrap();
