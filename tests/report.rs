@@ -54,7 +54,7 @@ fn a_run_leaves_its_page_and_several_stand_side_by_side() {
     ] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(!page.contains("<script") && !page.contains("http"));
+    assert!(!page.contains("<script") && !page.contains("http:") && !page.contains("https:"));
 
     let page = read(zoo.join("report.html"));
     // A gate for each image, and no average over batches.
@@ -149,7 +149,7 @@ fn what_cannot_be_shown_is_an_error_that_says_where() {
     {
         let path = run.join(name);
         let before = read(path.clone());
-        fs::write(&path, before.replacen(['=', ':'], "?", 1)).unwrap();
+        fs::write(&path, format!("= {before}")).unwrap();
         let error = show(&run);
         assert!(error.contains(name), "{name}: {error}");
         fs::write(&path, before).unwrap();

@@ -14,6 +14,8 @@ pub(crate) struct Heatmap<'a> {
     pub(crate) columns: &'a [String],
     /// The value that is shaded fully.
     pub(crate) top: f64,
+    /// Digits after the point.
+    pub(crate) decimals: usize,
     /// The rows.
     pub(crate) rows: Vec<Row<'a>>,
 }
@@ -47,7 +49,8 @@ impl Heatmap<'_> {
             let _ = write!(html, "<tr><th scope=\"row\">{}</th>", path(row.name));
             for at in 0..self.columns.len() {
                 let value = row.values.get(at).copied().unwrap_or(f64::NAN);
-                let _ = write!(html, "<td{}>{}", shade(value, self.top), decimal(value, 2));
+                let _ =
+                    write!(html, "<td{}>{}", shade(value, self.top), decimal(value, self.decimals));
                 if let Some(deviation) = row.deviations.get(at).filter(|d| d.is_finite()) {
                     let _ = write!(html, " <small>±{}</small>", decimal(*deviation, 2));
                 }
@@ -64,7 +67,7 @@ impl Heatmap<'_> {
         format!(
             "<span class=\"ramp {}\"><span>0</span><i></i><span>{}</span></span>",
             self.hue,
-            decimal(self.top, if self.top < 10.0 { 2 } else { 0 })
+            decimal(self.top, if self.top < 10.0 { self.decimals } else { 0 })
         )
     }
 }
@@ -138,6 +141,7 @@ mod tests {
             hue: "gate",
             columns: &columns,
             top: 1.0,
+            decimals: 2,
             rows: vec![
                 Row { name: "conv1", values: &[0.25, 0.75], deviations: &[0.125] },
                 Row { name: "conv2", values: &[f64::NAN, f64::INFINITY, 7.0], deviations: &[] },

@@ -91,6 +91,7 @@ pub(crate) fn gates(inside: &Inside) -> Option<Section> {
         hue: "gate",
         columns,
         top: 1.0,
+        decimals: 2,
         rows: gates
             .iter()
             .map(|layer| Row {
@@ -211,6 +212,12 @@ pub(crate) fn alignment(inside: &Inside) -> Option<Section> {
         hue: "align",
         columns,
         top,
+        // A short training moves little.
+        decimals: match top {
+            small if small < 0.01 => 4,
+            small if small < 0.05 => 3,
+            _ => 2,
+        },
         rows: alignment
             .iter()
             .map(|layer| Row { name: &layer.layer, values: &layer.distance, deviations: &[] })

@@ -87,7 +87,7 @@ impl Observations {
 pub struct Recorded {
     /// The folder.
     pub folder: PathBuf,
-    /// The configuration: dotted keys, and values as they stand in the file.
+    /// The configuration: dotted keys, and values as they stand in the file, texts without quotes.
     pub settings: Vec<(String, String)>,
     /// The lines of `metrics.jsonl`.
     pub metrics: Vec<Metrics>,
@@ -127,11 +127,11 @@ impl Recorded {
         })
     }
 
-    /// The value of a key of the configuration, without quotes and whatever table it is in.
+    /// The value of a key of the configuration, whatever table it is in.
     pub fn setting(&self, key: &str) -> Option<&str> {
         let is_it = |known: &str| known.rsplit('.').next() == Some(key);
         let (_, value) = self.settings.iter().find(|(known, _)| is_it(known))?;
-        Some(value.trim_matches('"'))
+        Some(value)
     }
 }
 
@@ -141,6 +141,7 @@ fn flatten(prefix: &str, table: toml::Table, settings: &mut Vec<(String, String)
         let key = format!("{prefix}{key}");
         match value {
             Value::Table(below) => flatten(&format!("{key}."), below, settings),
+            Value::String(text) => settings.push((key, text)),
             value => settings.push((key, value.to_string())),
         }
     }
@@ -183,8 +184,7 @@ mod tests {
         let mut settings = Vec::new();
         flatten("", table, &mut settings);
         settings.sort();
-        let pairs =
-            [("form", "\"lite\""), ("optimizer.name", "\"sgd\""), ("optimizer.rates", "[1, 2]")];
+        let pairs = [("form", "lite"), ("optimizer.name", "sgd"), ("optimizer.rates", "[1, 2]")];
         assert!(
             settings.iter().map(|(key, value)| (&key[..], &value[..])).eq(pairs),
             "{settings:?}"

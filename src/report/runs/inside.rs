@@ -35,14 +35,16 @@ impl Shown<'_> {
 /// Everything that is known of one run.
 pub(super) fn sections(shown: &Shown) -> Result<Vec<Option<Section>>> {
     let names = shown.sources();
-    let whose = match shown.run.observations.count {
-        0 => super::words(super::form(shown.run)).to_owned(),
+    let seen = &shown.run.observations;
+    let is_shared = seen.gates.iter().all(|layer| layer.deviation.is_empty());
+    let whose = match seen.count {
+        _ if is_shared => super::words(super::form(shown.run)).to_owned(),
         count => format!("{}, {count} images", super::words(super::form(shown.run))),
     };
     let inside = shown.inside(&names, &whose);
     let points = shown.run.gates.iter().map(|line| (line.step as usize, &line.gates[..]));
     Ok(vec![
-        layers::sources(&shown.run.observations.sources, SCORED),
+        layers::sources(&seen.sources, SCORED),
         layers::gates(&inside),
         layers::samples(&inside)?,
         layers::alignment(&inside),

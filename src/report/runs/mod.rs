@@ -186,8 +186,9 @@ impl<'a> Shown<'a> {
                     format!("{} <strong>{value}</strong>", escape(name))
                 })
                 .collect();
-            let count = format::plural(scores.samples, "image", "images");
-            let _ = write!(html, "{joint}{} on {count} for {part}", values.join(", "));
+            let [one, many] = ["image", "images"].map(|images| format!("{part} {images}"));
+            let count = format::plural(scores.samples, &one, &many);
+            let _ = write!(html, "{joint}{} on {count}", values.join(", "));
         }
         html.push_str(".</p>\n");
         if summary.is_none() {
@@ -204,7 +205,7 @@ impl<'a> Shown<'a> {
 
     /// The scores that there are, with what they were measured for.
     fn parts(&self) -> Vec<(&'static str, &Scores)> {
-        let parts = [("the test", self.test()), ("validation", self.validation())];
+        let parts = [("test", self.test()), ("validation", self.validation())];
         parts.into_iter().filter_map(|(part, scores)| Some((part, scores?))).collect()
     }
 
@@ -219,8 +220,8 @@ impl<'a> Shown<'a> {
                 escape(name)
             );
         };
-        for (part, scores) in [("test", self.test()), ("validation", self.validation())] {
-            if let Some((name, value)) = scores.and_then(Scores::deciding) {
+        for (part, scores) in self.parts() {
+            if let Some((name, value)) = scores.deciding() {
                 let text = score(name, value, " ");
                 let (value, unit) = text.split_once(' ').unwrap_or((&text, ""));
                 add(self.ink, value, unit, &format!("{name}, {part}"));

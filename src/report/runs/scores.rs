@@ -31,19 +31,16 @@ fn table(shown: &[Shown]) -> String {
         heads.iter().map(|(part, name)| format!("{} {name}", parts[*part].0)).collect();
     titles.extend(["training loss", "parameters", "steps", "time"].map(str::to_owned));
     let mut html = open("Scores of the runs", "Run", &titles);
+    // Of a score that decides it is known whether more is better; of a loss less is.
     let best = |part: usize, name: &str, value: f64| {
-        let better = |other: &Scores| {
-            let found = other.get(name).unwrap_or(f64::NAN);
-            // Whether more is better is known of the score that decides; of a loss less is.
-            let more = other.larger_is_better && other.deciding().is_some_and(|(n, _)| n == name);
-            if more { found > value } else { found < value }
-        };
-        let known = name == "loss"
-            || shown
-                .iter()
-                .filter_map(parts[part].1)
-                .any(|s| s.deciding().is_some_and(|(n, _)| n == name));
-        shown.len() > 1 && known && !shown.iter().filter_map(parts[part].1).any(|s| better(&s))
+        let all: Vec<Scores> = shown.iter().filter_map(parts[part].1).collect();
+        let decides =
+            |scores: &Scores| scores.deciding().is_some_and(|(deciding, _)| deciding == name);
+        let is_larger_better = all.iter().any(|s| s.larger_is_better && decides(s));
+        let is_better = |other: f64| if is_larger_better { other > value } else { other < value };
+        all.len() > 1
+            && (name == "loss" || all.iter().all(decides))
+            && !all.iter().filter_map(|scores| scores.get(name)).any(is_better)
     };
     for run in shown {
         let summary = run.run.summary.as_ref();
@@ -90,17 +87,19 @@ fn table(shown: &[Shown]) -> String {
 fn classes(shown: &[Shown]) -> String {
     /// Classes that a page has room for.
     const MOST: usize = 30;
+    let is_tested = shown.iter().all(|run| !run.run.observations.test.is_empty());
     let mut columns: Vec<(String, &[ClassEvaluation])> = Vec::new();
     for run in shown {
         let seen = &run.run.observations;
-        let of = |part: &str| match shown.len() {
-            1 => format!("{part} accuracy"),
-            _ => format!("{}, {part}", run.name),
-        };
-        let parts = [(of("test"), &seen.test[..]), (of("validation"), &seen.validation[..])];
-        let some = parts.into_iter().filter(|(_, classes)| !classes.is_empty());
-        // Beside other runs one part has to do.
-        columns.extend(some.take(if shown.len() == 1 { 2 } else { 1 }));
+        let parts = [("test", &seen.test[..]), ("validation", &seen.validation[..])];
+        for (part, classes) in parts.into_iter().filter(|(_, classes)| !classes.is_empty()) {
+            if shown.len() == 1 {
+                columns.push((format!("{part} accuracy"), classes));
+            } else if (part == "test") == is_tested {
+                // Side by side, of one part for all.
+                columns.push((format!("{}, {part}", run.name), classes));
+            }
+        }
     }
     let Some((_, first)) = columns.first() else { return String::new() };
     let found = |column: &[ClassEvaluation], name: &str| {
@@ -123,7 +122,7 @@ fn classes(shown: &[Shown]) -> String {
             .map(|(_, column)| match found(column, &class.name) {
                 Some(ClassEvaluation { accuracy: Some(accuracy), samples, .. }) => {
                     format!(
-                        "{}&nbsp;% <small>of {}</small>",
+                        "{}&nbsp;% <small class=\"beside\">of {}</small>",
                         percent(accuracy),
                         format::thousands(samples)
                     )
