@@ -16,7 +16,7 @@ use ndarray::{Array2, linalg::general_mat_mul};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use zoo_tuning::kernel::gemm::{Matrix, par_gemm};
-use zoo_tuning::kernel::{Then, Window};
+use zoo_tuning::kernel::{Epilogue, Window};
 use zoo_tuning::nn::{Parameters, Pass, Role, Step};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
@@ -185,7 +185,7 @@ fn elementwise(criterion: &mut Criterion) {
     both("add", &[x.clone(), x.clone()], &|tape, v| ops::add(tape, v[0], v[1]));
     let [weight, bias] = [normal(&[256]), normal(&[256])];
     both("batch norm", &[x, weight, bias], &|tape, v| {
-        ops::batch_norm(tape, v[0], v[1], v[2], 1e-5, Then::Nothing).map(|(y, _)| y)
+        ops::batch_norm(tape, v[0], v[1], v[2], 1e-5, Epilogue::Nothing).map(|(y, _)| y)
     });
 }
 

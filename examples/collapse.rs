@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let files = ["as_is", "rotated", "inverted", "edges"];
     let files = files.map(|name| format!("data/zoo/{name}.safetensors"));
     let (zoo, design) = open_zoo(&files, None)?;
-    let sources: Vec<State<f32>> = State::of_zoo(&zoo)?;
+    let sources: Vec<State<f32>> = State::from_zoo(&zoo)?;
 
     // In lite, a batch is gated as a whole, and a moving average of the gate is kept.
     let mut lite = Network::from_sources(&design, Form::Lite(Mixing::default()), &sources, 1)?;

@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         let path = source.path().display();
         println!("{path}: {} tensors, {bytes} bytes, {trained_on}", source.iter().len());
     }
-    let sources: Vec<State<f32>> = State::of_zoo(&zoo)?;
+    let sources: Vec<State<f32>> = State::from_zoo(&zoo)?;
     assert!(sources.iter().all(|source| source.tensors.values().all(Tensor::is_mapped)));
 
     // The target: twenty labelled digits of each class, none in the sources' data.

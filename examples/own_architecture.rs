@@ -11,7 +11,7 @@
 use zoo_tuning::dataset::{Condition, Dataset, Loader, Transform, digits};
 use zoo_tuning::demo::{Part, SIDE, Target, input, normalise};
 use zoo_tuning::export::write_onnx;
-use zoo_tuning::kernel::{Interpolation, Then, Window};
+use zoo_tuning::kernel::{Epilogue, Interpolation, Window};
 use zoo_tuning::nn::{Architecture, Builder, Design, Form, Layers, Mixing, Network, architectures};
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::start::{Preparation, STRENGTH};
@@ -41,7 +41,7 @@ impl Architecture for Forked {
         Ok(Box::new(move |o, x| {
             let mut run = |x, (conv, norm): &_| {
                 let y = o.conv(conv, x)?;
-                o.batch_norm(norm, y, Then::Relu)
+                o.batch_norm(norm, y, Epilogue::Relu)
             };
             let x = run(x, &stem)?;
             let fine = run(x, &fine)?;
@@ -49,7 +49,7 @@ impl Architecture for Forked {
             let coarse = o.upsample(coarse, fine, Interpolation::Bilinear)?;
             let both = o.concat(&[fine, coarse])?;
             let y = o.conv(&joined.0, both)?;
-            let y = o.batch_norm(&joined.1, y, Then::Relu)?;
+            let y = o.batch_norm(&joined.1, y, Epilogue::Relu)?;
             let features = o.global_mean_pool(y)?;
             o.linear(&head, features)
         }))
@@ -92,7 +92,7 @@ fn main() -> Result<()> {
     let (images, labels) = split.train.batch(&(0..200).collect::<Vec<_>>())?;
     let preparation = Preparation { matches: true, prior: Some(STRENGTH) };
     let probe = Whole { images, labels };
-    let prepared = preparation.prepare(&design, State::of_zoo(&zoo)?, &probe, |_| ())?;
+    let prepared = preparation.prepare(&design, State::from_zoo(&zoo)?, &probe, |_| ())?;
     println!("leave-one-out accuracy of the sources: {:.3?}", prepared.scores);
 
     // Tuned together in one network, which collapses into a plain one.

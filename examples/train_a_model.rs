@@ -9,7 +9,7 @@
 
 use zoo_tuning::Result;
 use zoo_tuning::dataset::{Loader, digits};
-use zoo_tuning::kernel::{Then, Window};
+use zoo_tuning::kernel::{Epilogue, Window};
 use zoo_tuning::nn::{Architecture, Builder, Design, Layers, Network};
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::train::task::Classification;
@@ -37,7 +37,7 @@ impl Architecture for Digits {
         Ok(Box::new(move |o, mut x| {
             for (conv, norm) in &layers {
                 x = o.conv(conv, x)?;
-                x = o.batch_norm(norm, x, Then::Relu)?;
+                x = o.batch_norm(norm, x, Epilogue::Relu)?;
             }
             x = o.global_mean_pool(x)?;
             o.linear(&head, x)

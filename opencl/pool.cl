@@ -36,10 +36,10 @@ static inline Vector read_row(
 // first in row-major order. Padding never wins, NaN always.
 //
 //   x           [N, C, H, W]
-//   y, winners  [N, C, H', W']; no window sees padding only
+//   y, argmax  [N, C, H', W']; no window sees padding only
 //
 // Global size: [ceil(W' / LANES), H', N C], in groups of any size.
-kernel void max_pool(global const REAL *x, global REAL *y, global uint *winners, Geometry g) {
+kernel void max_pool(global const REAL *x, global REAL *y, global uint *argmax, Geometry g) {
     RUN(j, there, (ulong)g.output_width);
     const int i = get_global_id(1);
     const ulong channel = get_global_id(2), pixels = g.height * g.width;
@@ -76,22 +76,22 @@ kernel void max_pool(global const REAL *x, global REAL *y, global uint *winners,
 #else
     numbers[0] = winner;
 #endif
-    for (int lane = 0; lane < there; lane++) winners[to + lane] = numbers[lane];
+    for (int lane = 0; lane < there; lane++) argmax[to + lane] = numbers[lane];
 }
 
 // dx[pixel] = the sum of dy over the windows that the pixel won, in row-major order.
 //
-//   winners, dy  [N, C, H', W']
+//   argmax, dy  [N, C, H', W']
 //   dx           [N, C, H, W]
 //
 // Global size: [W, H, N C].
 kernel void max_pool_gradient(
-    global const uint *winners, global const REAL *dy, global REAL *dx, Geometry g
+    global const uint *argmax, global const REAL *dy, global REAL *dx, Geometry g
 ) {
     const int column = get_global_id(0), row = get_global_id(1);
     const size_t channel = get_global_id(2);
     if (column >= g.width || row >= g.height) return;
-    winners += channel * g.output_height * g.output_width;
+    argmax += channel * g.output_height * g.output_width;
     dy += channel * g.output_height * g.output_width;
     // The windows that span the pixel.
     const int reach_y = (g.kernel_height - 1) * g.dilation_y;
@@ -105,7 +105,7 @@ kernel void max_pool_gradient(
     for (int i = first_i; i <= last_i; i++) {
         for (int j = first_j; j <= last_j; j++) {
             const size_t at = (size_t)i * g.output_width + j;
-            if (winners[at] == pixel) sum += dy[at];
+            if (argmax[at] == pixel) sum += dy[at];
         }
     }
     dx[channel * g.height * g.width + pixel] = sum;
@@ -114,15 +114,15 @@ kernel void max_pool_gradient(
 // The same, channel by channel, each dy given to the pixel that won: for processors, on which it
 // is many times as fast. Global size: N C, in groups of any size.
 kernel void max_pool_gradient_of_channels(
-    global const uint *winners, global const REAL *dy, global REAL *dx, Geometry g
+    global const uint *argmax, global const REAL *dy, global REAL *dx, Geometry g
 ) {
     const size_t channel = get_global_id(0);
     const int pixels = g.height * g.width, positions = g.output_height * g.output_width;
-    winners += channel * positions;
+    argmax += channel * positions;
     dy += channel * positions;
     dx += channel * pixels;
     for (int pixel = 0; pixel < pixels; pixel++) dx[pixel] = 0;
-    for (int position = 0; position < positions; position++) dx[winners[position]] += dy[position];
+    for (int position = 0; position < positions; position++) dx[argmax[position]] += dy[position];
 }
 
 // The taps of a window that lie on an axis of `size` pixels, for the output `i`.

@@ -20,7 +20,7 @@
 //! # let labels = [3, 1, 4, 1];
 //! let files = ["data/zoo/as_is.safetensors", "data/zoo/rotated.safetensors"];
 //! let (zoo, design) = open_zoo(&files, None)?; // any format; mapped, not read
-//! let sources = State::of_zoo(&zoo)?;
+//! let sources = State::from_zoo(&zoo)?;
 //! let form = Form::Lite(Mixing::default());
 //! let mut network = Network::<f32>::from_sources(&design, form, &sources, 1)?;
 //! let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));

@@ -5,7 +5,7 @@
 //! largest value of the tensor in question.
 
 use serde_json::Value;
-use zoo_tuning::kernel::{Divisor, Then, Window};
+use zoo_tuning::kernel::{Divisor, Epilogue, Window};
 use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{Device, Element, Tensor};
@@ -160,7 +160,7 @@ golden!(avg_pool2d, |tape, v, case| {
 golden!(batch_mean, |tape, v, _case| ops::batch_mean(tape, v[0]));
 golden!(batch_norm, |tape, v, case| {
     let epsilon = case.number("epsilon");
-    let (y, moments) = ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Then::Nothing)?;
+    let (y, moments) = ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Epilogue::Nothing)?;
     check_running_statistics(&moments, &case.value["running"]);
     Ok(y)
 });
@@ -169,17 +169,17 @@ golden!(batch_norm_frozen, |tape, v, case| {
     let device = tape.value(v[0])?.device();
     let (mean, variance) = (there(&mean, &device), there(&variance, &device));
     let epsilon = case.number("epsilon");
-    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Nothing)
+    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Epilogue::Nothing)
 });
 golden!(batch_norm_relu6, |tape, v, case| {
     let epsilon = case.number("epsilon");
     if case.flag("training") {
-        return ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Then::Relu6).map(|(y, _)| y);
+        return ops::batch_norm(tape, v[0], v[1], v[2], epsilon, Epilogue::Relu6).map(|(y, _)| y);
     }
     let [mean, variance] = ["mean", "variance"].map(|key| tensor(&case.value["running"][key]));
     let device = tape.value(v[0])?.device();
     let (mean, variance) = (there(&mean, &device), there(&variance, &device));
-    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Then::Relu6)
+    ops::batch_norm_frozen(tape, v[0], [v[1], v[2]], &mean, &variance, epsilon, Epilogue::Relu6)
 });
 golden!(concat, |tape, v, case| ops::concat(tape, v, case.size("axis")));
 golden!(conv2d, |tape, v, case| {

@@ -4,7 +4,7 @@
 //! that are cut into several tasks; then whole networks are trained for a few steps.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use zoo_tuning::kernel::{Divisor, Then, Window};
+use zoo_tuning::kernel::{Divisor, Epilogue, Window};
 use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
@@ -68,18 +68,18 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     }),
     ("batch_mean", &[&[100, 70]], |t, v| ops::batch_mean(t, v[0])),
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
-        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::Relu).map(|(y, _)| y)
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Epilogue::Relu).map(|(y, _)| y)
     }),
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40], &[9, 40, 17, 16]], |t, v| {
-        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::AddRelu(v[3])).map(|(y, _)| y)
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Epilogue::AddRelu(v[3])).map(|(y, _)| y)
     }),
     ("batch_norm", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
-        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Then::Relu6).map(|(y, _)| y)
+        ops::batch_norm(t, v[0], v[1], v[2], 1e-5, Epilogue::Relu6).map(|(y, _)| y)
     }),
     ("batch_norm_frozen", &[&[9, 40, 17, 16], &[40], &[40]], |t, v| {
         let statistics = [Tensor::full(&[40], 0.1), Tensor::full(&[40], 1.3)];
         let [mean, variance] = &statistics;
-        ops::batch_norm_frozen(t, v[0], [v[1], v[2]], mean, variance, 1e-5, Then::Nothing)
+        ops::batch_norm_frozen(t, v[0], [v[1], v[2]], mean, variance, 1e-5, Epilogue::Nothing)
     }),
     ("concat", &[&[9, 40, 17, 16], &[9, 7, 17, 16], &[9, 13, 17, 16]], |t, v| ops::concat(t, v, 1)),
     ("concat", &[&[70_001, 2], &[70_001, 3]], |t, v| ops::concat(t, v, 1)),

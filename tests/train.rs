@@ -125,7 +125,7 @@ fn accumulated_batches_are_counted_in_epochs() {
 fn what_is_frozen_stays_and_has_no_gradient() {
     let files = SOURCES.map(source);
     let (zoo, design) = open_zoo(&files, None).unwrap();
-    let sources = State::of_zoo(&zoo).unwrap();
+    let sources = State::from_zoo(&zoo).unwrap();
     let form = Form::Lite(Default::default());
     let mut network = Network::<f32>::from_sources(&design, form, &sources, 1).unwrap();
     let frozen = Group { rate: 0.0, decay: 0.1 };

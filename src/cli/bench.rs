@@ -369,7 +369,7 @@ fn memory(arguments: &Arguments, output: &mut Output) -> Result {
 fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
     let begun = Instant::now();
     let (zoo, design) = open_zoo(&arguments.sources, Some(&arguments.architecture()))?;
-    let states: Vec<State<f32>> = State::of_zoo(&zoo)?;
+    let states: Vec<State<f32>> = State::from_zoo(&zoo)?;
     let opened = begun.elapsed().as_secs_f64();
     let peak_open = peak_mib();
     let form = arguments.kind.form(Aligned::default());

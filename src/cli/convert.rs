@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let bytes_before = checkpoint.file_bytes()?;
     let rules = network.rules()?;
     let tensors = if format == Format::Onnx {
-        let model = Model::of(checkpoint, network.architecture.as_deref(), &rules)?;
+        let model = Model::from_checkpoint(checkpoint, network.architecture.as_deref(), &rules)?;
         write_onnx(&path, &model.network, &model.metadata())?;
         model.network.parameters().len()
     } else {

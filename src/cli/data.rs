@@ -30,7 +30,7 @@ pub fn architecture(name: &str) -> Result<String, String> {
 impl NetworkNames {
     /// The rules for names.
     pub fn rules(&self) -> zoo_tuning::Result<Naming> {
-        Naming::of_rules(&self.rename)
+        Naming::from_rules(&self.rename)
     }
 }
 
@@ -47,6 +47,10 @@ pub struct ModelFile {
 impl ModelFile {
     pub fn open(&self) -> zoo_tuning::Result<Model> {
         let rules = self.names.rules()?;
-        Model::of(Checkpoint::open(&self.model)?, self.names.architecture.as_deref(), &rules)
+        Model::from_checkpoint(
+            Checkpoint::open(&self.model)?,
+            self.names.architecture.as_deref(),
+            &rules,
+        )
     }
 }

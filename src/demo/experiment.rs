@@ -118,7 +118,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let paths = CONDITIONS
         .map(|condition| options.data.join("zoo").join(format!("{condition}.safetensors")));
     let zoo = Zoo::open(&paths)?;
-    let sources = State::of_zoo(&zoo)?;
+    let sources = State::from_zoo(&zoo)?;
     let target = Target::read(options.data.join("digits").join("digits.csv.gz"))?;
     let design = Design::named("resnet_small", 1, target.classes().len())?;
     let settings: Vec<Setting> = options

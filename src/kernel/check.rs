@@ -6,7 +6,7 @@
 use super::aggregate::Stack;
 use super::cost::Strategy;
 use super::engine::{Engine, Factor, Layer, Norm, Rectified, Targets, WantedOfNorm};
-use super::norm::{Channels, Then};
+use super::norm::{Channels, Epilogue};
 use super::pool::Divisor;
 use super::resample::Interpolation;
 use super::update::{Adam, Moments, RmsProp, Sgd};
@@ -230,7 +230,9 @@ fn norm(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
         let inverse = engine.inverse_deviation(&variance, 0.1)?;
         found.extend([mean.clone(), variance, inverse.clone()]);
         let norm = Norm { channels, mean, inverse, weight, is_frozen };
-        for then in [Then::Nothing, Then::Relu, Then::Relu6, Then::AddRelu(&residual)] {
+        for then in
+            [Epilogue::Nothing, Epilogue::Relu, Epilogue::Relu6, Epilogue::AddRelu(&residual)]
+        {
             let y = engine.normalise(&norm, &x, &bias, then)?;
             let rectified = then.rectifier().map(|by| Rectified { by, y: &y });
             for residual in [true, false] {
@@ -249,8 +251,8 @@ fn max_pool(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let window = Window { groups: 5, ..Window::square(2, 1) };
     let g = Geometry::new("check", [2, 5, 21, 14], [5, 1, 3, 3], window)?;
     let (x, dy) = (draw.tensor(&g.input_shape())?, draw.tensor(&g.output_shape())?);
-    let (y, winners) = draw.engine().max_pool(&g, &x)?;
-    Ok(vec![y, draw.engine().max_pool_gradient(&g, &winners, &dy)?])
+    let (y, argmax) = draw.engine().max_pool(&g, &x)?;
+    Ok(vec![y, draw.engine().max_pool_gradient(&g, &argmax, &dy)?])
 }
 
 fn avg_pool(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {

@@ -12,7 +12,7 @@
 use super::aggregate::{self, Stack};
 use super::cost::{Sizes, Strategy};
 use super::elementwise::Rectifier;
-use super::norm::{Channels, Then};
+use super::norm::{Channels, Epilogue};
 use super::pool::Divisor;
 use super::resample::Interpolation;
 use super::update::{Adam, Moments, RmsProp, Sgd};
@@ -52,24 +52,24 @@ impl<T, E> Engine<T> for E where
 {
 }
 
-/// A matrix of a product: a tensor of two axes, as it is or turned around.
+/// A matrix of a product: a tensor of two axes, as it is or transposed.
 #[derive(Clone, Copy, Debug)]
 pub struct Factor<'a, T> {
     /// `[rows, columns]`.
     pub matrix: &'a Tensor<T>,
     /// Whether the product sees `[columns, rows]`.
-    pub is_turned: bool,
+    pub is_transposed: bool,
 }
 
 impl<'a, T> Factor<'a, T> {
     /// The matrix as it is.
     pub fn new(matrix: &'a Tensor<T>) -> Self {
-        Self { matrix, is_turned: false }
+        Self { matrix, is_transposed: false }
     }
 
     /// The transposed matrix; nothing moves.
     pub fn t(self) -> Self {
-        Self { is_turned: !self.is_turned, ..self }
+        Self { is_transposed: !self.is_transposed, ..self }
     }
 }
 
@@ -80,7 +80,7 @@ impl<T: Element> Factor<'_, T> {
     /// If the tensor is no matrix.
     pub fn sizes(&self) -> Result<[usize; 2]> {
         let [rows, columns] = self.matrix.dims("product", "factor", "[rows, columns]")?;
-        Ok(if self.is_turned { [columns, rows] } else { [rows, columns] })
+        Ok(if self.is_transposed { [columns, rows] } else { [rows, columns] })
     }
 }
 
@@ -322,7 +322,7 @@ pub trait Norms<T> {
         norm: &Norm<T>,
         x: &Tensor<T>,
         bias: &Tensor<T>,
-        then: Then<&Tensor<T>>,
+        then: Epilogue<&Tensor<T>>,
     ) -> Result<Tensor<T>>;
 
     /// With `z = (x - mean) inverse`: `dweight = sum dy z`, `dbias = sum dy`, and
@@ -366,7 +366,7 @@ pub trait Pools<T> {
     fn max_pool_gradient(
         &self,
         g: &Geometry,
-        winners: &Indices,
+        argmax: &Indices,
         dy: &Tensor<T>,
     ) -> Result<Tensor<T>>;
 

@@ -4,7 +4,7 @@ use super::panel::{Layout, Operand, Rows, Target, multiply};
 use crate::tensor::Element;
 use std::ops::Range;
 
-/// A matrix that lies in a slice: row by row, or turned around, column by column.
+/// A matrix that lies in a slice: row by row, or transposed, column by column.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a, T> {
     values: &'a [T],
@@ -12,7 +12,7 @@ pub struct Matrix<'a, T> {
     columns: usize,
     /// From one row, or if turned one column, to the next.
     stride: usize,
-    is_turned: bool,
+    is_transposed: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -28,12 +28,12 @@ impl<'a, T> Matrix<'a, T> {
     pub fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
         let span = span(rows, columns, row_stride);
         assert!(span.is_some_and(|span| span <= values.len()), "the matrix leaves its slice");
-        Self { values, rows, columns, stride: row_stride, is_turned: false }
+        Self { values, rows, columns, stride: row_stride, is_transposed: false }
     }
 
     /// The transposed matrix; nothing moves.
     pub fn t(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, is_turned: !self.is_turned, ..self }
+        Self { rows: self.columns, columns: self.rows, is_transposed: !self.is_transposed, ..self }
     }
 }
 
@@ -64,8 +64,8 @@ impl<T: Sync> Rows<T> for Matrix<'_, T> {
 pub fn par_gemm<T: Element>(a: Matrix<T>, b: Matrix<T>, c: &mut [T]) {
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
     assert_eq!((b.rows, rows * columns), (depth, c.len()), "sizes do not fit");
-    let left = if a.is_turned { Operand::Steps(&a) } else { Operand::Lanes(&a) };
-    let right = if b.is_turned { Operand::Lanes(&b) } else { Operand::Steps(&b) };
+    let left = if a.is_transposed { Operand::Steps(&a) } else { Operand::Lanes(&a) };
+    let right = if b.is_transposed { Operand::Lanes(&b) } else { Operand::Steps(&b) };
     let target = Target::new(c, Layout::matrix(rows, columns));
     multiply(left, right, depth, target, false);
 }

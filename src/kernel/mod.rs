@@ -39,7 +39,7 @@ pub mod window;
 mod winograd;
 
 pub use gemm::Matrix;
-pub use norm::Then;
+pub use norm::Epilogue;
 pub use pool::Divisor;
 pub use resample::Interpolation;
 pub use window::{Geometry, Window};

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 /// What follows on a batch norm, in the same pass over the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then<V> {
+pub enum Epilogue<V> {
     /// `y = norm(x)`.
     Nothing,
     /// `y = relu(norm(x))`.
@@ -22,7 +22,7 @@ pub enum Then<V> {
     AddRelu(V),
 }
 
-impl<V> Then<V> {
+impl<V> Epilogue<V> {
     /// The residual, if there is one.
     pub fn residual(self) -> Option<V> {
         match self {
@@ -44,12 +44,12 @@ impl<V> Then<V> {
     ///
     /// # Errors
     /// That of `f`.
-    pub fn try_map<U, E>(self, f: impl FnOnce(V) -> Result<U, E>) -> Result<Then<U>, E> {
+    pub fn try_map<U, E>(self, f: impl FnOnce(V) -> Result<U, E>) -> Result<Epilogue<U>, E> {
         Ok(match self {
-            Self::Nothing => Then::Nothing,
-            Self::Relu => Then::Relu,
-            Self::Relu6 => Then::Relu6,
-            Self::AddRelu(residual) => Then::AddRelu(f(residual)?),
+            Self::Nothing => Epilogue::Nothing,
+            Self::Relu => Epilogue::Relu,
+            Self::Relu6 => Epilogue::Relu6,
+            Self::AddRelu(residual) => Epilogue::AddRelu(f(residual)?),
         })
     }
 }
@@ -114,7 +114,7 @@ impl Channels {
         &self,
         x: &[T],
         [mean, scale, shift]: [&[T]; 3],
-        then: Then<&[T]>,
+        then: Epilogue<&[T]>,
     ) -> Vec<T> {
         let mut y = buffer::take(x.len());
         let planes = self.planes_mut(&mut y).zip(self.planes(x)).enumerate();
@@ -125,10 +125,10 @@ impl Channels {
             let (relu, relu6) = (Rectifier::Relu, Rectifier::Relu6);
             let pairs = y.iter_mut().zip(x);
             match then {
-                Then::Nothing => pairs.for_each(|(y, &x)| *y = norm(x)),
-                Then::Relu => pairs.for_each(|(y, &x)| *y = relu.of(norm(x))),
-                Then::Relu6 => pairs.for_each(|(y, &x)| *y = relu6.of(norm(x))),
-                Then::AddRelu(residual) => pairs
+                Epilogue::Nothing => pairs.for_each(|(y, &x)| *y = norm(x)),
+                Epilogue::Relu => pairs.for_each(|(y, &x)| *y = relu.of(norm(x))),
+                Epilogue::Relu6 => pairs.for_each(|(y, &x)| *y = relu6.of(norm(x))),
+                Epilogue::AddRelu(residual) => pairs
                     .zip(&residual[i * self.len..][..x.len()])
                     .for_each(|((y, &x), &residual)| *y = relu.of(norm(x) + residual)),
             }
@@ -225,10 +225,10 @@ mod tests {
         let twin = reference::batch_norm(&x, [3, 5, 7], &w, &b, 1e-5);
         let sum = elementwise::add(&twin, &residual);
         for (y, twin) in [
-            (normalise(Then::Nothing), twin.clone()),
-            (normalise(Then::Relu), elementwise::relu(&twin)),
-            (normalise(Then::Relu6), elementwise::relu6(&twin)),
-            (normalise(Then::AddRelu(&residual)), elementwise::relu(&sum)),
+            (normalise(Epilogue::Nothing), twin.clone()),
+            (normalise(Epilogue::Relu), elementwise::relu(&twin)),
+            (normalise(Epilogue::Relu6), elementwise::relu6(&twin)),
+            (normalise(Epilogue::AddRelu(&residual)), elementwise::relu(&sum)),
         ] {
             assert!(y.iter().zip(&twin).all(|(y, t)| (y - t).abs() < 1e-12));
         }

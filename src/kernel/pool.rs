@@ -13,23 +13,23 @@ use std::ops::Range;
 pub fn max_pool<T: Element>(geometry: &Geometry, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let positions = geometry.positions();
     let count = geometry.batch * geometry.channels * positions;
-    let (mut y, mut winners) = (buffer::take(count), vec![0; count]);
+    let (mut y, mut argmax) = (buffer::take(count), vec![0; count]);
     y.par_chunks_mut(positions)
-        .zip(winners.par_chunks_mut(positions))
+        .zip(argmax.par_chunks_mut(positions))
         .zip(x.par_chunks(geometry.pixels()))
         .with_min_len(8)
-        .for_each(|((y, winners), x)| {
+        .for_each(|((y, argmax), x)| {
             let width = geometry.output[1];
-            let rows = y.chunks_mut(width).zip(winners.chunks_mut(width));
-            rows.enumerate().for_each(|(i, (y, winners))| max_row(geometry, x, i, y, winners));
+            let rows = y.chunks_mut(width).zip(argmax.chunks_mut(width));
+            rows.enumerate().for_each(|(i, (y, argmax))| max_row(geometry, x, i, y, argmax));
         });
-    (y, winners)
+    (y, argmax)
 }
 
 /// Row `i` of one channel. It is gone through once for each tap of the window, over the columns
 /// whose tap lies within the image, so that the innermost loop has neither a border nor a branch.
 /// (The operation has made sure that no window sees padding only.)
-fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], winners: &mut [u32]) {
+fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], argmax: &mut [u32]) {
     let Window { stride, padding, dilation, .. } = g.window;
     y.fill(T::neg_infinity());
     // From the last tap to the first: of equals, the first is the last to win.
@@ -40,8 +40,8 @@ fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], winners: &m
             let (columns, first) = columns_of_tap(g, v);
             if !columns.is_empty() {
                 let first = row * g.input[1] + first;
-                let (y, winners) = (&mut y[columns.clone()], &mut winners[columns]);
-                for (j, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
+                let (y, argmax) = (&mut y[columns.clone()], &mut argmax[columns]);
+                for (j, (y, winner)) in y.iter_mut().zip(argmax).enumerate() {
                     let pixel = first + j * stride[1];
                     let wins = x[pixel] >= *y || x[pixel].is_nan();
                     *y = if wins { x[pixel] } else { *y };
@@ -53,14 +53,14 @@ fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], winners: &m
 }
 
 /// Gives each `dy` to the pixel that won: `dx` `[N, C, H, W]`.
-pub fn max_pool_gradient<T: Element>(geometry: &Geometry, winners: &[u32], dy: &[T]) -> Vec<T> {
+pub fn max_pool_gradient<T: Element>(geometry: &Geometry, argmax: &[u32], dy: &[T]) -> Vec<T> {
     let mut dx = buffer::zeros(geometry.batch * geometry.sample_len());
     dx.par_chunks_mut(geometry.pixels())
         .zip(dy.par_chunks(geometry.positions()))
-        .zip(winners.par_chunks(geometry.positions()))
+        .zip(argmax.par_chunks(geometry.positions()))
         .with_min_len(8)
-        .for_each(|((dx, dy), winners)| {
-            winners.iter().zip(dy).for_each(|(&winner, &dy)| dx[winner as usize] += dy);
+        .for_each(|((dx, dy), argmax)| {
+            argmax.iter().zip(dy).for_each(|(&winner, &dy)| dx[winner as usize] += dy);
         });
     dx
 }
@@ -191,11 +191,11 @@ mod tests {
             let window = Window { groups: 3, dilation, ..Window::square(stride, padding) };
             let g = Geometry::new("test", [2, 3, 9, 8], [3, 1, size[0], size[1]], window).unwrap();
             let x = Draw::seeded(4).tensor(&g.input_shape());
-            let (y, winners) = max_pool(&g, x.as_slice());
+            let (y, argmax) = max_pool(&g, x.as_slice());
             assert_eq!(y, reference::max_pool2d(&g, x.as_slice()));
-            let channels = x.as_slice().chunks(g.pixels()).zip(winners.chunks(g.positions()));
-            let held = channels.flat_map(|(x, winners)| winners.iter().map(|&w| x[w as usize]));
-            assert!(held.eq(y), "the winners hold what won");
+            let channels = x.as_slice().chunks(g.pixels()).zip(argmax.chunks(g.positions()));
+            let held = channels.flat_map(|(x, argmax)| argmax.iter().map(|&w| x[w as usize]));
+            assert!(held.eq(y), "they hold the largest values");
             for divisor in [Divisor::Taps, Divisor::Pixels] {
                 let y = avg_pool(&g, divisor, x.as_slice());
                 let twin = reference::avg_pool2d(&g, divisor, x.as_slice());
@@ -208,11 +208,11 @@ mod tests {
     fn of_equal_values_the_first_receives_the_gradient() {
         let window = Window { groups: 1, ..Window::square(2, 0) };
         let g = Geometry::new("test", [1, 1, 2, 2], [1, 1, 2, 2], window).unwrap();
-        let (y, winners) = max_pool(&g, &[1.0f32, 2.0, 2.0, 2.0]);
-        assert_eq!((y[0], winners[0]), (2.0, 1));
-        assert_eq!(max_pool_gradient(&g, &winners, &[5.0]), [0.0, 5.0, 0.0, 0.0]);
-        let (y, winners) = max_pool(&g, &[1.0, f32::NAN, f32::INFINITY, 2.0]);
-        assert!(y[0].is_nan() && winners[0] == 1);
+        let (y, argmax) = max_pool(&g, &[1.0f32, 2.0, 2.0, 2.0]);
+        assert_eq!((y[0], argmax[0]), (2.0, 1));
+        assert_eq!(max_pool_gradient(&g, &argmax, &[5.0]), [0.0, 5.0, 0.0, 0.0]);
+        let (y, argmax) = max_pool(&g, &[1.0, f32::NAN, f32::INFINITY, 2.0]);
+        assert!(y[0].is_nan() && argmax[0] == 1);
         // Also where all are minus infinity, the winner lies within its own window.
         let g = Geometry::new("test", [1, 1, 2, 4], [1, 1, 2, 2], window).unwrap();
         assert_eq!(max_pool(&g, &[f32::NEG_INFINITY; 8]).1, [0, 2]);

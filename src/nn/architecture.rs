@@ -17,7 +17,7 @@ pub type Layers = Box<dyn Fn(&mut dyn Operations, Node) -> Result<Node> + Send +
 /// collapses, and its ONNX graph.
 ///
 /// ```
-/// use zoo_tuning::kernel::{Then, Window};
+/// use zoo_tuning::kernel::{Epilogue, Window};
 /// use zoo_tuning::nn::{Architecture, Builder, Layers};
 /// use zoo_tuning::Result;
 ///
@@ -34,7 +34,7 @@ pub type Layers = Box<dyn Fn(&mut dyn Operations, Node) -> Result<Node> + Send +
 ///         let head = b.linear("fc", 8, b.outputs())?;
 ///         Ok(Box::new(move |o, x| {
 ///             let y = o.conv(&conv, x)?;
-///             let y = o.batch_norm(&norm, y, Then::Relu)?;
+///             let y = o.batch_norm(&norm, y, Epilogue::Relu)?;
 ///             let y = o.global_mean_pool(y)?;
 ///             o.linear(&head, y)
 ///         }))

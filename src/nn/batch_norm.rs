@@ -1,7 +1,7 @@
 //! Batch normalisation as a layer, with its running statistics.
 
 use super::{Id, Pass};
-use crate::kernel::Then;
+use crate::kernel::Epilogue;
 use crate::tape::Var;
 use crate::tensor::{Device, Element, Tensor};
 use crate::{Result, ops};
@@ -45,7 +45,12 @@ impl BatchNorm {
     /// # Errors
     /// If `x` has another number of channels, or too few values to have a variance, or a residual
     /// another shape.
-    pub fn forward<T: Element>(&self, pass: &mut Pass<T>, x: Var, then: Then<Var>) -> Result<Var> {
+    pub fn forward<T: Element>(
+        &self,
+        pass: &mut Pass<T>,
+        x: Var,
+        then: Epilogue<Var>,
+    ) -> Result<Var> {
         let (weight, bias) = (pass.var(self.weight), pass.var(self.bias));
         let mean = pass.parameter(self.running_mean);
         let variance = pass.parameter(self.running_variance);

@@ -122,7 +122,7 @@ impl Design {
     ///
     /// # Errors
     /// If there is none of that name.
-    pub fn of_shapes(name: &str, shapes: &HashMap<String, &[usize]>) -> Result<Self> {
+    pub fn from_shapes(name: &str, shapes: &HashMap<String, &[usize]>) -> Result<Self> {
         let usual = Self::named(name, CHANNELS, OUTPUTS)?;
         let expected = usual.tensors()?;
         usual.resized(&expected, shapes)
@@ -174,7 +174,7 @@ pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> R
 /// use zoo_tuning::{nn::open_zoo, tensor::State};
 /// # fn main() -> zoo_tuning::Result<()> {
 /// let (zoo, design) = open_zoo(&["resnet50.pth", "moco_v1_200ep_pretrain.pth.tar"], None)?;
-/// let sources = State::<f32>::of_zoo(&zoo)?; // for Network::from_sources
+/// let sources = State::<f32>::from_zoo(&zoo)?; // for Network::from_sources
 /// # Ok(())
 /// # }
 /// ```
@@ -254,7 +254,7 @@ mod tests {
         assert!(naming.is_identity() && fit.missing.is_empty() && fit.unexpected.is_empty());
         let error = Identified::new(&checkpoint, Some("resnet18"), &rules).unwrap_err().to_string();
         assert!(error.contains("does not hold a resnet18"), "{error}");
-        let away = Naming::of_rules(&["conv=comb"]).unwrap();
+        let away = Naming::from_rules(&["conv=comb"]).unwrap();
         let error = Identified::new(&checkpoint, None, &away).unwrap_err().to_string();
         assert!(error.contains("compare it with resnet_small"), "{error}");
         assert!(error.contains("comb1.weight for conv1.weight"), "{error}");

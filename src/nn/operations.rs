@@ -2,7 +2,7 @@
 
 use super::{BatchNorm, Conv, Linear};
 use crate::Result;
-use crate::kernel::{Divisor, Interpolation, Then, Window};
+use crate::kernel::{Divisor, Epilogue, Interpolation, Window};
 
 /// What goes from one operation to the next: images, features or outputs of a batch. Nodes are
 /// numbered in the order in which operations make them; the network's input is the first.
@@ -38,7 +38,7 @@ pub trait Operations {
     fn conv(&mut self, conv: &Conv, x: Node) -> Result<Node>;
 
     /// A batch norm, see [`BatchNorm`], and what follows on it.
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Then<Node>) -> Result<Node>;
+    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Epilogue<Node>) -> Result<Node>;
 
     /// A linear layer, see [`Linear`], of features `[N, D]`.
     fn linear(&mut self, linear: &Linear, x: Node) -> Result<Node>;

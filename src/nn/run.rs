@@ -1,7 +1,7 @@
 //! A network's operations, computed on the tape of a pass.
 
 use super::{BatchNorm, Conv, Linear, Node, Operations, Pass};
-use crate::kernel::{Divisor, Interpolation, Then, Window};
+use crate::kernel::{Divisor, Epilogue, Interpolation, Window};
 use crate::tape::Var;
 use crate::tensor::Element;
 use crate::{Error, Result, ops};
@@ -58,7 +58,7 @@ impl<T: Element> Operations for Run<'_, '_, T> {
         self.compute(&[x], |pass, x| conv.forward(pass, x[0]))
     }
 
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Then<Node>) -> Result<Node> {
+    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Epilogue<Node>) -> Result<Node> {
         let then_of = |residual: Option<Var>| {
             // There is a residual where `then` has one.
             then.try_map(|_| residual.ok_or_else(|| Error::argument("batch_norm", "no residual")))

@@ -7,7 +7,7 @@
 //! out, with every place of every tensor where they occur.
 
 use super::{BatchNorm, Builder, Conv, Layers, Linear, Node, Operations};
-use crate::kernel::{Divisor, Geometry, Interpolation, Then, Window};
+use crate::kernel::{Divisor, Epilogue, Geometry, Interpolation, Window};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -320,7 +320,7 @@ impl Operations for Trace<'_> {
         Ok(y)
     }
 
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Then<Node>) -> Result<Node> {
+    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Epilogue<Node>) -> Result<Node> {
         let residual = then.residual();
         let value = match residual {
             Some(residual) => self.united("batch_norm", &[x, residual])?,
@@ -333,7 +333,7 @@ impl Operations for Trace<'_> {
         }
         let operands: Vec<Node> = residual.into_iter().chain([x]).collect();
         let y = self.push(value, &operands);
-        self.show(y, !matches!(then, Then::Nothing));
+        self.show(y, !matches!(then, Epilogue::Nothing));
         Ok(y)
     }
 

@@ -1,9 +1,9 @@
 //! `y = (x - mean) / sqrt(variance + epsilon) weight + bias`, per channel; then, in the same pass,
-//! the residual and the rectifier of [`Then`].
+//! the residual and the rectifier of [`Epilogue`].
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::Then;
+use crate::kernel::Epilogue;
 use crate::kernel::elementwise::Rectifier;
 use crate::kernel::engine::{Norm, Rectified, WantedOfNorm};
 use crate::kernel::norm::Channels;
@@ -33,7 +33,7 @@ pub fn batch_norm<T: Element>(
     weight: Var,
     bias: Var,
     epsilon: f64,
-    then: Then<Var>,
+    then: Epilogue<Var>,
 ) -> Result<(Var, Moments<T>)> {
     let channels = channels(tape, x, weight, bias)?;
     let value = tape.value(x)?;
@@ -59,7 +59,7 @@ pub fn batch_norm_frozen<T: Element>(
     mean: &Tensor<T>,
     variance: &Tensor<T>,
     epsilon: f64,
-    then: Then<Var>,
+    then: Epilogue<Var>,
 ) -> Result<Var> {
     let channels = channels(tape, x, weight, bias)?;
     for (name, tensor) in [("running mean", mean), ("running variance", variance)] {
@@ -107,7 +107,7 @@ impl<T: Element> Normalisation<'_, T> {
         operation: &'static str,
         tape: &mut Tape<T>,
         operands: [Var; 3],
-        then: Then<Var>,
+        then: Epilogue<Var>,
     ) -> Result<Var> {
         let [x, weight, bias] = operands.map(|var| tape.value(var));
         let (x, weight, bias) = (x?.clone(), weight?.clone(), bias?);
@@ -161,13 +161,13 @@ impl<T: Element> Backward<T> for BatchNorm<T> {
 fn drawn(
     draw: &mut Draw,
     shape: &[usize],
-    norm: impl Fn(&mut Tape<f64>, &[Var], Then<Var>) -> Result<Var> + 'static,
+    norm: impl Fn(&mut Tape<f64>, &[Var], Epilogue<Var>) -> Result<Var> + 'static,
 ) -> Case {
     let channels = &shape[1..2];
     let mut inputs = vec![draw.tensor(shape), draw.tensor(channels), draw.tensor(channels)];
     let then = draw.size(0, 2);
     if then == 0 {
-        return Case::new(inputs, move |tape, v| norm(tape, v, Then::Nothing));
+        return Case::new(inputs, move |tape, v| norm(tape, v, Epilogue::Nothing));
     }
     if then == 2 {
         // About half of what is normalised is then between 0 and 6.
@@ -176,16 +176,16 @@ fn drawn(
     }
     let mut tape = Tape::new();
     let vars: Vec<Var> = inputs.iter().map(|x| tape.constant(x.clone())).collect();
-    let y = norm(&mut tape, &vars, Then::Nothing).and_then(|y| tape.value(y));
+    let y = norm(&mut tape, &vars, Epilogue::Nothing).and_then(|y| tape.value(y));
     let y = y.unwrap_or_else(|_| unreachable!("the shapes fit"));
     if then == 2 {
         keep_off_kinks(y, &mut inputs[2]);
-        return Case::new(inputs, move |tape, v| norm(tape, v, Then::Relu6));
+        return Case::new(inputs, move |tape, v| norm(tape, v, Epilogue::Relu6));
     }
     let mut residual = draw.distinct(shape);
     residual.as_mut_slice().iter_mut().zip(y.as_slice()).for_each(|(r, y)| *r -= y);
     inputs.push(residual);
-    Case::new(inputs, move |tape, v| norm(tape, v, Then::AddRelu(v[3])))
+    Case::new(inputs, move |tape, v| norm(tape, v, Epilogue::AddRelu(v[3])))
 }
 
 /// Moves the bias of each channel of `y` until none of its values is near 0 or 6. At most 64 values
@@ -246,8 +246,8 @@ mod tests {
 
     /// The output of `operation` on `x`, `weight`, `bias` and a residual, and all gradients.
     fn values(
-        operation: impl Fn(&mut Tape<f32>, &[Var; 4], Then<Var>) -> Result<Var>,
-        then: fn(Var) -> Then<Var>,
+        operation: impl Fn(&mut Tape<f32>, &[Var; 4], Epilogue<Var>) -> Result<Var>,
+        then: fn(Var) -> Epilogue<Var>,
     ) -> Vec<Option<Tensor<f32>>> {
         let mut draw = Draw::seeded(7);
         let mut tape = Tape::new();
@@ -265,14 +265,14 @@ mod tests {
         let in_one = |tape: &mut Tape<f32>, v: &[Var; 4], then| {
             batch_norm(tape, v[0], v[1], v[2], EPSILON, then).map(|(y, _)| y)
         };
-        let in_three = |tape: &mut Tape<f32>, v: &[Var; 4], then: Then<Var>| {
-            let (mut y, _) = batch_norm(tape, v[0], v[1], v[2], EPSILON, Then::Nothing)?;
+        let in_three = |tape: &mut Tape<f32>, v: &[Var; 4], then: Epilogue<Var>| {
+            let (mut y, _) = batch_norm(tape, v[0], v[1], v[2], EPSILON, Epilogue::Nothing)?;
             if let Some(residual) = then.residual() {
                 y = ops::add(tape, y, residual)?;
             }
-            if then == Then::Relu6 { ops::relu6(tape, y) } else { ops::relu(tape, y) }
+            if then == Epilogue::Relu6 { ops::relu6(tape, y) } else { ops::relu(tape, y) }
         };
-        for then in [|_| Then::Relu, |_| Then::Relu6, Then::AddRelu] {
+        for then in [|_| Epilogue::Relu, |_| Epilogue::Relu6, Epilogue::AddRelu] {
             let pairs = values(in_one, then).into_iter().zip(values(in_three, then));
             for (one, three) in pairs {
                 assert_eq!(one.map(Tensor::into_vec), three.map(Tensor::into_vec));
@@ -285,7 +285,7 @@ mod tests {
         let mut tape = Tape::<f32>::new();
         let [x, weight, bias, residual] =
             [&[2, 3, 4, 4][..], &[3], &[3], &[2, 3, 4, 1]].map(|s| tape.constant(Tensor::zeros(s)));
-        let then = Then::AddRelu(residual);
+        let then = Epilogue::AddRelu(residual);
         let found = batch_norm(&mut tape, x, weight, bias, EPSILON, then);
         assert!(matches!(found, Err(Error::Shape { .. })));
     }

@@ -22,8 +22,8 @@ pub fn max_pool2d<T: Element>(
     let value = tape.value(x)?;
     let shape = value.dims("max_pool2d", "input", "[N, C, H, W]")?;
     let geometry = pooling("max_pool2d", shape, size, window)?;
-    let (y, winners) = value.device().engine().max_pool(&geometry, value)?;
-    tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, winners })
+    let (y, argmax) = value.device().engine().max_pool(&geometry, value)?;
+    tape.record("max_pool2d", y, &[x], MaxPool2d { geometry, argmax })
 }
 
 /// The geometry of a pooling whose windows see a pixel each.
@@ -60,14 +60,14 @@ pub(super) fn pooling(
 
 struct MaxPool2d {
     geometry: Geometry,
-    winners: Indices,
+    argmax: Indices,
 }
 
 impl<T: Element> Backward<T> for MaxPool2d {
     /// Each `dy` goes to the pixel that was the largest.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        let Self { geometry, winners } = *self;
-        Ok(vec![Some(dy.device().engine().max_pool_gradient(&geometry, &winners, &dy)?)])
+        let Self { geometry, argmax } = *self;
+        Ok(vec![Some(dy.device().engine().max_pool_gradient(&geometry, &argmax, &dy)?)])
     }
 }
 

@@ -7,7 +7,7 @@ use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Device, Element, Tensor};
 
 /// The rectified linear unit that stops at 6, where numbers of few bits have digits left; see
-/// [`Then::Relu6`](crate::kernel::Then) for the one behind a batch norm.
+/// [`Epilogue::Relu6`](crate::kernel::Epilogue) for the one behind a batch norm.
 ///
 /// # Errors
 /// If `x` belongs to another tape.

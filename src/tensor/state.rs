@@ -38,7 +38,7 @@ impl<T: Element> State<T> {
     ///
     /// # Errors
     /// If a tensor's type has no values of type `T`.
-    pub fn of_zoo(zoo: &Zoo) -> Result<Vec<Self>> {
+    pub fn from_zoo(zoo: &Zoo) -> Result<Vec<Self>> {
         zoo.sources().iter().map(Self::mapped).collect()
     }
 

@@ -41,14 +41,14 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, does not say what network it is, or holds another.
     pub fn open(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
-        Self::of(Checkpoint::open(path)?, architecture, &Naming::default())
+        Self::from_checkpoint(Checkpoint::open(path)?, architecture, &Naming::default())
     }
 
     /// As [`Model::open`], of an open file, whose names are led to the network's by `rules` first.
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn of(
+    pub fn from_checkpoint(
         mut checkpoint: Checkpoint,
         architecture: Option<&str>,
         rules: &Naming,

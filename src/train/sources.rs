@@ -49,7 +49,7 @@ impl Sources {
         }
         let (zoo, design) = identified_zoo(sources, name)?;
         let input = input(&zoo, &design, config)?;
-        let states = State::of_zoo(&zoo)?;
+        let states = State::from_zoo(&zoo)?;
         let (states, described) = match method.form {
             FormName::Scratch => (vec![], vec![]),
             _ => (states, described),
@@ -94,7 +94,7 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
             (architecture, sources, open)
         }
         _ => {
-            let rules = Naming::of_rules(rename)?;
+            let rules = Naming::from_rules(rename)?;
             let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
             (None, vec![], files.iter().map(open).collect::<Result<_>>()?)
         }

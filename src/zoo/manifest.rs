@@ -123,7 +123,7 @@ impl Source {
     /// # Errors
     /// If a rule has no meaning.
     pub fn naming(&self) -> Result<Naming> {
-        let rules = Naming::of_rules(&self.rename)?;
+        let rules = Naming::from_rules(&self.rename)?;
         Ok(match &self.prefix {
             Some(prefix) => rules.behind(prefix),
             None => rules,

@@ -54,7 +54,7 @@ impl Naming {
     ///
     /// # Errors
     /// If a rule has no `=`, or its left side is no regular expression.
-    pub fn of_rules(rules: &[impl AsRef<str>]) -> Result<Self> {
+    pub fn from_rules(rules: &[impl AsRef<str>]) -> Result<Self> {
         let rule = |rule: &str| {
             let refuse = |problem: String| Error::config("rename", format!("{rule:?} {problem}"));
             let (from, to) = rule
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn rules_are_applied_in_their_order_and_before_detection() {
         let file = file(&[("x.first.weight", &[2, 1, 1, 1]), ("x.bn1.weight", &[2])]);
-        let rules = Naming::of_rules(&["first=second", r"\.second\.(w.*)$=.conv1.$1"]).unwrap();
+        let rules = Naming::from_rules(&["first=second", r"\.second\.(w.*)$=.conv1.$1"]).unwrap();
         assert_eq!(rules.apply("x.first.weight").unwrap(), "x.conv1.weight");
         let naming = rules.detect(&file, &network(), layouts());
         assert_eq!(naming.prefix(), "x.");
@@ -451,14 +451,14 @@ mod tests {
     #[test]
     fn rules_without_meaning_are_errors() {
         for (rule, problem) in [("a", "FROM=TO"), ("(=b", "no regular expression")] {
-            let error = Naming::of_rules(&[rule]).unwrap_err().to_string();
+            let error = Naming::from_rules(&[rule]).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains(rule), "{error}");
         }
     }
 
     #[test]
     fn two_tensors_that_would_have_one_name_are_an_error() {
-        let naming = Naming::of_rules(&["^[ab]$=c"]).unwrap();
+        let naming = Naming::from_rules(&["^[ab]$=c"]).unwrap();
         let error = naming.renamed(file(&[("a", &[]), ("b", &[])])).unwrap_err().to_string();
         assert!(error.contains("c: is there more than once"), "{error}");
     }

@@ -116,7 +116,7 @@ fn design(
         }
     }
     for name in architectures::names() {
-        let design = Design::of_shapes(&name, &plain)?;
+        let design = Design::from_shapes(&name, &plain)?;
         let tensors = design.tensors()?;
         let has = |(name, shape): &(String, Vec<usize>)| plain.get(name) == Some(&&shape[..]);
         if tensors.len() == plain.len() && tensors.iter().all(has) {

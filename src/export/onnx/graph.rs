@@ -2,7 +2,7 @@
 
 use super::super::protobuf::Message;
 use crate::kernel::elementwise::Rectifier;
-use crate::kernel::{Divisor, Interpolation, Then, Window};
+use crate::kernel::{Divisor, Epilogue, Interpolation, Window};
 use crate::nn::{BatchNorm, Conv, Id, Linear, Node, Operations, Parameters};
 use crate::{Error, Result};
 
@@ -126,7 +126,7 @@ impl Operations for Graph<'_> {
     }
 
     /// Each of its parts as an operator of its own, as ONNX has it.
-    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Then<Node>) -> Result<Node> {
+    fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Epilogue<Node>) -> Result<Node> {
         let [weight, bias, mean, variance] =
             [norm.weight, norm.bias, norm.running_mean, norm.running_variance]
                 .map(|id| self.parameter(id));

@@ -3,7 +3,7 @@
 use super::{Cpu, like, row};
 use crate::Result;
 use crate::kernel::engine::{Norm, NormGradients, Norms, Rectified, WantedOfNorm};
-use crate::kernel::norm::{Channels, Then};
+use crate::kernel::norm::{Channels, Epilogue};
 use crate::tensor::{Element, Tensor, buffer};
 
 impl<T: Element> Norms<T> for Cpu {
@@ -22,7 +22,7 @@ impl<T: Element> Norms<T> for Cpu {
         norm: &Norm<T>,
         x: &Tensor<T>,
         bias: &Tensor<T>,
-        then: Then<&Tensor<T>>,
+        then: Epilogue<&Tensor<T>>,
     ) -> Result<Tensor<T>> {
         let constants = [norm.mean.as_slice(), &scale(norm), bias.as_slice()];
         let then = then.try_map(|residual| Result::Ok(residual.as_slice()))?;

@@ -9,17 +9,17 @@ use crate::tensor::{Element, Tensor};
 
 impl<T: Element> Pools<T> for Cpu {
     fn max_pool(&self, g: &Geometry, x: &Tensor<T>) -> Result<(Tensor<T>, Indices)> {
-        let (y, winners) = pool::max_pool(g, x.as_slice());
-        Ok((Tensor::owned(g.output_shape().to_vec(), y), Indices::Cpu(winners)))
+        let (y, argmax) = pool::max_pool(g, x.as_slice());
+        Ok((Tensor::owned(g.output_shape().to_vec(), y), Indices::Cpu(argmax)))
     }
 
     fn max_pool_gradient(
         &self,
         g: &Geometry,
-        winners: &Indices,
+        argmax: &Indices,
         dy: &Tensor<T>,
     ) -> Result<Tensor<T>> {
-        let dx = pool::max_pool_gradient(g, indices(winners)?, dy.as_slice());
+        let dx = pool::max_pool_gradient(g, indices(argmax)?, dy.as_slice());
         Ok(Tensor::owned(g.input_shape().to_vec(), dx))
     }
 

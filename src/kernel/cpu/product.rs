@@ -29,5 +29,5 @@ impl<T: Element> Products<T> for Cpu {
 fn matrix<'a, T: Element>(factor: Factor<'a, T>) -> Result<Matrix<'a, T>> {
     let [rows, columns] = factor.matrix.dims("product", "factor", "[rows, columns]")?;
     let matrix = Matrix::new(factor.matrix.as_slice(), rows, columns);
-    Ok(if factor.is_turned { matrix.t() } else { matrix })
+    Ok(if factor.is_transposed { matrix.t() } else { matrix })
 }

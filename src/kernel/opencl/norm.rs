@@ -6,7 +6,7 @@ use super::reduce::column_sums;
 use crate::Result;
 use crate::kernel::elementwise::Rectifier;
 use crate::kernel::engine::{Norm, NormGradients, Norms, Rectified, WantedOfNorm};
-use crate::kernel::norm::{Channels, Then};
+use crate::kernel::norm::{Channels, Epilogue};
 use crate::tensor::opencl::OpenCl;
 use crate::tensor::{Element, Tensor};
 use std::sync::Arc;
@@ -53,15 +53,15 @@ impl<T: Element> Norms<T> for Arc<OpenCl> {
         norm: &Norm<T>,
         x: &Tensor<T>,
         bias: &Tensor<T>,
-        then: Then<&Tensor<T>>,
+        then: Epilogue<&Tensor<T>>,
     ) -> Result<Tensor<T>> {
         let Channels { batch, channels, len } = norm.channels;
         let y = self.take::<T>(x.len())?;
         let (then, residual) = match then {
-            Then::Nothing => (0, x),
-            Then::Relu => (1, x),
-            Then::AddRelu(residual) => (2, residual),
-            Then::Relu6 => (3, x),
+            Epilogue::Nothing => (0, x),
+            Epilogue::Relu => (1, x),
+            Epilogue::AddRelu(residual) => (2, residual),
+            Epilogue::Relu6 => (3, x),
         };
         Plan::launch::<T>(self, NORM, "normalise")
             .memory(x.memory(self)?)

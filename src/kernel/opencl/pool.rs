@@ -15,18 +15,18 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
     fn max_pool(&self, g: &Geometry, x: &Tensor<T>) -> Result<(Tensor<T>, Indices)> {
         let planes = g.batch * g.channels;
         let count = planes * g.positions();
-        let (y, winners) = (self.take::<T>(count)?, self.take::<u32>(count)?);
+        let (y, argmax) = (self.take::<T>(count)?, self.take::<u32>(count)?);
         let launch = Plan::launch::<T>(self, POOL, "max_pool").memory(x.memory(self)?);
         let sizes = Plan::of::<T>(self).runs_of(g.output[1], g.output[0], planes);
-        geometry(launch.memory(&y).memory(&winners), g).run(sizes)?;
+        geometry(launch.memory(&y).memory(&argmax), g).run(sizes)?;
         let y = Tensor::resident(g.output_shape().to_vec(), y);
-        Ok((y, Indices::OpenCl(Arc::new(winners))))
+        Ok((y, Indices::OpenCl(Arc::new(argmax))))
     }
 
     fn max_pool_gradient(
         &self,
         g: &Geometry,
-        winners: &Indices,
+        argmax: &Indices,
         dy: &Tensor<T>,
     ) -> Result<Tensor<T>> {
         let planes = g.batch * g.channels;
@@ -38,7 +38,7 @@ impl<T: Element> Pools<T> for Arc<OpenCl> {
             ("max_pool_gradient", plan.items([g.input[1], g.input[0], planes]))
         };
         let launch = Plan::launch::<T>(self, POOL, kernel);
-        let launch = launch.memory(indices(self, winners)?).memory(dy.memory(self)?);
+        let launch = launch.memory(indices(self, argmax)?).memory(dy.memory(self)?);
         geometry(launch.memory(&dx), g).run(sizes)?;
         Ok(Tensor::resident(g.input_shape().to_vec(), dx))
     }

