@@ -2,6 +2,7 @@
 # Everything that is tested, with its own set-up, from a fresh clone:
 #
 #   bash tests/run.sh
+#   bash tests/run.sh --quick   # what a change wants to know: minutes, and nothing is installed
 #
 # Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium or no OpenCL yet, the
 # right to install them by apt-get. A check that fails does not keep the others from running. The
@@ -61,6 +62,18 @@ check_tests() {
     for ((; wrong > 0; wrong--)); do
         failures+=("a test of: $name")
     done
+}
+
+# Says what came of it all, and ends.
+finish() {
+    local failure
+    printf '\n%d s\n' "$SECONDS"
+    for failure in "${failures[@]}"; do
+        printf 'failed: %s\n' "$failure"
+    done
+    printf '%d passed, %d failed\n' "$passed" "${#failures[@]}"
+    [ ${#failures[@]} -eq 0 ]
+    exit
 }
 
 as_root() {
@@ -184,10 +197,28 @@ networks() {
     [ "$count" -ge 8 ]
 }
 
+# Whether each feature is enough for what it promises.
+features() {
+    local feature
+    for feature in train report cli opencl; do
+        echo "$feature"
+        cargo check --no-default-features --features "$feature" --lib --locked || return
+    done
+}
+
+if [ "${1:-}" = --quick ]; then
+    check "format" cargo fmt --check
+    check "clippy" cargo clippy --all-targets -- -D warnings
+    check_tests "tests" cargo test --lib --test house --test golden --test golden_steps --test method \
+        --test train
+    finish
+fi
+
 check "set-up" set_up
 check "format" cargo fmt --check
 check "clippy" cargo clippy --all-targets --locked -- -D warnings
 check "clippy of devices" cargo clippy --all-targets --features opencl -- -D warnings
+check "features" features
 check "clippy of the library" cargo clippy --all-targets --no-default-features -- -D warnings
 check "documentation" documentation
 check "dependencies of the library" few_dependencies
@@ -222,9 +253,4 @@ check "networks of the demo" networks
 # Last, since the library without the command line is built anew.
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
 
-printf '\n%d s\n' "$SECONDS"
-for failure in "${failures[@]}"; do
-    printf 'failed: %s\n' "$failure"
-done
-printf '%d passed, %d failed\n' "$passed" "${#failures[@]}"
-[ ${#failures[@]} -eq 0 ]
+finish

@@ -83,8 +83,8 @@ impl Blueprint {
         let number = |key: &str| -> Result<usize> { parsed(origin, key, text(key)?) };
         let switch = |key: &str| -> Result<bool> { parsed(origin, key, text(key)?) };
         let outputs = OUTPUTS.into_iter().find(|key| metadata.contains_key(*key));
-        let outputs = number(outputs.unwrap_or(OUTPUTS[0]))?;
-        let design = Design::named(text("architecture")?, number("channels")?, outputs)?;
+        let outputs = || number(outputs.unwrap_or(OUTPUTS[0]));
+        let design = Design::named(text("architecture")?, number("channels")?, outputs()?)?;
         let form = text("form")?;
         if form == "plain" {
             return Ok(design.plain());

@@ -3,7 +3,7 @@
 use super::{ALIGNMENT, AVERAGE, AVERAGE_WEIGHT, Entry, GATE, layer};
 use crate::nn::{Aligned, AlignedLayers, Blueprint, Design, Form, Mixing, architectures};
 use crate::ops::GateFunction;
-use crate::zoo::Checkpoint;
+use crate::zoo::{Checkpoint, is_batch_count};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -103,8 +103,9 @@ fn design(
     layers: &[Layer],
 ) -> Result<Design> {
     // Those of one source alone.
+    let known = shapes.iter().filter(|(name, _)| !is_batch_count(name));
     let mut plain: HashMap<String, &[usize]> =
-        shapes.iter().map(|(name, shape)| ((*name).to_owned(), *shape)).collect();
+        known.map(|(name, shape)| ((*name).to_owned(), *shape)).collect();
     for Layer { name, weight, .. } in layers {
         let ours = GATE.iter().chain([&ALIGNMENT, &AVERAGE]).map(|(ours, _)| *ours);
         for part in ours.chain([AVERAGE_WEIGHT]) {
