@@ -453,7 +453,8 @@ fn a_misspelt_key_suggests_the_right_one() {
     );
     assert!(error("batch = ").contains("run.toml"));
     assert!(error("[optimizer]\nbatch = 'many'").contains("run.toml: optimizer.batch"));
-    assert!(error("").contains("--data PATH"));
+    assert!(error("").contains("--zoo FILE"));
+    assert!(error("[method]\nform = 'scratch'").contains("--data PATH"));
     let old = error("learning_rate = 1.0\ndata = 'digits'");
     assert!(old.contains("data: now path in [data]; learning_rate: now in [optimizer]"), "{old}");
 }
@@ -469,10 +470,10 @@ fn lying_metadata_are_errors() {
     for (truth, lie) in [
         (r#""sources":"2""#, r#""sources":"99999999999""#),
         (r#""channels":"1""#, r#""channels":"99999999999""#),
-        (r#""classes":"10""#, r#""classes":"99999999999""#),
+        (r#""outputs":"10""#, r#""outputs":"99999999999""#),
         (r#""input_size":"16""#, r#""input_size":"99999999999""#),
         (r#""input_mean":"0.5""#, r#""input_mean":"NaN""#),
-        (r#""aligned_stages":"0011""#, r#""aligned_stages":"1""#),
+        (r#""aligned":"usual""#, r#""aligned":"none""#),
         (r#""form":"lite""#, r#""form":"plain""#),
         (r#""class_names":"["#, r#""class_names":"[["#),
         (r#""architecture":""#, r#""architecture":"\u001b[2J"#),
