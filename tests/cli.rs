@@ -454,8 +454,8 @@ fn a_misspelt_key_suggests_the_right_one() {
     );
     assert!(error("batch = ").contains("run.toml"));
     assert!(error("[optimizer]\nbatch = 'many'").contains("run.toml: optimizer.batch"));
-    let nothing = error("");
-    assert!(nothing.contains("--data"), "{nothing}");
+    assert!(error("").contains("--zoo FILE"));
+    assert!(error("[method]\nform = 'scratch'").contains("--data PATH"));
     let old = error("learning_rate = 1.0\ndata = 'digits'");
     assert!(old.contains("data: now path in [data]; learning_rate: now in [optimizer]"), "{old}");
 }

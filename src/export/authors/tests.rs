@@ -195,14 +195,24 @@ fn reshape(tensors: &mut [(String, Data<'_>)], name: &str, shape: &[usize]) {
 }
 
 #[test]
+fn layers_that_are_aligned_where_no_rule_says_so_are_named() {
+    let original = file(&blueprint(Form::Zoo(mixing(Aligned::default(), false)), 2), 9);
+    let mut theirs = to_authors(&original).unwrap();
+    theirs.tensors.retain(|(name, _)| name != "f_net.layer3.0.conv2.align_conv");
+    let ours = opened(&from_authors(&opened(&theirs)).unwrap());
+    let aligned = Blueprint::from_metadata("ours", ours.metadata()).unwrap();
+    let layers = ["conv1", "layer3.0.conv1"].map(str::to_owned).to_vec();
+    let expected = Aligned { layers: AlignedLayers::Named(layers), pointwise: true };
+    assert_eq!(aligned.form.mixing().unwrap().aligned, expected);
+}
+
+#[test]
 fn what_no_zoo_of_ours_is_like_is_refused_by_name() {
     let without = |name: &'static str| {
         move |tensors: &mut Vec<(String, Data<'_>)>| tensors.retain(|(known, _)| known != name)
     };
     let said = refusal(true, without("f_net.layer1.0.conv2.lite_attention"));
     assert!(said.contains("layer1.0.conv2: has no lite_attention, unlike others"), "{said}");
-    let said = refusal(false, without("f_net.layer3.0.conv2.align_conv"));
-    assert!(said.contains("layer3.0.conv2: is not aligned, unlike others"), "{said}");
     let said = refusal(false, without("f_net.layer1.0.conv2.attention.1.weight"));
     assert!(said.contains("no tensor named layer1.0.conv2.gate.reduce.weight"), "{said}");
     let said = refusal(false, without("f_net.layer2.0.bn2.bias"));
