@@ -136,6 +136,12 @@ struct ZooReport {
     problem: Option<String>,
 }
 
+/// Whether a file says that it holds a zoo, per sample or lite.
+fn is_mixed(checkpoint: &Checkpoint) -> bool {
+    let declared = checkpoint.declared();
+    Blueprint::is_in(&declared) && declared.get("form").is_some_and(|form| form != "plain")
+}
+
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let rules = arguments.network.rules()?;
     let named = arguments.network.architecture.as_deref();
@@ -146,8 +152,8 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             Some(name) => Some(Identified::compared(&checkpoint, name, &rules)?),
             None => match Identified::or_nearness(&checkpoint, &rules)? {
                 Ok(identified) => Some(identified),
-                // What was written here is no plain network, and says what it is.
-                Err(_) if Blueprint::is_in(&checkpoint.declared()) => None,
+                // A zoo that was written here says what it is.
+                Err(_) if is_mixed(&checkpoint) => None,
                 Err(nearness) => {
                     file.near = Some(near(&nearness));
                     None
