@@ -167,6 +167,11 @@
 //! from a sample's index, never from time or from the order in which threads come. So it is on a
 //! device, too; but another device rounds differently.
 
+/// The program, whose `main` is all that `src/main.rs` calls: what is generic is compiled once so.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "arguments document themselves for their help")]
+pub mod cli;
 pub mod collapse;
 #[cfg(feature = "train")]
 pub mod dataset;

@@ -1,7 +1,5 @@
 //! The `zoo-tuning` program.
 
-mod cli;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    zoo_tuning::cli::main()
 }

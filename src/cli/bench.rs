@@ -4,6 +4,19 @@ use super::device::DeviceOption;
 use super::explain;
 use super::output::{Output, Result};
 use super::profile::Profiling;
+use crate::dataset::Batch;
+use crate::kernel::Window;
+use crate::kernel::engine::Factor;
+use crate::nn::{
+    Aligned, Architecture, Builder, Conv, Design, Form, GateAverage, Layers, Mixing, Network, Pass,
+    Values, open_zoo,
+};
+use crate::ops;
+use crate::ops::GateFunction;
+use crate::optim::{Groups, Optimizer, Rule, Schedule};
+use crate::tape::{Tape, Var};
+use crate::tensor::{Device, State, Tensor};
+use crate::train::{Trainer, task::One};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
@@ -11,19 +24,6 @@ use serde_json::json;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
-use zoo_tuning::dataset::Batch;
-use zoo_tuning::kernel::Window;
-use zoo_tuning::kernel::engine::Factor;
-use zoo_tuning::nn::{
-    Aligned, Architecture, Builder, Conv, Design, Form, GateAverage, Layers, Mixing, Network, Pass,
-    Values, open_zoo,
-};
-use zoo_tuning::ops;
-use zoo_tuning::ops::GateFunction;
-use zoo_tuning::optim::{Groups, Optimizer, Rule, Schedule};
-use zoo_tuning::tape::{Tape, Var};
-use zoo_tuning::tensor::{Device, State, Tensor};
-use zoo_tuning::train::{Trainer, task::One};
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
 ///
@@ -143,7 +143,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         What::Step | What::Infer => network(&arguments, &device, output),
         _ if device != Device::Cpu => {
             let problem = "measures gemm, conv, step and infer on a device";
-            Err(zoo_tuning::Error::config("bench", problem).into())
+            Err(crate::Error::config("bench", problem).into())
         }
         What::Layer if arguments.explain => {
             let sizes = [arguments.batch, arguments.m].map(usize::from);
@@ -177,7 +177,7 @@ const CONVOLUTIONS: &str = include_str!("convolutions.json");
 fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     let batch = usize::from(arguments.batch);
     let all: Vec<[usize; 6]> = serde_json::from_str(CONVOLUTIONS)
-        .map_err(|problem| zoo_tuning::Error::config("convolutions.json", problem.to_string()))?;
+        .map_err(|problem| crate::Error::config("convolutions.json", problem.to_string()))?;
     for sizes @ [inputs, outputs, taps, side, stride, groups] in all {
         let mut rng = fastrand::Rng::with_seed(0);
         let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng).to(device)?;
@@ -235,7 +235,7 @@ impl Architecture for OneLayer {
         "one layer"
     }
 
-    fn layers(&self, b: &mut Builder) -> zoo_tuning::Result<Layers> {
+    fn layers(&self, b: &mut Builder) -> crate::Result<Layers> {
         let conv = b.conv("conv", self.shape, Window::square(1, self.shape[2] / 2))?;
         Ok(Box::new(move |o, x| o.conv(&conv, x)))
     }
@@ -290,7 +290,7 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     const MOST: usize = 1 << 28;
     if n * side * side > MOST {
         let problem = format!("{n} images of {side}x{side} are more than {MOST} pixels");
-        return Err(zoo_tuning::Error::config("batch", problem).into());
+        return Err(crate::Error::config("batch", problem).into());
     }
     let images = Tensor::normal(&[n, 3, side, side], 1.0, &mut rng);
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(..100)).collect();
@@ -405,8 +405,8 @@ fn give_averages(network: &mut Network<f32>, m: u16) {
 pub fn median(
     warmup: usize,
     runs: usize,
-    mut work: impl FnMut() -> zoo_tuning::Result<()>,
-) -> zoo_tuning::Result<f64> {
+    mut work: impl FnMut() -> crate::Result<()>,
+) -> crate::Result<f64> {
     (0..warmup).try_for_each(|_| work())?;
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {

@@ -1,12 +1,12 @@
 //! `collapse`: a lite network becomes a plain one.
 
 use super::output::{self, Output, Result};
+use crate::Error;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::Error;
 
-use zoo_tuning::train::Model;
+use crate::train::Model;
 
 /// Collapse a lite zoo into one plain network of the size of one source.
 ///

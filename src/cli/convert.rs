@@ -2,14 +2,14 @@
 
 use super::data::NetworkNames;
 use super::output::{self, Output, Result};
+use crate::Error;
+use crate::export::{Names, converted, format_of_ending, write_onnx};
+use crate::nn::Identified;
+use crate::train::Model;
+use crate::zoo::{Checkpoint, Format};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use zoo_tuning::Error;
-use zoo_tuning::export::{Names, converted, format_of_ending, write_onnx};
-use zoo_tuning::nn::Identified;
-use zoo_tuning::train::Model;
-use zoo_tuning::zoo::{Checkpoint, Format};
 
 /// Convert a checkpoint into another format.
 ///

@@ -1,10 +1,10 @@
 //! Arguments that say what to look at.
 
+use crate::nn::Design;
+use crate::train::Model;
+use crate::zoo::{Checkpoint, Naming};
 use clap::Args;
 use std::path::PathBuf;
-use zoo_tuning::nn::Design;
-use zoo_tuning::train::Model;
-use zoo_tuning::zoo::{Checkpoint, Naming};
 
 /// Which network a file holds, and how its tensors are named there.
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub fn architecture(name: &str) -> Result<String, String> {
 
 impl NetworkNames {
     /// The rules for names.
-    pub fn rules(&self) -> zoo_tuning::Result<Naming> {
+    pub fn rules(&self) -> crate::Result<Naming> {
         Naming::from_rules(&self.rename)
     }
 }
@@ -45,7 +45,7 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    pub fn open(&self) -> zoo_tuning::Result<Model> {
+    pub fn open(&self) -> crate::Result<Model> {
         let rules = self.names.rules()?;
         Model::from_checkpoint(
             Checkpoint::open(&self.model)?,

@@ -4,15 +4,15 @@ use super::device::DeviceOption;
 use super::output::{Output, Result, count, message};
 use super::profile::Profiling;
 use super::progress::{catch_interrupts, interrupted};
+use crate::Error;
+use crate::demo::{self, MethodKind, Options, Outcome, Part, Watch};
+use crate::export::write_atomically;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use zoo_tuning::Error;
-use zoo_tuning::demo::{self, MethodKind, Options, Outcome, Part, Watch};
-use zoo_tuning::export::write_atomically;
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
@@ -193,7 +193,7 @@ impl Watch for Progress {
         }
     }
 
-    fn step(&self) -> zoo_tuning::Result<()> {
+    fn step(&self) -> crate::Result<()> {
         if interrupted() {
             return Err(Error::Interrupted { saved: None });
         }

@@ -1,12 +1,12 @@
 //! What computes: the option `--device`.
 
 use super::output::message;
+use crate::kernel::Window;
+use crate::tape::Tape;
+use crate::tensor::{Device, Tensor};
+use crate::{Error, Result, ops};
 use clap::Args;
 use std::time::{Duration, Instant};
-use zoo_tuning::kernel::Window;
-use zoo_tuning::tape::Tape;
-use zoo_tuning::tensor::{Device, Tensor};
-use zoo_tuning::{Error, Result, ops};
 
 /// The option `--device`.
 #[derive(Args, Clone)]
@@ -82,7 +82,7 @@ fn milliseconds(time: Duration) -> f64 {
 /// Every OpenCL device; none where there is no driver, or no feature.
 fn all() -> Vec<Result<Device>> {
     #[cfg(feature = "opencl")]
-    return match zoo_tuning::tensor::opencl::discover() {
+    return match crate::tensor::opencl::discover() {
         Ok(found) => (0..found.len()).map(Device::opencl).collect(),
         Err(error) => vec![Err(error)],
     };

@@ -30,7 +30,7 @@ pub struct Arguments {
 #[cfg(not(feature = "opencl"))]
 pub fn run(_: Arguments, _: &mut Output) -> Result {
     // Says how to get them.
-    Ok(zoo_tuning::tensor::Device::opencl(0).map(drop)?)
+    Ok(crate::tensor::Device::opencl(0).map(drop)?)
 }
 
 #[cfg(feature = "opencl")]
@@ -42,11 +42,11 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 mod opencl {
     use super::{Arguments, Output, Result, Stop, message};
     use crate::cli::progress::counted;
+    use crate::kernel::check::{CHECKS, difference};
+    use crate::tensor::Device;
+    use crate::tensor::opencl::{Measured, OpenCl, Properties, Variant, discover};
+    use crate::train::tune::{Tuned, tune};
     use serde::Serialize;
-    use zoo_tuning::kernel::check::{CHECKS, difference};
-    use zoo_tuning::tensor::Device;
-    use zoo_tuning::tensor::opencl::{Measured, OpenCl, Properties, Variant, discover};
-    use zoo_tuning::train::tune::{Tuned, tune};
 
     /// What is told of a device, for a program to read.
     #[derive(Serialize)]
@@ -110,7 +110,7 @@ mod opencl {
         /// Rounding of sums in another order, in f32.
         const TOLERANCE: f64 = 1e-4;
 
-        fn of(operation: &'static str, difference: zoo_tuning::Result<f64>) -> Self {
+        fn of(operation: &'static str, difference: crate::Result<f64>) -> Self {
             let error = difference.as_ref().err().map(ToString::to_string);
             Self { operation, difference: difference.ok(), error }
         }
@@ -176,7 +176,7 @@ mod opencl {
     }
 
     /// What was asked for, as far as it goes.
-    fn work(index: usize, arguments: &Arguments, found: &mut Found) -> zoo_tuning::Result<()> {
+    fn work(index: usize, arguments: &Arguments, found: &mut Found) -> crate::Result<()> {
         if found.f32 && arguments.check {
             found.operations = Some(check(index)?);
         }
@@ -195,7 +195,7 @@ mod opencl {
     }
 
     /// Every operation, forward and backward.
-    fn check(index: usize) -> zoo_tuning::Result<Vec<Checked>> {
+    fn check(index: usize) -> crate::Result<Vec<Checked>> {
         let device = Device::opencl(index)?;
         let check = |&(name, compute)| Checked::of(name, difference(&device, compute));
         Ok(CHECKS.iter().map(check).collect())

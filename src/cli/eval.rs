@@ -7,7 +7,7 @@ use super::profile::Profiling;
 use clap::Args;
 use std::path::PathBuf;
 
-use zoo_tuning::train::{Data, Purpose, evaluate};
+use crate::train::{Data, Purpose, evaluate};
 
 /// Measure a network's accuracy and loss on labelled images.
 #[derive(Args)]

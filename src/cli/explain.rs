@@ -2,12 +2,12 @@
 
 use super::bench::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
+use crate::Error;
+use crate::kernel::aggregate::Aggregated;
+use crate::kernel::cost::{Rates, Strategy};
+use crate::kernel::{Geometry, Window};
+use crate::tensor::{Tensor, buffer};
 use serde_json::json;
-use zoo_tuning::Error;
-use zoo_tuning::kernel::aggregate::Aggregated;
-use zoo_tuning::kernel::cost::{Rates, Strategy};
-use zoo_tuning::kernel::{Geometry, Window};
-use zoo_tuning::tensor::{Tensor, buffer};
 
 /// How many times as long as another strategy the chosen one may take.
 const TOLERANCE: f64 = 1.5;
@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 1.5;
 ///
 /// # Errors
 /// At the end, if the chosen strategy for a layer was clearly not the fastest: the model of
-/// [`kernel::cost`](zoo_tuning::kernel::cost) does not fit this machine then.
+/// [`kernel::cost`](crate::kernel::cost) does not fit this machine then.
 pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Output) -> Result {
     let threads = rayon::current_num_threads() as f64;
     let mut wrong = Vec::new();

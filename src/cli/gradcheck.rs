@@ -1,11 +1,11 @@
 //! `gradcheck`: every operation's gradient against finite differences.
 
 use super::output::{Output, Result, Stop};
+use crate::Error;
+use crate::gradcheck::{self, Draw, DrawCase};
+use crate::ops::GRADIENT_CASES;
 use clap::Args;
 use serde::Serialize;
-use zoo_tuning::Error;
-use zoo_tuning::gradcheck::{self, Draw, DrawCase};
-use zoo_tuning::ops::GRADIENT_CASES;
 
 /// Check every operation's gradient against central differences, in 64 bits.
 ///

@@ -2,13 +2,13 @@
 
 use super::data::NetworkNames;
 use super::output::{self, Output, Result, Stop};
+use crate::nn::{Blueprint, Identified, Nearness};
+use crate::zoo::{Checkpoint, Format, Naming, TensorView, Zoo};
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use zoo_tuning::nn::{Blueprint, Identified, Nearness};
-use zoo_tuning::zoo::{Checkpoint, Format, Naming, TensorView, Zoo};
 
 /// Show what is in checkpoint files, which network they hold, and whether they form a zoo.
 ///
@@ -145,7 +145,7 @@ fn is_mixed(checkpoint: &Checkpoint) -> bool {
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let rules = arguments.network.rules()?;
     let named = arguments.network.architecture.as_deref();
-    let look = |path: &PathBuf| -> zoo_tuning::Result<_> {
+    let look = |path: &PathBuf| -> crate::Result<_> {
         let checkpoint = Checkpoint::open(path)?;
         let mut file = file(&checkpoint, arguments.statistics)?;
         let identified = match named {
@@ -165,7 +165,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     };
     // Side by side; the error of the first file comes first all the same.
     let looked: Vec<_> = arguments.files.par_iter().map(look).collect();
-    let looked: zoo_tuning::Result<Vec<_>> = looked.into_iter().collect();
+    let looked: crate::Result<Vec<_>> = looked.into_iter().collect();
     let (files, checkpoints): (Vec<_>, Vec<_>) = looked?.into_iter().unzip();
     let mut report = Report { files, zoo: None };
     if checkpoints.len() > 1 {
@@ -208,8 +208,8 @@ fn zoo(
     named: bool,
 ) -> ZooReport {
     let sources = checkpoints.len();
-    let form = |sources: Vec<zoo_tuning::Result<Checkpoint>>| {
-        Zoo::from_checkpoints(sources.into_iter().collect::<zoo_tuning::Result<_>>()?, except)
+    let form = |sources: Vec<crate::Result<Checkpoint>>| {
+        Zoo::from_checkpoints(sources.into_iter().collect::<crate::Result<_>>()?, except)
     };
     let asked = |(file, identified): &(Checkpoint, Option<Identified>)| match identified {
         Some(identified) if named => identified.network(file.clone()),
@@ -261,7 +261,7 @@ fn near(nearness: &Nearness) -> NearnessReport {
     }
 }
 
-fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<File> {
+fn file(checkpoint: &Checkpoint, with_statistics: bool) -> crate::Result<File> {
     let path = checkpoint.path();
     let tensor = |view: &TensorView| {
         Ok(Tensor {
@@ -274,7 +274,7 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
                 .transpose()?,
         })
     };
-    let mut tensors = checkpoint.iter().map(tensor).collect::<zoo_tuning::Result<Vec<_>>>()?;
+    let mut tensors = checkpoint.iter().map(tensor).collect::<crate::Result<Vec<_>>>()?;
     tensors.sort_by(|a, b| natural(&a.name).cmp(natural(&b.name)));
     let foreign = checkpoint.foreign().iter().map(|foreign| ForeignReport {
         name: foreign.name.clone(),
@@ -294,7 +294,7 @@ fn file(checkpoint: &Checkpoint, with_statistics: bool) -> zoo_tuning::Result<Fi
     })
 }
 
-fn statistics(view: &TensorView) -> zoo_tuning::Result<Statistics> {
+fn statistics(view: &TensorView) -> crate::Result<Statistics> {
     let values = view.to_vec::<f64>()?;
     let finite = values.iter().copied().filter(|value| value.is_finite());
     // Neumaier's sum, which loses nothing that matters.

@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command, global: &output::Global, output: &mut Output) -> output::Result {
-    zoo_tuning::tensor::buffer::limit()?;
+    crate::tensor::buffer::limit()?;
     if !matches!(command, Command::Train(_)) {
         // A run's configuration may give their number too.
         output::use_threads(global.threads)?;

@@ -1,11 +1,11 @@
 //! Where text goes, in which colour, and what ends the program.
 
+use crate::Error;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use zoo_tuning::Error;
 
 /// What a command ends with.
 pub type Result<T = ()> = std::result::Result<T, Stop>;

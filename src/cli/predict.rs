@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 
-use zoo_tuning::train::Prediction;
+use crate::train::Prediction;
 
 /// Tell the most probable classes of images.
 #[derive(Args)]

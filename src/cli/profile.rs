@@ -1,11 +1,11 @@
 //! `--profile` of the commands that compute.
 
 use super::output::{Result, message};
+use crate::export::write_atomically;
+use crate::profile;
 use clap::Args;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use zoo_tuning::export::write_atomically;
-use zoo_tuning::profile;
 
 /// An option of every command that computes.
 #[derive(Args, Clone)]

@@ -1,14 +1,14 @@
 //! Progress of a run: a bar on a terminal, plain lines elsewhere; and Ctrl-C.
 
 use super::output::{Result, message};
+use crate::Error;
+use crate::train::task::Scores;
+use crate::train::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use zoo_tuning::Error;
-use zoo_tuning::train::task::Scores;
-use zoo_tuning::train::{Event, Observer};
 
 /// How often Ctrl-C was pressed.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);

@@ -1,12 +1,12 @@
 //! `report`: a run, or several side by side, as a page.
 
 use super::output::{Output, Result};
+use crate::export::write_atomically;
+use crate::report;
+use crate::train::Recorded;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::export::write_atomically;
-use zoo_tuning::report;
-use zoo_tuning::train::Recorded;
 
 /// Show a run, or several side by side, as a page.
 ///
@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         ([run], None) => report::write(run)?,
         (runs, out) => {
             let path = out.unwrap_or_else(|| PathBuf::from("report.html"));
-            let read = runs.iter().map(Recorded::read).collect::<zoo_tuning::Result<Vec<_>>>()?;
+            let read = runs.iter().map(Recorded::read).collect::<crate::Result<Vec<_>>>()?;
             let page = report::page(&read)?;
             write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
             path

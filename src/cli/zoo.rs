@@ -3,13 +3,13 @@
 use super::data::NetworkNames;
 use super::output::{self, Output, Result, Stop};
 use super::progress;
+use crate::nn::{Design, Identified};
+use crate::train::Input;
+use crate::zoo::{Checkpoint, Manifest, Source, Zoo, sha256_of};
+use crate::{Error, tensor};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::nn::{Design, Identified};
-use zoo_tuning::train::Input;
-use zoo_tuning::zoo::{Checkpoint, Manifest, Source, Zoo, sha256_of};
-use zoo_tuning::{Error, tensor};
 
 /// Describe a zoo in a file, zoo.toml, and check the files against it.
 ///
@@ -133,7 +133,7 @@ fn check_source(
     source: &Source,
     architecture: Option<&str>,
     row: &mut SourceReport,
-) -> zoo_tuning::Result<(Checkpoint, Design)> {
+) -> crate::Result<(Checkpoint, Design)> {
     let (checkpoint, rules) = source.open()?;
     row.format = Some(checkpoint.format().id());
     source.check_hash(&checkpoint)?;

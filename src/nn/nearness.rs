@@ -254,7 +254,7 @@ fn renamed_as(
     let is = missing > 0 && (missing - matched) * 20 <= missing && others <= 2 * known;
     examples.truncate(3);
     let architecture = member.design.name().to_owned();
-    Ok(is.then(|| (matched, Nearness::Renamed { architecture, examples })))
+    Ok(is.then_some((matched, Nearness::Renamed { architecture, examples })))
 }
 
 /// In what a file differs from the architecture that is nearest to it.

@@ -143,7 +143,7 @@ impl<K: Task> Session<'_, K> {
     fn write_gates(&mut self, step: u64) -> Result<()> {
         const POINTS: u64 = 50;
         let last = self.steps.last;
-        if step % last.div_ceil(POINTS).max(1) != 0 && step != last {
+        if !step.is_multiple_of(last.div_ceil(POINTS).max(1)) && step != last {
             return Ok(());
         }
         let gates = observe::averages(&self.model.network)?;

@@ -6,13 +6,13 @@ use super::device::DeviceOption;
 use super::output::{self, Output, Result, message};
 use super::profile::Profiling;
 use super::progress::Progress;
+use crate::Error;
+use crate::report;
+use crate::train::{Config, Run};
 use clap::Args;
 use settings::Settings;
 use std::path::PathBuf;
 use toml::Table;
-use zoo_tuning::Error;
-use zoo_tuning::report;
-use zoo_tuning::train::{Config, Run};
 
 /// Tune a zoo of pretrained networks to a target task.
 ///

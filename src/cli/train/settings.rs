@@ -3,16 +3,16 @@
 //! An option's place is that of its key: each struct is a table, each field a key in it. So they
 //! become a layer of the configuration as they are.
 
+use crate::train::choice::{
+    AugmentationName, FormName, GateName, Preset, RuleName, ScheduleName, Start,
+};
+use crate::train::config::TaskConfig;
 use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser};
 use serde::Serialize;
 use std::path::PathBuf;
-use zoo_tuning::train::choice::{
-    AugmentationName, FormName, GateName, Preset, RuleName, ScheduleName, Start,
-};
-use zoo_tuning::train::config::TaskConfig;
 
-/// The tables of [`Config`](zoo_tuning::train::Config), what stands above them, and `preset`.
+/// The tables of [`Config`](crate::train::Config), what stands above them, and `preset`.
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Above all tables of the configuration")]
 pub struct Settings {
@@ -251,8 +251,8 @@ struct Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Config;
     use clap::Command;
-    use zoo_tuning::train::Config;
 
     #[test]
     fn every_key_is_a_flag_and_every_flag_a_key() {

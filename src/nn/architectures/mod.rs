@@ -21,10 +21,12 @@ struct Family {
     /// Those that have names.
     members: fn() -> Members,
     /// The one whose name says what it is, if the name is of this family.
-    specified: fn(&str) -> Option<Result<Arc<dyn Architecture>>>,
+    specified: fn(&str) -> Option<Result<Member>>,
 }
 
-type Members = Vec<Arc<dyn Architecture>>;
+type Member = Arc<dyn Architecture>;
+
+type Members = Vec<Member>;
 
 /// What programs have registered.
 static REGISTERED: RwLock<Vec<Arc<dyn Architecture>>> = RwLock::new(Vec::new());

@@ -254,10 +254,10 @@ fn check_task(one: &Shown, other: &Shown) -> Result<()> {
         let scores = shown.validation().or_else(|| shown.test())?;
         Some(scores.values.iter().map(|(name, _)| name.clone()).collect())
     };
-    if let (Some(a), Some(b)) = (names(one), names(other)) {
-        if a != b {
-            return refuse("they measure", [a, b].map(|names| names.join(", ")));
-        }
+    if let (Some(a), Some(b)) = (names(one), names(other))
+        && a != b
+    {
+        return refuse("they measure", [a, b].map(|names| names.join(", ")));
     }
     let [a, b] = [one, other].map(|shown| &shown.run.observations.classes);
     if !a.is_empty() && !b.is_empty() && a != b {

@@ -16,7 +16,8 @@ pub(super) fn section(shown: &[Shown]) -> Option<Section> {
 
 /// One row for each run.
 fn table(shown: &[Shown]) -> String {
-    let parts: [(&str, fn(&Shown) -> Option<Scores>); 2] =
+    type Of = fn(&Shown) -> Option<Scores>;
+    let parts: [(&str, Of); 2] =
         [("test", |run| run.test().cloned()), ("validation", |run| run.validation().cloned())];
     // A column for each score that some run has.
     let mut heads: Vec<(usize, String)> = Vec::new();

@@ -91,7 +91,7 @@ fn check_keys(merged: &Table, file: &Table) -> Result<()> {
             return Err(Error::config(key, format!("{problem}; see docs/configuration.md")));
         }
         if value.is_table() && !is_table {
-            let problem = match error::nearest(key, Config::TABLES.into_iter()) {
+            let problem = match error::nearest(key, Config::TABLES) {
                 Some(near) => format!("there is no such table; did you mean [{near}]?"),
                 None => {
                     format!("there is no such table; there are {}", Config::TABLES.join(", "))
