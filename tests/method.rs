@@ -76,6 +76,30 @@ fn a_zoo_of_copies_computes_what_the_one_source_computes() -> Result {
     Ok(())
 }
 
+/// A layer that is used twice.
+struct Shared;
+
+impl Architecture for Shared {
+    fn name(&self) -> &str {
+        "shared"
+    }
+
+    fn layers(&self, b: &mut Builder) -> zoo_tuning::Result<Layers> {
+        let window = zoo_tuning::kernel::Window::square(1, 1);
+        let conv = b.conv("conv", [b.channels(), b.channels(), 3, 3], window)?;
+        Ok(Box::new(move |o, x| {
+            let x = o.conv(&conv, x)?;
+            o.conv(&conv, x)
+        }))
+    }
+}
+
+#[test]
+fn layers_do_not_share_their_tensors() {
+    let error = Network::<f64>::drawn(&Design::new(Shared, 3, 3), 1).err().unwrap();
+    assert!(error.to_string().contains("conv.weight is used twice"), "{error}");
+}
+
 /// One layer with a bias.
 struct Biased;
 

@@ -202,7 +202,7 @@ features() {
     local feature
     for feature in train report cli opencl; do
         echo "$feature"
-        cargo check --no-default-features --features "$feature" --lib --locked || return
+        cargo build --no-default-features --features "$feature" --locked || return
     done
 }
 
@@ -210,7 +210,7 @@ if [ "${1:-}" = --quick ]; then
     check "format" cargo fmt --check
     check "clippy" cargo clippy --all-targets -- -D warnings
     check_tests "tests" cargo test --lib --test house --test golden --test golden_steps --test method \
-        --test train
+        --test architectures --test names --test optimizers --test train
     finish
 fi
 

@@ -111,7 +111,8 @@ fn accumulated_batches_are_counted_in_epochs() {
     // 40 images in batches of 8: 5 an epoch, so that 2 epochs are 10 batches, and 4 steps of 3.
     let mut command = program();
     command.args(["train", "--form", "scratch", "--architecture", "resnet_small", "--epochs", "2"]);
-    command.args(["--shots", "4", "--batch", "8", "--accumulate", "3", "--size", "16", "--data"]);
+    command.args(["--shots", "4", "--batch", "8", "--accumulate", "3", "--size", "16"]);
+    command.args(["--average", "0.5", "--data"]);
     good(command.arg(digits()).arg("--out").arg(&run));
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines: Vec<_> = metrics.lines().map(json).collect();
@@ -119,6 +120,12 @@ fn accumulated_batches_are_counted_in_epochs() {
     assert_eq!(epochs, [1, 2, 2, 3]);
     let measured: Vec<_> = lines.iter().map(|line| line["validation"].is_object()).collect();
     assert_eq!(measured, [false, true, false, true]);
+    // A plain network's checkpoint is its average, too.
+    let eval = |name: &str| {
+        let path = run.join(name);
+        json(&good(program().args(["eval", "--json", "--data"]).arg(digits()).arg(path)))
+    };
+    assert_eq!(eval("model.safetensors"), eval("checkpoint.safetensors"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The command line: arguments in, text out. What it does lies in the library.
 //!
 //! Each subcommand is one file with a struct of its arguments and a `run`; to add one, add
-//! its file here and a variant to [`Command`].
+//! its file here and a variant to `Command`.
 
 mod bench;
 mod collapse;

@@ -43,7 +43,7 @@ pub fn slice<T: Element>(x: &[T], width: usize, piece: Range<usize>) -> Vec<T> {
     y
 }
 
-/// The gradient of [`slice`]: rows of `width` values, `dy` in `piece` and zeros elsewhere.
+/// The gradient of [`slice()`]: rows of `width` values, `dy` in `piece` and zeros elsewhere.
 pub fn slice_gradient<T: Element>(
     dy: &[T],
     rows: usize,

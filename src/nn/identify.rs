@@ -131,18 +131,22 @@ impl Design {
     /// The same with the sizes that `shapes` tell, where this one expects other tensors.
     fn resized(self, expected: &[Expected], shapes: &HashMap<String, &[usize]>) -> Result<Self> {
         // The size is that of an axis which changes with it.
-        let told = |channels, outputs| -> Result<Option<usize>> {
+        let told = |of_size: usize, channels, outputs| -> Result<Option<usize>> {
             let other = Self { channels, outputs, ..self.clone() }.tensors()?;
             let sizes = expected.iter().zip(&other).filter_map(|((name, shape), (_, changed))| {
-                let mut axes = shape.iter().zip(changed);
-                let axis =
-                    axes.position(|(size, changed)| changed.checked_sub(*size) == Some(1))?;
-                shapes.get(name)?.get(axis).copied().filter(|size| *size > 0)
+                let axis = shape.iter().zip(changed).position(|(size, changed)| size < changed)?;
+                // One more makes so many columns more, behind a flattened map.
+                let (size, step) = (shape[axis], changed[axis] - shape[axis]);
+                let found = shapes.get(name)?.get(axis).copied()?;
+                let rest = size.checked_sub(step * of_size)?;
+                let count = found.checked_sub(rest)?;
+                Some(count / step).filter(|size| *size > 0 && count.is_multiple_of(step))
             });
             Ok({ sizes }.next())
         };
-        let channels = told(self.channels + 1, self.outputs)?.unwrap_or(self.channels);
-        let outputs = told(self.channels, self.outputs + 1)?.unwrap_or(self.outputs);
+        let channels =
+            told(self.channels, self.channels + 1, self.outputs)?.unwrap_or(self.channels);
+        let outputs = told(self.outputs, self.channels, self.outputs + 1)?.unwrap_or(self.outputs);
         Ok(Self { channels, outputs, ..self })
     }
 }
@@ -241,6 +245,14 @@ mod tests {
             let sum: usize = all.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(sum, numbers, "{name}");
         }
+    }
+
+    #[test]
+    fn sizes_are_told_by_flattened_maps_too() {
+        let design = Design::named("convnet:6x6:8", 2, 5).unwrap();
+        let tensors = design.tensors().unwrap();
+        let shapes = tensors.iter().map(|(name, shape)| (name.clone(), &shape[..])).collect();
+        assert_eq!(Design::from_shapes("convnet:6x6:8", &shapes).unwrap(), design);
     }
 
     #[test]

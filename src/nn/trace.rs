@@ -9,7 +9,7 @@
 use super::{BatchNorm, Builder, Conv, Layers, Linear, Node, Operations};
 use crate::kernel::{Divisor, Epilogue, Geometry, Interpolation, Window};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Channels that must keep one order among themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,12 +67,13 @@ impl Graph {
             last_uses: vec![],
             groups: vec![],
             features: None,
+            layers: HashSet::new(),
             costs: vec![],
         };
         let input = trace.new_group(builder.channels());
         trace.groups[input].is_fixed = true;
         let runs = vec![Run { group: input, channels: builder.channels() }];
-        let input = trace.push(Value { runs, size }, &[]);
+        let input = trace.push(Value { runs, size, kind: Kind::Map }, &[]);
         let output = layers(&mut trace, input)?;
         trace.finish(output)
     }
@@ -89,6 +90,20 @@ struct Run {
 struct Value {
     runs: Vec<Run>,
     size: Option<[usize; 2]>,
+    kind: Kind,
+}
+
+/// How channels lie in a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `[N, C, H, W]`.
+    Map,
+    /// `[N, C]`.
+    Features,
+    /// A flattened map, in which each channel has as many columns as the map has pixels.
+    Flat,
+    /// Flattened maps one after the other, maybe of different sizes: nobody knows whose a column is.
+    Mixed,
 }
 
 impl Value {
@@ -118,6 +133,8 @@ struct Trace<'a> {
     last_uses: Vec<usize>,
     groups: Vec<Group>,
     features: Option<Node>,
+    /// The weights of those that were used.
+    layers: HashSet<String>,
     costs: Vec<LayerCost>,
 }
 
@@ -202,8 +219,11 @@ impl Trace<'_> {
         }
     }
 
-    /// Says that a node shows its channels.
+    /// Says that a node shows its channels, if it is a map.
     fn show(&mut self, node: Node, is_rectified: bool) {
+        if self.values[node.0].kind != Kind::Map {
+            return;
+        }
         let mut first = 0;
         for run in self.values[node.0].runs.clone() {
             let group = &mut self.groups[run.group];
@@ -243,6 +263,16 @@ impl Trace<'_> {
         self.builder.declared[id.0].name.clone()
     }
 
+    /// An error if a layer is used a second time: its tensors would be of two sets of channels, and
+    /// its statistics of two places.
+    fn enter_layer(&mut self, name: String) -> Result<()> {
+        if self.layers.insert(name.clone()) {
+            return Ok(());
+        }
+        let problem = format!("{name} is used twice; layers cannot share their tensors");
+        Err(Error::argument("Architecture::layers", problem))
+    }
+
     /// The head begins at the first of its layers.
     fn enter_head(&mut self, x: Node) {
         self.features.get_or_insert(x);
@@ -254,7 +284,7 @@ impl Trace<'_> {
     }
 
     fn pooled(&mut self, x: Node, size: [usize; 2], window: Window) -> Result<Node> {
-        let Value { runs, size: of_x } = self.value(x)?.clone();
+        let Value { runs, size: of_x, kind } = self.value(x)?.clone();
         let size = match of_x {
             Some([height, width]) => {
                 let x = [1, 1, height, width];
@@ -262,7 +292,7 @@ impl Trace<'_> {
             }
             None => None,
         };
-        Ok(self.push(Value { runs, size }, &[x]))
+        Ok(self.push(Value { runs, size, kind }, &[x]))
     }
 }
 
@@ -284,6 +314,7 @@ impl Operations for Trace<'_> {
             self.enter_head(x);
         }
         let (weight, bias) = (self.name(conv.weight), conv.bias.map(|bias| self.name(bias)));
+        self.enter_layer(weight.clone())?;
         // Where the kernel is stored as a matrix, a channel has a column for each tap.
         let columns = if conv.is_matrix { kh * kw } else { 1 };
         let runs = if groups > 1 && groups == outputs && per_group == 1 {
@@ -307,7 +338,7 @@ impl Operations for Trace<'_> {
             }
             None => None,
         };
-        let output = Value { runs, size };
+        let output = Value { runs, size, kind: Kind::Map };
         self.place(&output, &weight, 0, 1);
         if let Some(bias) = bias {
             self.place(&output, &bias, 0, 1);
@@ -321,6 +352,7 @@ impl Operations for Trace<'_> {
     }
 
     fn batch_norm(&mut self, norm: &BatchNorm, x: Node, then: Epilogue<Node>) -> Result<Node> {
+        self.enter_layer(self.name(norm.weight))?;
         let residual = then.residual();
         let value = match residual {
             Some(residual) => self.united("batch_norm", &[x, residual])?,
@@ -341,19 +373,27 @@ impl Operations for Trace<'_> {
         let input = self.value(x)?.clone();
         let [outputs, features] = linear.shape;
         let channels = input.channels();
-        if channels == 0 || features % channels != 0 {
+        let fits = match input.kind {
+            Kind::Mixed => true,
+            Kind::Flat => channels > 0 && features % channels == 0,
+            Kind::Map | Kind::Features => features == channels,
+        };
+        if !fits {
             let expected = format!("{features} features");
             let name = format!("the input of {}", linear.name());
             return Err(Error::shape("linear", name, expected, &[channels]));
         }
         self.enter_head(x);
         let weight = self.name(linear.weight);
-        self.place(&input, &weight, 1, features / channels);
+        self.enter_layer(weight.clone())?;
+        if input.kind != Kind::Mixed {
+            self.place(&input, &weight, 1, features / channels);
+        }
         let group = self.new_group(outputs);
         self.groups[group].is_fixed = true;
         self.cost(linear.name(), [1, 1], &[outputs, features]);
         let runs = vec![Run { group, channels: outputs }];
-        Ok(self.push(Value { runs, size: None }, &[x]))
+        Ok(self.push(Value { runs, size: None, kind: Kind::Features }, &[x]))
     }
 
     fn relu(&mut self, x: Node) -> Result<Node> {
@@ -377,14 +417,21 @@ impl Operations for Trace<'_> {
     fn concat(&mut self, parts: &[Node]) -> Result<Node> {
         let values = parts.iter().map(|&part| self.value(part).cloned());
         let values = values.collect::<Result<Vec<_>>>()?;
-        let size = values.first().and_then(|value| value.size);
+        let (size, first) = values.first().map_or((None, Kind::Map), |v| (v.size, v.kind));
+        let kind = match first {
+            Kind::Map | Kind::Features if values.iter().all(|value| value.kind == first) => first,
+            _ => {
+                values.iter().for_each(|value| self.fix(value));
+                Kind::Mixed
+            }
+        };
         let runs = values.into_iter().flat_map(|value| value.runs).collect();
-        Ok(self.push(Value { runs, size }, parts))
+        Ok(self.push(Value { runs, size, kind }, parts))
     }
 
     fn upsample(&mut self, x: Node, like: Node, _: Interpolation) -> Result<Node> {
         let (runs, size) = (self.value(x)?.runs.clone(), self.value(like)?.size);
-        Ok(self.push(Value { runs, size }, &[x, like]))
+        Ok(self.push(Value { runs, size, kind: Kind::Map }, &[x, like]))
     }
 
     fn max_pool(&mut self, x: Node, size: [usize; 2], window: Window) -> Result<Node> {
@@ -397,12 +444,13 @@ impl Operations for Trace<'_> {
 
     /// A channel becomes as many columns as the map has pixels: whoever reads them knows how many.
     fn flatten(&mut self, x: Node) -> Result<Node> {
-        let runs = self.value(x)?.runs.clone();
-        Ok(self.push(Value { runs, size: None }, &[x]))
+        let Value { runs, kind, .. } = self.value(x)?.clone();
+        let kind = if kind == Kind::Map { Kind::Flat } else { kind };
+        Ok(self.push(Value { runs, size: None, kind }, &[x]))
     }
 
     fn global_mean_pool(&mut self, x: Node) -> Result<Node> {
         let runs = self.value(x)?.runs.clone();
-        Ok(self.push(Value { runs, size: None }, &[x]))
+        Ok(self.push(Value { runs, size: None, kind: Kind::Features }, &[x]))
     }
 }

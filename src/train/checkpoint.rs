@@ -14,7 +14,7 @@ use crate::tensor::{Device, State, Tensor};
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What the names of the optimizer's tensors begin with.
@@ -135,17 +135,27 @@ pub fn load(path: impl AsRef<Path>, mut optimizer: Optimizer<f32>) -> Result<Sav
     Ok(Saved { model, optimizer, average, task: state.below(TASK), progress })
 }
 
-/// The network's tensors and texts, without the run's: the average, where there is one.
+/// The same file with the averages of a run, if it kept some, under the network's names.
+///
+/// # Errors
+/// If it cannot be read again under them.
+pub fn averaged(checkpoint: Checkpoint) -> Result<Checkpoint> {
+    let averages: BTreeSet<String> = match checkpoint.metadata().contains_key(PROGRESS) {
+        true => checkpoint.names().filter_map(|name| name.strip_prefix(AVERAGE)).map(str::to_owned),
+        false => return Ok(checkpoint),
+    }
+    .collect();
+    checkpoint.map_names(|name| match name.strip_prefix(AVERAGE) {
+        Some(name) => Some(name.to_owned()),
+        None => Some(name).filter(|name| !averages.contains(*name)).map(str::to_owned),
+    })
+}
+
+/// The network's tensors and texts, without the run's.
 pub(super) fn network_part(
     checkpoint: &Checkpoint,
 ) -> Result<(State<f32>, BTreeMap<String, String>)> {
-    let state = State::mapped(checkpoint)?;
-    let average = state.below(AVERAGE);
-    let mut state = without_run(state);
-    // Only of what the network has.
-    for (name, tensor) in average.tensors {
-        state.tensors.entry(name).and_modify(|newest| *newest = tensor);
-    }
+    let state = without_run(State::mapped(checkpoint)?);
     let mut metadata = checkpoint.declared();
     metadata.retain(|key, _| !key.starts_with(RUN));
     Ok((state, metadata))

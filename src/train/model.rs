@@ -54,6 +54,7 @@ impl Model {
         rules: &Naming,
     ) -> Result<Self> {
         let origin = checkpoint.path().display().to_string();
+        checkpoint = checkpoint::averaged(checkpoint)?;
         let declared = checkpoint.declared();
         let said = architecture.is_none() && Blueprint::is_in(&declared);
         let said = said.then(|| Blueprint::from_metadata(&origin, &declared));

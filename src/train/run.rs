@@ -340,7 +340,9 @@ impl Run {
     /// Writes into the configuration what the files decided, and where they are.
     fn resolve(&mut self, sources: &Sources, input: &Input) -> Result<()> {
         let Config { method, data, .. } = &mut self.config;
-        for path in method.zoo.iter_mut().chain([&mut data.path]) {
+        // Not every task has data at a path.
+        let path = Some(&mut data.path).filter(|path| !path.as_os_str().is_empty());
+        for path in method.zoo.iter_mut().chain(path) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
         method.architecture = Some(sources.design.name().to_owned());

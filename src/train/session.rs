@@ -223,6 +223,10 @@ impl<K: Task> Session<'_, K> {
 
     fn finish(mut self, resumed_at_step: u64, observer: &mut dyn Observer) -> Result<Summary> {
         let test = self.measured(Part::Test)?;
+        if self.progress.validation.is_some() && self.task.classes(Part::Validation).is_empty() {
+            // It was measured by a process that did not come to its end.
+            self.measured(Part::Validation)?;
+        }
         if let (Some(events), Some(scores)) = (&mut self.events, &test) {
             draw_scores(events, self.steps.last, "test", scores)?;
             events.flush()?;

@@ -1,5 +1,6 @@
 //! What a run begins with: from the files of the sources to the network before its first step.
 
+use super::checkpoint::averaged;
 use super::choice::FormName;
 use super::config::MethodConfig;
 use super::observe;
@@ -95,7 +96,7 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
         }
         _ => {
             let rules = Naming::from_rules(rename)?;
-            let open = |file: &&PathBuf| Ok((Checkpoint::open(file)?, rules.clone()));
+            let open = |file: &&PathBuf| Ok((averaged(Checkpoint::open(file)?)?, rules.clone()));
             (None, vec![], files.iter().map(open).collect::<Result<_>>()?)
         }
     };

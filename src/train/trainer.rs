@@ -122,8 +122,8 @@ impl Trainer {
     /// Makes one step, counted from 0.
     ///
     /// # Errors
-    /// If the loss is not finite: nothing is changed then, and the error names the layer whose
-    /// output turned first. If a device has no room for a batch: the error says how many samples it
+    /// If the loss is not finite: no parameter is changed then (though of several batches, those
+    /// before have updated the buffers), and the error names the layer whose output turned first. If a device has no room for a batch: the error says how many samples it
     /// has room for. Whatever the task, a penalty or the reduction finds wrong.
     pub fn step<K: Task>(
         &mut self,

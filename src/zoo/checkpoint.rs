@@ -126,7 +126,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If two would have one name.
-    pub(super) fn map_names(self, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(crate) fn map_names(self, rename: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let Self { path, format, metadata, notes, tensors, foreign, .. } = self;
         let named = tensors.into_iter().filter_map(|view| {
             let name = rename(view.name())?;

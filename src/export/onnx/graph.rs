@@ -216,6 +216,13 @@ impl Operations for Graph<'_> {
         divisor: Divisor,
     ) -> Result<Node> {
         let x = self.name(x)?;
+        if window.dilation != [1, 1] {
+            return Err(Error::Impossible {
+                request: "write the network as an ONNX model",
+                reason: "average pooling there has no dilation".to_owned(),
+                hint: "write it as safetensors",
+            });
+        }
         let mut attributes = of_window(&size, window);
         // Dilation is not among this operator's attributes.
         attributes.pop();

@@ -47,6 +47,11 @@ impl DataConfig {
         one_or_more("data.shots", self.shots.unwrap_or(1) as u64)?;
         within("data.validation", self.validation, 0.0, 1.0)?;
         within("data.test", self.test, 0.0, 1.0)?;
+        Ok(())
+    }
+
+    /// An error if there is no path, of a task that needs one.
+    pub(super) fn check_path(&self) -> Result<()> {
         if self.path.as_os_str().is_empty() {
             let problem = "is missing: where are the samples? Give --data PATH, or path = \"PATH\" \
                            in [data]";

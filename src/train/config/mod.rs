@@ -134,7 +134,7 @@ impl Config {
         self.method.check()?;
         self.optimizer.check()?;
         self.data.check()?;
-        self.task.check()?;
+        self.task.check(&self.data)?;
         self.record.check()
     }
 }

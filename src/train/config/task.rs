@@ -1,5 +1,6 @@
 //! The table `[task]`: what is trained for.
 
+use super::DataConfig;
 use crate::Result;
 use crate::train::task::ClassificationConfig;
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,13 @@ impl TaskConfig {
     /// The names of all tasks.
     pub const NAMES: &[&str] = &["classification"];
 
-    /// An error unless every value has a meaning.
-    pub(super) fn check(&self) -> Result<()> {
+    /// An error unless every value has a meaning, and `data` is what the task needs.
+    pub(super) fn check(&self, data: &DataConfig) -> Result<()> {
         match self {
-            Self::Classification(settings) => settings.check(),
+            Self::Classification(settings) => {
+                data.check_path()?;
+                settings.check()
+            }
         }
     }
 }
