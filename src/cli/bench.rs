@@ -2,17 +2,17 @@
 
 use super::device::DeviceOption;
 use super::explain;
+use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use super::profile::Profiling;
 use crate::dataset::Batch;
 use crate::kernel::Window;
 use crate::kernel::engine::Factor;
 use crate::nn::{
-    Aligned, Architecture, Builder, Conv, Design, Form, GateAverage, Layers, Mixing, Network, Pass,
-    Values, open_zoo,
+    Aligned, Architecture, Builder, Conv, Design, GateAverage, Layers, Network, Pass, Values,
+    open_zoo,
 };
 use crate::ops;
-use crate::ops::GateFunction;
 use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Device, State, Tensor};
@@ -105,36 +105,6 @@ enum What {
     Zoo,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// A kernel for each sample
-    Zoo,
-    /// A kernel for the batch
-    Lite,
-    /// One plain network
-    Single,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Zoo => "zoo",
-            Self::Lite => "lite",
-            Self::Single => "single",
-        }
-    }
-
-    /// As the yardstick has it: sigmoid; kernels of more than one tap aligned as given.
-    fn form(self, aligned: Aligned) -> Form {
-        let mixing = Mixing { function: GateFunction::Sigmoid, aligned, ..Mixing::default() };
-        match self {
-            Self::Zoo => Form::Zoo(mixing),
-            Self::Lite => Form::Lite(mixing),
-            Self::Single => Form::Plain,
-        }
-    }
-}
-
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let device = arguments.device.open()?;
     match arguments.what {
@@ -214,16 +184,6 @@ fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     }
     Ok(())
 }
-
-/// Layers of a ResNet-50: input and output channels, taps, height and width.
-pub const LAYERS: [[usize; 4]; 6] = [
-    [64, 64, 3, 56],
-    [128, 128, 3, 28],
-    [256, 256, 3, 14],
-    [512, 512, 3, 7],
-    [1024, 256, 1, 14],
-    [512, 2048, 1, 7],
-];
 
 /// A single layer as a network.
 struct OneLayer {
@@ -399,28 +359,6 @@ fn give_averages(network: &mut Network<f32>, m: u16) {
         parameters.value_mut(average.sum).as_mut_slice().fill(1.0 / f32::from(m));
         parameters.value_mut(average.weight).as_mut_slice().fill(1.0);
     }
-}
-
-/// The median of `runs` times in seconds, after some runs that do not count.
-pub fn median(
-    warmup: usize,
-    runs: usize,
-    mut work: impl FnMut() -> crate::Result<()>,
-) -> crate::Result<f64> {
-    (0..warmup).try_for_each(|_| work())?;
-    let mut times = Vec::with_capacity(runs);
-    for _ in 0..runs {
-        let begun = Instant::now();
-        work()?;
-        times.push(begun.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
-}
-
-pub fn rounded(value: f64, digits: i32) -> f64 {
-    let scale = 10f64.powi(digits);
-    (value * scale).round() / scale
 }
 
 /// The most memory that this process had, where the system tells.

@@ -1,6 +1,6 @@
 //! `bench layer --explain`: the strategies for each layer, with what they should cost and do cost.
 
-use super::bench::{Kind, LAYERS, median, rounded};
+use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use crate::Error;
 use crate::kernel::aggregate::Aggregated;

@@ -14,6 +14,7 @@ mod eval;
 mod explain;
 mod gradcheck;
 mod inspect;
+mod measure;
 mod output;
 mod predict;
 mod profile;

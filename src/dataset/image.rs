@@ -92,7 +92,8 @@ impl Image {
                 format!("sides should have {sizes:?} pixels, not {height}x{width}"),
             ));
         }
-        Ok(resize(self, height, width))
+        let values = resize(&self.values, self.shape, [height, width]);
+        Self::new([self.shape[0], height, width], values)
     }
 
     /// The part of `height` rows from `top` and `width` columns from `left`.

@@ -4,19 +4,18 @@
 //! middle is `j + 1/2`, weighs `max(0, 1 - |j + 1/2 - c| / max(s, 1))`; the weights of an
 //! output pixel are scaled to the sum 1. Enlarging, that is bilinear interpolation.
 
-use super::image::Image;
-
-/// The image at `height` x `width`, neither of them 0.
-pub(super) fn resize(image: &Image, height: usize, width: usize) -> Image {
-    let [channels, rows, columns] = image.shape();
-    let across = taps(columns, width);
-    let wide = Image::from_fn([channels, rows, width], |c, row, column| {
-        across[column].sum(|j| image.at(c, row, j))
-    });
-    let down = taps(rows, height);
-    Image::from_fn([channels, height, width], |c, row, column| {
-        down[row].sum(|j| wide.at(c, j, column))
-    })
+/// The values of an image `[C, H, W]` at another height and width, neither of them 0.
+pub(super) fn resize(values: &[f32], shape: [usize; 3], [height, width]: [usize; 2]) -> Vec<f32> {
+    let [_, rows, columns] = shape;
+    let (across, down) = (taps(columns, width), taps(rows, height));
+    let row = |row: &[f32]| across.iter().map(|taps| taps.sum(|j| row[j])).collect::<Vec<_>>();
+    let wide: Vec<f32> = values.chunks(columns.max(1)).flat_map(row).collect();
+    let plane = |plane: &[f32]| {
+        let at = |taps: &Taps, column: usize| taps.sum(|j| plane[j * width + column]);
+        let pixels = down.iter().flat_map(|taps| (0..width).map(move |column| (taps, column)));
+        pixels.map(|(taps, column)| at(taps, column)).collect::<Vec<_>>()
+    };
+    wide.chunks((rows * width).max(1)).flat_map(plane).collect()
 }
 
 /// The input pixels that an output pixel is made of: `weights` from `start` on.
@@ -51,7 +50,11 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::dataset::Image;
+
+    fn resized(image: &Image, height: usize, width: usize) -> Image {
+        image.resized(height, width).unwrap()
+    }
 
     fn row(values: &[f32]) -> Image {
         Image::new([1, 1, values.len()], values.to_vec()).unwrap()
@@ -67,24 +70,24 @@ mod tests {
     #[test]
     fn doubling_mixes_three_to_one() {
         // The middles of the new pixels lie a quarter pixel from the old ones'.
-        let resized = resize(&row(&[0.0, 1.0]), 1, 4);
-        assert_near(resized.values(), &[0.0, 0.25, 0.75, 1.0]);
+        let found = resized(&row(&[0.0, 1.0]), 1, 4);
+        assert_near(found.values(), &[0.0, 0.25, 0.75, 1.0]);
     }
 
     #[test]
     fn halving_weighs_three_three_one_at_the_edge() {
         // Distances 1/2, 1/2, 3/2 over a reach of 2: weights 3/4, 3/4, 1/4.
-        let resized = resize(&row(&[7.0, 0.0, 0.0, 0.0]), 1, 2);
-        assert_near(resized.values(), &[3.0, 0.0]);
-        let resized = resize(&row(&[0.0, 0.0, 7.0, 0.0]), 1, 2);
-        assert_near(resized.values(), &[1.0, 3.0]);
+        let found = resized(&row(&[7.0, 0.0, 0.0, 0.0]), 1, 2);
+        assert_near(found.values(), &[3.0, 0.0]);
+        let other = resized(&row(&[0.0, 0.0, 7.0, 0.0]), 1, 2);
+        assert_near(other.values(), &[1.0, 3.0]);
     }
 
     #[test]
     fn both_axes_are_resized_alike() {
         let image = Image::from_fn([2, 3, 5], |c, y, x| (c + y * 7 + x * x) as f32 / 100.0);
-        let turned = resize(&image, 7, 4).rotated();
-        let other = resize(&image.rotated(), 4, 7);
+        let turned = resized(&image, 7, 4).rotated();
+        let other = resized(&image.rotated(), 4, 7);
         assert_eq!(turned.shape(), other.shape());
         assert_near(turned.values(), other.values());
     }
@@ -95,11 +98,11 @@ mod tests {
         // PIL.Image.fromarray(a, mode="F").resize((width, height), PIL.Image.BILINEAR)
         let image =
             Image::from_fn([1, 5, 7], |_, r, c| ((r * 7 + c * c * 3 + 5) % 11) as f32 / 10.0);
-        let wide = resize(&image, 3, 10);
+        let wide = resized(&image, 3, 10);
         assert_near(&wide.values()[..4], &[0.328_571_4, 0.493_571_5, 0.578_571_4, 0.438_571_4]);
         let sum = |image: &Image| image.values().iter().sum::<f32>();
         assert!((sum(&wide) - 15.563_333).abs() < 1e-4);
-        let high = resize(&image, 9, 4);
+        let high = resized(&image, 9, 4);
         assert_near(&high.values()[..4], &[0.633_333_3, 0.752, 0.808, 0.328_571_4]);
         assert!((sum(&high) - 18.710_815).abs() < 1e-4);
     }
@@ -107,8 +110,8 @@ mod tests {
     #[test]
     fn the_same_size_and_a_flat_image_stay() {
         let image = row(&[0.1, 0.9, 0.4]);
-        assert_eq!(resize(&image, 1, 3), image);
+        assert_eq!(resized(&image, 1, 3), image);
         let flat = Image::from_fn([1, 20, 20], |_, _, _| 0.5);
-        assert_near(resize(&flat, 16, 3).values(), &[0.5; 48]);
+        assert_near(resized(&flat, 16, 3).values(), &[0.5; 48]);
     }
 }

@@ -6,6 +6,7 @@
 //! covers the target alone. See `data/README.md`.
 
 mod experiment;
+mod job;
 mod jobs;
 mod observe;
 mod outcome;

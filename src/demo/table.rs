@@ -1,6 +1,6 @@
 //! From networks that were tuned to the rows of the table.
 
-use super::experiment::{Collapsed, Finished, Job, Setting};
+use super::job::{Collapsed, Finished, Job, Setting};
 use super::statistics::summary;
 use super::{CONDITIONS, Method, MethodKind, Run};
 use crate::Result;
