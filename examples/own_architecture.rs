@@ -30,11 +30,12 @@ impl Architecture for Forked {
 
     /// Layers are declared and used in the same place. Names are the tensors' in a file.
     fn layers(&self, b: &mut Builder) -> Result<Layers> {
+        let channels = b.channels();
         let mut layer = |name: &str, inputs, outputs, stride| -> Result<_> {
             let conv = b.conv(name, [outputs, inputs, 3, 3], Window::square(stride, 1))?;
             Ok((conv, b.batch_norm(&format!("{name}_norm"), outputs)?))
         };
-        let stem = layer("stem", 1, 16, 1)?;
+        let stem = layer("stem", channels, 16, 1)?;
         let (fine, coarse) = (layer("fine", 16, 24, 2)?, layer("coarse", 24, 40, 2)?);
         let joined = layer("joined", 24 + 40, 64, 2)?;
         let head = b.linear("fc", 64, b.outputs())?;
