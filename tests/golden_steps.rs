@@ -135,3 +135,51 @@ fn lite() -> Result<()> {
 fn plain() -> Result<()> {
     check_both("plain", "basic", Form::Plain, Rule::SGD)
 }
+
+/// One convolution with a bias, stride 2.
+struct Biased;
+
+impl Architecture for Biased {
+    fn name(&self) -> &str {
+        "biased"
+    }
+
+    fn layers(&self, b: &mut Builder) -> Result<Layers> {
+        let window = zoo_tuning::kernel::Window::square(2, 1);
+        let conv = b.conv_with_bias("conv", [b.outputs(), b.channels(), 3, 3], window)?;
+        Ok(Box::new(move |o, x| o.conv(&conv, x)))
+    }
+}
+
+/// Against `tests/golden/biased_layer.py`, which restates the layer: `T b` beside `T W`, by one gate.
+#[test]
+fn biases_are_aligned_and_mixed_as_kernels_are() {
+    let text = include_str!("golden/biased_layer.json");
+    let golden: serde_json::Value = serde_json::from_str(text).unwrap();
+    let tensor = |value: &serde_json::Value| {
+        let numbers = |key: &str| -> Vec<f64> {
+            value[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+        };
+        let shape: Vec<usize> = numbers("shape").into_iter().map(|v| v as usize).collect();
+        Tensor::<f64>::new(&shape, numbers("values")).unwrap()
+    };
+    let mut state = State::new("the restatement");
+    for (name, value) in golden["tensors"].as_object().unwrap() {
+        state.insert(name, tensor(value));
+    }
+    let x = state.tensors.remove("x").unwrap();
+    let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
+    let network = Design::new(Biased, 5, 4).in_form(Form::Zoo(mixing), 2).build(&state).unwrap();
+    let mut pass = Pass::train(network.parameters());
+    let x = pass.tape().parameter(x);
+    let y = network.forward(&mut pass, x).unwrap();
+    assert_close(pass.value(y).unwrap(), &tensor(&golden["y"]), "y");
+    let vars: Vec<_> = network.parameters().ids().map(|id| (id, pass.var(id))).collect();
+    let mut gradients = pass.tape().backward_from(y, tensor(&golden["dy"])).unwrap();
+    for (id, var) in vars {
+        let name = network.parameters().name(id);
+        let found = gradients.take(var).unwrap();
+        assert_close(&found, &tensor(&golden["gradients"][name]), name);
+    }
+    assert_close(&gradients.take(x).unwrap(), &tensor(&golden["gradients"]["x"]), "x");
+}
