@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::Section;
+use super::canvas::Colour;
 use super::heatmap;
 use super::plot::{self, Line};
-use super::sheet::Ink;
 use crate::Result;
 use crate::train::observe::LayerEma;
 
@@ -32,7 +32,7 @@ pub(crate) fn averages(layers: &[LayerEma], names: &[String]) -> Result<Option<S
     for layer in layers {
         let lines: Vec<Line> = (0..names.len())
             .map(|source| Line {
-                ink: Ink::source(source),
+                colour: Colour::source(source),
                 main: layer
                     .steps
                     .iter()

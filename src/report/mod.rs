@@ -10,9 +10,10 @@
 //! | `courses` | gates over time |
 //! | `plot` | plots, as SVG |
 //! | `heatmap` | tables of shaded cells |
-//! | `sheet` | colours, marks and the area that plots are drawn on |
+//! | `canvas` | colours, marks and the area that plots are drawn on |
 //! | `format` | numbers and text as people read them |
 
+pub(crate) mod canvas;
 #[cfg(test)]
 pub(crate) mod checked;
 pub(crate) mod courses;
@@ -21,7 +22,6 @@ pub(crate) mod heatmap;
 pub(crate) mod layers;
 pub(crate) mod plot;
 mod runs;
-pub(crate) mod sheet;
 
 pub use runs::{page, write};
 

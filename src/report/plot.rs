@@ -6,8 +6,8 @@ use std::ops::Range;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
+use super::canvas::{Colour, FINE, Labels, Mark, TEXT, mesh, picture, px, style};
 use super::format;
-use super::sheet::{FINE, Ink, Labels, Mark, TEXT, mesh, picture, px, style};
 use crate::Result;
 
 /// Values beyond this are as good as infinite: axes would lose all precision.
@@ -23,7 +23,7 @@ pub(crate) struct Row {
     pub(crate) interval: Option<f64>,
     /// Shown faintly: what the value is the mean of.
     pub(crate) each: Vec<f64>,
-    pub(crate) ink: Ink,
+    pub(crate) colour: Colour,
     pub(crate) mark: Mark,
     /// Whether the label is set in bold.
     pub(crate) strong: bool,
@@ -40,17 +40,17 @@ pub(crate) enum Layout {
 
 /// One line of a plot, with fainter ones that it summarises.
 pub(crate) struct Line {
-    pub(crate) ink: Ink,
+    pub(crate) colour: Colour,
     pub(crate) main: Vec<(f64, f64)>,
     pub(crate) faint: Vec<Vec<(f64, f64)>>,
 }
 
 /// A point with a name.
-pub(crate) struct Spot {
+pub(crate) struct Place {
     pub(crate) label: String,
     pub(crate) x: f64,
     pub(crate) y: f64,
-    pub(crate) ink: Ink,
+    pub(crate) colour: Colour,
     pub(crate) mark: Mark,
     pub(crate) strong: bool,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Spot {
 pub(crate) fn rows(
     rows: &[Row],
     layout: Layout,
-    marker: Option<(f64, Ink)>,
+    marker: Option<(f64, Colour)>,
     labels: Labels,
     title: &str,
 ) -> Result<String> {
@@ -80,8 +80,8 @@ pub(crate) fn rows(
         Layout::Above => (400.0, 48.0, 8.0, 14.0),
     };
     let size = (width, pitch * rows.len().max(1) as f64 + 26.0);
-    picture(size, title, |sheet| {
-        let mut builder = ChartBuilder::on(&sheet.area);
+    picture(size, title, |canvas| {
+        let mut builder = ChartBuilder::on(&canvas.area);
         builder
             .margin_top(px(4.0))
             .margin_left(px(left))
@@ -94,18 +94,18 @@ pub(crate) fn rows(
             .disable_y_axis()
             .x_labels(if layout == Layout::Beside { 8 } else { 5 })
             .x_label_formatter(&|x| labels(*x))
-            .bold_line_style(Ink::GRID.rgb().stroke_width(px(1.0)))
+            .bold_line_style(Colour::GRID.rgb().stroke_width(px(1.0)))
             .light_line_style(TRANSPARENT)
-            .axis_style(Ink::GRID.rgb().stroke_width(px(1.0)))
+            .axis_style(Colour::GRID.rgb().stroke_width(px(1.0)))
             .set_all_tick_mark_size(px(4.0))
-            .label_style(style(Ink::MUTED, TEXT, HPos::Center, false))
+            .label_style(style(Colour::MUTED, TEXT, HPos::Center, false))
             .draw()?;
         let place = |x: f64, row: f64| {
             let (x, y) = chart.plotting_area().map_coordinate(&(x, rows.len() as f64 - row));
             (f64::from(x) / FINE, f64::from(y) / FINE)
         };
-        if let Some((at, ink)) = marker.filter(|(at, _)| usable(*at)) {
-            sheet.dashes(ink, place(at, 0.0), place(at, rows.len() as f64))?;
+        if let Some((at, colour)) = marker.filter(|(at, _)| usable(*at)) {
+            canvas.dashes(colour, place(at, 0.0), place(at, rows.len() as f64))?;
         }
         for (at, row) in rows.iter().enumerate() {
             let line = at as f64 + if layout == Layout::Beside { 0.42 } else { 0.62 };
@@ -114,36 +114,36 @@ pub(crate) fn rows(
                 Layout::Beside => middle,
                 Layout::Above => {
                     // Lines of the grid would run through the text.
-                    sheet.cover((0.0, middle - 28.0), (width, middle - 9.0))?;
+                    canvas.cover((0.0, middle - 28.0), (width, middle - 9.0))?;
                     middle - 18.0
                 }
             };
             let size = if layout == Layout::Beside { 13.5 } else { 12.5 };
-            sheet.text(
-                style(Ink::STRONG, size, HPos::Left, row.strong),
+            canvas.text(
+                style(Colour::STRONG, size, HPos::Left, row.strong),
                 (0.0, text_at),
                 &row.label,
             )?;
-            sheet.text(
-                style(Ink::STRONG, size, HPos::Right, row.strong),
+            canvas.text(
+                style(Colour::STRONG, size, HPos::Right, row.strong),
                 (width, text_at),
                 &row.text,
             )?;
             for each in row.each.iter().copied().filter(|x| usable(*x)) {
                 let (x, y) = place(each, line);
-                sheet.faint_dot(row.ink, (x, y + 9.0))?;
+                canvas.faint_dot(row.colour, (x, y + 9.0))?;
             }
             if !usable(row.value) {
                 continue;
             }
             if let Some(interval) = row.interval.filter(|i| usable(*i)) {
                 let ends = [row.value - interval, row.value + interval].map(|x| place(x, line));
-                sheet.line(row.ink, 2.0, &ends)?;
+                canvas.line(row.colour, 2.0, &ends)?;
                 for (x, y) in ends {
-                    sheet.line(row.ink, 2.0, &[(x, y - 4.0), (x, y + 4.0)])?;
+                    canvas.line(row.colour, 2.0, &[(x, y - 4.0), (x, y + 4.0)])?;
                 }
             }
-            sheet.mark(row.mark, row.ink, place(row.value, line), 5.5)?;
+            canvas.mark(row.mark, row.colour, place(row.value, line), 5.5)?;
         }
         Ok(())
     })
@@ -165,8 +165,8 @@ pub(crate) fn lines(
         None => padded(extent(points().map(|(_, y)| y)), 0.05),
     };
     let small = size.0 < 300.0;
-    picture(size, title, |sheet| {
-        let mut builder = ChartBuilder::on(&sheet.area);
+    picture(size, title, |canvas| {
+        let mut builder = ChartBuilder::on(&canvas.area);
         builder
             .margin_top(px(8.0))
             .margin_right(px(12.0))
@@ -182,18 +182,18 @@ pub(crate) fn lines(
         )?;
         for line in lines {
             for faint in &line.faint {
-                let style = line.ink.rgb().mix(0.28).stroke_width(px(1.0));
+                let style = line.colour.rgb().mix(0.28).stroke_width(px(1.0));
                 for part in parts(faint) {
                     chart.draw_series(LineSeries::new(part, style))?;
                 }
             }
         }
         for line in lines {
-            let style = line.ink.rgb().stroke_width(px(if small { 1.6 } else { 2.2 }));
+            let style = line.colour.rgb().stroke_width(px(if small { 1.6 } else { 2.2 }));
             for part in parts(&line.main) {
                 if let [point] = part[..] {
                     // A line of one point would not be seen.
-                    chart.draw_series([Circle::new(point, px(3.0), line.ink.rgb().filled())])?;
+                    chart.draw_series([Circle::new(point, px(3.0), line.colour.rgb().filled())])?;
                 }
                 chart.draw_series(LineSeries::new(part, style))?;
             }
@@ -204,22 +204,22 @@ pub(crate) fn lines(
 
 /// Points with names; the x axis is logarithmic.
 pub(crate) fn scatter(
-    spots: &[Spot],
+    places: &[Place],
     x_labels: fn(f64) -> String,
     y_labels: Labels,
     title: &str,
 ) -> Result<String> {
-    let spots: Vec<&Spot> =
-        spots.iter().filter(|spot| usable(spot.y) && usable(spot.x) && spot.x > 0.0).collect();
-    let x = extent(spots.iter().map(|spot| spot.x.log10()));
+    let places: Vec<&Place> =
+        places.iter().filter(|place| usable(place.y) && usable(place.x) && place.x > 0.0).collect();
+    let x = extent(places.iter().map(|place| place.x.log10()));
     // Names stand at the right of their points; and half a decade holds a tick at least.
     let span = x.end - x.start;
     let x = x.start - 0.08 * span.max(0.3)..x.end + (0.4 * span).max(0.5 - span).max(0.1);
-    let y = padded(extent(spots.iter().map(|spot| spot.y)), 0.08);
+    let y = padded(extent(places.iter().map(|place| place.y)), 0.08);
     let size = (400.0, 330.0);
-    let width = |spot: &Spot| 6.4 * spot.label.chars().count() as f64;
-    picture(size, title, |sheet| {
-        let mut builder = ChartBuilder::on(&sheet.area);
+    let width = |place: &Place| 6.4 * place.label.chars().count() as f64;
+    picture(size, title, |canvas| {
+        let mut builder = ChartBuilder::on(&canvas.area);
         builder
             .margin_top(px(8.0))
             .margin_right(px(8.0))
@@ -227,43 +227,43 @@ pub(crate) fn scatter(
             .y_label_area_size(px(44.0));
         let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
         mesh(&mut chart, (0, 6), x_labels, y_labels, false)?;
-        let place = |x: f64, y: f64| {
+        let pixels = |x: f64, y: f64| {
             let (x, y) = chart.plotting_area().map_coordinate(&(x, y));
             (f64::from(x) / FINE, f64::from(y) / FINE)
         };
         for tick in log_ticks(&x) {
-            let (bottom, top) = (place(tick.log10(), y.start), place(tick.log10(), y.end));
-            sheet.line(Ink::GRID, 0.8, &[(bottom.0, bottom.1 + 4.0), top])?;
-            let style = style(Ink::MUTED, TEXT, HPos::Center, false);
-            sheet.text(style, (bottom.0, bottom.1 + 13.0), &x_labels(tick))?;
+            let (bottom, top) = (pixels(tick.log10(), y.start), pixels(tick.log10(), y.end));
+            canvas.line(Colour::GRID, 0.8, &[(bottom.0, bottom.1 + 4.0), top])?;
+            let style = style(Colour::MUTED, TEXT, HPos::Center, false);
+            canvas.text(style, (bottom.0, bottom.1 + 13.0), &x_labels(tick))?;
         }
-        let mut places: Vec<(&Spot, (f64, f64))> =
-            spots.iter().map(|spot| (*spot, place(spot.x.log10(), spot.y))).collect();
+        let mut places: Vec<(&Place, (f64, f64))> =
+            places.iter().map(|place| (*place, pixels(place.x.log10(), place.y))).collect();
         places.sort_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
         // Points share a column of names if their names would meet.
-        for column in places.chunk_by(|(spot, a), (_, b)| b.0 - a.0 < 24.0 + width(spot)) {
+        for column in places.chunk_by(|(place, a), (_, b)| b.0 - a.0 < 24.0 + width(place)) {
             let mut column = column.to_vec();
             column.sort_by(|(_, a), (_, b)| a.1.total_cmp(&b.1));
             let heights: Vec<f64> = column.iter().map(|(_, at)| at.1).collect();
             let names = spread(&heights, 14.0, 12.0..size.1 - 36.0);
             let xs = || column.iter().map(|(_, at)| at.0);
-            let widest = column.iter().map(|(spot, _)| width(spot)).fold(0.0, f64::max);
+            let widest = column.iter().map(|(place, _)| width(place)).fold(0.0, f64::max);
             let right = xs().fold(0.0, f64::max) + 22.0;
             let (x, side, gap) = if right + widest < size.0 {
                 (right, HPos::Left, -3.0)
             } else {
                 (xs().fold(size.0, f64::min) - 22.0, HPos::Right, 3.0)
             };
-            for ((spot, at), height) in column.iter().zip(&names) {
-                sheet.line(Ink::GRID, 1.0, &[*at, (x + gap, *height)])?;
-                sheet.text(
-                    style(Ink::STRONG, 11.5, side, spot.strong),
+            for ((place, at), height) in column.iter().zip(&names) {
+                canvas.line(Colour::GRID, 1.0, &[*at, (x + gap, *height)])?;
+                canvas.text(
+                    style(Colour::STRONG, 11.5, side, place.strong),
                     (x, *height),
-                    &spot.label,
+                    &place.label,
                 )?;
             }
-            for (spot, at) in column {
-                sheet.mark(spot.mark, spot.ink, at, 5.0)?;
+            for (place, at) in column {
+                canvas.mark(place.mark, place.colour, at, 5.0)?;
             }
         }
         Ok(())
@@ -386,7 +386,7 @@ mod tests {
             value,
             interval,
             each,
-            ink: Ink::ZOO,
+            colour: Colour::ZOO,
             mark: Mark::Disc,
             strong: true,
         }
@@ -397,7 +397,7 @@ mod tests {
         let svg = rows(
             &[row(0.5, Some(0.1), vec![0.4, 0.6])],
             Layout::Beside,
-            Some((0.55, Ink::STRONG)),
+            Some((0.55, Colour::STRONG)),
             percent_label,
             "title",
         )
@@ -414,24 +414,24 @@ mod tests {
         for value in strange {
             for layout in [Layout::Beside, Layout::Above] {
                 let row = row(value, Some(value), strange.to_vec());
-                let svg = rows(&[row], layout, Some((value, Ink::STRONG)), percent_label, "");
+                let svg = rows(&[row], layout, Some((value, Colour::STRONG)), percent_label, "");
                 assert!(!svg.unwrap().contains("NaN"));
             }
             let line = Line {
-                ink: Ink::source(0),
+                colour: Colour::source(0),
                 main: vec![(0.0, 1.0), (1.0, value), (2.0, 1.0)],
                 faint: vec![vec![(value, 1.0)]],
             };
             lines(&[line], (400.0, 200.0), None, plain_label, "").unwrap();
-            let spot = Spot {
+            let place = Place {
                 label: "x".into(),
                 x: value,
                 y: value,
-                ink: Ink::STRONG,
+                colour: Colour::STRONG,
                 mark: Mark::Ring,
                 strong: false,
             };
-            scatter(&[spot], count_label, percent_label, "").unwrap();
+            scatter(&[place], count_label, percent_label, "").unwrap();
         }
     }
 

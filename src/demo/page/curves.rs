@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::ink;
+use super::colour;
 use crate::Result;
 use crate::demo::{MethodKind, Outcome, Point, Run};
 use crate::report::Section;
+use crate::report::canvas::{Colour, Labels};
 use crate::report::plot::{self, Line};
-use crate::report::sheet::{Ink, Labels};
 
 /// The learning curves.
 pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
@@ -33,13 +33,13 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
         if runs.is_empty() {
             continue;
         }
-        let ink = ink(kind);
-        accuracy.push(line(&runs, ink, |point| point.accuracy));
-        loss.push(line(&runs, ink, |point| point.loss));
+        let colour = colour(kind);
+        accuracy.push(line(&runs, colour, |point| point.accuracy));
+        loss.push(line(&runs, colour, |point| point.loss));
         let _ = writeln!(
             legend,
             "<li><span class=\"line\" style=\"--key:var(--{})\"></span>{name}</li>",
-            ink.variable()
+            colour.variable()
         );
     }
     if accuracy.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
 }
 
 /// The mean over runs, at steps that all of them have, with the runs themselves.
-fn line(runs: &[&Run], ink: Ink, value: fn(&Point) -> f64) -> Line {
+fn line(runs: &[&Run], colour: Colour, value: fn(&Point) -> f64) -> Line {
     let course = |run: &Run| -> Vec<(f64, f64)> {
         run.curve
             .iter()
@@ -85,7 +85,7 @@ fn line(runs: &[&Run], ink: Ink, value: fn(&Point) -> f64) -> Line {
         .filter(|(.., n)| *n == runs.len())
         .map(|(step, sum, n)| (step, sum / n as f64))
         .collect();
-    Line { ink, main, faint: if runs.len() > 1 { faint } else { Vec::new() } }
+    Line { colour, main, faint: if runs.len() > 1 { faint } else { Vec::new() } }
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
             curve: points.iter().map(|&(step, loss)| Point { step, loss, accuracy: 0.5 }).collect(),
         };
         let (a, b) = (run(&[(0, f64::NAN), (10, 1.0), (20, 2.0)]), run(&[(0, 1.0), (10, 3.0)]));
-        let line = line(&[&a, &b], Ink::STRONG, |point| point.loss);
+        let line = line(&[&a, &b], Colour::STRONG, |point| point.loss);
         assert_eq!(line.main, [(10.0, 2.0)]);
         assert_eq!(line.faint[0].len(), 2);
     }

@@ -11,9 +11,9 @@ mod sample;
 
 use super::{MethodKind, Outcome, Settings};
 use crate::Result;
+use crate::report::canvas::{Colour, Mark};
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
-use crate::report::sheet::{Ink, Mark};
 use crate::report::{Page, Section, courses};
 use std::fmt::Write;
 
@@ -65,16 +65,16 @@ pub fn page(outcome: &Outcome) -> Result<String> {
 }
 
 /// The colour of a kind of methods.
-fn ink(kind: MethodKind) -> Ink {
+fn colour(kind: MethodKind) -> Colour {
     match kind {
-        MethodKind::Scratch => Ink::SCRATCH,
-        MethodKind::Single => Ink::SINGLE,
-        MethodKind::Hindsight => Ink::HINDSIGHT,
-        MethodKind::Ensemble => Ink::ENSEMBLE,
-        MethodKind::Average => Ink::AVERAGE,
-        MethodKind::Zoo => Ink::ZOO,
-        MethodKind::Lite => Ink::LITE,
-        MethodKind::Collapsed => Ink::COLLAPSED,
+        MethodKind::Scratch => Colour::SCRATCH,
+        MethodKind::Single => Colour::SINGLE,
+        MethodKind::Hindsight => Colour::HINDSIGHT,
+        MethodKind::Ensemble => Colour::ENSEMBLE,
+        MethodKind::Average => Colour::AVERAGE,
+        MethodKind::Zoo => Colour::ZOO,
+        MethodKind::Lite => Colour::LITE,
+        MethodKind::Collapsed => Colour::COLLAPSED,
     }
 }
 

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use super::compare::{self, Difference, Verdict};
-use super::{ink, mark};
+use super::{colour, mark};
 use crate::Result;
 use crate::demo::{Method, MethodKind, Outcome, Run};
 use crate::report::Section;
+use crate::report::canvas::{Colour, Mark};
 use crate::report::format::{self, escape, percent};
-use crate::report::plot::{self, Layout, Row, Spot};
-use crate::report::sheet::{Ink, Mark};
+use crate::report::plot::{self, Layout, Place, Row};
 
 /// What Zoo-Tuning is compared with, in the order in which it is told.
 struct Rival {
@@ -191,7 +191,7 @@ pub(super) fn numbers(outcome: &Outcome) -> String {
         let _ = writeln!(
             html,
             "<div style=\"--hue:var(--{})\"><dt>{name}</dt><dd>{} <small>%</small></dd></div>",
-            ink(kind).variable(),
+            colour(kind).variable(),
             percent(value)
         );
     }
@@ -235,13 +235,13 @@ fn accuracies(outcome: &Outcome) -> Result<String> {
             value: method.mean,
             interval: method.interval,
             each: several(method.runs.iter().map(|run| run.accuracy).collect()),
-            ink: ink(method.kind),
+            colour: colour(method.kind),
             mark: mark(method.kind),
             strong: method.kind == MethodKind::Zoo,
         })
         .collect();
-    let ceiling =
-        first(outcome, MethodKind::Ensemble).map(|method| (method.mean, ink(MethodKind::Ensemble)));
+    let ceiling = first(outcome, MethodKind::Ensemble)
+        .map(|method| (method.mean, colour(MethodKind::Ensemble)));
     let title = "Accuracy of every method, with its 95 % interval; the table below has the numbers";
     let mut html = String::from("<figure class=\"panel\">\n");
     for (class, layout) in [("wide", Layout::Beside), ("narrow", Layout::Above)] {
@@ -291,13 +291,13 @@ fn differences(outcome: &Outcome) -> Result<String> {
             value: rival.difference.mean,
             interval: rival.difference.interval,
             each: several(rival.difference.each.clone()),
-            ink: ink(rival.kind),
+            colour: colour(rival.kind),
             mark: mark(rival.kind),
             strong: false,
         })
         .collect();
     let title = "Zoo-Tuning less each rival, in percentage points, with 95 % intervals";
-    let zero = Some((0.0, Ink::STRONG));
+    let zero = Some((0.0, Colour::STRONG));
     let svg = plot::rows(&rows, Layout::Above, zero, plot::points_label, title)?;
     let open = if rivals.iter().any(|rival| rival.difference.interval.is_some()) {
         "; a bar (95&nbsp;% interval, also in brackets) that crosses the line leaves it open"
@@ -312,24 +312,24 @@ fn differences(outcome: &Outcome) -> Result<String> {
 }
 
 fn costs(outcome: &Outcome) -> Result<String> {
-    let spots: Vec<Spot> = outcome
+    let places: Vec<Place> = outcome
         .methods
         .iter()
         .filter(|method| method.multiply_adds > 0)
-        .map(|method| Spot {
+        .map(|method| Place {
             label: method.name.clone(),
             x: method.multiply_adds as f64,
             y: method.mean,
-            ink: ink(method.kind),
+            colour: colour(method.kind),
             mark: mark(method.kind),
             strong: method.kind == MethodKind::Zoo,
         })
         .collect();
-    if spots.is_empty() {
+    if places.is_empty() {
         return Ok(String::new());
     }
     let title = "Accuracy against multiply-adds of inference for one image";
-    let svg = plot::scatter(&spots, plot::count_label, plot::percent_label, title)?;
+    let svg = plot::scatter(&places, plot::count_label, plot::percent_label, title)?;
     Ok(format!(
         "<figure class=\"panel\">\n<h3>What accuracy costs</h3>\n<figcaption>Accuracy against the \
          multiply-adds of inference for one image, on a logarithmic scale. Up and to the left is \
@@ -366,7 +366,7 @@ pub(super) fn table(outcome: &Outcome) -> Option<Section> {
             body,
             "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">\
              <span class=\"{mark}\" style=\"--key:var(--{})\"></span>{}<small>{}</small></th>",
-            ink(method.kind).variable(),
+            colour(method.kind).variable(),
             escape(&method.name),
             escape(&method.description)
         );

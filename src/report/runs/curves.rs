@@ -1,9 +1,9 @@
 //! What happened over time: loss, learning rate, scores.
 
 use super::super::Section;
+use super::super::canvas::Labels;
 use super::super::format::{self, escape};
 use super::super::plot::{self, Line};
-use super::super::sheet::Labels;
 use super::Shown;
 use crate::Result;
 use crate::train::Metrics;
@@ -27,7 +27,7 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
             let _ = writeln!(
                 body,
                 "<li><span class=\"line\" style=\"--key:var(--{})\"></span>{}</li>",
-                run.ink.variable(),
+                run.colour.variable(),
                 escape(&run.name)
             );
         }
@@ -37,7 +37,7 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
         let of = |run: &Shown| {
             let points = run.run.metrics.iter();
             let points = points.filter_map(|line| Some((line.step as f64, value(line)?))).collect();
-            Line { ink: run.ink, main: thinned(points), faint: vec![] }
+            Line { colour: run.colour, main: thinned(points), faint: vec![] }
         };
         shown.iter().map(of).collect()
     };

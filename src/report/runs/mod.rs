@@ -5,8 +5,8 @@ mod inside;
 mod scores;
 mod settings;
 
+use super::canvas::Colour;
 use super::format::{self, escape};
-use super::sheet::Ink;
 use super::{Page, Section};
 use crate::export::write_atomically;
 use crate::train::Recorded;
@@ -83,7 +83,7 @@ struct Shown<'a> {
     /// Its folder's name; the whole path where two have the same.
     name: String,
     run: &'a Recorded,
-    ink: Ink,
+    colour: Colour,
 }
 
 impl<'a> Shown<'a> {
@@ -98,7 +98,7 @@ impl<'a> Shown<'a> {
             Self {
                 name: if is_alone { name } else { run.folder.display().to_string() },
                 run,
-                ink: if runs.len() == 1 { of_form(form(run)) } else { Ink::source(at) },
+                colour: if runs.len() == 1 { of_form(form(run)) } else { Colour::source(at) },
             }
         };
         let shown: Vec<Self> = runs.iter().enumerate().map(show).collect();
@@ -212,11 +212,11 @@ impl<'a> Shown<'a> {
     /// A few numbers large enough to be seen first.
     fn numbers(&self) -> String {
         let mut html = String::new();
-        let mut add = |ink: Ink, value: &str, unit: &str, name: &str| {
+        let mut add = |colour: Colour, value: &str, unit: &str, name: &str| {
             let _ = writeln!(
                 html,
                 "<div style=\"--hue:var(--{})\"><dt>{}</dt><dd>{value} <small>{unit}</small></dd></div>",
-                ink.variable(),
+                colour.variable(),
                 escape(name)
             );
         };
@@ -224,18 +224,18 @@ impl<'a> Shown<'a> {
             if let Some((name, value)) = scores.deciding() {
                 let text = score(name, value, " ");
                 let (value, unit) = text.split_once(' ').unwrap_or((&text, ""));
-                add(self.ink, value, unit, &format!("{name}, {part}"));
+                add(self.colour, value, unit, &format!("{name}, {part}"));
             }
         }
         if let Some(loss) = self.loss() {
-            add(Ink::MUTED, &format::decimal(loss, 3), "", "training loss at the end");
+            add(Colour::MUTED, &format::decimal(loss, 3), "", "training loss at the end");
         }
         if let Some(summary) = &self.run.summary {
             let text = format::count(summary.parameters as u64);
             let (value, unit) = text.split_once(' ').unwrap_or((&text, ""));
-            add(Ink::MUTED, value, unit, "parameters");
+            add(Colour::MUTED, value, unit, "parameters");
         }
-        add(Ink::MUTED, &format::thousands(self.steps() as usize), "", "steps");
+        add(Colour::MUTED, &format::thousands(self.steps() as usize), "", "steps");
         if html.is_empty() { html } else { format!("<dl class=\"numbers\">\n{html}</dl>\n") }
     }
 }
@@ -327,13 +327,13 @@ fn words(form: &str) -> &str {
     }
 }
 
-fn of_form(form: &str) -> Ink {
+fn of_form(form: &str) -> Colour {
     match form {
-        "lite" => Ink::LITE,
-        "average" => Ink::AVERAGE,
-        "single" => Ink::SINGLE,
-        "scratch" => Ink::SCRATCH,
-        _ => Ink::ZOO,
+        "lite" => Colour::LITE,
+        "average" => Colour::AVERAGE,
+        "single" => Colour::SINGLE,
+        "scratch" => Colour::SCRATCH,
+        _ => Colour::ZOO,
     }
 }
 

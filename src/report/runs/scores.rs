@@ -73,7 +73,7 @@ fn table(shown: &[Shown]) -> String {
         let note = run.run.summary.as_ref().map_or("", |summary| &summary.architecture[..]);
         let head = format!(
             "<span class=\"swatch\" style=\"--key:var(--{})\"></span>{}<small>{} {}</small>",
-            run.ink.variable(),
+            run.colour.variable(),
             escape(&run.name),
             escape(super::words(super::form(run.run))),
             escape(note)

@@ -1,6 +1,6 @@
 //! Pen and paper for plots: the page's colours, marks, and a drawing area in its pixels.
 //!
-//! plotters draws; what it writes as fixed colours are the codes of [`Ink`], each of which is
+//! plotters draws; what it writes as fixed colours are the codes of [`Colour`], each of which is
 //! then replaced by a CSS variable, so that one picture serves light and dark. plotters places
 //! everything on whole units, so pictures are drawn [`FINE`] times larger than they are shown.
 
@@ -22,9 +22,9 @@ pub(crate) const TEXT: f64 = 12.0;
 
 /// A colour that the page decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ink(u8);
+pub(crate) struct Colour(u8);
 
-impl Ink {
+impl Colour {
     const VARIABLES: [&str; 20] = [
         "ink",
         "muted",
@@ -106,60 +106,60 @@ pub(crate) type Drawn<T = ()> = std::result::Result<
 >;
 
 /// A drawing area with a few strokes in pixels of the page.
-pub(crate) struct Sheet<'a> {
+pub(crate) struct Canvas<'a> {
     pub(crate) area: DrawingArea<SVGBackend<'a>, Shift>,
 }
 
-impl Sheet<'_> {
-    pub(crate) fn line(&self, ink: Ink, width: f64, points: &[(f64, f64)]) -> Drawn {
+impl Canvas<'_> {
+    pub(crate) fn line(&self, colour: Colour, width: f64, points: &[(f64, f64)]) -> Drawn {
         let points: Vec<_> = points.iter().map(|p| fine(*p)).collect();
-        self.area.draw(&PathElement::new(points, ink.rgb().stroke_width(px(width))))
+        self.area.draw(&PathElement::new(points, colour.rgb().stroke_width(px(width))))
     }
 
-    pub(crate) fn dashes(&self, ink: Ink, from: (f64, f64), to: (f64, f64)) -> Drawn {
+    pub(crate) fn dashes(&self, colour: Colour, from: (f64, f64), to: (f64, f64)) -> Drawn {
         let length = (to.0 - from.0).hypot(to.1 - from.1);
         let at = |part: f64| (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1));
         let mut done = 0.0;
         while done < length {
             let end = (done + 4.0).min(length);
-            self.line(ink, 1.2, &[at(done / length), at(end / length)])?;
+            self.line(colour, 1.2, &[at(done / length), at(end / length)])?;
             done += 8.0;
         }
         Ok(())
     }
 
     pub(crate) fn cover(&self, from: (f64, f64), to: (f64, f64)) -> Drawn {
-        self.area.draw(&Rectangle::new([fine(from), fine(to)], Ink::PANEL.rgb().filled()))
+        self.area.draw(&Rectangle::new([fine(from), fine(to)], Colour::PANEL.rgb().filled()))
     }
 
-    pub(crate) fn faint_dot(&self, ink: Ink, at: (f64, f64)) -> Drawn {
-        self.area.draw(&Circle::new(fine(at), px(2.5), ink.rgb().mix(0.6).filled()))
+    pub(crate) fn faint_dot(&self, colour: Colour, at: (f64, f64)) -> Drawn {
+        self.area.draw(&Circle::new(fine(at), px(2.5), colour.rgb().mix(0.6).filled()))
     }
 
-    pub(crate) fn mark(&self, mark: Mark, ink: Ink, at: (f64, f64), radius: f64) -> Drawn {
-        let disc = |radius: f64, ink: Ink| {
-            self.area.draw(&Circle::new(fine(at), px(radius), ink.rgb().filled()))
+    pub(crate) fn mark(&self, mark: Mark, colour: Colour, at: (f64, f64), radius: f64) -> Drawn {
+        let disc = |radius: f64, colour: Colour| {
+            self.area.draw(&Circle::new(fine(at), px(radius), colour.rgb().filled()))
         };
-        let diamond = |radius: f64, ink: Ink| {
+        let diamond = |radius: f64, colour: Colour| {
             let (x, y) = at;
             let corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)];
-            self.area.draw(&Polygon::new(corners.map(fine), ink.rgb().filled()))
+            self.area.draw(&Polygon::new(corners.map(fine), colour.rgb().filled()))
         };
         // A rim of the ground keeps marks apart that lie on each other.
         match mark {
             Mark::Disc => {
-                disc(radius + 1.2, Ink::PANEL)?;
-                disc(radius, ink)
+                disc(radius + 1.2, Colour::PANEL)?;
+                disc(radius, colour)
             }
             Mark::Ring => {
-                disc(radius + 1.2, Ink::PANEL)?;
-                disc(radius, ink)?;
-                disc(radius - 2.2, Ink::PANEL)
+                disc(radius + 1.2, Colour::PANEL)?;
+                disc(radius, colour)?;
+                disc(radius - 2.2, Colour::PANEL)
             }
             Mark::Diamond => {
-                diamond(radius + 3.2, Ink::PANEL)?;
-                diamond(radius + 1.6, ink)?;
-                diamond(radius - 1.6, Ink::PANEL)
+                diamond(radius + 3.2, Colour::PANEL)?;
+                diamond(radius + 1.6, colour)?;
+                diamond(radius - 1.6, Colour::PANEL)
             }
         }
     }
@@ -173,13 +173,13 @@ impl Sheet<'_> {
 pub(crate) fn picture(
     (width, height): (f64, f64),
     title: &str,
-    draw: impl FnOnce(&Sheet<'_>) -> Drawn,
+    draw: impl FnOnce(&Canvas<'_>) -> Drawn,
 ) -> Result<String> {
     let mut svg = String::new();
     {
         let backend = SVGBackend::with_string(&mut svg, (px(width), px(height)));
-        let sheet = Sheet { area: backend.into_drawing_area() };
-        draw(&sheet).and_then(|()| sheet.area.present()).map_err(|error| Error::Impossible {
+        let canvas = Canvas { area: backend.into_drawing_area() };
+        draw(&canvas).and_then(|()| canvas.area.present()).map_err(|error| Error::Impossible {
             request: "draw a plot",
             reason: error.to_string(),
             hint: "use --json for the numbers alone",
@@ -195,7 +195,7 @@ pub(crate) fn picture(
     ))
 }
 
-/// Replaces the codes of inks by the page's variables.
+/// Replaces the codes of colours by the page's variables.
 fn recolour(svg: &str) -> String {
     let mut parts = svg.split("\"#00FA");
     let mut text = parts.next().unwrap_or("").to_owned();
@@ -203,7 +203,7 @@ fn recolour(svg: &str) -> String {
         let variable = part
             .split_once('"')
             .and_then(|(code, rest)| {
-                let variable = Ink::VARIABLES.get(usize::from_str_radix(code, 16).ok()?)?;
+                let variable = Colour::VARIABLES.get(usize::from_str_radix(code, 16).ok()?)?;
                 Some((variable, rest))
             })
             .map(|(variable, rest)| format!("\"var(--{variable})\"{rest}"));
@@ -237,20 +237,20 @@ where
         .y_labels(count.1)
         .x_label_formatter(&|x| x_labels(*x))
         .y_label_formatter(&|y| y_labels(*y))
-        .bold_line_style(Ink::GRID.rgb().stroke_width(px(0.8)))
+        .bold_line_style(Colour::GRID.rgb().stroke_width(px(0.8)))
         .light_line_style(TRANSPARENT)
-        .axis_style(Ink::GRID.rgb().stroke_width(px(0.8)))
+        .axis_style(Colour::GRID.rgb().stroke_width(px(0.8)))
         .set_all_tick_mark_size(px(4.0))
-        .x_label_style(style(Ink::MUTED, size, HPos::Center, false))
-        .y_label_style(style(Ink::MUTED, size, HPos::Right, false))
+        .x_label_style(style(Colour::MUTED, size, HPos::Center, false))
+        .y_label_style(style(Colour::MUTED, size, HPos::Right, false))
         .draw()
 }
 
-pub(crate) fn style(ink: Ink, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
+pub(crate) fn style(colour: Colour, size: f64, anchor: HPos, strong: bool) -> TextStyle<'static> {
     let weight = if strong { FontStyle::Bold } else { FontStyle::Normal };
     ("sans-serif", size * LINE * FINE, weight)
         .into_font()
-        .color(&ink.rgb())
+        .color(&colour.rgb())
         .pos(Pos::new(anchor, VPos::Center))
 }
 
