@@ -76,11 +76,9 @@ impl Catalog {
 
 impl Entry {
     fn new(design: Design) -> Result<Self> {
-        let tensors = design.tensors()?;
-        let head = design.architecture().head();
-        let is_head = |name: &str| head.iter().any(|prefix| name.starts_with(prefix));
-        let body = tensors.iter().filter(|(name, _)| !is_head(name)).count();
-        Ok(Self { design, tensors, body })
+        let mut entry = Self { tensors: design.tensors()?, design, body: 0 };
+        entry.body = entry.tensors.iter().filter(|(name, _)| !entry.is_head(name)).count();
+        Ok(entry)
     }
 
     /// Whether a tensor of that name belongs to the head.

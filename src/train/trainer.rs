@@ -123,8 +123,9 @@ impl Trainer {
     ///
     /// # Errors
     /// If the loss is not finite: no parameter is changed then (though of several batches, those
-    /// before have updated the buffers), and the error names the layer whose output turned first. If a device has no room for a batch: the error says how many samples it
-    /// has room for. Whatever the task, a penalty or the reduction finds wrong.
+    /// before have updated the buffers), and the error names the layer whose output turned first.
+    /// If a device has no room for a batch: the error says how many samples it has room for.
+    /// Whatever the task, a penalty or the reduction finds wrong.
     pub fn step<K: Task>(
         &mut self,
         network: &mut Network<f32>,

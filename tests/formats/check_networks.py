@@ -20,6 +20,9 @@ from torch import nn
 
 PROGRAM, *CHOSEN = sys.argv[1:]
 TOLERANCE = 1e-4
+# Drawn weights amplify rounding: PyTorch's own 32 bits are 2e-4 away in a resnet101. Winograd's form,
+# ours for 3x3 taps, rounds 2 to 3 times as much as sums in order (ZOO_WINOGRAD=off: as PyTorch).
+OF_PYTORCH = 4
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2",
            "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d"]
 
@@ -38,16 +41,19 @@ def settled(network, x):
 
 
 def check(folder, name, network, x, file):
-    """Our logits from that file against those of 64 bits."""
+    """Our logits from that file against those of 64 bits, beside PyTorch's own of 32 bits."""
     with torch.no_grad():
+        single = network(x)
         expected = network.double()(x.double()).float()
+    theirs = float((single - expected).abs().max() / expected.abs().max())
     save_file({"images": x, "logits": expected}, folder / "io.safetensors")
     command = [PROGRAM, file, folder / "io.safetensors"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     difference = float(done.stdout)
-    print(f"{name}: images {list(x.shape)}, {difference:.1e} of the largest logit", flush=True)
-    assert difference < TOLERANCE, name
+    print(f"{name}: images {list(x.shape)}, {difference:.1e} of the largest logit "
+          f"(PyTorch {theirs:.1e})", flush=True)
+    assert difference < max(TOLERANCE, OF_PYTORCH * theirs), name
 
 
 def check_resnet(folder, name):
