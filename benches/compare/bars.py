@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from measure import BATCH32, CONV, GEMM, INFER, LAYER, NETWORKS, SMALL, STEP, divided, geometric, middle
+from measure import BATCH32, CONV, GEMM, INFER, LAYER, NETWORKS, SMALL, STEP, UPSAMPLE, divided, geometric, middle
 
 
 @dataclass
@@ -57,11 +57,15 @@ def bars(figures):
                       ("fwdbwd_ms", "conv2d of groups, forward + backward")):
         ours, torch = (geometric([figures.series(side, CONV, key, shape) for shape in grouped])
                        for side in ("ours", "torch"))
-        found.append(Bar("conv", f"{name}, mean of 7", "ms", 1.0, ours, torch))
-    ours, candle = (geometric([figures.series(side, CONV, "fwdbwd_ms", shape) for shape in shapes])
-                    for side in ("ours", "candle"))
-    found.append(Bar("conv", "conv2d forward + backward, mean of 9", "ms", 10, ours, candle, at_least=True,
-                     beside="candle", ratio=divided(candle, ours)))
+        found.append(Bar("conv", f"{name}, mean of {len(grouped)}", "ms", 1.0, ours, torch))
+    for name, chosen, bound in (("conv2d", shapes, 10), ("conv2d of groups", grouped, 1.0)):
+        ours, candle = (geometric([figures.series(side, CONV, "fwdbwd_ms", shape) for shape in chosen])
+                        for side in ("ours", "candle"))
+        found.append(Bar("conv", f"{name}, forward + backward, mean of {len(chosen)}", "ms", bound, ours, candle,
+                         at_least=True, beside="candle", ratio=divided(candle, ours)))
+    for channels, side, times in figures.items(UPSAMPLE):
+        pair = both(UPSAMPLE, "fwdbwd_ms", [channels, side, times])
+        found.append(Bar("upsample", f"bilinear x{times}, forward + backward", "ms", 1.0, *pair))
 
     for kind, bound in (("zoo", 1 / 2), ("lite", 0.6)):
         ours, torch = (geometric([figures.series(side, LAYER[kind], "fwdbwd_ms", shape)

@@ -14,6 +14,7 @@ PARTS = {
     "memory": "what the memory gives, for the floors",
     "gemm": "matrix products",
     "conv": "plain convolutions, forward and backward, candle's too",
+    "upsample": "maps enlarged by bilinear interpolation, forward and backward",
     "layer": "single layers of a zoo, forward and backward",
     "step": "a training step of a ResNet-50, batch 8",
     "batch32": "the same of a zoo, batch 32",
@@ -46,6 +47,7 @@ def infer(batch, kind):
 GEMM = {threads: f"gemm --threads {threads} --runs 9" for threads in (1, 2)}
 MEMORY = {threads: f"memory --threads {threads} --runs 5" for threads in (1, 2)}
 CONV = "conv --batch 8 --threads 2 --runs 7"
+UPSAMPLE = "upsample --batch 8 --threads 2 --runs 9"
 LAYER = {kind: f"layer --kind {kind} --batch 8 --m 5 --threads 2 --runs 3" for kind in ("zoo", "lite")}
 # A step's first run does not count, and the runs of each process are as many as time allows.
 STEP = {kind: step(50, 224, 8, kind, runs=2 if kind == "single" else 1) for kind in ("single", "zoo", "lite")}
@@ -63,6 +65,7 @@ WORKS = [
     *(Work(("memory",), arguments) for arguments in MEMORY.values()),
     *(Work(("gemm",), arguments) for arguments in GEMM.values()),
     Work(("conv",), CONV, candle=True),
+    Work(("upsample",), UPSAMPLE),
     *(Work(("layer",), arguments) for arguments in LAYER.values()),
     *(Work(("step",), arguments) for arguments in STEP.values()),
     Work(("batch32",), BATCH32, most_runs=2),
@@ -81,7 +84,7 @@ class Figures:
         self.others = []  # share of the processors that other programs took, for each process
 
     def add(self, side, work, run, row):
-        item = next((json.dumps(row[key]) for key in ("gemm", "conv", "layer", "memory") if key in row), "")
+        item = next((json.dumps(row[key]) for key in ("gemm", "conv", "upsample", "layer", "memory") if key in row), "")
         self.rows.setdefault((side, work, item), {})[run] = row
 
     def items(self, work):

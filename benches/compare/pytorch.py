@@ -1,6 +1,6 @@
 """PyTorch's side of compare.sh: the work, the options and the keys of `zoo-tuning bench`.
 
-    python pytorch.py gemm | conv | layer | step | infer | memory [--kind zoo|lite|single] ...
+    python pytorch.py gemm | conv | upsample | layer | step | infer | memory [--kind zoo|lite|single] ...
 """
 
 import argparse
@@ -21,6 +21,8 @@ LAYERS = [
     (64, 64, 3, 56), (128, 128, 3, 28), (256, 256, 3, 14), (512, 512, 3, 7), (1024, 256, 1, 14),
     (512, 2048, 1, 7),
 ]
+# Channels, height and width, and how many times larger they become.
+MAPS = [(64, 28, 2), (64, 14, 4), (64, 7, 8)]
 
 
 class ZooConv2d(nn.Module):
@@ -130,6 +132,17 @@ def conv(options):
             conv=sizes if groups > 1 else sizes[:5], batch=options.batch,
             fwd_ms=round(1e3 * seconds, 2), fwd_gflops=round(operations / seconds / 1e9, 1),
             fwdbwd_ms=round(1e3 * both, 2), fwdbwd_gflops=round(3 * operations / both / 1e9, 1))
+
+
+def upsample(options):
+    for sizes in MAPS:
+        channels, side, times = sizes
+        x = torch.randn(options.batch, channels, side, side, requires_grad=True)
+        forward = lambda: F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
+        seconds, both = passes(forward, [x], forward(), (2, options.runs or 9))
+        report(
+            upsample=sizes, batch=options.batch, fwd_ms=round(1e3 * seconds, 3),
+            fwdbwd_ms=round(1e3 * both, 3))
 
 
 def layer(options):
@@ -262,8 +275,8 @@ def report(**row):
 
 def main():
     works = {
-        "gemm": gemm, "conv": conv, "layer": layer, "step": network, "infer": network,
-        "memory": memory,
+        "gemm": gemm, "conv": conv, "upsample": upsample, "layer": layer, "step": network,
+        "infer": network, "memory": memory,
     }
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=works)

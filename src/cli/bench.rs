@@ -65,7 +65,7 @@ pub struct Arguments {
     /// The files of zoo
     #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("what", "zoo"))]
     sources: Vec<PathBuf>,
-    /// Runs to take the median of [default: 9 of gemm, 7 of conv, 5 of layer and memory, 3 of others]
+    /// Runs to take the median of [default: 9 of gemm and upsample, 7 of conv, 5 of layer and memory, 3 of others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: Option<u16>,
     /// With layer: measure all ways to mix the sources, beside what the model of their cost says
@@ -93,6 +93,8 @@ enum What {
     Gemm,
     /// Convolutions of a ResNet-50, and of groups, forward and backward
     Conv,
+    /// Maps enlarged by bilinear interpolation, forward and backward
+    Upsample,
     /// Single layers of a zoo, forward and backward
     Layer,
     /// Steps of training
@@ -110,9 +112,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     match arguments.what {
         What::Gemm => gemm(&arguments, &device, output),
         What::Conv => conv(&arguments, &device, output),
+        What::Upsample => upsample(&arguments, &device, output),
         What::Step | What::Infer => network(&arguments, &device, output),
         _ if device != Device::Cpu => {
-            let problem = "measures gemm, conv, step and infer on a device";
+            let problem = "measures gemm, conv, upsample, step and infer on a device";
             Err(crate::Error::config("bench", problem).into())
         }
         What::Layer if arguments.explain => {
@@ -180,6 +183,41 @@ fn conv(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
             "fwd_gflops": rounded(flops / seconds / 1e9, 1),
             "fwdbwd_ms": rounded(both * 1e3, 2),
             "fwdbwd_gflops": rounded(3.0 * flops / both / 1e9, 1),
+        }))?;
+    }
+    Ok(())
+}
+
+/// Channels, height and width, and how many times larger they become: the branches of a network of
+/// several resolutions (HRNet) as they join the largest.
+const MAPS: [[usize; 3]; 3] = [[64, 28, 2], [64, 14, 4], [64, 7, 8]];
+
+fn upsample(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
+    let batch = usize::from(arguments.batch);
+    for sizes @ [channels, side, times] in MAPS {
+        let mut rng = fastrand::Rng::with_seed(0);
+        let large = [side * times; 2];
+        let x = Tensor::<f32>::normal(&[batch, channels, side, side], 1.0, &mut rng).to(device)?;
+        let dy = [batch, channels, large[0], large[1]];
+        let dy = Tensor::<f32>::normal(&dy, 1.0, &mut rng).to(device)?;
+        let seconds = median(2, arguments.runs(9), || {
+            let mut tape = Tape::new();
+            let x = tape.constant(x.clone());
+            black_box(ops::upsample_bilinear(&mut tape, x, large)?);
+            device.finish()
+        })?;
+        let both = median(2, arguments.runs(9), || {
+            let mut tape = Tape::new();
+            let x = tape.parameter(x.clone());
+            let y = ops::upsample_bilinear(&mut tape, x, large)?;
+            black_box(tape.backward_from(y, dy.clone())?);
+            device.finish()
+        })?;
+        output.object(&json!({
+            "upsample": sizes,
+            "batch": batch,
+            "fwd_ms": rounded(seconds * 1e3, 3),
+            "fwdbwd_ms": rounded(both * 1e3, 3),
         }))?;
     }
     Ok(())
