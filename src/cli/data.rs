@@ -4,7 +4,7 @@ use crate::nn::Design;
 use crate::train::Model;
 use crate::zoo::{Checkpoint, Naming};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which network a file holds, and how its tensors are named there.
 #[derive(Args)]
@@ -46,11 +46,12 @@ pub struct ModelFile {
 
 impl ModelFile {
     pub fn open(&self) -> crate::Result<Model> {
-        let rules = self.names.rules()?;
-        Model::from_checkpoint(
-            Checkpoint::open(&self.model)?,
-            self.names.architecture.as_deref(),
-            &rules,
-        )
+        open_model(&self.model, &self.names)
     }
+}
+
+/// The network in a file.
+pub fn open_model(path: &Path, names: &NetworkNames) -> crate::Result<Model> {
+    let rules = names.rules()?;
+    Model::from_checkpoint(Checkpoint::open(path)?, names.architecture.as_deref(), &rules)
 }

@@ -105,14 +105,15 @@ impl Output {
         self.finish()
     }
 
-    /// Writes a table; columns after the first whose cells are all numbers are aligned right.
+    /// Writes a table; columns after the first whose cells are all numbers, or `-` for none, are
+    /// aligned right.
     pub fn table(&mut self, rows: &[Vec<String>]) -> Result {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
         };
         let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
-        let number = |cell: &String| cell.starts_with(|c: char| c.is_ascii_digit());
+        let number = |cell: &String| cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit());
         let right: Vec<bool> = (0..columns)
             .map(|c| c > 0 && rows.iter().skip(1).filter_map(|row| row.get(c)).all(number))
             .collect();

@@ -4,17 +4,24 @@ use super::data::ModelFile;
 use super::device::DeviceOption;
 use super::output::{Output, Result, Stop, failure, printable};
 use super::profile::Profiling;
+use crate::Error;
+use crate::dataset::image_files;
+use crate::train::Prediction;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
-
-use crate::train::Prediction;
+use std::path::{Path, PathBuf};
 
 /// Tell the most probable classes of images.
 #[derive(Args)]
 #[command(after_help = "\
+Of a folder, all PNG and JPEG files are taken, those of folders in it too. A pattern in quotes, such
+as 'photos/**/*.jpg', is looked up by the program, however many files it means.
+
+With --csv, the first line names the columns: image, class_1, probability_1 and so on to --top, error.
+
 Examples:
   zoo-tuning predict run/model.safetensors photo.jpg
+  zoo-tuning predict run/model.safetensors photos/ --top 1 --csv > classes.csv
   zoo-tuning predict resnet50.safetensors --as resnet50 --top 5 photos/*.png --json
 
 An image that cannot be read is an error, and the exit code is 1 at the end; the others are
@@ -22,12 +29,18 @@ predicted nevertheless.")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFile,
-    /// PNG or JPEG files
+    /// Images, folders of images, or patterns of their names
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
     /// Show so many classes
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    /// Print the result as CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Images computed at once; fewer if they are large
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: u32,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -45,33 +58,100 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, images, top, device, .. } = arguments;
+    let Arguments { model: file, images, top, csv, batch, device, .. } = arguments;
     let device = device.open()?;
     let mut model = file.open()?;
+    let images = found(&images)?;
     model.network.parameters_mut().to(&device)?;
+    // No network has more classes.
+    let top = (top as usize).min(model.design().outputs);
+    if csv {
+        let numbered = (1..=top).map(|k| format!("class_{k},probability_{k}"));
+        output.line(format!("image,{},error", numbered.collect::<Vec<_>>().join(",")))?;
+    }
     let mut failed = false;
-    for path in images {
-        let image = path.display().to_string();
-        let found = model.predict_file(&path, top as usize);
-        match &found {
-            _ if output.json => {
-                let error = found.as_ref().err().map(ToString::to_string);
-                output.object(&Line { image, classes: found.as_deref().ok(), error })?;
+    for images in images.chunks(model.input.batch(batch as usize)) {
+        for (path, found) in images.iter().zip(model.predict_files(images, top)) {
+            let image = path.display().to_string();
+            let error = found.as_ref().err().map(ToString::to_string);
+            match &found {
+                _ if csv => {
+                    output.line(row(&image, found.as_deref().unwrap_or(&[]), top, error)?)?
+                }
+                _ if output.json => {
+                    output.object(&Line { image, classes: found.as_deref().ok(), error })?;
+                }
+                Ok(classes) => {
+                    let texts = classes.iter().map(|class| {
+                        format!("{} {:.2} %", printable(&class.name), 100.0 * class.probability)
+                    });
+                    let text = texts.collect::<Vec<_>>().join(", ");
+                    output.line(format!("{image}: {text}"))?;
+                }
+                Err(_) => {}
             }
-            Ok(classes) => {
-                let texts = classes.iter().map(|class| {
-                    format!("{} {:.2} %", printable(&class.name), 100.0 * class.probability)
-                });
-                let text = texts.collect::<Vec<_>>().join(", ");
-                output.line(format!("{image}: {text}"))?;
+            if let Err(error) = found {
+                failed = true;
+                output.finish()?;
+                failure(error);
             }
-            Err(_) => {}
         }
-        if let Err(error) = found {
-            failed = true;
-            output.finish()?;
-            failure(error);
-        }
+        output.finish()?;
     }
     if failed { Err(Stop::Failed) } else { Ok(()) }
+}
+
+/// The files that the arguments mean.
+fn found(paths: &[PathBuf]) -> crate::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let text = path.to_string_lossy();
+        if path.is_dir() {
+            files.extend(of_folder(path)?);
+        } else if !path.exists() && text.contains(['*', '?', '[']) {
+            let refuse = |problem: String| Error::config("IMAGE", format!("{text}: {problem}"));
+            let found = glob::glob(&text).map_err(|error| refuse(error.to_string()))?;
+            let found = found.collect::<std::result::Result<Vec<_>, _>>();
+            let found = found.map_err(|error| refuse(error.to_string()))?;
+            if found.is_empty() {
+                return Err(refuse("no file has such a name".to_owned()));
+            }
+            for path in found {
+                if path.is_dir() { files.extend(of_folder(&path)?) } else { files.push(path) }
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn of_folder(folder: &Path) -> crate::Result<Vec<PathBuf>> {
+    let files = image_files(folder)?;
+    if files.is_empty() {
+        return Err(Error::data(folder, "", "expected PNG or JPEG files, found none"));
+    }
+    Ok(files)
+}
+
+/// A row of CSV, with `top` pairs of class and probability.
+fn row(
+    image: &str,
+    classes: &[Prediction],
+    top: usize,
+    error: Option<String>,
+) -> crate::Result<String> {
+    let mut writer =
+        csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(vec![]);
+    let mut cells = vec![image.to_owned()];
+    for at in 0..top {
+        let class = classes.get(at);
+        cells.push(class.map(|class| class.name.clone()).unwrap_or_default());
+        cells.push(class.map(|class| class.probability.to_string()).unwrap_or_default());
+    }
+    cells.push(error.unwrap_or_default());
+    let refuse = |error: &dyn std::fmt::Display| Error::config("--csv", error.to_string());
+    writer.write_record(&cells).map_err(|error| refuse(&error))?;
+    let row = writer.into_inner().map_err(|error| refuse(&error))?;
+    Ok(String::from_utf8_lossy(&row).trim_end_matches('\n').to_owned())
 }

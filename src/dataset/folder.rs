@@ -85,6 +85,10 @@ impl Dataset for Folder {
         &self.labels
     }
 
+    fn name(&self, index: usize) -> String {
+        self.files.get(index).map_or_else(|| index.to_string(), |path| path.display().to_string())
+    }
+
     fn image(&self, index: usize) -> Result<Image> {
         let path = self.files.get(index);
         let path = path.ok_or_else(|| no_such_sample(&self.root, index, self.len()))?;
@@ -103,6 +107,23 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.retain(|path| !name(path).starts_with('.'));
     paths.sort();
     Ok(paths)
+}
+
+/// The PNG and JPEG files of a folder and of the folders in it, in the order of their names; links to
+/// folders are not followed, for they may lead back.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn image_files(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in entries(folder.as_ref())? {
+        if path.is_dir() && !path.is_symlink() {
+            files.extend(image_files(path)?);
+        } else if is_image(&path) {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn name(path: &Path) -> String {

@@ -4,7 +4,7 @@
 //! goes on from any step as if it had never stopped, whatever the number of threads.
 
 use super::randomness::order_rng;
-use super::{Dataset, Image, Transform, apply_all, sample_rng};
+use super::{Dataset, Image, Transform, Views, apply_all, sample_rng};
 use crate::tensor::Tensor;
 use crate::{Error, Result, profile};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What one step works on.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The images, `[N, C, H, W]`.
+    /// The images, `[N, C, H, W]`; of V [`Views`] of each, `[N V, C, H, W]`.
     pub images: Tensor<f32>,
     /// Their `N` labels.
     pub labels: Vec<usize>,
@@ -30,6 +30,7 @@ pub struct Loader<'a> {
     dataset: Owner<'a>,
     indices: Vec<usize>,
     transforms: Vec<Transform>,
+    views: Views,
     batch_size: usize,
     seed: u64,
     shuffled: bool,
@@ -70,6 +71,7 @@ impl<'a> Loader<'a> {
             indices: (0..dataset.len()).collect(),
             dataset,
             transforms: vec![],
+            views: Views::One,
             batch_size,
             seed,
             shuffled: true,
@@ -98,6 +100,12 @@ impl<'a> Loader<'a> {
     /// Transforms each image by `transforms`, in their order.
     pub fn transformed(mut self, transforms: Vec<Transform>) -> Self {
         self.transforms = transforms;
+        self
+    }
+
+    /// Shows `views` of each transformed image.
+    pub fn in_views(mut self, views: Views) -> Self {
+        self.views = views;
         self
     }
 
@@ -138,9 +146,10 @@ impl<'a> Loader<'a> {
         let start = place * self.batch_size;
         let indices = order[start..(start + self.batch_size).min(order.len())].to_vec();
         // Every result is waited for, so that the first error is the same on each run.
-        let images: Vec<Result<Image>> =
-            indices.par_iter().map(|&index| self.sample(epoch, index)).collect();
+        let images: Vec<Result<Vec<Image>>> =
+            indices.par_iter().map(|&index| self.views.of(self.sample(epoch, index)?)).collect();
         let images = images.into_iter().collect::<Result<Vec<_>>>()?;
+        let images: Vec<Image> = images.into_iter().flatten().collect();
         let labels = indices.iter().map(|&index| self.dataset.labels()[index]).collect();
         Ok(Batch { images: Image::stack(&images)?, labels, indices })
     }
@@ -150,16 +159,21 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// If `batch_size` is 0.
     pub fn in_batches_of(&self, batch_size: usize) -> Result<Self> {
-        let Self { dataset, indices, transforms, seed, shuffled, .. } = self;
+        let Self { dataset, indices, transforms, seed, shuffled, views, .. } = self;
         let mut other = Self::of(dataset.clone(), batch_size, *seed)?;
         (other.indices, other.transforms) = (indices.clone(), transforms.clone());
-        other.shuffled = *shuffled;
+        (other.shuffled, other.views) = (*shuffled, *views);
         Ok(other)
     }
 
     /// The samples, by their indices in the data set.
     pub fn indices(&self) -> &[usize] {
         &self.indices
+    }
+
+    /// What a reader knows a sample of the data set by.
+    pub fn name(&self, index: usize) -> String {
+        self.dataset.name(index)
     }
 
     /// The names of the data set's classes.
@@ -273,6 +287,24 @@ mod tests {
         assert_eq!(loader.batch(0).unwrap().indices, [7, 2]);
         assert_eq!(loader.batch(3).unwrap().indices, [4]);
         assert_eq!(loader.position(3), (1, 1));
+    }
+
+    #[test]
+    fn the_views_of_an_image_lie_behind_each_other() {
+        let samples = Samples::new(
+            "toy",
+            vec![Image::from_fn([1, 1, 2], |_, _, x| x as f32); 2],
+            vec![0, 1],
+            vec!["a".into(), "b".into()],
+        );
+        let samples = samples.unwrap();
+        let loader = Loader::new(&samples, 2, 1).unwrap().in_order().in_views(Views::Flip);
+        let batch = loader.batch(0).unwrap();
+        assert_eq!(batch.images.as_slice(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+        assert_eq!((batch.images.shape()[0], batch.labels), (4, vec![0, 1]));
+        let loader = loader.in_views(Views::Ten(1));
+        assert_eq!(loader.batch(0).unwrap().images.shape(), [20, 1, 1, 1]);
+        assert!(loader.in_views(Views::Ten(2)).batch(0).is_err(), "the image is too small");
     }
 
     /// The bits of all images of some steps, on so many threads.

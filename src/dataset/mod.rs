@@ -22,16 +22,18 @@ mod resize;
 mod samples;
 mod split;
 mod transform;
+mod views;
 
 pub use ahead::Ahead;
 pub use condition::Condition;
-pub use folder::{Channels, Folder, read_image};
+pub use folder::{Channels, Folder, image_files, read_image};
 pub use image::Image;
 pub use loader::{Batch, Loader};
 pub use randomness::sample_rng;
 pub use samples::Samples;
 pub use split::{few_shot, train_validation_test};
 pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops};
+pub use views::Views;
 
 use crate::Result;
 
@@ -49,6 +51,11 @@ pub trait Dataset: Send + Sync {
     /// The number of samples.
     fn len(&self) -> usize {
         self.labels().len()
+    }
+
+    /// What a reader knows the sample `index` by: its file, or its number.
+    fn name(&self, index: usize) -> String {
+        index.to_string()
     }
 
     /// The image `index`, values 0 to 1.

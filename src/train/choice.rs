@@ -1,5 +1,6 @@
 //! What may be chosen in a configuration, by name, and presets of several keys.
 
+use crate::dataset::Views;
 use serde::{Deserialize, Serialize};
 
 /// Defines an enum that is written as its names.
@@ -14,6 +15,20 @@ macro_rules! names {
         impl $enum {
             /// The names, as in files and flags.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The one of that name.
+            ///
+            /// # Errors
+            /// If there is none.
+            pub fn named(name: &str) -> crate::Result<Self> {
+                match name {
+                    $($name => Ok(Self::$variant),)+
+                    _ => {
+                        let problem = format!("there is no {name:?}; there are {}", Self::NAMES.join(", "));
+                        Err(crate::Error::argument(stringify!($enum), problem))
+                    }
+                }
+            }
 
             /// The name.
             pub fn name(self) -> &'static str {
@@ -98,6 +113,18 @@ names! {
 }
 
 names! {
+    /// How often an image is looked at; see [`crate::dataset::Views`].
+    ViewsName {
+        /// Once.
+        One = "one",
+        /// As it is and mirrored.
+        Flip = "flip",
+        /// Four corners, the middle, and the same mirrored.
+        Ten = "ten",
+    }
+}
+
+names! {
     /// Several keys at once.
     Preset {
         /// The defaults: matched start, gate prior, softmax, lite everywhere.
@@ -106,6 +133,17 @@ names! {
         Released = "released",
         /// The optimizer of the paper and the released code.
         Paper = "paper",
+    }
+}
+
+impl ViewsName {
+    /// The views of images, of which a network sees `size` pixels.
+    pub fn views(self, size: usize) -> Views {
+        match self {
+            Self::One => Views::One,
+            Self::Flip => Views::Flip,
+            Self::Ten => Views::Ten(size),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Finding out what kind of data lies at a path, and showing it to a network.
 
 use super::Input;
-use crate::dataset::{Channels, Dataset, Folder, Image, Loader, Samples, Transform, digits, mnist};
+use crate::dataset::{
+    Channels, Dataset, Folder, Image, Loader, Samples, Transform, Views, digits, mnist,
+};
 use crate::start::{Labelled, Probe};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -84,12 +86,28 @@ impl Data {
     /// # Errors
     /// If there are no indices or `batch` is 0.
     pub fn in_order(&self, indices: Option<&[usize]>, batch: usize) -> Result<Loader<'static>> {
+        self.in_views(Views::One, indices, batch)
+    }
+
+    /// As [`Data::in_order`], several views of each image.
+    ///
+    /// # Errors
+    /// As [`Data::in_order`].
+    pub fn in_views(
+        &self,
+        views: Views,
+        indices: Option<&[usize]>,
+        batch: usize,
+    ) -> Result<Loader<'static>> {
         let mut transforms = self.input.transforms();
         if self.side == Some(self.input.resize) {
             transforms.remove(0);
         }
+        if matches!(views, Views::Ten(_)) {
+            transforms.retain(|transform| !matches!(transform, Transform::CentreCrop(_)));
+        }
         let loader = self.loader(indices, batch, 0)?;
-        Ok(loader.transformed(transforms).in_order())
+        Ok(loader.transformed(transforms).in_order().in_views(views))
     }
 
     /// The images `indices`, or all, shuffled and changed at random.
@@ -205,6 +223,10 @@ impl Dataset for Coloured {
 
     fn labels(&self) -> &[usize] {
         self.samples.labels()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.samples.name(index)
     }
 
     fn image(&self, index: usize) -> Result<Image> {

@@ -1,52 +1,30 @@
 //! How good a network is on a data set.
 
+use super::measures::{Evaluation, Measures, Told};
 use super::room;
 use super::task::Samples;
 use crate::dataset::{Batch, Loader};
 use crate::nn::{Network, Pass};
 use crate::tensor::{Device, Element, Tensor, buffer};
 use crate::{Error, Result, profile};
-use serde::{Deserialize, Serialize};
 
-/// What was measured on labelled images.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// Number of images.
-    pub samples: usize,
-    /// The share of images whose class has the largest output, 0 to 1.
-    pub accuracy: f64,
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// The same for each class.
-    pub classes: Vec<ClassEvaluation>,
-}
-
-/// What was measured on the images of one class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassEvaluation {
-    /// The class.
-    pub name: String,
-    /// Its images.
-    pub samples: usize,
-    /// The share of them that was told right, 0 to 1; `None` if there are none.
-    pub accuracy: Option<f64>,
-}
-
-/// Evaluates a network on every image of `loader`, which should be in order. `numbers` is the
-/// network's class for each of the data's; `names` are the network's classes.
+/// Evaluates a network on every image of `loader`, which should be in order; where the loader shows
+/// several views of an image, by the mean of their logits. `numbers` is the network's class for each
+/// of the data's; `names` are the network's classes. `each` is given every image in its order.
 ///
 /// # Errors
 /// If an image cannot be read or does not fit, a class is not one of the network's, or an
-/// output is not finite; if a device has no room for a batch, for how many images it has.
+/// output is not finite; if a device has no room for a batch, for how many images it has. Those of
+/// `each`.
 pub fn evaluate(
     network: &Network<f32>,
     loader: &Loader,
     numbers: &[usize],
     names: &[String],
+    mut each: impl FnMut(&Told) -> Result<()>,
 ) -> Result<Evaluation> {
     let _span = profile::span("evaluate");
-    let mut counts = vec![(0usize, 0usize); names.len()];
-    let mut loss = 0.0;
+    let mut measures = Measures::default();
     for step in 0..loader.batches_per_epoch() as u64 {
         let batch = loader.batch(step)?;
         let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
@@ -54,33 +32,38 @@ pub fn evaluate(
             let fewer = |count| logits(&batch.first(count)?).map(drop);
             room::advised(error, batch.labels.len(), fewer)
         })?;
+        let logits = mean_of_views(logits, batch.labels.len())?;
         let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
-        let rows = logits.as_slice().chunks(classes.max(1));
-        for ((row, predicted), label) in rows.zip(predictions(&logits)?).zip(batch.labels) {
-            let label = numbers.get(label).copied().filter(|&n| n < classes && n < counts.len());
+        let rows = logits.as_slice().chunks(classes.max(1)).zip(predictions(&logits)?);
+        for ((row, predicted), (index, label)) in rows.zip(batch.indices.iter().zip(&batch.labels))
+        {
+            let label = numbers.get(*label).copied().filter(|&n| n < classes);
             let label = label
                 .ok_or_else(|| Error::argument("evaluate", "a label is no class of the network"))?;
-            counts[label].0 += 1;
-            counts[label].1 += usize::from(predicted == label);
-            loss -= log_probability(row, label);
+            let log_probability = log_probabilities(row);
+            let probabilities = (0..classes).map(|k| log_probability(k).exp()).collect();
+            let told = Told { index: *index, label, predicted, probabilities };
+            measures.add(&told, log_probability(label));
+            each(&told)?;
         }
     }
-    let share = |(samples, right): (usize, usize)| right as f64 / samples as f64;
-    let total = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
-    if total.0 == 0 {
-        return Err(Error::argument("evaluate", "there are no images"));
+    measures.evaluation(names)
+}
+
+/// The means `[N, classes]` of the rows of logits `[N V, classes]`, the V views of an image after
+/// each other.
+fn mean_of_views(logits: Tensor<f32>, images: usize) -> Result<Tensor<f32>> {
+    let [rows, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
+    let views = rows / images.max(1);
+    if views < 2 {
+        return Ok(logits);
     }
-    let classes = names
-        .iter()
-        .zip(counts)
-        .map(|(name, count)| ClassEvaluation {
-            name: name.clone(),
-            samples: count.0,
-            accuracy: (count.0 > 0).then(|| share(count)),
-        })
-        .collect();
-    let samples = total.0;
-    Ok(Evaluation { samples, accuracy: share(total), loss: loss / samples as f64, classes })
+    let of_image = |views: &[f32]| -> Vec<f32> {
+        let sum = |k| views.iter().skip(k).step_by(classes).sum::<f32>();
+        (0..classes).map(|k| sum(k) / (views.len() / classes) as f32).collect()
+    };
+    let means = logits.as_slice().chunks((views * classes).max(1)).flat_map(of_image).collect();
+    Tensor::new(&[images, classes], means)
 }
 
 /// The logits `[N, classes]` of images `[N, C, H, W]`, the samples `indices`; an error if one
@@ -164,20 +147,28 @@ pub fn accuracy<T: Element>(logits: &Tensor<T>, labels: &[usize]) -> Result<f64>
 /// If `logits` is not of two dimensions.
 pub fn probabilities(logits: &Tensor<f32>) -> Result<Vec<Vec<f64>>> {
     let [_, classes] = logits.dims("probabilities", "logits", "[N, classes]")?;
-    let of_row = |row: &[f32]| (0..row.len()).map(|k| log_probability(row, k).exp()).collect();
+    let of_row = |row: &[f32]| (0..row.len()).map(log_probabilities(row)).map(f64::exp).collect();
     Ok(logits.as_slice().chunks(classes.max(1)).map(of_row).collect())
 }
 
-/// `z_label - log sum_k exp z_k`, without overflow.
-fn log_probability(row: &[f32], label: usize) -> f64 {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let above = |&z: &f32| f64::from(z) - f64::from(largest);
-    above(&row[label]) - row.iter().map(|z| above(z).exp()).sum::<f64>().ln()
+/// `z_k - log sum_j exp z_j` of each class k, without overflow.
+fn log_probabilities(row: &[f32]) -> impl Fn(usize) -> f64 + use<'_> {
+    let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum = row.iter().map(|&z| (f64::from(z) - largest).exp()).sum::<f64>().ln();
+    move |k| f64::from(row[k]) - largest - sum
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn views_of_an_image_count_by_the_mean_of_their_logits() {
+        let logits = Tensor::new(&[4, 2], vec![1.0, 2.0, 3.0, 6.0, 0.0, 1.0, 2.0, -1.0]).unwrap();
+        let means = mean_of_views(logits.clone(), 2).unwrap();
+        assert_eq!((means.shape(), means.as_slice()), (&[2, 2][..], &[2.0, 4.0, 1.0, 0.0][..]));
+        assert_eq!(mean_of_views(logits.clone(), 4).unwrap().as_slice(), logits.as_slice());
+    }
 
     #[test]
     fn probabilities_do_not_overflow() {

@@ -10,7 +10,8 @@
 //! | `sources` | from the files of the sources to the network before its first step |
 //! | `trainer` | the loop that trains, whatever the task |
 //! | [`task`] | what networks are trained for, each in a file |
-//! | `evaluation` | logits, accuracy and loss on a data set |
+//! | `evaluation` | a network's logits on a data set, and what is made of them |
+//! | `measures` | what is counted there: accuracy, precision, recall, calibration |
 //! | `prediction` | what a network sees in single images |
 //! | `room` | what is said where a device has no room for a batch |
 //! | `tune` | measuring how a device is fastest, on steps of training |
@@ -29,6 +30,7 @@ pub mod config;
 mod data;
 mod evaluation;
 mod input;
+mod measures;
 mod model;
 pub mod observe;
 mod parts;
@@ -47,12 +49,11 @@ pub mod tune;
 
 pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};
-pub use evaluation::{
-    ClassEvaluation, Evaluation, accuracy, evaluate, logits, predictions, probabilities,
-};
+pub use evaluation::{accuracy, evaluate, logits, predictions, probabilities};
 pub use input::Input;
+pub use measures::{ClassEvaluation, Confusion, Evaluation, Measures, Told};
 pub use model::Model;
-pub use prediction::Prediction;
+pub use prediction::{Prediction, PredictionFile};
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Event, Observer, Run, Summary};

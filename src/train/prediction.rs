@@ -1,11 +1,13 @@
-//! What a network sees in single images.
+//! What a network sees in images.
 
 use super::evaluation::finite_logits;
-use super::{Model, probabilities};
-use crate::Result;
+use super::{Model, Told, probabilities};
 use crate::dataset::{Channels, Image, apply_all, read_image};
+use crate::export::write_atomically;
+use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A class, and how probable it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,13 +21,22 @@ pub struct Prediction {
 }
 
 impl Model {
-    /// The `top` most probable classes of the image in a file, the most probable first.
-    ///
-    /// # Errors
-    /// If the file is no PNG or JPEG image.
-    pub fn predict_file(&self, path: impl AsRef<Path>, top: usize) -> Result<Vec<Prediction>> {
+    /// The `top` most probable classes of the image in each file, the most probable first; they are
+    /// computed together. A file that is no image, or whose outputs are not finite, has an error,
+    /// which is none of the others'.
+    pub fn predict_files(&self, files: &[PathBuf], top: usize) -> Vec<Result<Vec<Prediction>>> {
         let channels = if self.input.channels == 1 { Channels::Grey } else { Channels::Rgb };
-        self.predict(read_image(path, channels)?, top)
+        let read = |path: &PathBuf| self.seen(read_image(path, channels)?);
+        let images: Vec<Result<Image>> = files.par_iter().map(read).collect();
+        let whole: Vec<Image> = images.iter().flatten().cloned().collect();
+        let mut found = match self.predict_seen(&whole, top) {
+            Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
+            // Whose fault it is shows when each is alone.
+            Err(_) => whole.iter().map(|image| self.predict_one(image, top)).collect(),
+        }
+        .into_iter();
+        let next = |image: Result<Image>| image.and_then(|_| found.next().unwrap_or(Ok(vec![])));
+        images.into_iter().map(next).collect()
     }
 
     /// The `top` most probable classes of an image of values 0 to 1, the most probable first.
@@ -33,15 +44,127 @@ impl Model {
     /// # Errors
     /// If the image has other channels than the network sees, or an output is not finite.
     pub fn predict(&self, image: Image, top: usize) -> Result<Vec<Prediction>> {
+        self.predict_one(&self.seen(image)?, top)
+    }
+
+    /// An image as the network sees it.
+    fn seen(&self, image: Image) -> Result<Image> {
         // No transform of evaluation draws anything.
-        let mut rng = fastrand::Rng::with_seed(0);
-        let image = apply_all(&self.input.transforms(), image, &mut rng)?;
-        let logits = finite_logits(&self.network, &Image::stack(&[image])?, &[])?;
-        let row = probabilities(&logits)?.into_iter().next().unwrap_or_default();
-        let mut found: Vec<(usize, f64)> = row.into_iter().enumerate().collect();
+        apply_all(&self.input.transforms(), image, &mut fastrand::Rng::with_seed(0))
+    }
+
+    fn predict_one(&self, image: &Image, top: usize) -> Result<Vec<Prediction>> {
+        let found = self.predict_seen(std::slice::from_ref(image), top)?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    fn predict_seen(&self, images: &[Image], top: usize) -> Result<Vec<Vec<Prediction>>> {
+        if images.is_empty() {
+            return Ok(vec![]);
+        }
+        let logits = finite_logits(&self.network, &Image::stack(images)?, &[])?;
+        Ok(probabilities(&logits)?.iter().map(|row| self.most_probable(row, top)).collect())
+    }
+
+    /// The `top` most probable classes, the most probable first.
+    fn most_probable(&self, probabilities: &[f64], top: usize) -> Vec<Prediction> {
+        let mut found: Vec<(usize, f64)> = probabilities.iter().copied().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         let prediction =
             |(class, probability)| Prediction { class, name: self.class_name(class), probability };
-        Ok(found.into_iter().take(top).map(prediction).collect())
+        found.into_iter().take(top).map(prediction).collect()
+    }
+}
+
+/// A file of what networks made of labelled images, a row for each image.
+///
+/// As `.csv` it has the columns of its first line; as `.jsonl` a line has the same keys, and
+/// `classes`, the five most probable ones.
+pub struct PredictionFile {
+    path: PathBuf,
+    rows: Rows,
+}
+
+enum Rows {
+    Csv(Box<csv::Writer<Vec<u8>>>),
+    Json(Vec<u8>),
+}
+
+/// A row, with the columns of CSV.
+#[derive(Serialize)]
+struct Row<'a> {
+    model: &'a str,
+    image: &'a str,
+    label: String,
+    predicted: String,
+    /// Of the predicted class.
+    probability: f64,
+    label_probability: f64,
+}
+
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    #[serde(flatten)]
+    row: Row<'a>,
+    classes: Vec<Prediction>,
+}
+
+impl PredictionFile {
+    /// A file to be written at `path`, of the format that its ending says.
+    ///
+    /// # Errors
+    /// If it has another ending than `.csv` and `.jsonl`.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        let rows = match ending.to_str() {
+            Some("csv") => Rows::Csv(csv::Writer::from_writer(vec![]).into()),
+            Some("jsonl") => Rows::Json(vec![]),
+            _ => {
+                let problem = "expected a name that ends with .csv or .jsonl";
+                return Err(Error::format(path, problem));
+            }
+        };
+        Ok(Self { path, rows })
+    }
+
+    /// Adds what `model` makes of the image of that name.
+    ///
+    /// # Errors
+    /// If the row cannot be made.
+    pub fn add(&mut self, model: &Model, image: &str, told: &Told) -> Result<()> {
+        let row = Row {
+            model: &model.origin,
+            image,
+            label: model.class_name(told.label),
+            predicted: model.class_name(told.predicted),
+            probability: told.probabilities[told.predicted],
+            label_probability: told.probabilities[told.label],
+        };
+        let added = match &mut self.rows {
+            Rows::Csv(writer) => writer.serialize(row).map_err(|error| error.to_string()),
+            Rows::Json(lines) => {
+                let row = JsonRow { row, classes: model.most_probable(&told.probabilities, 5) };
+                let line = serde_json::to_writer(&mut *lines, &row);
+                lines.push(b'\n');
+                line.map_err(|error| error.to_string())
+            }
+        };
+        added.map_err(|problem| Error::format(&self.path, problem))
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(self) -> Result<()> {
+        let bytes = match self.rows {
+            Rows::Csv(writer) => {
+                let rows = writer.into_inner();
+                rows.map_err(|error| Error::format(&self.path, error.to_string()))?
+            }
+            Rows::Json(lines) => lines,
+        };
+        write_atomically(&self.path, |file| file.write_all(&bytes))
     }
 }

@@ -109,7 +109,7 @@ fn classes(shown: &[Shown]) -> String {
     let mut order: Vec<&ClassEvaluation> = first.iter().collect();
     let mut note = "Share of each class that was told right, with its number of images.".to_owned();
     if order.len() > MOST {
-        let worth = |class: &ClassEvaluation| class.accuracy.unwrap_or(f64::INFINITY);
+        let worth = |class: &ClassEvaluation| class.recall.unwrap_or(f64::INFINITY);
         order.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
         let _ = write!(note, " Of {} classes, the {MOST} that did worst.", order.len());
         order.truncate(MOST);
@@ -121,10 +121,10 @@ fn classes(shown: &[Shown]) -> String {
         let cells: Vec<String> = columns
             .iter()
             .map(|(_, column)| match found(column, &class.name) {
-                Some(ClassEvaluation { accuracy: Some(accuracy), samples, .. }) => {
+                Some(ClassEvaluation { recall: Some(recall), samples, .. }) => {
                     format!(
                         "{}&nbsp;% <small class=\"beside\">of {}</small>",
-                        percent(accuracy),
+                        percent(recall),
                         format::thousands(samples)
                     )
                 }

@@ -159,10 +159,11 @@ impl Task for Classification<'_> {
         let Some(images) = images else { return Ok(None) };
         let names = images.classes();
         let numbers: Vec<usize> = (0..names.len()).collect();
-        let mut found = evaluate(network, images, &numbers, names);
+        let mut found = evaluate(network, images, &numbers, names, |_| Ok(()));
         // Nobody chose this batch, so that nobody has to choose another.
         while let Err(Error::DeviceMemory { fits: Some(batch @ 1..), .. }) = found {
-            found = evaluate(network, &images.in_batches_of(batch)?, &numbers, names);
+            let images = images.in_batches_of(batch)?;
+            found = evaluate(network, &images, &numbers, names, |_| Ok(()));
         }
         let found = found?;
         self.classes.insert(part, found.classes);
@@ -213,13 +214,16 @@ impl Samples for Batch {
     }
 
     fn first(&self, count: usize) -> Result<Self> {
-        let [samples, c, h, w] = self.images.dims("train", "images", "[N, C, H, W]")?;
+        let [rows, c, h, w] = self.images.dims("train", "images", "[N V, C, H, W]")?;
+        let samples = self.labels.len();
         if count > samples {
             let problem = format!("the first {count} of {samples} samples");
             return Err(Error::argument("train", problem));
         }
-        let values = self.images.as_slice()[..count * c * h * w].to_vec();
-        let images = Tensor::new(&[count, c, h, w], values)?;
+        // Of each sample, all views.
+        let rows = count * (rows / samples.max(1));
+        let values = self.images.as_slice()[..rows * c * h * w].to_vec();
+        let images = Tensor::new(&[rows, c, h, w], values)?;
         let [labels, indices] = [&self.labels, &self.indices].map(|all| all[..count].to_vec());
         Ok(Self { images, labels, indices })
     }
