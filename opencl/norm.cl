@@ -49,7 +49,7 @@ kernel void moments(
 }
 
 // inverse[c] = 1 / sqrt(variance[c] + epsilon). Global size: C.
-kernel void inverse_deviation(
+kernel void inverse_std(
     global const REAL *variance, REAL epsilon, global REAL *inverse, int channels
 ) {
     const int c = get_global_id(0);

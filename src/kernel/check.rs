@@ -227,7 +227,7 @@ fn norm(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
         let (x, dy, residual, weight, bias) = (x?, dy?, residual?, weight?, bias?);
         let engine = draw.engine();
         let [mean, variance] = engine.moments(channels, &x)?;
-        let inverse = engine.inverse_deviation(&variance, 0.1)?;
+        let inverse = engine.inverse_std(&variance, 0.1)?;
         found.extend([mean.clone(), variance, inverse.clone()]);
         let norm = Norm { channels, mean, inverse, weight, is_frozen };
         for then in

@@ -316,15 +316,15 @@ fn phase_gradient<T: Element>(
         sample_stride: g.channels * phase.len(),
     };
     let target = Target::new(&mut pixels[rows.groups.start * channels * phase.len()..], layout);
-    let turned = Turned { weight, row_len, window: g.taps_len(), taps: &phase.taps };
+    let transposed = TransposedKernel { weight, row_len, window: g.taps_len(), taps: &phase.taps };
     let depth = rows.outputs.len() * phase.taps.len();
     let dy = Unfolded::backward(g, dy, rows.outputs.start, phase);
-    multiply(Operand::Steps(&turned), Operand::Steps(&dy), depth, target, add);
+    multiply(Operand::Steps(&transposed), Operand::Steps(&dy), depth, target, add);
 }
 
 /// Rows of a kernel with the axes exchanged, for the input gradient: row `(o, t)`, for the taps
 /// `t` of a phase, holds `W[o, c, t]` for all channels `c`.
-struct Turned<'a, T> {
+struct TransposedKernel<'a, T> {
     weight: &'a [T],
     row_len: usize,
     /// Taps of the whole window.
@@ -332,7 +332,7 @@ struct Turned<'a, T> {
     taps: &'a [Tap],
 }
 
-impl<T: Element> Rows<T> for Turned<'_, T> {
+impl<T: Element> Rows<T> for TransposedKernel<'_, T> {
     #[inline(always)]
     fn row<'a>(&'a self, row: usize, channels: Range<usize>, line: &'a mut [T]) -> &'a [T] {
         let (output, tap) = (row / self.taps.len(), self.taps[row % self.taps.len()]);

@@ -314,7 +314,7 @@ pub trait Norms<T> {
     fn moments(&self, channels: Channels, x: &Tensor<T>) -> Result<[Tensor<T>; 2]>;
 
     /// `1 / sqrt(variance + epsilon)`.
-    fn inverse_deviation(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>>;
+    fn inverse_std(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>>;
 
     /// `y = (x - mean) inverse weight + bias`, and what follows on it.
     fn normalise(

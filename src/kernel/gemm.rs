@@ -10,7 +10,7 @@ pub struct Matrix<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
-    /// From one row, or if turned one column, to the next.
+    /// From one row, or if transposed one column, to the next.
     stride: usize,
     is_transposed: bool,
 }
@@ -46,7 +46,7 @@ fn span(rows: usize, columns: usize, row_stride: usize) -> Option<usize> {
 }
 
 impl<T: Sync> Rows<T> for Matrix<'_, T> {
-    /// A row as it lies in memory, turned or not.
+    /// A row as it lies in memory, transposed or not.
     #[inline(always)]
     fn row<'a>(&'a self, row: usize, columns: Range<usize>, _: &'a mut [T]) -> &'a [T] {
         &self.values[row * self.stride..][columns]

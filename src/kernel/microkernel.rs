@@ -299,7 +299,7 @@ struct Steps<T> {
 /// If a row is shorter, or the matrix leaves `out`.
 #[allow(unsafe_code)]
 #[inline(always)]
-pub(super) unsafe fn turn<T: Element>(
+pub(super) unsafe fn transpose<T: Element>(
     isa: Isa,
     rows: [&[T]; 8],
     begin: usize,
@@ -316,11 +316,11 @@ pub(super) unsafe fn turn<T: Element>(
     // has AVX2 too, and the caller answers for `isa`.
     unsafe {
         match isa {
-            Isa::Portable | Isa::MatrixMultiply => Portable::<T>::turn(from, to, stride),
+            Isa::Portable | Isa::MatrixMultiply => Portable::<T>::transpose(from, to, stride),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => T::Avx2::turn(from, to, stride),
+            Isa::Avx2 | Isa::Avx512 => T::Avx2::transpose(from, to, stride),
             #[cfg(not(target_arch = "x86_64"))]
-            _ => Portable::<T>::turn(from, to, stride),
+            _ => Portable::<T>::transpose(from, to, stride),
         }
     }
 }
@@ -457,14 +457,14 @@ mod tests {
 
     #[test]
     #[allow(unsafe_code)]
-    fn blocks_are_turned_by_all_instructions() {
+    fn blocks_are_transposed_by_all_instructions() {
         fn check<T: Element>(isa: Isa) {
             let values: Vec<T> = (0..8 * 9).map(|i| T::from_f64(f64::from(i))).collect();
             let mut rows: [&[T]; 8] = [&[]; 8];
             rows.iter_mut().zip(values.chunks(9)).for_each(|(row, values)| *row = values);
             let mut out = vec![T::zero(); 7 * 11 + 8];
             // SAFETY: it is available.
-            unsafe { turn(isa, rows, 1, &mut out, 11) };
+            unsafe { transpose(isa, rows, 1, &mut out, 11) };
             for (i, row) in rows.iter().enumerate() {
                 for step in 0..8 {
                     assert_eq!(out[step * 11 + i], row[1 + step], "{isa:?}");

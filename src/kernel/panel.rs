@@ -165,18 +165,18 @@ fn pack_steps<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
     }
 }
 
-/// Packs an operand whose rows are lanes: a few at a time are turned into columns.
+/// Packs an operand whose rows are lanes: a few at a time are transposed into columns.
 #[inline(always)]
 fn pack_lanes<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) {
     let Block { isa, lanes, steps, size: Size { width, unit } } = block;
     let depth = steps.len();
-    let mut lines = buffer::scratch(TURN * depth);
+    let mut lines = buffer::scratch(TRANSPOSED * depth);
     for (panel, first) in panels.chunks_mut(width * depth).zip(lanes.clone().step_by(width)) {
         let end = lanes.end.min(first + width);
         let padded = (end - first).next_multiple_of(unit);
-        for at in (0..padded).step_by(TURN) {
-            let mut turned: [&[T]; TURN] = [&[]; TURN];
-            for (i, (row, line)) in turned.iter_mut().zip(lines.chunks_mut(depth)).enumerate() {
+        for at in (0..padded).step_by(TRANSPOSED) {
+            let mut transposed: [&[T]; TRANSPOSED] = [&[]; TRANSPOSED];
+            for (i, (row, line)) in transposed.iter_mut().zip(lines.chunks_mut(depth)).enumerate() {
                 let lane = first + at + i;
                 *row = if lane < end {
                     rows.row(lane, steps.clone(), line)
@@ -185,29 +185,29 @@ fn pack_lanes<T: Element, R: Rows<T>>(rows: &R, block: Block, panels: &mut [T]) 
                     line
                 };
             }
-            turn(isa, turned, TURN.min(padded - at), &mut panel[at..], padded);
+            transpose(isa, transposed, TRANSPOSED.min(padded - at), &mut panel[at..], padded);
         }
     }
 }
 
-/// Rows that are turned into columns at a time.
-pub(super) const TURN: usize = 8;
+/// Rows that are transposed into columns at a time.
+pub(super) const TRANSPOSED: usize = 8;
 
 /// Writes the first `count` rows as columns, side by side, of a matrix with rows `stride` apart.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub(super) fn turn<T: Element>(
+pub(super) fn transpose<T: Element>(
     isa: Isa,
-    rows: [&[T]; TURN],
+    rows: [&[T]; TRANSPOSED],
     count: usize,
     out: &mut [T],
     stride: usize,
 ) {
     let depth = rows[0].len();
-    let whole = if count == TURN { depth / TURN * TURN } else { 0 };
-    for begin in (0..whole).step_by(TURN) {
+    let whole = if count == TRANSPOSED { depth / TRANSPOSED * TRANSPOSED } else { 0 };
+    for begin in (0..whole).step_by(TRANSPOSED) {
         // SAFETY: `isa` is that of a block, which is of this processor.
-        unsafe { microkernel::turn(isa, rows, begin, &mut out[begin * stride..], stride) };
+        unsafe { microkernel::transpose(isa, rows, begin, &mut out[begin * stride..], stride) };
     }
     for step in whole..depth {
         for (i, row) in rows[..count].iter().enumerate() {

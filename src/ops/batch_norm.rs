@@ -123,7 +123,7 @@ impl<T: Element> Normalisation<'_, T> {
         let all = [&x, &weight, bias, mean, variance].into_iter().chain(residual.residual());
         let device = Device::of(operation, all)?;
         let engine = device.engine();
-        let inverse = engine.inverse_deviation(variance, T::from_f64(epsilon))?;
+        let inverse = engine.inverse_std(variance, T::from_f64(epsilon))?;
         let norm = Norm { channels, mean: mean.clone(), inverse, weight, is_frozen };
         let y = engine.normalise(&norm, &x, bias, residual)?;
         let rectified = then.rectifier().map(|by| (by, y.clone()));

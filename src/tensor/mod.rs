@@ -143,7 +143,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Panics
     /// Like [`Tensor::full`].
-    pub fn normal(shape: &[usize], deviation: f64, rng: &mut fastrand::Rng) -> Self {
+    pub fn normal(shape: &[usize], std: f64, rng: &mut fastrand::Rng) -> Self {
         let mut spare = None;
         Self::from_fn(shape, || {
             let z = spare.take().unwrap_or_else(|| {
@@ -157,7 +157,7 @@ impl<T: Element> Tensor<T> {
                     }
                 }
             });
-            T::from_f64(deviation * z)
+            T::from_f64(std * z)
         })
     }
 

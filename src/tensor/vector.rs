@@ -38,7 +38,7 @@ pub unsafe trait Vector<T>: Copy {
     /// Writes eight rows of eight numbers as columns, side by side, of a matrix with rows `stride`
     /// apart.
     #[inline(always)]
-    unsafe fn turn(rows: [*const T; 8], to: *mut T, stride: usize) {
+    unsafe fn transpose(rows: [*const T; 8], to: *mut T, stride: usize) {
         for (i, row) in rows.into_iter().enumerate() {
             for step in 0..8 {
                 // SAFETY: the caller answers for eight numbers of each row and column.
@@ -53,7 +53,7 @@ pub unsafe trait Vector<T>: Copy {
 macro_rules! x86_vector {
     ($number:ty, $register:ty, $lanes:literal,
      $splat:ident, $load:ident, $store:ident, $multiply_add:ident, $add:ident, $subtract:ident, $multiply:ident
-     $(, $turn:item)?) => {
+     $(, $transpose:item)?) => {
         // SAFETY: the contract is passed on: each method is one instruction of the register.
         #[allow(unsafe_code)]
         unsafe impl Vector<$number> for $register {
@@ -101,7 +101,7 @@ macro_rules! x86_vector {
                 unsafe { $multiply(self, other) }
             }
 
-            $($turn)?
+            $($transpose)?
         }
     };
 }
@@ -146,7 +146,7 @@ mod x86 {
         _mm256_mul_ps,
         /// In registers: rows are interleaved, then pairs of them, then halves.
         #[inline(always)]
-        unsafe fn turn(rows: [*const f32; 8], to: *mut f32, stride: usize) {
+        unsafe fn transpose(rows: [*const f32; 8], to: *mut f32, stride: usize) {
             // SAFETY: as the trait asks.
             unsafe {
                 let upper = turned_quarters(rows[0], rows[1], rows[2], rows[3]);

@@ -34,6 +34,7 @@ mod archive;
 mod beside;
 mod bytes;
 mod checkpoint;
+mod contents;
 mod dtype;
 mod fit;
 #[cfg(test)]
@@ -54,7 +55,8 @@ pub mod safetensors;
 pub mod shards;
 mod view;
 
-pub use checkpoint::{Checkpoint, Foreign};
+pub use checkpoint::Checkpoint;
+pub use contents::Foreign;
 pub use dtype::Dtype;
 pub use fit::{Fit, Misshapen, Missing};
 pub use format::Format;

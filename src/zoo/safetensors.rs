@@ -33,7 +33,7 @@
 //! deep enough to matter.
 
 use super::bytes::Bytes;
-use super::checkpoint::Contents;
+use super::contents::Contents;
 use super::dtype::Dtype;
 use super::format::Format;
 use super::mapping::Mapping;

@@ -18,7 +18,8 @@
 //! elsewhere: who downloads models into a cache keeps them so, and no index makes links.
 
 use super::beside::beside;
-use super::checkpoint::{Checkpoint, Contents, Foreign};
+use super::checkpoint::Checkpoint;
+use super::contents::{Contents, Foreign};
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
 use super::safetensors::{members, parse};

@@ -12,7 +12,7 @@ impl<T: Element> Norms<T> for Cpu {
         Ok([mean, variance].map(row))
     }
 
-    fn inverse_deviation(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>> {
+    fn inverse_std(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>> {
         let inverse = |&v: &T| T::one() / (v + epsilon).sqrt();
         Ok(row(variance.as_slice().iter().map(inverse).collect()))
     }

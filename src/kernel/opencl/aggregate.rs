@@ -166,8 +166,8 @@ impl<T: Element> Operands<'_, T> {
             }
             let d = conv::kernel_gradient::<T>(device, &sizes, x.memory(), dy.memory())?;
             let gate = self.part(self.gate, &samples, m)?;
-            let turned = Mixer { weights: gate.memory(), strides: [1, m] };
-            turned.mix::<T>(device, &d, &dkernels, [m, samples.len(), len], true)?;
+            let transposed = Mixer { weights: gate.memory(), strides: [1, m] };
+            transposed.mix::<T>(device, &d, &dkernels, [m, samples.len(), len], true)?;
             let part = reduce::all_dots::<T>(device, &d, kernels, [samples.len(), m, len])?;
             self.put(&mut dgate, part, &samples, m)?;
         }
@@ -392,8 +392,8 @@ impl<T: Element> Operands<'_, T> {
             sums = reduce::column_sums(device, &sums, T::one(), g.batch, outputs)?;
         }
         let dbias = device.take::<T>(m * outputs)?;
-        let turned = Mixer { weights: self.gate, strides: [1, m] };
-        turned.mix::<T>(device, &sums, &dbias, [m, gates, outputs], false)?;
+        let transposed = Mixer { weights: self.gate, strides: [1, m] };
+        transposed.mix::<T>(device, &sums, &dbias, [m, gates, outputs], false)?;
         let (sums, bias) = (Matrices::new(&sums, gates, outputs), Matrices::new(bias, m, outputs));
         multiply_into::<T>(device, sums, bias.t(), dgate, 1, true)?;
         Ok(dbias)

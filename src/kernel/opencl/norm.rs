@@ -36,10 +36,10 @@ impl<T: Element> Norms<T> for Arc<OpenCl> {
         Ok([mean, variance].map(|memory| Tensor::resident(vec![channels], memory)))
     }
 
-    fn inverse_deviation(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>> {
+    fn inverse_std(&self, variance: &Tensor<T>, epsilon: T) -> Result<Tensor<T>> {
         let channels = variance.len();
         let inverse = self.take::<T>(channels)?;
-        Plan::launch::<T>(self, NORM, "inverse_deviation")
+        Plan::launch::<T>(self, NORM, "inverse_std")
             .memory(variance.memory(self)?)
             .real(epsilon)
             .memory(&inverse)

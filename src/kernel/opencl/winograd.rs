@@ -101,7 +101,7 @@ impl Tiles {
     }
 }
 
-/// Kernels in transformed form, `[groups, 36, rows, depth]`; turned for the input gradient, for
+/// Kernels in transformed form, `[groups, 36, rows, depth]`; transposed for the input gradient, for
 /// which outputs and channels change places.
 fn kernels_to_places<T: Element>(
     device: &Arc<OpenCl>,
@@ -137,7 +137,7 @@ pub(super) fn forward<T: Element>(
     Tiles { channels: g.outputs, ..tiles }.to_outputs::<T>(device, &places)
 }
 
-/// The same of `dy`, with the kernels turned.
+/// The same of `dy`, with the kernels transposed.
 pub(super) fn input_gradient<T: Element>(
     device: &Arc<OpenCl>,
     g: &Geometry,

@@ -3,7 +3,7 @@
 use super::panels::{Chunk, Panels, STORE, columns, rows};
 use super::transform::*;
 use crate::kernel::microkernel::{InRegisters, Isa};
-use crate::kernel::panel::{Size, turn};
+use crate::kernel::panel::{Size, transpose};
 use crate::kernel::window::Geometry;
 use crate::tensor::{Element, Vector, buffer};
 use std::marker::PhantomData;
@@ -292,7 +292,7 @@ impl<T: Element, M: Matrix<IN, SIDE>, const SIDE: usize> InRegisters<T>
                     *row = &lines[(i * PLACES + place) * columns..][..depth];
                 }
                 let to = &mut chunk.place(place)[at..];
-                turn(Isa::native(), rows, count, to, width);
+                transpose(Isa::native(), rows, count, to, width);
             }
         }
     }

@@ -75,7 +75,7 @@ mod tensor;
 mod tests;
 mod wire;
 
-use super::checkpoint::Contents;
+use super::contents::Contents;
 use super::format::Format;
 use super::mapping::Mapping;
 use crate::{Error, Result};

@@ -1,7 +1,7 @@
 //! The functions and classes whose calls mean something here. Everything else that a pickle
 //! names is foreign.
 
-use super::super::checkpoint::Foreign;
+use super::super::contents::Foreign;
 use super::super::pickle::{Id, Pickle, Value};
 use super::storage::Element;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! What `torch.save` wrote before PyTorch 1.6, and bare pickles.
 
 use super::super::bytes::Bytes;
-use super::super::checkpoint::Contents;
+use super::super::contents::Contents;
 use super::super::format::Format;
 use super::super::mapping::Mapping;
 use super::super::pickle::{Id, Pickle, Value};

@@ -1,7 +1,7 @@
 //! The tar archives that `torch.save` wrote before version 0.1.10.
 
 use super::super::bytes::Bytes;
-use super::super::checkpoint::Contents;
+use super::super::contents::Contents;
 use super::super::format::Format;
 use super::super::mapping::Mapping;
 use super::super::pickle::{Id, Pickle, Value};

@@ -6,7 +6,7 @@
 //! `state_dict()` would have.
 
 use super::super::bytes::Bytes;
-use super::super::checkpoint::Contents;
+use super::super::contents::Contents;
 use super::super::format::Format;
 use super::super::pickle::{Id, Pickle, Value};
 use super::super::view::TensorView;

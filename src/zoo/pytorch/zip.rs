@@ -2,7 +2,7 @@
 
 use super::super::archive::Archive;
 use super::super::bytes::Bytes;
-use super::super::checkpoint::Contents;
+use super::super::contents::Contents;
 use super::super::format::Format;
 use super::super::mapping::Mapping;
 use super::super::pickle::{Pickle, Value};
