@@ -1,7 +1,8 @@
 //! Progress of a run: a bar on a terminal, plain lines elsewhere; and Ctrl-C.
 
-use super::output::{Result, message};
+use super::output::{Result, message, printable};
 use crate::Error;
+use crate::train::observe::Source;
 use crate::train::task::Scores;
 use crate::train::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -88,6 +89,18 @@ impl Observer for Progress {
                 Some(bar) => bar.suspend(|| message(problem)),
                 None => message(problem),
             },
+            Event::Scored(sources) => {
+                let texts = sources.iter().map(|Source { name, scores, .. }| {
+                    let score = scores.last().copied().unwrap_or(0.0);
+                    format!("{} {:.1} %", printable(name), 100.0 * score)
+                });
+                let texts = texts.collect::<Vec<_>>().join(", ");
+                let text = format!("accuracy of the sources before tuning: {texts}");
+                match &self.bar {
+                    Some(bar) => bar.suspend(|| message(text)),
+                    None => message(text),
+                }
+            }
             Event::Begin { step, steps } => {
                 self.steps = steps;
                 match &self.bar {

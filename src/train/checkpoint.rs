@@ -56,6 +56,27 @@ pub struct Progress {
     pub loss: Option<f64>,
     /// What was measured last.
     pub validation: Option<Scores>,
+    /// The best that was measured.
+    #[serde(default)]
+    pub best: Option<Best>,
+    /// Measurements since then.
+    #[serde(default)]
+    pub waited: u64,
+    /// Seconds of training, where they are limited: nothing else may depend on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// When the network was best.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Steps done then.
+    pub step: u64,
+    /// How good it was on the validation samples.
+    pub validation: Scores,
+    /// How good it was on the test samples, if there are some; known at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Scores>,
 }
 
 /// What [`load`] reads.

@@ -113,6 +113,18 @@ names! {
 }
 
 names! {
+    /// Which network a run leaves.
+    Keep {
+        /// The one after the last step, as `model.safetensors`.
+        Last = "last",
+        /// The one with the best validation score, as `model.safetensors`.
+        Best = "best",
+        /// The last one, and beside it the best as `best.safetensors`.
+        Both = "both",
+    }
+}
+
+names! {
     /// How often an image is looked at; see [`crate::dataset::Views`].
     ViewsName {
         /// Once.

@@ -9,33 +9,38 @@
 //! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
 //! | `observations.json` | the sources; at the end, what is seen inside of the network |
 //! | `model.safetensors` | the tuned network, at the end |
+//! | `best.safetensors` | the one that was best on the validation samples, if both are kept |
 //! | `summary.json` | what came out, at the very end |
 //!
 //! A run that is killed at any moment goes on from its last checkpoint as if nothing had
 //! happened: `metrics.jsonl` and `gates.jsonl` are cut off there, and every bit that follows is the same.
 
-use super::checkpoint::{self, Progress, Saved};
+use super::checkpoint::{self, Best, Progress, Saved};
+use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
 use super::record::{Record, is_leftover, remove_leftovers};
 use super::recorded::Observations;
 use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
 use super::task::{Opened, Scores, Task};
-use super::{Config, EventFile, Input, Model, Trainer};
+use super::{Config, EventFile, Input, Model, Trainer, observe};
 use crate::export::write_atomically;
-use crate::nn::Network;
+use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
 use crate::tensor::Device;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use toml::Table;
 
 /// What happens in a run, to be shown.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// Something that takes a while begins.
     Phase(&'a str),
+    /// The sources were scored.
+    Scored(&'a [observe::Source]),
     /// Training begins after `step` of `steps`.
     Begin {
         /// Steps done before.
@@ -97,6 +102,10 @@ pub struct Summary {
     pub source_scores: Vec<f64>,
     /// Steps of the optimizer.
     pub steps: u64,
+    /// The key of the configuration that ended the run before its last step, if one did:
+    /// `patience` or `time_limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
     /// Samples that were trained on.
     pub training_samples: usize,
     /// Numbers in the network.
@@ -107,6 +116,9 @@ pub struct Summary {
     pub validation: Option<Scores>,
     /// How good it was on the test samples, at the end.
     pub test: Option<Scores>,
+    /// When it was best, if that network is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
     /// The step that the last process went on from; 0 if there was only one.
     pub resumed_at_step: u64,
     /// Seconds that the last process took.
@@ -165,6 +177,39 @@ impl Run {
         Ok(Self { folder, config, resumed: true, device: Device::Cpu })
     }
 
+    /// The same run for longer: `flags` may set what its length depends on, `optimizer.epochs`,
+    /// `steps`, `patience` and `time_limit`. The learning rate then follows the schedule of the new
+    /// length from where the run stopped.
+    ///
+    /// # Errors
+    /// If `flags` set anything else, or to no use; if the configuration cannot be written.
+    pub fn extended(mut self, flags: Table) -> Result<Self> {
+        const KEYS: [&str; 4] = ["epochs", "steps", "patience", "time_limit"];
+        let values = |value: &toml::Value| value.as_table().map_or(1, Table::len);
+        let count: usize = flags.values().map(values).sum();
+        if count == 0 {
+            return Ok(self);
+        }
+        let length = flags.get("optimizer").and_then(toml::Value::as_table);
+        let allowed = |table: &Table| KEYS.iter().filter(|key| table.contains_key(**key)).count();
+        if length.map_or(0, allowed) < count {
+            let flags = KEYS.map(|key| Config::flag(&format!("optimizer.{key}"))).join(", ");
+            let problem = format!(
+                "a run goes on as it began; what may change is {flags}. For all else begin anew: \
+                 --config {} --out FOLDER",
+                self.folder.join(CONFIG).display()
+            );
+            return Err(Error::config("resume", problem));
+        }
+        self.config = Config::read(Some(&self.folder.join(CONFIG)), flags)?;
+        self.write_config()?;
+        let summary = self.folder.join(SUMMARY);
+        if summary.exists() {
+            std::fs::remove_file(&summary).map_err(Error::io("remove", &summary))?;
+        }
+        Ok(self)
+    }
+
     /// The same run, its steps and measurements computed by `device`. The configuration does not
     /// keep it: a run may be resumed elsewhere.
     pub fn on(self, device: Device) -> Self {
@@ -189,6 +234,15 @@ impl Run {
     /// The network's file, once the run is finished.
     pub fn model_file(&self) -> PathBuf {
         self.folder.join(MODEL)
+    }
+
+    /// Where the best network is written while the run goes, if it is kept.
+    pub(super) fn best_file(&self) -> Option<PathBuf> {
+        match self.config.record.keep {
+            Keep::Last => None,
+            Keep::Best => Some(self.model_file()),
+            Keep::Both => Some(self.folder.join(BEST)),
+        }
     }
 
     /// Whether the run is finished.
@@ -250,8 +304,10 @@ impl Run {
             let gates = Record::open(self.folder.join(GATES), progress.gates_bytes)?;
             let events = self.events(progress.step)?;
             let run = &*self;
+            let earlier = progress.seconds.unwrap_or(0.0);
             let session = Session {
                 run,
+                earlier,
                 model,
                 trainer,
                 task,
@@ -270,29 +326,37 @@ impl Run {
             open(&self.config, &input)?;
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
-        let text = self.config.to_toml()?;
-        write_atomically(self.folder.join(CONFIG), |file| {
-            let version = env!("CARGO_PKG_VERSION");
-            writeln!(file, "# Written by zoo-tuning {version}. The same run again:")?;
-            writeln!(file, "# zoo-tuning train --config THIS --out FOLDER\n")?;
-            file.write_all(text.as_bytes())
-        })?;
+        self.write_config()?;
         let record = self.record(0)?;
         let gates = Record::open(self.folder.join(GATES), 0)?;
         let mut described = std::mem::take(&mut sources.described);
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
         let (network, scores) =
-            initial_network(&self.config, sources, outputs, task.probe(), phase)?;
+            initial_network(&self.config, sources, &classes, outputs, task.probe(), phase)?;
         let model = Model::from_network(network, input, &classes);
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
+        if !scores.is_empty() {
+            observer.note(&Event::Scored(&described));
+        }
         Observations { classes, sources: described, ..Observations::default() }
             .write(&self.folder)?;
         let progress = Progress { seed: self.config.seed, samples, scores, ..Progress::default() };
         let trainer = self.trainer(&model.network, optimizer, steps)?;
         let events = self.events(0)?;
-        let run = &*self;
-        let mut session =
-            Session { run, model, trainer, task, steps, progress, record, gates, events, begun };
+        let (run, earlier) = (&*self, 0.0);
+        let mut session = Session {
+            run,
+            earlier,
+            model,
+            trainer,
+            task,
+            steps,
+            progress,
+            record,
+            gates,
+            events,
+            begun,
+        };
         session.save()?;
         session.train(observer)
     }
@@ -342,16 +406,33 @@ impl Run {
         let Config { method, data, .. } = &mut self.config;
         // Not every task has data at a path.
         let path = Some(&mut data.path).filter(|path| !path.as_os_str().is_empty());
-        for path in method.zoo.iter_mut().chain(path) {
+        for path in method.zoo.iter_mut().chain(&mut method.from).chain(path) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
         method.architecture = Some(sources.design.name().to_owned());
+        if let Some(model) = &sources.from {
+            method.form = match model.network.blueprint().form {
+                Form::Plain => FormName::Single,
+                Form::Zoo(_) => FormName::Zoo,
+                Form::Lite(_) => FormName::Lite,
+            };
+        }
         data.channels = Some(input.channels);
         data.size = Some(input.size);
         data.resize = Some(input.resize);
         data.mean = Some(input.mean.clone());
         data.std = Some(input.std.clone());
         Ok(())
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let text = self.config.to_toml()?;
+        write_atomically(self.folder.join(CONFIG), |file| {
+            let version = env!("CARGO_PKG_VERSION");
+            writeln!(file, "# Written by zoo-tuning {version}. The same run again:")?;
+            writeln!(file, "# zoo-tuning train --config THIS --out FOLDER\n")?;
+            file.write_all(text.as_bytes())
+        })
     }
 
     fn record(&self, bytes: u64) -> Result<Record> {
@@ -381,5 +462,6 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const GATES: &str = "gates.jsonl";
 const TENSORBOARD: &str = "tensorboard";
 const MODEL: &str = "model.safetensors";
+const BEST: &str = "best.safetensors";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const SUMMARY: &str = "summary.json";

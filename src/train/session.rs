@@ -1,6 +1,7 @@
 //! The training of a run: its steps, and what is measured, written down and saved after each.
 
-use super::checkpoint::{self, Progress};
+use super::checkpoint::{self, Best, Progress};
+use super::choice::Keep;
 use super::config::{MOST_STEPS, OptimizerConfig};
 use super::record::{Gates, Metrics, Record};
 use super::recorded::Observations;
@@ -10,7 +11,7 @@ use super::{Done, Event, EventFile, Model, Observer, Run, Summary, Trainer, obse
 use crate::export::write_atomically;
 use crate::{Error, Result, profile};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How long a run is, and where its epochs end. Steps count from 1 here: they are done.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,8 @@ pub(super) struct Session<'a, K> {
     pub gates: Record,
     pub events: Option<EventFile>,
     pub begun: Instant,
+    /// Seconds that earlier processes trained.
+    pub earlier: f64,
 }
 
 impl<K: Task> Session<'_, K> {
@@ -86,21 +89,47 @@ impl<K: Task> Session<'_, K> {
         if let Some(average) = &mut self.trainer.average {
             average.to(self.run.device())?;
         }
+        let limit = self.run.config().optimizer.time_limit()?;
         observer.note(&Event::Begin { step: first, steps: last });
         for step in first..last {
+            if self.stopped_by(limit).is_some() {
+                break;
+            }
             if observer.stopped() {
                 self.save()?;
                 let saved = Some(self.run.folder().to_path_buf());
                 return Err(Error::Interrupted { saved });
             }
             let done = self.trainer.step(&mut self.model.network, &mut self.task, step)?;
-            self.after(&done, observer)?;
+            self.after(&done, limit, observer)?;
         }
         Ok(())
     }
 
+    /// The key that ends the run before its last step, if one does.
+    fn stopped_by(&self, limit: Option<Duration>) -> Option<&'static str> {
+        let is_over = limit.is_some_and(|limit| self.seconds() >= limit.as_secs_f64());
+        let patience = self.run.config().optimizer.patience;
+        let is_tired = patience.is_some_and(|most| self.progress.waited >= most);
+        match self.progress.step {
+            0 => None,
+            _ if is_tired => Some("patience"),
+            _ => is_over.then_some("time_limit"),
+        }
+    }
+
+    /// Seconds of training, those of earlier processes too.
+    fn seconds(&self) -> f64 {
+        self.earlier + self.begun.elapsed().as_secs_f64()
+    }
+
     /// Measures, writes down and saves what is due after a step.
-    fn after(&mut self, done: &Done, observer: &mut dyn Observer) -> Result<()> {
+    fn after(
+        &mut self,
+        done: &Done,
+        limit: Option<Duration>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
         let (config, steps) = (&self.run.config().record, self.steps);
         let &Done { steps: step, loss, learning_rate, .. } = done;
         let epoch = steps.epoch(step);
@@ -114,15 +143,19 @@ impl<K: Task> Session<'_, K> {
             0 => steps.ends_epoch(step),
             every => step % every == 0,
         };
-        let measured = match is_due || step == steps.last {
+        let is_last = step == steps.last || self.stopped_by(limit).is_some();
+        let measured = match is_due || is_last {
             true => self.measured(Part::Validation)?,
             false => None,
         };
         if let Some(scores) = &measured {
             observer.note(&Event::Validated { step, scores });
             self.progress.validation = measured.clone();
+            self.compare(scores)?;
         }
-        if measured.is_some() || step % config.log_every == 0 || step == steps.last {
+        // Patience may have ended now.
+        let is_last = is_last || self.stopped_by(limit).is_some();
+        if measured.is_some() || step % config.log_every == 0 || is_last {
             let loss = self.progress.meter.take().unwrap_or(loss);
             self.progress.loss = Some(loss);
             let gradient_norm = self.progress.gradient_norm.take();
@@ -131,8 +164,8 @@ impl<K: Task> Session<'_, K> {
             self.record.write(&line)?;
             self.draw(&line)?;
         }
-        let is_saved = step % config.checkpoint_every == 0 || step == steps.last;
-        self.write_gates(step)?;
+        let is_saved = step % config.checkpoint_every == 0 || is_last;
+        self.write_gates(step, is_last)?;
         if is_saved {
             self.save().map_err(|error| in_batch(error, &done.indices))?;
         }
@@ -140,14 +173,40 @@ impl<K: Task> Session<'_, K> {
     }
 
     /// Writes down the gates' averages, often enough for a curve.
-    fn write_gates(&mut self, step: u64) -> Result<()> {
+    fn write_gates(&mut self, step: u64, is_last: bool) -> Result<()> {
         const POINTS: u64 = 50;
-        let last = self.steps.last;
-        if !step.is_multiple_of(last.div_ceil(POINTS).max(1)) && step != last {
+        if !step.is_multiple_of(self.steps.last.div_ceil(POINTS).max(1)) && !is_last {
             return Ok(());
         }
         let gates = observe::averages(&self.model.network)?;
         if gates.is_empty() { Ok(()) } else { self.gates.write(&Gates { step, gates }) }
+    }
+
+    /// Compares what was measured with the best, and writes the network if it is better.
+    fn compare(&mut self, scores: &Scores) -> Result<()> {
+        let best = self.progress.best.as_ref();
+        if best.is_some_and(|best| !scores.is_better_than(&best.validation)) {
+            self.progress.waited += 1;
+            return Ok(());
+        }
+        let step = self.progress.step;
+        self.progress.best = Some(Best { step, validation: scores.clone(), test: None });
+        self.progress.waited = 0;
+        if let Some(path) = self.run.best_file() {
+            self.trade_averages()?;
+            let written = self.model.write(path);
+            self.trade_averages()?;
+            written?;
+        }
+        Ok(())
+    }
+
+    /// The best network takes the place of the last one, which is written already or not wanted.
+    fn take_best(&mut self, path: &Path) -> Result<()> {
+        self.model = Model::open(path, None)?;
+        self.model.network.parameters_mut().to(self.run.device())?;
+        self.trainer.average = None;
+        Ok(())
     }
 
     /// How good the network is on a part of the samples; with the average of its parameters, if one
@@ -206,6 +265,9 @@ impl<K: Task> Session<'_, K> {
         if let Some(events) = &mut self.events {
             events.flush()?;
         }
+        if self.run.config().optimizer.time_limit.is_some() {
+            self.progress.seconds = Some(self.seconds());
+        }
         let path = self.run.folder().join(CHECKPOINT);
         checkpoint::save(path, &self.model, &self.trainer, &self.task.state(), &self.progress)
     }
@@ -222,34 +284,57 @@ impl<K: Task> Session<'_, K> {
     }
 
     fn finish(mut self, resumed_at_step: u64, observer: &mut dyn Observer) -> Result<Summary> {
+        let config = self.run.config();
+        let stopped_by = self.stopped_by(config.optimizer.time_limit()?);
+        let stopped_by = stopped_by.filter(|_| self.progress.step < self.steps.last);
+        let keeps_best = config.record.keep == Keep::Best;
+        if keeps_best {
+            self.take_best(&self.run.model_file())?;
+        }
         let test = self.measured(Part::Test)?;
-        if self.progress.validation.is_some() && self.task.classes(Part::Validation).is_empty() {
-            // It was measured by a process that did not come to its end.
+        let is_measured = !self.task.classes(Part::Validation).is_empty();
+        if self.progress.validation.is_some() && (keeps_best || !is_measured) {
+            // The classes are those of another network, or were measured by a process that did not
+            // come to its end.
             self.measured(Part::Validation)?;
         }
         if let (Some(events), Some(scores)) = (&mut self.events, &test) {
-            draw_scores(events, self.steps.last, "test", scores)?;
+            draw_scores(events, self.progress.step, "test", scores)?;
             events.flush()?;
         }
         self.trade_averages()?;
-        self.model.write(self.run.model_file())?;
+        if !keeps_best {
+            self.model.write(self.run.model_file())?;
+        }
         if let Err(error) = self.observe() {
             let problem = format!("the network is whole, but could not be looked into: {error}");
             observer.note(&Event::Warning(&problem));
         }
-        let config = self.run.config();
+        let mut best = self.progress.best.take().filter(|_| config.record.keep != Keep::Last);
+        if let Some(best) = &mut best {
+            best.test = match (keeps_best || best.step == self.progress.step, self.run.best_file())
+            {
+                (false, Some(path)) if test.is_some() => {
+                    self.take_best(&path)?;
+                    self.measured(Part::Test)?
+                }
+                _ => test.clone(),
+            };
+        }
         let summary = Summary {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             form: config.method.form.name().to_owned(),
             architecture: self.model.design().name().to_owned(),
             zoo: config.method.zoo.clone(),
             source_scores: self.progress.scores,
-            steps: self.steps.last,
+            steps: self.progress.step,
+            stopped_by: stopped_by.map(str::to_owned),
             training_samples: self.progress.samples,
             parameters: self.model.network.parameters().trained(),
             loss: self.progress.loss,
             validation: self.progress.validation,
             test,
+            best,
             resumed_at_step,
             seconds: self.begun.elapsed().as_secs_f64(),
         };

@@ -4,8 +4,8 @@ use super::checkpoint::averaged;
 use super::choice::FormName;
 use super::config::MethodConfig;
 use super::observe;
-use super::{Config, Input};
-use crate::nn::{Blueprint, Design, Network, identified_zoo};
+use super::{Config, Input, Model};
+use crate::nn::{Blueprint, Design, Network, Role, Values, identified_zoo};
 use crate::start::{Prepared, Probe};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
@@ -21,6 +21,8 @@ pub(super) struct Sources {
     pub design: Design,
     /// What the sources expect their images to be.
     pub input: Input,
+    /// The network that the run goes on from, instead of sources.
+    pub from: Option<Model>,
 }
 
 impl Sources {
@@ -30,6 +32,15 @@ impl Sources {
     /// If they cannot be read, form no zoo, or do not say what they are.
     pub fn open(config: &Config) -> Result<Self> {
         let (method, channels) = (&config.method, config.data.channels);
+        if let Some(path) = &method.from {
+            let (name, rules) =
+                (method.architecture.as_deref(), Naming::from_rules(&method.rename)?);
+            let model = Model::from_checkpoint(Checkpoint::open(path)?, name, &rules)?;
+            let (design, input) = (model.design().clone(), model.input.clone());
+            check_channels(channels, &design)?;
+            let (states, described) = (vec![], vec![]);
+            return Ok(Self { states, described, design, input, from: Some(model) });
+        }
         let files = match method.form {
             // The files are not used, but may say what the architecture is.
             FormName::Scratch => method.zoo.iter().take(1).collect::<Vec<_>>(),
@@ -41,7 +52,7 @@ impl Sources {
             let name = name.ok_or_else(|| Error::config("method.architecture", problem))?;
             let design = Design::named(name, channels.unwrap_or(1), 1)?;
             let input = Input::usual(&design);
-            return Ok(Self { states: vec![], described: vec![], design, input });
+            return Ok(Self { states: vec![], described: vec![], design, input, from: None });
         }
         let Opened { architecture, sources, described } = opened(&files, &method.rename)?;
         let name = name.or(architecture.as_deref());
@@ -55,19 +66,26 @@ impl Sources {
             FormName::Scratch => (vec![], vec![]),
             _ => (states, described),
         };
-        let fits = states.is_empty() || channels.is_none_or(|c| c == design.channels);
-        if !fits {
-            let problem = format!("the sources see {} channels", design.channels);
-            return Err(Error::config("data.channels", problem));
+        if !states.is_empty() {
+            check_channels(channels, &design)?;
         }
         if let (true, Some(channels)) = (states.is_empty(), channels) {
             let design = design.with_channels(channels);
             let usual = Input::usual(&design);
             let input = Input { size: input.size, resize: input.resize, ..usual };
-            return Ok(Self { states, described, design, input });
+            return Ok(Self { states, described, design, input, from: None });
         }
-        Ok(Self { states, described, design, input })
+        Ok(Self { states, described, design, input, from: None })
     }
+}
+
+/// An error if the run wants other channels than its sources see.
+fn check_channels(wanted: Option<usize>, design: &Design) -> Result<()> {
+    if wanted.is_none_or(|channels| channels == design.channels) {
+        return Ok(());
+    }
+    let problem = format!("the sources see {} channels", design.channels);
+    Err(Error::config("data.channels", problem))
 }
 
 /// Open files.
@@ -167,10 +185,14 @@ fn input(zoo: &Zoo, design: &Design, config: &Config) -> Result<Input> {
 pub(super) fn initial_network(
     config: &Config,
     sources: Sources,
+    classes: &[String],
     outputs: usize,
     probe: Option<&dyn Probe>,
     note: impl FnMut(&str),
 ) -> Result<(Network<f32>, Vec<f64>)> {
+    if let Some(model) = sources.from {
+        return Ok((gone_on_from(model, classes, outputs, config.seed)?, vec![]));
+    }
     let design = sources.design.with_outputs(outputs);
     for source in &sources.states {
         if let Some((name, _)) = source.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
@@ -187,4 +209,25 @@ pub(super) fn initial_network(
         sources => Network::from_sources(&design, config.method.form(prior), sources, config.seed)?,
     };
     Ok((network, scores))
+}
+
+/// The network of `model`; with a fresh head, unless it knows just these classes.
+fn gone_on_from(
+    model: Model,
+    classes: &[String],
+    outputs: usize,
+    seed: u64,
+) -> Result<Network<f32>> {
+    if model.classes == classes && model.design().outputs == outputs {
+        return Ok(model.network);
+    }
+    let mut blueprint = model.network.blueprint().clone();
+    blueprint.design = blueprint.design.with_outputs(outputs);
+    let fresh = Network::<f32>::new(&blueprint, Values::drawn(seed))?;
+    let fresh = fresh.parameters();
+    let mut state = model.network.parameters().state(model.origin);
+    for id in fresh.ids().filter(|&id| fresh.role(id) == Role::Head) {
+        state.insert(fresh.name(id), fresh.value(id).clone());
+    }
+    blueprint.build(&state)
 }

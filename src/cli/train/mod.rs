@@ -8,6 +8,7 @@ use super::profile::Profiling;
 use super::progress::Progress;
 use crate::Error;
 use crate::report;
+use crate::train::choice::FormName;
 use crate::train::{Config, Run};
 use clap::Args;
 use settings::Settings;
@@ -41,6 +42,10 @@ a break:
       --preset released,paper --batch 12 --accumulate 4 --out run-2
   zoo-tuning train --resume run-2
 
+End when nothing gets better, keep the best, and train that run for longer another day:
+  zoo-tuning train --zoo zoo.toml --data photos/ --patience 5 --keep best --out run-5
+  zoo-tuning train --resume run-5 --epochs 40 --patience 10
+
 Only the classifier, the gates and the alignment, by AdamW, measured on averaged values and drawn \
 in TensorBoard:
   zoo-tuning train --zoo zoo.toml --data photos/ --backbone-rate 0 --optimizer adamw \\
@@ -56,8 +61,9 @@ pub struct Arguments {
     /// The folder to record the run in; new or empty
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = settings::groups())]
+    /// Go on with the run in this folder; with --epochs, --steps, --patience or --time-limit, for
+    /// longer, a finished one too
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
@@ -71,13 +77,11 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     let Arguments { config, out, resume, settings, device, .. } = arguments;
     // Before a folder is made.
     let device = device.open()?;
+    let flags = Table::try_from(&settings)
+        .map_err(|error| Error::config("arguments", error.to_string()))?;
     let run = match (resume, out) {
-        (Some(folder), _) => Run::resume(folder)?,
-        (None, Some(folder)) => {
-            let flags = Table::try_from(&settings)
-                .map_err(|error| Error::config("arguments", error.to_string()))?;
-            Run::create(folder, Config::read(config.as_deref(), flags)?)?
-        }
+        (Some(folder), _) => Run::resume(folder)?.extended(flags)?,
+        (None, Some(folder)) => Run::create(folder, Config::read(config.as_deref(), flags)?)?,
         // clap asks for one of them.
         (None, None) => return Err(Error::config("out", "is missing").into()),
     };
@@ -109,5 +113,29 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
             output.line(format!("{scores} on {} {part} samples", scores.samples))?;
         }
     }
-    page.map_or(Ok(()), |page| output.line(format!("The page: {}", page.display())))
+    if let Some(key) = &summary.stopped_by {
+        let flag = Config::flag(&format!("optimizer.{key}"));
+        output.line(format!("Ended after step {} by {flag}", summary.steps))?;
+    }
+    if let Some(best) = &summary.best {
+        let test = best
+            .test
+            .as_ref()
+            .map_or(String::new(), |test| format!("; {test} on the test samples"));
+        output.line(format!("The best was after step {}: {}{test}", best.step, best.validation))?;
+    }
+    page.map_or(Ok(()), |page| output.line(format!("The page: {}", page.display())))?;
+    output.line(next(&run))
+}
+
+/// What to do with what a run has left.
+fn next(run: &Run) -> String {
+    let (method, model) = (&run.config().method, run.model_file());
+    let model = model.display();
+    match method.form {
+        FormName::Lite if !method.shortcuts_per_sample => {
+            format!("Next, one plain network of it: zoo-tuning collapse {model} plain.safetensors")
+        }
+        _ => format!("Next, ask it: zoo-tuning predict {model} IMAGE"),
+    }
 }

@@ -4,7 +4,7 @@
 //! become a layer of the configuration as they are.
 
 use crate::train::choice::{
-    AugmentationName, FormName, GateName, Preset, RuleName, ScheduleName, Start,
+    AugmentationName, FormName, GateName, Keep, Preset, RuleName, ScheduleName, Start,
 };
 use crate::train::config::TaskConfig;
 use clap::Args;
@@ -34,11 +34,6 @@ pub struct Settings {
     record: Record,
 }
 
-/// What a run that goes on has in its folder already.
-pub fn groups() -> [&'static str; 8] {
-    ["config", "out", "Settings", "Method", "Optimizer", "Data", "Task", "Record"]
-}
-
 /// `[method]`
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "[method]: the sources, and what becomes of them")]
@@ -47,6 +42,10 @@ struct Method {
     /// shows, or one zoo.toml that describes them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     zoo: Option<Vec<PathBuf>>,
+    /// Go on from this network instead of sources: one of a run, in its form, or another program's.
+    /// Its classifier is kept if it knows the same classes
+    #[arg(long, value_name = "MODEL", conflicts_with = "zoo")]
+    from: Option<PathBuf>,
     /// Change the names of their tensors: what matches the regular expression FROM becomes TO.
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
@@ -162,6 +161,13 @@ struct Optimizer {
     /// Steps, instead of epochs
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// End the run when so many measurements of validation after each other were no better than the
+    /// best
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+    /// End the run after this time, such as 30m or 1h 30m; the network is measured and written then
+    #[arg(long, value_name = "TIME")]
+    time_limit: Option<String>,
     /// Samples of a batch [default: 32]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -246,6 +252,10 @@ struct Record {
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     tensorboard: Option<bool>,
+    /// Which network is left: the last, the one with the best validation score, or both, the best as
+    /// best.safetensors [default: both]
+    #[arg(long, value_parser = PossibleValuesParser::new(Keep::NAMES))]
+    keep: Option<String>,
 }
 
 #[cfg(test)]

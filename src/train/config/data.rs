@@ -60,6 +60,11 @@ impl DataConfig {
         Ok(())
     }
 
+    /// Whether there are samples to measure on while training.
+    pub(super) fn has_validation(&self) -> bool {
+        self.validation > 0.0
+    }
+
     /// How images are changed at random.
     pub fn augmentation(&self) -> Augmentation {
         match self.augmentation {

@@ -32,12 +32,18 @@ impl Config {
         })?;
         put(&mut merged, file, in_file)?;
         of_flags.into_iter().try_for_each(|preset| put_preset(&mut merged, preset))?;
-        let given: Vec<String> = entries(&flags).map(|(_, key, _)| key.to_owned()).collect();
+        let given: Vec<_> = entries(&flags)
+            .map(|(table, key, _)| (table.unwrap_or_default().to_owned(), key.to_owned()))
+            .collect();
         put(&mut merged, flags, Self::flag)?;
         let config: Self =
             merged.try_into().map_err(|e: toml::de::Error| Error::config(origin, e.message()))?;
         config.check()?;
-        given.iter().try_for_each(|key| config.optimizer.check_effect(key))?;
+        given.iter().try_for_each(|(table, key)| match table.as_str() {
+            "method" => config.method.check_effect(key),
+            "optimizer" => config.optimizer.check_effect(key),
+            _ => Ok(()),
+        })?;
         Ok(config)
     }
 }

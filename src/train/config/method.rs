@@ -15,6 +15,8 @@ use std::path::PathBuf;
 #[allow(missing_docs, reason = "docs/configuration.md describes each key")]
 pub struct MethodConfig {
     pub zoo: Vec<PathBuf>,
+    /// A network to go on from, instead of sources.
+    pub from: Option<PathBuf>,
     pub rename: Vec<String>,
     pub form: FormName,
     pub architecture: Option<String>,
@@ -33,6 +35,7 @@ impl Default for MethodConfig {
         let Aligned { layers, pointwise } = Aligned::default();
         Self {
             zoo: vec![],
+            from: None,
             rename: vec![],
             form: FormName::Lite,
             architecture: None,
@@ -58,6 +61,11 @@ impl MethodConfig {
         if let Some(name) = &self.architecture {
             Design::named(name, 1, 1)?;
         }
+        if self.from.is_some() {
+            let problem = "a run begins from this network or from a zoo; give one of them";
+            let alone = self.zoo.is_empty().then_some(());
+            return alone.ok_or_else(|| Error::config("method.from", problem));
+        }
         match (self.form, self.zoo.len()) {
             (FormName::Scratch, _) | (FormName::Single, 1) => Ok(()),
             (form, 0) => {
@@ -71,6 +79,16 @@ impl MethodConfig {
             (FormName::Single, count) => Err(Self::too_many(count)),
             _ => Ok(()),
         }
+    }
+
+    /// An error if a key has no effect beside the others: what `from` names has its form already.
+    pub(super) fn check_effect(&self, key: &str) -> Result<()> {
+        let has_effect = ["zoo", "from", "rename", "architecture"].contains(&key);
+        if self.from.is_none() || has_effect {
+            return Ok(());
+        }
+        let problem = "has no effect with --from, whose network is what it is";
+        Err(Error::config(super::Config::flag(key), problem))
     }
 
     /// That a single source is tuned, but there are `count`.

@@ -132,10 +132,10 @@ impl Config {
         within("seed", self.seed, 0, i64::MAX as u64)?;
         within("threads", self.threads.unwrap_or(1), 1, 1024)?;
         self.method.check()?;
-        self.optimizer.check()?;
+        self.optimizer.check(&self.data)?;
         self.data.check()?;
         self.task.check(&self.data)?;
-        self.record.check()
+        self.record.check(&self.data)
     }
 }
 

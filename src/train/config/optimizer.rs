@@ -1,10 +1,11 @@
 //! The table `[optimizer]`: how the network is trained, and for how long.
 
-use super::{MOST_STEPS, one_or_more, within};
+use super::{DataConfig, MOST_STEPS, one_or_more, within};
 use crate::optim::{Decay, Group, Groups, Rule, Schedule};
 use crate::train::choice::{RuleName, ScheduleName};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How the network of a run is trained, and for how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,10 @@ pub struct OptimizerConfig {
     /// One of `epochs` and `steps` is given.
     pub epochs: Option<u64>,
     pub steps: Option<u64>,
+    /// Measurements of validation that may pass without a better one.
+    pub patience: Option<u64>,
+    /// Such as `1h 30m`.
+    pub time_limit: Option<String>,
     pub batch: usize,
     /// Batches of a step.
     pub accumulate: u64,
@@ -69,6 +74,8 @@ impl Default for OptimizerConfig {
             factor: 0.1,
             epochs: Some(20),
             steps: None,
+            patience: None,
+            time_limit: None,
             batch: 32,
             accumulate: 1,
             clip_norm: None,
@@ -79,7 +86,7 @@ impl Default for OptimizerConfig {
 
 impl OptimizerConfig {
     /// An error unless every value has a meaning.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, data: &DataConfig) -> Result<()> {
         const LARGEST: f64 = 1e6;
         for (key, value) in [
             ("learning_rate", Some(self.learning_rate)),
@@ -115,6 +122,12 @@ impl OptimizerConfig {
         within("optimizer.accumulate", self.accumulate, 1, 1 << 16)?;
         within("optimizer.epochs", self.epochs.unwrap_or(1), 1, MOST_STEPS)?;
         within("optimizer.steps", self.steps.unwrap_or(1), 1, MOST_STEPS)?;
+        one_or_more("optimizer.patience", self.patience.unwrap_or(1))?;
+        if self.patience.is_some() && !data.has_validation() {
+            let problem = "needs validation samples, by which it tells whether to go on";
+            return Err(Error::config("optimizer.patience", problem));
+        }
+        self.time_limit()?;
         self.milestones
             .iter()
             .try_for_each(|&step| one_or_more("optimizer.milestones", step as u64))
@@ -148,6 +161,18 @@ impl OptimizerConfig {
             rules.join(", ")
         );
         Err(Error::config(super::Config::flag(key), problem))
+    }
+
+    /// How long training may take.
+    ///
+    /// # Errors
+    /// If it is no time.
+    pub fn time_limit(&self) -> Result<Option<Duration>> {
+        let parsed = self.time_limit.as_deref().map(humantime::parse_duration).transpose();
+        parsed.map_err(|error| {
+            let problem = format!("{error}; expected a time such as 30m or 1h 30m");
+            Error::config("optimizer.time_limit", problem)
+        })
     }
 
     /// The rule by which gradients change parameters.
