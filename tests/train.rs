@@ -55,13 +55,29 @@ fn a_run_with_everything_goes_on_as_if_nothing_had_happened() {
         ["--optimizer", "adamw", "--lr", "1e-3", "--betas", "0.8,0.99", "--accumulate", "2"];
     let adamw = [&adamw[..], &["--average", "0.7", "--clip-norm", "1", "--tensorboard"]].concat();
     let rms_prop = ["--optimizer", "rmsprop", "--lr", "1e-4", "--momentum", "0.5", "--centred"];
-    for (name, extra) in [("adamw", &adamw[..]), ("rmsprop", &rms_prop)] {
+    let mixed =
+        ["--mixup", "0.4", "--cutmix", "1", "--class-weights", "balanced", "--erasing", "0.5"];
+    let slowed = ["--sampler", "balanced", "--freeze", "conv1,bn1", "--layer-decay", "0.8"];
+    let mixed = [&mixed[..], &slowed, &["--label-smoothing", "0.1"]].concat();
+    for (name, extra) in [("adamw", &adamw[..]), ("rmsprop", &rms_prop), ("mixed", &mixed)] {
         let [whole, killed] =
             ["whole", "killed"].map(|k| folder.path().join(format!("{name}-{k}")));
         good(&mut training(&whole, extra));
         killed_and_resumed(&killed, extra, 5);
         assert!(result(&whole) == result(&killed), "{name}");
     }
+
+    let [whole, alone, short] = ["whole", "alone", "short"];
+    let at = |name: &str| folder.path().join(format!("mixed-{name}"));
+    good(&mut training(&at(alone), &[&mixed[..], &["--threads", "1"]].concat()));
+    assert!(result(&at(whole)) == result(&at(alone)), "threads change nothing");
+    good(&mut training(&at(short), &[&mixed[..], &["--steps", "1"]].concat()));
+    let tensor = |run: &str, name: &str| {
+        let model = zoo_tuning::zoo::Checkpoint::open(at(run).join("model.safetensors")).unwrap();
+        State::<f32>::mapped(&model).unwrap().get(name).unwrap().as_slice().to_vec()
+    };
+    assert_eq!(tensor(short, "conv1.weight"), tensor(whole, "conv1.weight"), "it is frozen");
+    assert_ne!(tensor(short, "fc.weight"), tensor(whole, "fc.weight"));
 
     let run = folder.path().join("adamw-whole");
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();

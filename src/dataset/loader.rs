@@ -8,6 +8,7 @@ use super::{Dataset, Image, Transform, Views, apply_all, sample_rng};
 use crate::tensor::Tensor;
 use crate::{Error, Result, profile};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,6 +35,7 @@ pub struct Loader<'a> {
     batch_size: usize,
     seed: u64,
     shuffled: bool,
+    balanced: bool,
     /// The order of the epoch that was asked for last: drawing it anew is slow only.
     order: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
@@ -75,6 +77,7 @@ impl<'a> Loader<'a> {
             batch_size,
             seed,
             shuffled: true,
+            balanced: false,
             order: Mutex::new(None),
         })
     }
@@ -100,6 +103,20 @@ impl<'a> Loader<'a> {
     /// Transforms each image by `transforms`, in their order.
     pub fn transformed(mut self, transforms: Vec<Transform>) -> Self {
         self.transforms = transforms;
+        self
+    }
+
+    /// One more transform, behind the others.
+    pub fn followed_by(mut self, transform: Transform) -> Self {
+        self.transforms.push(transform);
+        self
+    }
+
+    /// Shows all classes alike often: each place of an epoch is for a class at random, and for the next
+    /// of its samples. Those of a large class are not all in every epoch, those of a small one several
+    /// times, each time with its own random transforms.
+    pub fn balanced(mut self) -> Self {
+        self.balanced = true;
         self
     }
 
@@ -146,8 +163,12 @@ impl<'a> Loader<'a> {
         let start = place * self.batch_size;
         let indices = order[start..(start + self.batch_size).min(order.len())].to_vec();
         // Every result is waited for, so that the first error is the same on each run.
-        let images: Vec<Result<Vec<Image>>> =
-            indices.par_iter().map(|&index| self.views.of(self.sample(epoch, index)?)).collect();
+        let image = |(at, &index): (usize, &usize)| {
+            // In one epoch a sample has several places, if all classes are to be shown alike often.
+            let key = if self.balanced { start + at } else { index };
+            self.views.of(self.sample(epoch, index, key)?)
+        };
+        let images: Vec<Result<Vec<Image>>> = indices.par_iter().enumerate().map(image).collect();
         let images = images.into_iter().collect::<Result<Vec<_>>>()?;
         let images: Vec<Image> = images.into_iter().flatten().collect();
         let labels = indices.iter().map(|&index| self.dataset.labels()[index]).collect();
@@ -159,10 +180,10 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// If `batch_size` is 0.
     pub fn in_batches_of(&self, batch_size: usize) -> Result<Self> {
-        let Self { dataset, indices, transforms, seed, shuffled, views, .. } = self;
+        let Self { dataset, indices, transforms, seed, shuffled, views, balanced, .. } = self;
         let mut other = Self::of(dataset.clone(), batch_size, *seed)?;
         (other.indices, other.transforms) = (indices.clone(), transforms.clone());
-        (other.shuffled, other.views) = (*shuffled, *views);
+        (other.shuffled, other.views, other.balanced) = (*shuffled, *views, *balanced);
         Ok(other)
     }
 
@@ -188,8 +209,11 @@ impl<'a> Loader<'a> {
             Some((of, order)) if *of == epoch || !self.shuffled => Arc::clone(order),
             _ => {
                 let mut indices = self.indices.clone();
-                if self.shuffled {
-                    order_rng(self.seed, epoch).shuffle(&mut indices);
+                let mut rng = order_rng(self.seed, epoch);
+                if self.balanced {
+                    indices = self.balanced_order(&mut rng);
+                } else if self.shuffled {
+                    rng.shuffle(&mut indices);
                 }
                 let order: Arc<[usize]> = indices.into();
                 *cached = Some((epoch, Arc::clone(&order)));
@@ -198,10 +222,30 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A transformed sample as it is in an epoch.
-    fn sample(&self, epoch: u64, index: usize) -> Result<Image> {
+    /// As many samples as there are, of classes at random.
+    fn balanced_order(&self, rng: &mut fastrand::Rng) -> Vec<usize> {
+        let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for &index in &self.indices {
+            classes.entry(self.dataset.labels()[index]).or_default().push(index);
+        }
+        let mut classes: Vec<(Vec<usize>, usize)> =
+            classes.into_values().map(|samples| (samples, 0)).collect();
+        let next = |_| {
+            let class = rng.usize(0..classes.len());
+            let (samples, used) = &mut classes[class];
+            if *used % samples.len() == 0 {
+                rng.shuffle(samples);
+            }
+            *used += 1;
+            samples[(*used - 1) % samples.len()]
+        };
+        (0..self.indices.len()).map(next).collect()
+    }
+
+    /// A transformed sample as it is in an epoch, by the random numbers of `key`.
+    fn sample(&self, epoch: u64, index: usize, key: usize) -> Result<Image> {
         let image = self.dataset.image(index)?;
-        apply_all(&self.transforms, image, &mut sample_rng(self.seed, epoch, index))
+        apply_all(&self.transforms, image, &mut sample_rng(self.seed, epoch, key))
     }
 }
 
@@ -266,6 +310,28 @@ mod tests {
             assert_eq!(batch.images.as_slice()[4 * at..4 * at + 4], [index as f32; 4]);
             assert_eq!(batch.labels[at], index % 2);
         }
+    }
+
+    #[test]
+    fn a_balanced_loader_shows_a_rare_class_as_often_as_the_other() {
+        let images = (0..400).map(|i| Image::from_fn([1, 1, 1], |_, _, _| i as f32)).collect();
+        let labels = (0..400).map(|i| usize::from(i < 8)).collect();
+        let samples = Samples::new("toy", images, labels, vec!["a".into(), "b".into()]).unwrap();
+        let loader = || Loader::new(&samples, 100, 1).unwrap().balanced();
+        let epoch = |loader: &Loader<'_>, number: u64| -> Vec<usize> {
+            (4 * number..4 * number + 4).flat_map(|s| loader.batch(s).unwrap().indices).collect()
+        };
+        let first = epoch(&loader(), 0);
+        let rare = first.iter().filter(|&&index| index < 8).count();
+        // Three standard deviations of the binomial distribution are 30.
+        assert!((170..230).contains(&rare), "{rare}");
+        // Every one of a class before one comes again.
+        for index in 0..8 {
+            let times = first.iter().filter(|&&other| other == index).count();
+            assert!(times.abs_diff(rare / 8) <= 1, "{times} of {rare}");
+        }
+        assert_eq!(first, epoch(&loader(), 0));
+        assert_ne!(first, epoch(&loader(), 1));
     }
 
     #[test]

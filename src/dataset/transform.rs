@@ -2,6 +2,7 @@
 
 use super::{Condition, Image};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// Mean of the ImageNet training images: red, green, blue, 0 to 1.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -30,6 +31,10 @@ pub enum Transform {
     RandomShift(usize),
     /// Mirrors every other image, at random.
     RandomFlip,
+    /// Sets a random part to 0 in so large a share of images: random erasing (Zhong et al., 2020), of
+    /// 2 to 33 % of the area and proportions from 3:10 to 10:3, as torchvision's. It belongs behind
+    /// [`Transform::Normalise`], where 0 is the mean.
+    RandomErasing(f64),
     /// Subtracts the mean and divides by the deviation of each channel.
     Normalise {
         /// Of each channel.
@@ -60,6 +65,9 @@ impl Transform {
                 let most = isize::try_from(*most).unwrap_or(isize::MAX);
                 let (down, right) = (rng.isize(-most..=most), rng.isize(-most..=most));
                 Ok(image.shifted(down, right))
+            }
+            Self::RandomErasing(share) => {
+                Ok(if rng.f64() < *share { erased(image, rng) } else { image })
             }
             Self::RandomFlip => Ok(if rng.bool() { image.flipped() } else { image }),
             Self::Normalise { mean, deviation } => normalised(image, mean, deviation),
@@ -99,21 +107,49 @@ pub fn ten_crops(image: &Image, size: usize) -> Result<Vec<Image>> {
 /// The part that [`Transform::RandomResizedCrop`] takes.
 fn random_part(image: &Image, rng: &mut fastrand::Rng) -> Result<Image> {
     let [_, height, width] = image.shape();
-    let uniform = |rng: &mut fastrand::Rng, low: f64, high: f64| low + (high - low) * rng.f64();
-    for _ in 0..10 {
-        let area = (height * width) as f64 * uniform(rng, 0.08, 1.0);
-        let ratio = uniform(rng, (0.75f64).ln(), (4.0f64 / 3.0).ln()).exp();
-        let part_width = (area * ratio).sqrt().round() as usize;
-        let part_height = (area / ratio).sqrt().round() as usize;
-        if (1..=width).contains(&part_width) && (1..=height).contains(&part_height) {
-            let top = rng.usize(0..=height - part_height);
-            let left = rng.usize(0..=width - part_width);
-            return image.cropped(top, left, part_height, part_width);
-        }
+    if let Some([top, left, rows, columns]) = random_box([height, width], 0.08..1.0, 4.0 / 3.0, rng)
+    {
+        return image.cropped(top, left, rows, columns);
     }
     let limit =
         |side: usize, other: usize| ((other as f64 * 4.0 / 3.0).round() as usize).clamp(1, side);
     image.centre_cropped(limit(height, width), limit(width, height))
+}
+
+/// Top, left, height and width of a box in an image of that height and width, of a share of its area
+/// and proportions from `1:widest` to `widest:1`, all of these alike probable by their logarithm; of
+/// ten draws the first that fits.
+fn random_box(
+    [height, width]: [usize; 2],
+    share: Range<f64>,
+    widest: f64,
+    rng: &mut fastrand::Rng,
+) -> Option<[usize; 4]> {
+    let uniform = |rng: &mut fastrand::Rng, low: f64, high: f64| low + (high - low) * rng.f64();
+    (0..10).find_map(|_| {
+        let area = (height * width) as f64 * uniform(rng, share.start, share.end);
+        let ratio = uniform(rng, (1.0 / widest).ln(), widest.ln()).exp();
+        let columns = (area * ratio).sqrt().round() as usize;
+        let rows = (area / ratio).sqrt().round() as usize;
+        let fits = (1..=width).contains(&columns) && (1..=height).contains(&rows);
+        fits.then(|| [rng.usize(0..=height - rows), rng.usize(0..=width - columns), rows, columns])
+    })
+}
+
+/// With a part set to 0, if one of ten draws fits.
+fn erased(mut image: Image, rng: &mut fastrand::Rng) -> Image {
+    let [_, height, width] = image.shape();
+    let part = random_box([height, width], 0.02..0.33, 10.0 / 3.0, rng);
+    if let Some([top, left, rows, columns]) = part {
+        for plane in image.planes_mut() {
+            plane
+                .chunks_mut(width)
+                .skip(top)
+                .take(rows)
+                .for_each(|row| row[left..left + columns].fill(0.0));
+        }
+    }
+    image
 }
 
 fn normalised(mut image: Image, mean: &[f32], deviation: &[f32]) -> Result<Image> {
@@ -191,6 +227,27 @@ mod tests {
             seen.insert(shifted.at(0, 2, 2) as usize);
         }
         assert!(seen.into_iter().eq([6, 7, 8, 11, 12, 13, 16, 17, 18]));
+    }
+
+    #[test]
+    fn a_share_of_images_loses_a_box_of_its_area() {
+        let image = Image::from_fn([2, 30, 40], |_, _, _| 1.0);
+        let mut rng = fastrand::Rng::with_seed(3);
+        let mut lost = Vec::new();
+        for _ in 0..400 {
+            let erased = Transform::RandomErasing(0.5).apply(image.clone(), &mut rng).unwrap();
+            let of = |channel: usize| {
+                erased.values()[channel * 1200..][..1200].iter().filter(|&&v| v == 0.0).count()
+            };
+            assert_eq!(of(0), of(1), "a box lies over all channels");
+            if of(0) > 0 {
+                lost.push(of(0) as f64 / 1200.0);
+            }
+        }
+        // Three standard deviations of the binomial distribution are 30.
+        assert!((170..230).contains(&lost.len()), "{}", lost.len());
+        // Sides are rounded.
+        assert!(lost.iter().all(|share| (0.015..0.36).contains(share)));
     }
 
     #[test]

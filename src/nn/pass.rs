@@ -28,7 +28,8 @@ pub struct Pass<'a, T> {
     on_tape: Vec<Option<Var>>,
     training: bool,
     keeps_activations: bool,
-    frozen: Vec<Role>,
+    /// By parameter.
+    frozen: Vec<bool>,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
     /// By the number of the node, if they are kept.
@@ -43,7 +44,7 @@ impl<'a, T: Element> Pass<'a, T> {
             on_tape: vec![None; parameters.len()],
             training,
             keeps_activations: false,
-            frozen: Vec::new(),
+            frozen: vec![false; parameters.len()],
             updates: Vec::new(),
             observed: Vec::new(),
             activations: Vec::new(),
@@ -60,10 +61,10 @@ impl<'a, T: Element> Pass<'a, T> {
         Self::new(parameters, false)
     }
 
-    /// The same, without gradients for the parameters of these roles: nothing is computed for
-    /// them on the way back.
-    pub fn freeze(mut self, roles: &[Role]) -> Self {
-        self.frozen = roles.to_vec();
+    /// The same, without gradients for these parameters: nothing is computed for them on the way
+    /// back.
+    pub fn freeze(mut self, ids: &[Id]) -> Self {
+        ids.iter().for_each(|id| self.frozen[id.0] = true);
         self
     }
 
@@ -103,7 +104,7 @@ impl<'a, T: Element> Pass<'a, T> {
         *on_tape[id.0].get_or_insert_with(|| {
             let value = parameters.value(id).clone();
             let role = parameters.role(id);
-            if *training && role != Role::Buffer && !frozen.contains(&role) {
+            if *training && role != Role::Buffer && !frozen[id.0] {
                 tape.parameter(value)
             } else {
                 tape.constant(value)

@@ -120,21 +120,38 @@ impl Groups {
 pub struct Optimizer<T> {
     rule: Rule,
     groups: Groups,
+    /// By parameter: a multiple of the rate, beside that of its group; 1 if there is none.
+    rates: Vec<f64>,
     /// By parameter: as many as the rule has names for, in that order.
     moments: BTreeMap<usize, Vec<Tensor<T>>>,
     steps: u64,
 }
 
 impl<T: Element> Optimizer<T> {
-    /// The roles of parameters that stay as they are.
-    pub fn frozen(&self) -> impl Iterator<Item = Role> {
-        let roles = [Role::Backbone, Role::Alignment, Role::Gate, Role::Head];
-        roles.into_iter().filter(|&role| self.groups.of(role).rate <= 0.0)
+    /// The parameters that stay as they are.
+    pub fn frozen(&self, parameters: &Parameters<T>) -> Vec<Id> {
+        let is_frozen = |&id: &Id| {
+            parameters.role(id) != Role::Buffer && self.group(parameters, id).rate <= 0.0
+        };
+        parameters.ids().filter(is_frozen).collect()
+    }
+
+    /// The settings of a parameter.
+    fn group(&self, parameters: &Parameters<T>, id: Id) -> Group {
+        let group = self.groups.of(parameters.role(id));
+        let own = self.rates.get(id.index()).copied().unwrap_or(1.0);
+        Group { rate: group.rate * own, ..group }
+    }
+
+    /// The same, with a multiple of the learning rate for each parameter, beside that of its group; 0
+    /// freezes it.
+    pub fn with_rates(self, rates: Vec<f64>) -> Self {
+        Self { rates, ..self }
     }
 
     /// An optimizer that has not seen a gradient yet.
     pub fn new(rule: Rule, groups: Groups) -> Self {
-        Self { rule, groups, moments: BTreeMap::new(), steps: 0 }
+        Self { rule, groups, rates: vec![], moments: BTreeMap::new(), steps: 0 }
     }
 
     /// One step with learning rate `rate`, of all parameters that have a gradient; then
@@ -150,7 +167,7 @@ impl<T: Element> Optimizer<T> {
     ) -> Result<()> {
         self.steps += 1;
         for id in parameters.ids() {
-            let group = self.groups.of(parameters.role(id));
+            let group = self.group(parameters, id);
             if let Some(gradient) = step.gradient(id).filter(|_| group.rate > 0.0) {
                 let w = parameters.value_mut(id);
                 self.update(id, w, gradient, rate * group.rate, group.decay)?;

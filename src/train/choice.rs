@@ -113,6 +113,28 @@ names! {
 }
 
 names! {
+    /// How much each class counts in the loss.
+    #[derive(Default)]
+    ClassWeights {
+        /// As many images as it has.
+        #[default]
+        None = "none",
+        /// All alike.
+        Balanced = "balanced",
+    }
+}
+
+names! {
+    /// Which training images make an epoch.
+    Sampler {
+        /// Each of them once.
+        Shuffled = "shuffled",
+        /// As many, of all classes alike.
+        Balanced = "balanced",
+    }
+}
+
+names! {
     /// Which network a run leaves.
     Keep {
         /// The one after the last step, as `model.safetensors`.

@@ -16,6 +16,7 @@
 //! | `room` | what is said where a device has no room for a batch |
 //! | `tune` | measuring how a device is fastest, on steps of training |
 //! | `checkpoint` | the file that a run goes on from |
+//! | `rates` | how fast each layer learns |
 //! | `record` | what a run writes down while it goes |
 //! | [`observe`] | what can be seen inside of a network |
 //! | `recorded` | what a run has left in its folder, read back |
@@ -35,6 +36,7 @@ mod model;
 pub mod observe;
 mod parts;
 mod prediction;
+mod rates;
 mod record;
 mod recorded;
 mod room;

@@ -18,6 +18,7 @@
 use super::checkpoint::{self, Best, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
+use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
 use super::recorded::Observations;
 use super::session::{Session, Steps};
@@ -391,6 +392,7 @@ impl Run {
         steps: Steps,
     ) -> Result<Trainer> {
         let settings = &self.config.optimizer;
+        let optimizer = optimizer.with_rates(rates(settings, network.parameters())?);
         let average = settings.average;
         let average = average.map(|decay| WeightAverage::new(network.parameters(), decay));
         Ok(Trainer {

@@ -2,7 +2,7 @@
 
 use super::room;
 use super::task::{Samples, Task};
-use crate::nn::{Network, Pass, Role, Step};
+use crate::nn::{Network, Pass, Step};
 use crate::optim::{Optimizer, Schedule, WeightAverage};
 use crate::tape::Var;
 use crate::{Error, Result, profile};
@@ -195,7 +195,7 @@ impl Trainer {
         batch: &K::Batch,
     ) -> Result<(f64, Step<f32>)> {
         // What is not trained needs no gradient.
-        let frozen: Vec<Role> = self.optimizer.frozen().collect();
+        let frozen = self.optimizer.frozen(network.parameters());
         let mut pass = Pass::train(network.parameters()).freeze(&frozen);
         let x = pass.input(batch.images().to(&network.parameters().device())?);
         let output = network.forward(&mut pass, x)?;

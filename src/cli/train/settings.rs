@@ -4,7 +4,8 @@
 //! become a layer of the configuration as they are.
 
 use crate::train::choice::{
-    AugmentationName, FormName, GateName, Keep, Preset, RuleName, ScheduleName, Start,
+    AugmentationName, ClassWeights, FormName, GateName, Keep, Preset, RuleName, Sampler,
+    ScheduleName, Start,
 };
 use crate::train::config::TaskConfig;
 use clap::Args;
@@ -143,6 +144,14 @@ struct Optimizer {
     /// The same of the classifier
     #[arg(long, value_name = "X")]
     head_decay: Option<f64>,
+    /// Layers that stay as they are, by the beginnings of their names, such as conv1,bn1,layer1; their
+    /// batch norms still follow the images' statistics
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    freeze: Option<Vec<String>>,
+    /// What the learning rate is multiplied with from each block of layers to the one below it
+    /// [default: 1]
+    #[arg(long, value_name = "X")]
+    layer_decay: Option<f64>,
     /// How the learning rate falls [default: cosine]
     #[arg(long, value_parser = PossibleValuesParser::new(ScheduleName::NAMES))]
     schedule: Option<String>,
@@ -220,6 +229,12 @@ struct Data {
     /// part, mirrored or not [default: shift]
     #[arg(long, value_parser = PossibleValuesParser::new(AugmentationName::NAMES))]
     augmentation: Option<String>,
+    /// Share of training images that lose a random part, after all other changes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    erasing: Option<f64>,
+    /// Which images make an epoch: each once, or as many of all classes alike [default: shuffled]
+    #[arg(long, value_parser = PossibleValuesParser::new(Sampler::NAMES))]
+    sampler: Option<String>,
 }
 
 /// `[task]`
@@ -232,6 +247,16 @@ struct Task {
     /// Share of the target that goes to all classes alike [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
+    /// Mix images and labels of each batch, by shares of Beta(X, X); with cutmix too, every batch has
+    /// one of them [default: 0]
+    #[arg(long, value_name = "X")]
+    mixup: Option<f64>,
+    /// Put a box of another image into each, and mix labels by its area [default: 0]
+    #[arg(long, value_name = "X")]
+    cutmix: Option<f64>,
+    /// How much each class counts in the loss: as it has images, or all alike [default: none]
+    #[arg(long, value_parser = PossibleValuesParser::new(ClassWeights::NAMES))]
+    class_weights: Option<String>,
 }
 
 /// `[record]`

@@ -1,7 +1,7 @@
 //! The table `[data]`: the samples, and how the network sees them.
 
 use super::{one_or_more, within};
-use crate::train::choice::AugmentationName;
+use crate::train::choice::{AugmentationName, Sampler};
 use crate::train::{Augmentation, Input};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct DataConfig {
     pub mean: Option<Vec<f32>>,
     pub std: Option<Vec<f32>>,
     pub augmentation: AugmentationName,
+    /// Share of training images that lose a random part.
+    pub erasing: f64,
+    pub sampler: Sampler,
 }
 
 impl Default for DataConfig {
@@ -37,6 +40,8 @@ impl Default for DataConfig {
             mean: None,
             std: None,
             augmentation: AugmentationName::Shift,
+            erasing: 0.0,
+            sampler: Sampler::Shuffled,
         }
     }
 }
@@ -47,7 +52,7 @@ impl DataConfig {
         one_or_more("data.shots", self.shots.unwrap_or(1) as u64)?;
         within("data.validation", self.validation, 0.0, 1.0)?;
         within("data.test", self.test, 0.0, 1.0)?;
-        Ok(())
+        within("data.erasing", self.erasing, 0.0, 1.0)
     }
 
     /// An error if there is no path, of a task that needs one.

@@ -30,6 +30,10 @@ pub struct OptimizerConfig {
     pub alignment_decay: Option<f64>,
     pub gate_decay: Option<f64>,
     pub head_decay: Option<f64>,
+    /// Layers that stay as they are, by the beginnings of their names.
+    pub freeze: Vec<String>,
+    /// What the rate is multiplied with from each block to the one below it.
+    pub layer_decay: f64,
     pub schedule: ScheduleName,
     pub warmup: usize,
     pub milestones: Vec<usize>,
@@ -68,6 +72,8 @@ impl Default for OptimizerConfig {
             alignment_decay: None,
             gate_decay: None,
             head_decay: None,
+            freeze: vec![],
+            layer_decay: 1.0,
             schedule: ScheduleName::Cosine,
             warmup: 0,
             milestones: vec![],
@@ -105,6 +111,7 @@ impl OptimizerConfig {
             within(&format!("optimizer.{key}"), value.unwrap_or(0.0), 0.0, LARGEST)?;
         }
         within("optimizer.momentum", self.momentum.unwrap_or(0.0), 0.0, 1.0)?;
+        within("optimizer.layer_decay", self.layer_decay, 0.0, 1.0)?;
         within("optimizer.average", self.average.unwrap_or(0.0), 0.0, 1.0)?;
         // A share of 1 would never take anything in, and a moment be divided by zero.
         let [first, second] = self.betas;

@@ -1,11 +1,13 @@
 //! Image classification: labelled images, cross-entropy, accuracy.
 
-use super::{Exhibits, Opened, Part, Samples, Scores, Task};
-use crate::dataset::{Ahead, Batch, Loader};
+use super::mixing::mixed_cross_entropy;
+use super::{Exhibits, Mixed, Mixing, Opened, Part, Samples, Scores, Task};
+use crate::dataset::{Ahead, Batch, Loader, Transform};
 use crate::nn::{Network, Pass};
 use crate::start::{Labelled, Probe};
 use crate::tape::Var;
 use crate::tensor::Tensor;
+use crate::train::choice::{ClassWeights, Sampler};
 use crate::train::config::within;
 use crate::train::data::DataProbe;
 use crate::train::parts::Parts;
@@ -20,12 +22,21 @@ use std::collections::BTreeMap;
 pub struct ClassificationConfig {
     /// Share of the target that goes to all classes alike.
     pub label_smoothing: f64,
+    /// The parameter of mixup's distribution; 0 for none.
+    pub mixup: f64,
+    /// The same of CutMix.
+    pub cutmix: f64,
+    /// How much each class counts in the loss.
+    pub class_weights: ClassWeights,
 }
 
 impl ClassificationConfig {
     /// An error unless every value has a meaning.
     pub(in crate::train) fn check(&self) -> Result<()> {
-        within("task.label_smoothing", self.label_smoothing, 0.0, 1.0)
+        within("task.label_smoothing", self.label_smoothing, 0.0, 1.0)?;
+        // Beyond, shares are near a half, and take long to be drawn.
+        within("task.mixup", self.mixup, 0.0, 4.0)?;
+        within("task.cutmix", self.cutmix, 0.0, 4.0)
     }
 
     /// The task of a run: its images, seen as `input`, and divided as `config` says.
@@ -48,9 +59,20 @@ impl ClassificationConfig {
         let batch = config.optimizer.batch.min(parts.training.len());
         check_size(batch, input.size)?;
         let augmentation = config.data.augmentation();
-        let loader = data.shuffled(Some(&parts.training), batch, seed, augmentation)?;
+        let mut loader = data.shuffled(Some(&parts.training), batch, seed, augmentation)?;
+        if config.data.erasing > 0.0 {
+            loader = loader.followed_by(Transform::RandomErasing(config.data.erasing));
+        }
+        if config.data.sampler == Sampler::Balanced {
+            loader = loader.balanced();
+        }
         let batches_per_epoch = loader.batches_per_epoch() as u64;
+        let mixing = Mixing { mixup: self.mixup, cutmix: self.cutmix };
         let mut task = Classification::ahead(loader, AHEAD).smoothed(self.label_smoothing);
+        task = task.mixed(mixing, seed);
+        if self.class_weights == ClassWeights::Balanced {
+            task = task.weighted(balanced(&parts.training, data.labels(), classes.len()));
+        }
         for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
             if !indices.is_empty() {
                 let loader = data.in_order(Some(indices), input.batch(EVALUATION_BATCH))?;
@@ -61,6 +83,18 @@ impl ClassificationConfig {
         let task = task.probed_by(DataProbe { data, training: parts.training, seed });
         Ok(Opened { task, outputs, classes, samples, batches_per_epoch })
     }
+}
+
+/// A weight for each class, so that all count alike: `n / (classes n_k)` of n samples, as
+/// scikit-learn's `balanced`; 0 of a class without samples.
+fn balanced(samples: &[usize], labels: &[usize], classes: usize) -> Vec<f64> {
+    let mut counts = vec![0; classes];
+    samples.iter().for_each(|&index| counts[labels[index]] += 1);
+    let weight = |&count: &usize| match count {
+        0 => 0.0,
+        _ => samples.len() as f64 / (classes * count) as f64,
+    };
+    counts.iter().map(weight).collect()
 }
 
 /// An error if a mistake in a size would ask for a batch that no memory holds.
@@ -78,6 +112,11 @@ fn check_size(batch: usize, size: usize) -> Result<()> {
 pub struct Classification<'a> {
     batches: Batches<'a>,
     smoothing: f64,
+    mixing: Mixing,
+    /// Of what is drawn for mixing.
+    seed: u64,
+    /// Of each class, or none.
+    weights: Vec<f64>,
     validation: Option<Loader<'a>>,
     test: Option<Loader<'a>>,
     probe: Option<Box<dyn Probe + 'a>>,
@@ -107,6 +146,9 @@ impl<'a> Classification<'a> {
         Self {
             batches,
             smoothing: 0.0,
+            mixing: Mixing::default(),
+            seed: 0,
+            weights: vec![],
             validation: None,
             test: None,
             probe: None,
@@ -118,6 +160,16 @@ impl<'a> Classification<'a> {
     /// rest for the label.
     pub fn smoothed(self, smoothing: f64) -> Self {
         Self { smoothing, ..self }
+    }
+
+    /// The same with images mixed, as `seed` and the step say.
+    pub fn mixed(self, mixing: Mixing, seed: u64) -> Self {
+        Self { mixing, seed, ..self }
+    }
+
+    /// The same with a weight in the loss for each class.
+    pub fn weighted(self, weights: Vec<f64>) -> Self {
+        Self { weights, ..self }
     }
 
     /// The same, measured on these images, which should be in order.
@@ -136,18 +188,19 @@ impl<'a> Classification<'a> {
 }
 
 impl Task for Classification<'_> {
-    type Batch = Batch;
+    type Batch = Mixed;
 
-    fn batch(&mut self, step: u64, _: &Network<f32>) -> Result<Batch> {
-        match &mut self.batches {
+    fn batch(&mut self, step: u64, _: &Network<f32>) -> Result<Mixed> {
+        let batch = match &mut self.batches {
             Batches::Loader(loader) => loader.batch(step),
             Batches::Ahead(ahead) => ahead.batch(step),
-        }
+        };
+        self.mixing.mix(batch?, self.seed, step)
     }
 
     /// The mean cross-entropy of the batch.
-    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Batch) -> Result<Var> {
-        ops::cross_entropy(pass.tape(), output, &batch.labels, self.smoothing)
+    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Mixed) -> Result<Var> {
+        mixed_cross_entropy(pass, output, batch, self.smoothing, &self.weights)
     }
 
     /// `accuracy`, 0 to 1, and `loss`, the mean cross-entropy.

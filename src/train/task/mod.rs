@@ -7,8 +7,10 @@
 //! samples by them, as [`Opened`].
 
 mod classification;
+mod mixing;
 
 pub use classification::{Classification, ClassificationConfig, One, Whole};
+pub use mixing::{Mixed, Mixing};
 
 use super::ClassEvaluation;
 use crate::Result;
