@@ -125,3 +125,30 @@ fn a_zoo_goes_to_the_authors_names_and_comes_back_and_collapses() {
     good(&["convert"], &[&collapsed, &plain]);
     assert_eq!(evaluation(&plain)["accuracy"], expected["accuracy"]);
 }
+
+#[test]
+fn collapse_writes_the_format_that_the_ending_says() {
+    let folder = TempDir::new().unwrap();
+    let model = trained(folder.path(), &["--form", "lite"]);
+    let plain = |ending: &str| folder.path().join(format!("plain.{ending}"));
+    good(&["collapse"], &[&model, &plain("safetensors")]);
+    let expected = Checkpoint::open(plain("safetensors")).unwrap();
+    for (ending, format) in
+        [("pth", Format::PytorchZip), ("PT", Format::PytorchZip), ("onnx", Format::Onnx)]
+    {
+        let said = good(&["collapse"], &[&model, &plain(ending)]);
+        assert!(said.contains(format.name()), "{said}");
+        let written = Checkpoint::open(plain(ending)).unwrap();
+        assert_eq!(written.format(), format);
+        for tensor in &expected {
+            let other = written.get(tensor.name()).unwrap();
+            assert_eq!(other.to_vec::<f32>().unwrap(), tensor.to_vec::<f32>().unwrap());
+        }
+        // As `convert` writes it too: strict loading misses nothing.
+        let counted = written.contains("bn1.num_batches_tracked");
+        assert_eq!(counted, format == Format::PytorchZip);
+    }
+    let said = bad(&["collapse"], &[&model, &plain("h5")]);
+    assert!(said.contains("those that do are .safetensors, .pth"), "{said}");
+    assert!(!plain("h5").exists());
+}

@@ -2,21 +2,22 @@
 
 use super::output::{self, Output, Result};
 use crate::Error;
+use crate::export::format_of_ending;
+use crate::train::Model;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 
-use crate::train::Model;
-
 /// Collapse a lite zoo into one plain network of the size of one source.
 ///
 /// The plain network computes what the lite one computes; its tensors have torchvision's names
-/// and shapes, so that other programs read it. A zoo that gates every sample on its own does not
-/// collapse.
+/// and shapes, so that other programs read it. OUT's ending says its format: .safetensors; .pth, .pt
+/// or .bin for torch.load; .onnx. A zoo that gates every sample on its own does not collapse.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   zoo-tuning collapse run/model.safetensors plain.safetensors
+  zoo-tuning collapse run/model.safetensors plain.pth
   zoo-tuning eval plain.safetensors --data data/digits/digits.csv.gz")]
 pub struct Arguments {
     /// The lite network's file
@@ -33,6 +34,7 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Report {
     file: String,
+    format: &'static str,
     bytes: u64,
     parameters: u64,
     bytes_before: u64,
@@ -41,6 +43,7 @@ struct Report {
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let Arguments { input, output: path, force } = arguments;
+    let format = format_of_ending(&path)?;
     if !force && path.symlink_metadata().is_ok() {
         let problem = format!("{} exists; --force replaces it", path.display());
         return Err(Error::config("OUT", problem).into());
@@ -53,6 +56,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     plain.write(&path)?;
     let report = Report {
         file: path.display().to_string(),
+        format: format.name(),
         bytes: size(&path)?,
         parameters: plain.network.parameters().trained() as u64,
         bytes_before,
@@ -62,8 +66,9 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         return output.object(&report);
     }
     output.line(format!(
-        "{}: {} parameters, {} (before: {} parameters, {})",
+        "{}: {}, {} parameters, {} (before: {} parameters, {})",
         report.file,
+        report.format,
         output::count(report.parameters),
         output::bytes(report.bytes),
         output::count(report.parameters_before),

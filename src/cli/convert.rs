@@ -3,7 +3,7 @@
 use super::data::NetworkNames;
 use super::output::{self, Output, Result};
 use crate::Error;
-use crate::export::{Names, converted, format_of_ending, write_onnx};
+use crate::export::{Names, converted, format_of_ending};
 use crate::nn::Identified;
 use crate::train::Model;
 use crate::zoo::{Checkpoint, Format};
@@ -94,7 +94,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let rules = network.rules()?;
     let tensors = if format == Format::Onnx {
         let model = Model::from_checkpoint(checkpoint, network.architecture.as_deref(), &rules)?;
-        write_onnx(&path, &model.network, &model.metadata())?;
+        model.write(&path)?;
         model.network.parameters().len()
     } else {
         let checkpoint = match &network.architecture {

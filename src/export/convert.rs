@@ -45,8 +45,7 @@ pub fn format_of_ending(path: impl AsRef<Path>) -> Result<Format> {
 
 /// The tensors and texts of a file, to be written in another format, under other names if asked.
 ///
-/// Everything is carried as it is, with one exception: in a PyTorch file a network of ours gets
-/// counts of 0 beside the running statistics of its batch norms, which strict loading may miss.
+/// Everything is carried as it is, but see [`Renamed::in_format`].
 ///
 /// # Errors
 /// As [`to_authors`] and [`from_authors`].
@@ -55,7 +54,7 @@ pub fn converted(
     format: Format,
     names: Option<Names>,
 ) -> Result<Renamed<'_>> {
-    let mut renamed = match names {
+    let renamed = match names {
         Some(Names::Authors) => to_authors(checkpoint)?,
         Some(Names::Ours) => from_authors(checkpoint)?,
         None => {
@@ -63,14 +62,21 @@ pub fn converted(
             Renamed { tensors: tensors.collect(), metadata: checkpoint.metadata().clone() }
         }
     };
-    let ours = || Blueprint::from_metadata("", &renamed.metadata).is_ok();
-    if format == Format::PytorchZip && ours() {
-        renamed.tensors = with_batch_counts(renamed.tensors);
-    }
-    Ok(renamed)
+    Ok(renamed.in_format(format))
 }
 
 impl Renamed<'_> {
+    /// The same as it belongs into a file of that format: in a PyTorch file a network of ours has
+    /// counts of 0 beside the running statistics of its batch norms, which strict loading may miss.
+    #[must_use]
+    pub fn in_format(self, format: Format) -> Self {
+        let is_ours = || Blueprint::from_metadata("", &self.metadata).is_ok();
+        if format != Format::PytorchZip || !is_ours() {
+            return self;
+        }
+        Self { tensors: with_batch_counts(self.tensors), metadata: self.metadata }
+    }
+
     /// Writes the file at `path` in a format that holds nothing but tensors and texts.
     ///
     /// # Errors

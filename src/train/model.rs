@@ -2,10 +2,10 @@
 
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
-use crate::export::write_safetensors;
+use crate::export::{Renamed, format_of_ending, write_onnx};
 use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
 use crate::tensor::State;
-use crate::zoo::{Checkpoint, Naming};
+use crate::zoo::{Checkpoint, Format, Naming};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,14 +120,21 @@ impl Model {
         metadata
     }
 
-    /// Writes the model to the file at `path`, whole or not at all.
+    /// Writes the model to the file at `path`, whole or not at all, in the format that the ending
+    /// of its name says; see [`format_of_ending`].
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the ending says none, the file cannot be written, or the network is none for ONNX; see
+    /// [`write_onnx`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let (format, metadata) = (format_of_ending(&path)?, self.metadata());
+        if format == Format::Onnx {
+            return write_onnx(path, &self.network, &metadata);
+        }
         let state = self.network.parameters().state("the network");
-        let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));
-        write_safetensors(path, tensors, &self.metadata())
+        let tensors = state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.into()));
+        let tensors = tensors.collect();
+        Renamed { tensors, metadata }.in_format(format).write(path, format)
     }
 
     /// The plain network that computes what this lite one computes; see [`collapse`].
