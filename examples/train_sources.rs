@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ("test_accuracy".into(), format!("{accuracy:.4}")),
             ]),
             origin: path.display().to_string(),
+            choice: None,
         };
         model.write(&path)?;
         println!("{}: {:.2} % of {} test images", path.display(), 100.0 * accuracy, test.len());

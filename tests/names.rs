@@ -290,3 +290,71 @@ fn of_two_networks_in_a_file_the_one_with_most_tensors_is_taken() {
         assert_eq!(held(&both).1, "behind b.");
     }
 }
+
+/// The networks of these prefixes in one file.
+fn together(prefixes: &[&str]) -> Checkpoint {
+    let behind = |prefix: &&str| renamed(network("resnet18"), |name| format!("{prefix}{name}"));
+    file(&prefixes.iter().flat_map(behind).collect::<Tensors>())
+}
+
+#[test]
+fn of_two_networks_in_a_file_it_is_said_which_is_taken_and_where_the_other_is() {
+    for [taken, other] in [
+        ["model_ema.", "model."],
+        ["teacher.backbone.", "student.backbone."],
+        ["online_encoder.net.", "target_encoder.net."],
+        ["state_dict.module.encoder_q.", "state_dict.module.encoder_k."],
+    ] {
+        for prefixes in [[taken, other], [other, taken]] {
+            let one = Identified::new(&together(&prefixes), None, &Naming::default()).unwrap();
+            assert_eq!((one.naming.prefix(), &one.elsewhere[..]), (taken, &[other.to_owned()][..]));
+            let choice = one.choice().unwrap();
+            assert!(choice.contains(&format!("behind {taken};")), "{choice}");
+            assert!(choice.contains(&format!("--prefix {other} takes")), "{choice}");
+        }
+    }
+    let alone = Identified::new(&together(&["model."]), None, &Naming::default()).unwrap();
+    assert_eq!(alone.choice(), None);
+}
+
+#[test]
+fn a_prefix_or_a_rule_that_asks_for_the_other_network_wins() {
+    let twins = together(&["model.", "model_ema."]);
+    let rules = Naming::from_rules(&[r"^model\.="]).unwrap();
+    for name in [None, Some("resnet18")] {
+        let one = Identified::new(&twins, name, &rules).unwrap();
+        assert_eq!((one.naming.prefix(), one.fit.found), ("", 102));
+        assert_eq!(one.elsewhere, ["model_ema."]);
+        let taken = one.network(twins.clone()).unwrap();
+        let first = taken.get("conv1.weight").unwrap().bytes().unwrap().as_ptr();
+        let model = twins.get("model.conv1.weight").unwrap().bytes().unwrap().as_ptr();
+        assert_eq!(first, model);
+        for prefix in ["model", "model."] {
+            let asked = Naming::default().behind(prefix);
+            let one = Identified::new(&twins, name, &asked).unwrap();
+            assert_eq!((one.naming.prefix(), one.choice()), ("model.", None));
+        }
+        let error = Identified::new(&twins, name, &Naming::default().behind("net")).unwrap_err();
+        assert!(error.to_string().contains(r#"begins with the prefix "net.""#), "{error}");
+    }
+    // A rule for one block asks for no other network than the one that the block is in.
+    let odd = |name: &str| format!("net.{}", name.replace("layer1.0.bn1", "layer1.0.norm1"));
+    let rules = Naming::from_rules(&[r"layer1\.0\.norm1=layer1.0.bn1"]).unwrap();
+    let one = Identified::new(&file(&renamed(network("resnet18"), odd)), None, &rules).unwrap();
+    assert_eq!((one.naming.prefix(), one.fit.found), ("net.", 102));
+}
+
+#[test]
+fn an_average_of_mmcv_beside_the_backbone_is_told_and_taken_if_asked() {
+    let average = |name: &str| format!("ema_backbone_{}", name.replace('.', "_"));
+    let mut both = renamed(network("resnet18"), |name| format!("backbone.{name}"));
+    both.extend(renamed(network("resnet18"), average));
+    let both = file(&both);
+    let one = Identified::new(&both, None, &Naming::default()).unwrap();
+    assert_eq!(one.naming.prefix(), "backbone.");
+    assert_eq!(one.elsewhere, ["ema_backbone_"]);
+    let asked = Naming::default().behind("ema_backbone_");
+    let one = Identified::new(&both, None, &asked).unwrap();
+    assert_eq!(one.naming.to_string(), "behind ema_backbone_, as of MMCV's average");
+    assert_eq!((one.fit.found, one.network(both).unwrap().len()), (102, 102));
+}

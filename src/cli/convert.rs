@@ -1,11 +1,10 @@
 //! `convert`: a checkpoint in another format, or under other names.
 
-use super::data::NetworkNames;
+use super::data::{NetworkNames, model_of, tell_choice};
 use super::output::{self, Output, Result};
 use crate::Error;
 use crate::export::{Names, converted, format_of_ending};
 use crate::nn::Identified;
-use crate::train::Model;
 use crate::zoo::{Checkpoint, Format};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -93,12 +92,16 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let bytes_before = checkpoint.file_bytes()?;
     let rules = network.rules()?;
     let tensors = if format == Format::Onnx {
-        let model = Model::from_checkpoint(checkpoint, network.architecture.as_deref(), &rules)?;
+        let model = model_of(checkpoint, &network)?;
         model.write(&path)?;
         model.network.parameters().len()
     } else {
         let checkpoint = match &network.architecture {
-            Some(name) => Identified::new(&checkpoint, Some(name), &rules)?.network(checkpoint)?,
+            Some(name) => {
+                let identified = Identified::new(&checkpoint, Some(name), &rules)?;
+                tell_choice(&checkpoint, &identified);
+                identified.network(checkpoint)?
+            }
             None => rules.renamed(checkpoint)?,
         };
         let renamed = converted(&checkpoint, format, names)?;

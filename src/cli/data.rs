@@ -1,6 +1,7 @@
 //! Arguments that say what to look at.
 
-use crate::nn::Design;
+use super::output::{message, printable};
+use crate::nn::{Design, Identified};
 use crate::train::Model;
 use crate::zoo::{Checkpoint, Naming};
 use clap::Args;
@@ -17,6 +18,10 @@ pub struct NetworkNames {
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
     pub rename: Vec<String>,
+    /// After that, take the tensors whose names begin with this: of a file with two networks, the
+    /// one that is meant [default: found; of two, the average or the teacher]
+    #[arg(long)]
+    pub prefix: Option<String>,
 }
 
 /// The name of an architecture that there is.
@@ -30,7 +35,11 @@ pub fn architecture(name: &str) -> Result<String, String> {
 impl NetworkNames {
     /// The rules for names.
     pub fn rules(&self) -> crate::Result<Naming> {
-        Naming::from_rules(&self.rename)
+        let rules = Naming::from_rules(&self.rename)?;
+        Ok(match &self.prefix {
+            Some(prefix) => rules.behind(prefix),
+            None => rules,
+        })
     }
 }
 
@@ -52,6 +61,22 @@ impl ModelFile {
 
 /// The network in a file.
 pub fn open_model(path: &Path, names: &NetworkNames) -> crate::Result<Model> {
-    let rules = names.rules()?;
-    Model::from_checkpoint(Checkpoint::open(path)?, names.architecture.as_deref(), &rules)
+    model_of(Checkpoint::open(path)?, names)
+}
+
+/// Says which network of a file was taken, if there are several.
+pub fn tell_choice(checkpoint: &Checkpoint, identified: &Identified) {
+    if let Some(choice) = identified.choice() {
+        message(printable(&format!("{}: {choice}", checkpoint.path().display())));
+    }
+}
+
+/// The network in an open file; of several in it, which one it is is told.
+pub fn model_of(checkpoint: Checkpoint, names: &NetworkNames) -> crate::Result<Model> {
+    let name = names.architecture.as_deref();
+    let model = Model::from_checkpoint(checkpoint, name, &names.rules()?)?;
+    if let Some(choice) = &model.choice {
+        message(printable(&format!("{}: {choice}", model.origin)));
+    }
+    Ok(model)
 }

@@ -25,6 +25,7 @@ Examples:
   zoo-tuning inspect model.pth
   zoo-tuning inspect moco_v1_200ep_pretrain.pth.tar --as resnet50
   zoo-tuning inspect data/zoo/*.safetensors --brief
+  zoo-tuning inspect twins.pth --prefix model.
   zoo-tuning inspect odd.pth --as resnet18 --rename '^net\\.stem=conv1' --rename 'downsample=shortcut'
   zoo-tuning inspect a.safetensors b.safetensors --json | jq .zoo.forms")]
 pub struct Arguments {
@@ -97,6 +98,11 @@ struct NetworkReport {
     unexpected: Vec<String>,
     /// Why the file does not hold the network although its tensors are there.
     caveat: Option<String>,
+    /// What names begin with where the file holds the network once more.
+    elsewhere: Vec<String>,
+    /// The same, for a human.
+    #[serde(skip)]
+    choice: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -234,7 +240,7 @@ fn zoo(
 }
 
 fn network(identified: &Identified) -> NetworkReport {
-    let Identified { design, naming, fit } = identified;
+    let Identified { design, naming, fit, elsewhere } = identified;
     NetworkReport {
         architecture: design.name().to_owned(),
         fits: identified.is_complete(),
@@ -245,6 +251,8 @@ fn network(identified: &Identified) -> NetworkReport {
         misshapen: fit.misshapen.iter().map(ToString::to_string).collect(),
         unexpected: fit.unexpected.clone(),
         caveat: identified.caveat().map(str::to_owned),
+        elsewhere: elsewhere.clone(),
+        choice: identified.choice(),
     }
 }
 
@@ -345,6 +353,9 @@ fn show(file: &File, brief: bool, compared: bool, output: &mut Output) -> Result
             output.line(format!("  holds a {architecture}, names {names}"))?;
         }
         None => {}
+    }
+    if let Some(choice) = file.network.as_ref().and_then(|network| network.choice.as_ref()) {
+        output.line(format!("  {}", output::printable(choice)))?;
     }
     if let Some(near) = &file.near {
         output.line(format!("  {}", output::printable(&near.text)))?;

@@ -1,6 +1,6 @@
 //! `zoo`: descriptions of zoos, made and checked.
 
-use super::data::NetworkNames;
+use super::data::{NetworkNames, tell_choice};
 use super::output::{self, Output, Result, Stop};
 use super::progress;
 use crate::nn::{Design, Identified};
@@ -185,13 +185,14 @@ fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
 }
 
 fn describe(arguments: &Describe, output: &mut Output) -> Result {
-    let NetworkNames { architecture, rename } = &arguments.network;
+    let NetworkNames { architecture, rename, .. } = &arguments.network;
     let rules = arguments.network.rules()?;
     let mut manifest = Manifest { architecture: architecture.clone(), sources: vec![] };
     for file in &arguments.files {
         let checkpoint = Checkpoint::open(file)?;
         let name = manifest.architecture.as_deref();
         let identified = Identified::new(&checkpoint, name, &rules)?;
+        tell_choice(&checkpoint, &identified);
         manifest.architecture = Some(identified.design.name().to_owned());
         let prefix = identified.naming.prefix();
         manifest.sources.push(Source {

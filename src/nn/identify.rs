@@ -19,6 +19,8 @@ pub struct Identified {
     pub naming: Naming,
     /// What fits and what does not.
     pub fit: Fit,
+    /// What names begin with where the file holds the network once more.
+    pub elsewhere: Vec<String>,
 }
 
 impl Identified {
@@ -41,10 +43,11 @@ impl Identified {
         let expected = usual.tensors()?;
         let layouts = usual.architecture().layouts();
         let naming = rules.clone().detect(checkpoint, &expected, layouts);
-        let present = Names::new(rules, checkpoint).shapes(&naming);
-        let design = usual.resized(&expected, &present)?;
+        let names = names(checkpoint, rules)?;
+        let elsewhere = names.elsewhere(&naming, &expected, layouts);
+        let design = usual.resized(&expected, &names.shapes(&naming))?;
         let fit = Fit::new(checkpoint, &naming, &design.tensors()?);
-        Ok(Self { design, naming, fit })
+        Ok(Self { design, naming, fit, elsewhere })
     }
 
     /// As [`Self::compared`], of an architecture under a naming that is found already, by which
@@ -57,7 +60,18 @@ impl Identified {
     ) -> Result<Self> {
         let design = entry.design.clone().resized(&entry.tensors, present)?;
         let fit = Fit::new(checkpoint, &naming, &design.tensors()?);
-        Ok(Self { design, naming, fit })
+        Ok(Self { design, naming, fit, elsewhere: Vec::new() })
+    }
+
+    /// Of a file that holds the network more than once: which was taken, where the others are, and
+    /// how they are asked for.
+    pub fn choice(&self) -> Option<String> {
+        let first = self.elsewhere.first()?;
+        let (all, naming) = (self.elsewhere.join(", "), &self.naming);
+        Some(format!(
+            "of several networks in the file, this is the one with names {naming}; --prefix {first} \
+             takes another (they are behind {all})"
+        ))
     }
 
     /// Why the network is not in the file although its tensors are; see
@@ -104,12 +118,31 @@ impl Identified {
         checkpoint: &Checkpoint,
         rules: &Naming,
     ) -> Result<std::result::Result<Self, Nearness>> {
-        let (catalog, names) = (Catalog::get()?, Names::new(rules, checkpoint));
+        let (catalog, names) = (Catalog::get()?, names(checkpoint, rules)?);
         Ok(match catalog::search(&catalog, checkpoint, &names)? {
-            Some(identified) => Ok(identified),
+            Some(mut identified) => {
+                let layouts = identified.design.architecture().layouts();
+                let expected = identified.design.tensors()?;
+                identified.elsewhere = names.elsewhere(&identified.naming, &expected, layouts);
+                Ok(identified)
+            }
             None => Err(Nearness::new(&catalog, checkpoint, &names)?),
         })
     }
+}
+
+/// The names of the file after the rules.
+fn names<'a>(checkpoint: &'a Checkpoint, rules: &'a Naming) -> Result<Names<'a>> {
+    let names = Names::new(rules, checkpoint);
+    if names.len() == 0 && !rules.prefix().is_empty() {
+        let problem = format!(
+            "no tensor has a name that begins with the prefix {:?} that was asked for; inspect \
+             lists all names",
+            rules.prefix()
+        );
+        return Err(Error::format(checkpoint.path(), problem));
+    }
+    Ok(names)
 }
 
 /// The sizes that an architecture is asked for its tensors with.
@@ -189,28 +222,33 @@ pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> R
 pub fn open_zoo(paths: &[impl AsRef<Path> + Sync], name: Option<&str>) -> Result<(Zoo, Design)> {
     let open = |path: &_| Ok((Checkpoint::open(path)?, Naming::default()));
     let sources: Vec<Result<_>> = paths.par_iter().map(open).collect();
-    identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)
+    let (zoo, design, _) = identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)?;
+    Ok((zoo, design))
 }
 
-/// As [`open_zoo`], of checkpoints that are open already, each with rules for its names.
+/// As [`open_zoo`], of checkpoints that are open already, each with rules for its names; and of
+/// files that hold the network more than once, which was taken (see [`Identified::choice`]).
 ///
 /// # Errors
 /// As [`open_zoo`].
 pub fn identified_zoo(
     sources: Vec<(Checkpoint, Naming)>,
     name: Option<&str>,
-) -> Result<(Zoo, Design)> {
+) -> Result<(Zoo, Design, Vec<String>)> {
     let identify = |(source, rules): (Checkpoint, Naming)| {
         let declared = source.declared();
         let said = declared.get("architecture").filter(|_| Blueprint::is_in(&declared));
         let said = said.map(String::as_str);
         let identified = Identified::new(&source, name.or(said), &rules)?;
-        Ok((identified.network(source)?, identified.design))
+        let file = source.path().display().to_string();
+        let choice = identified.choice().map(|choice| format!("{file}: {choice}"));
+        Ok((identified.network(source)?, (identified.design, choice)))
     };
     // Side by side; of several errors, that of the first file is told all the same.
     let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();
     let identified = identified.into_iter().collect::<Result<Vec<_>>>()?;
-    let (sources, designs): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
+    let (sources, described): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
+    let (designs, choices): (Vec<_>, Vec<_>) = described.into_iter().unzip();
     let first = designs.first().map(Design::name);
     if let Some(at) = designs.iter().position(|one| Some(one.name()) != first) {
         let problem = format!(
@@ -225,7 +263,8 @@ pub fn identified_zoo(
     let head = designs.first().map_or(&[][..], |design| design.architecture().head());
     let zoo = Zoo::from_checkpoints(sources, head)?;
     let design = designs.into_iter().next();
-    Ok((zoo, design.unwrap_or_else(|| unreachable!("a zoo has a source"))))
+    let design = design.unwrap_or_else(|| unreachable!("a zoo has a source"));
+    Ok((zoo, design, choices.into_iter().flatten().collect()))
 }
 
 #[cfg(test)]
@@ -260,7 +299,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/zoo/as_is.safetensors");
         let checkpoint = Checkpoint::open(path).unwrap();
         let rules = Naming::default();
-        let Identified { design, naming, fit } =
+        let Identified { design, naming, fit, .. } =
             Identified::new(&checkpoint, None, &rules).unwrap();
         assert_eq!((design.name(), design.channels), ("resnet_small", 1));
         assert!(naming.is_identity() && fit.missing.is_empty() && fit.unexpected.is_empty());

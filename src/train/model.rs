@@ -25,13 +25,16 @@ pub struct Model {
     pub notes: BTreeMap<String, String>,
     /// Where it is from, for messages.
     pub origin: String,
+    /// Of a file that holds the network more than once, which it is; see [`Identified::choice`].
+    pub choice: Option<String>,
 }
 
 impl Model {
     /// A network that was made here, for images as in `input`, of these classes.
     pub fn from_network(network: Network<f32>, input: Input, classes: &[String]) -> Self {
         let (classes, notes) = (classes.to_vec(), BTreeMap::new());
-        Self { network, input, classes, notes, origin: "the network".to_owned() }
+        let origin = "the network".to_owned();
+        Self { network, input, classes, notes, origin, choice: None }
     }
 
     /// Opens a file that [`Model::write`] or a run wrote; a checkpoint of a run too, whose
@@ -58,6 +61,7 @@ impl Model {
         let declared = checkpoint.declared();
         let said = architecture.is_none() && Blueprint::is_in(&declared);
         let said = said.then(|| Blueprint::from_metadata(&origin, &declared));
+        let mut choice = None;
         let blueprint = match said.transpose()? {
             Some(blueprint) if blueprint.form != Form::Plain => {
                 checkpoint = rules.renamed(checkpoint)?;
@@ -67,12 +71,13 @@ impl Model {
                 // Another program may have changed the names of what was written here, too.
                 let name = said.as_ref().map(|said| said.design.name()).or(architecture);
                 let identified = Identified::new(&checkpoint, name, rules)?;
+                choice = identified.choice();
                 checkpoint = identified.network(checkpoint)?;
                 said.unwrap_or_else(|| identified.design.plain())
             }
         };
         let (state, metadata) = checkpoint::network_part(&checkpoint)?;
-        Self::new(blueprint, &state, metadata, origin)
+        Ok(Self { choice, ..Self::new(blueprint, &state, metadata, origin)? })
     }
 
     /// The network of `blueprint` with the values of `state` and the texts of `metadata`.
@@ -100,7 +105,7 @@ impl Model {
         let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
         let known = known.chain([Input::OLDER_STD.to_owned()]);
         known.for_each(|key| drop(metadata.remove(&key)));
-        Ok(Self { network, input, classes, notes: metadata, origin })
+        Ok(Self { network, input, classes, notes: metadata, origin, choice: None })
     }
 
     /// The network's architecture and sizes.
@@ -148,6 +153,7 @@ impl Model {
             classes: self.classes.clone(),
             notes: self.notes.clone(),
             origin: self.origin.clone(),
+            choice: None,
         })
     }
 

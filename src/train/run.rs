@@ -322,6 +322,7 @@ impl Run {
             return session.train(observer);
         }
         let mut sources = Sources::open(&self.config)?;
+        sources.choices.iter().for_each(|choice| observer.note(&Event::Warning(choice)));
         let input = self.config.data.input(sources.input.clone())?;
         let Opened { task, outputs, classes, samples, batches_per_epoch } =
             open(&self.config, &input)?;

@@ -23,6 +23,8 @@ pub(super) struct Sources {
     pub input: Input,
     /// The network that the run goes on from, instead of sources.
     pub from: Option<Model>,
+    /// Of files that hold the network more than once, which was taken.
+    pub choices: Vec<String>,
 }
 
 impl Sources {
@@ -39,7 +41,9 @@ impl Sources {
             let (design, input) = (model.design().clone(), model.input.clone());
             check_channels(channels, &design)?;
             let (states, described) = (vec![], vec![]);
-            return Ok(Self { states, described, design, input, from: Some(model) });
+            let choice = model.choice.as_ref().map(|choice| format!("{}: {choice}", model.origin));
+            let choices = choice.into_iter().collect();
+            return Ok(Self { states, described, design, input, from: Some(model), choices });
         }
         let files = match method.form {
             // The files are not used, but may say what the architecture is.
@@ -52,14 +56,15 @@ impl Sources {
             let name = name.ok_or_else(|| Error::config("method.architecture", problem))?;
             let design = Design::named(name, channels.unwrap_or(1), 1)?;
             let input = Input::usual(&design);
-            return Ok(Self { states: vec![], described: vec![], design, input, from: None });
+            let (states, described, choices) = (vec![], vec![], vec![]);
+            return Ok(Self { states, described, design, input, from: None, choices });
         }
         let Opened { architecture, sources, described } = opened(&files, &method.rename)?;
         let name = name.or(architecture.as_deref());
         if method.form == FormName::Single && sources.len() > 1 {
             return Err(MethodConfig::too_many(sources.len()));
         }
-        let (zoo, design) = identified_zoo(sources, name)?;
+        let (zoo, design, choices) = identified_zoo(sources, name)?;
         let input = input(&zoo, &design, config)?;
         let states = State::from_zoo(&zoo)?;
         let (states, described) = match method.form {
@@ -73,9 +78,9 @@ impl Sources {
             let design = design.with_channels(channels);
             let usual = Input::usual(&design);
             let input = Input { size: input.size, resize: input.resize, ..usual };
-            return Ok(Self { states, described, design, input, from: None });
+            return Ok(Self { states, described, design, input, from: None, choices });
         }
-        Ok(Self { states, described, design, input, from: None })
+        Ok(Self { states, described, design, input, from: None, choices })
     }
 }
 

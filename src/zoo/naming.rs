@@ -67,9 +67,14 @@ impl Naming {
         Ok(Self { rules, ..Self::default() })
     }
 
-    /// After the rules, only what begins with `prefix` is the network's, and begins behind it.
+    /// After the rules, only what begins with `prefix` is the network's, and begins behind it. A
+    /// prefix that ends in a letter or digit is a whole part of names: `model` is `model.`
     pub fn behind(self, prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), ..self }
+        let mut prefix = prefix.into();
+        if prefix.ends_with(|c: char| c.is_alphanumeric()) {
+            prefix.push('.');
+        }
+        Self { prefix, ..self }
     }
 
     /// Finds the prefix and, among `layouts`, the one under which most tensors of the network
@@ -177,6 +182,8 @@ pub(crate) struct Names<'a> {
     naming: &'a Naming,
     /// With their shapes, in the order of the file; without counters of batches.
     names: Vec<(String, &'a [usize])>,
+    /// Which of them a rule changed.
+    ruled: Vec<bool>,
     /// Whether there is a wrapper among their parts.
     wrapped: bool,
 }
@@ -189,10 +196,15 @@ impl<'a> Names<'a> {
             Some(name.strip_prefix(&naming.prefix)?.to_owned())
         };
         let views = checkpoint.iter().filter(|view| !is_batch_count(view.name()));
-        let names: Vec<_> =
-            views.filter_map(|view| Some((behind(view.name())?, view.shape()))).collect();
+        let (names, ruled): (Vec<_>, Vec<_>) = views
+            .filter_map(|view| {
+                let name = behind(view.name())?;
+                let is_ruled = view.name().strip_prefix(&naming.prefix) != Some(&name);
+                Some(((name, view.shape()), is_ruled))
+            })
+            .unzip();
         let wrapped = names.iter().any(|(name, _)| name.split('.').any(is_wrapper));
-        Self { naming, names, wrapped }
+        Self { naming, names, ruled, wrapped }
     }
 
     pub fn len(&self) -> usize {
@@ -205,20 +217,78 @@ impl<'a> Names<'a> {
     }
 
     /// The naming of that layout, behind the prefix where most of the tensors stand whose names and
-    /// numbers of axes are given, and how many those are; none if there is none of them.
+    /// numbers of axes are given, and how many those are; none if there is none of them. A prefix
+    /// that the rules made comes before all that they did not touch.
     pub fn under(
         &self,
         layout: Option<&Layout>,
         axes: &HashMap<String, usize>,
     ) -> Option<(Naming, usize)> {
-        /// Parts of a name that are looked at: no real name has more, and a hostile one may.
-        const MOST_PARTS: usize = 16;
-        /// Names that are looked at first, and if none of them is the network's, no others.
-        const FIRST: usize = 64;
         let layout = match layout {
             Some(layout) => Some(Translation::of(layout)?),
             None => None,
         };
+        let prefixes = self.prefixes(layout.as_deref(), axes);
+        let rank = |prefix: &str| {
+            let preferred = PREFERRED.iter().position(|part| prefix.split('.').any(|p| p == *part));
+            Reverse(preferred.unwrap_or(PREFERRED.len()))
+        };
+        // The rules made its names; and it is no part of a larger network, such as one block.
+        let is_ruled = |one: &Prefix| {
+            let is_part = |of: &Prefix| one.text.starts_with(of.text) && of.found > one.found;
+            one.ruled * 2 > one.found && !prefixes.iter().any(is_part)
+        };
+        // The momentum of an optimizer has the same names, further down.
+        let depth = |prefix: &str| Reverse(prefix.matches('.').count());
+        let key = |one: &&Prefix| (is_ruled(one), one.found, rank(one.text), depth(one.text));
+        // Of equal ones the last would be taken.
+        let best = prefixes.iter().rev().max_by_key(key)?;
+        let mut behind = self.names.iter().filter_map(|(name, _)| name.strip_prefix(best.text));
+        let unwraps = self.wrapped && behind.any(|rest| rest.split('.').any(is_wrapper));
+        let prefix = format!("{}{}", self.naming.prefix, best.text);
+        let rules = self.naming.rules.clone();
+        Some((Naming { prefix, unwraps, layout, rules }, best.found))
+    }
+
+    /// The prefixes where the network `expected` stands in the file once more, in whole or for the
+    /// most part, beside where `taken` finds it.
+    pub fn elsewhere(
+        &self,
+        taken: &Naming,
+        expected: &[Expected],
+        layouts: &[Layout],
+    ) -> Vec<String> {
+        let axes: HashMap<_, _> =
+            expected.iter().map(|(name, shape)| (name.clone(), shape.len())).collect();
+        let rest = self.beside(taken, |name| axes.contains_key(name));
+        let names: Vec<_> = rest.map(|(name, shape)| (name.to_owned(), shape)).collect();
+        let ruled = vec![false; names.len()];
+        let rest = Self { naming: self.naming, names, ruled, wrapped: self.wrapped };
+        let mut all = Vec::new();
+        for layout in std::iter::once(None).chain(layouts.iter().map(Translation::of)) {
+            let prefixes = rest.prefixes(layout.as_deref(), &axes);
+            let more = prefixes.iter().filter(|one| one.found * 2 > expected.len());
+            all.extend(more.map(|one| format!("{}{}", self.naming.prefix, one.text)));
+        }
+        all.sort();
+        all.dedup();
+        // A layout may leave out a part that its prefix ends with, such as backbone.
+        let is_whole =
+            |one: &String| !all.iter().any(|other| other != one && other.starts_with(one));
+        all.iter().filter(|one| is_whole(one)).cloned().collect()
+    }
+
+    /// Behind which prefixes tensors stand whose names and numbers of axes are given, in the order
+    /// in which they occur.
+    fn prefixes(
+        &self,
+        layout: Option<&Translation>,
+        axes: &HashMap<String, usize>,
+    ) -> Vec<Prefix<'_>> {
+        /// Parts of a name that are looked at: no real name has more, and a hostile one may.
+        const MOST_PARTS: usize = 16;
+        /// Names that are looked at first, and if none of them is the network's, no others.
+        const FIRST: usize = 64;
         let mut buffer = String::new();
         let mut is_expected = |rest: &str, shape: &[usize]| {
             let is = |name: &str| axes.get(name) == Some(&shape.len());
@@ -243,35 +313,23 @@ impl<'a> Names<'a> {
                 starts(name).take(MOST_PARTS).any(|start| is_expected(&name[start..], shape))
             })
         {
-            return None;
+            return Vec::new();
         }
-        // In the order in which they occur.
-        let (mut prefixes, mut votes): (Vec<&str>, HashMap<&str, usize>) = Default::default();
-        for (name, shape) in &self.names {
+        let (mut prefixes, mut places): (Vec<Prefix>, HashMap<&str, usize>) = Default::default();
+        for ((name, shape), ruled) in self.names.iter().zip(&self.ruled) {
             for start in starts(name).take(MOST_PARTS) {
-                let (prefix, rest) = name.split_at(start);
+                let (text, rest) = name.split_at(start);
                 if is_expected(rest, shape) {
-                    *votes.entry(prefix).or_insert_with(|| {
-                        prefixes.push(prefix);
-                        0
-                    }) += 1;
+                    let place = *places.entry(text).or_insert(prefixes.len());
+                    if place == prefixes.len() {
+                        prefixes.push(Prefix { text, found: 0, ruled: 0 });
+                    }
+                    prefixes[place].found += 1;
+                    prefixes[place].ruled += usize::from(*ruled);
                 }
             }
         }
-        let rank = |prefix: &str| {
-            let preferred = PREFERRED.iter().position(|part| prefix.split('.').any(|p| p == *part));
-            Reverse(preferred.unwrap_or(PREFERRED.len()))
-        };
-        // The momentum of an optimizer has the same names, further down.
-        let depth = |prefix: &str| Reverse(prefix.matches('.').count());
-        let key = |prefix: &&&str| (votes[**prefix], rank(prefix), depth(prefix));
-        // Of equal ones the last would be taken.
-        let best = *prefixes.iter().rev().max_by_key(key)?;
-        let mut behind = self.names.iter().filter_map(|(name, _)| name.strip_prefix(best));
-        let unwraps = self.wrapped && behind.any(|rest| rest.split('.').any(is_wrapper));
-        let prefix = format!("{}{best}", self.naming.prefix);
-        let rules = self.naming.rules.clone();
-        Some((Naming { prefix, unwraps, layout, rules }, votes[best]))
+        prefixes
     }
 
     /// The shapes of the tensors by the names that `naming`, one of [`Self::under`], gives them.
@@ -297,9 +355,19 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Where in a name its parts begin.
+/// What names begin with behind which tensors of a network stand.
+struct Prefix<'a> {
+    text: &'a str,
+    /// How many.
+    found: usize,
+    /// To how many of them rules gave their names.
+    ruled: usize,
+}
+
+/// Where in a name its parts begin; MMCV's averages have no dots in their names.
 fn starts(name: &str) -> impl Iterator<Item = usize> {
-    std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1))
+    let between = if name.contains('.') { '.' } else { '_' };
+    std::iter::once(0).chain(name.match_indices(between).map(|(at, _)| at + 1))
 }
 
 fn is_wrapper(part: &str) -> bool {

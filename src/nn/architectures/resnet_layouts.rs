@@ -7,7 +7,7 @@ use crate::zoo::Layout;
 
 /// All of them.
 pub(super) const LAYOUTS: &[Layout] =
-    &[DETECTRON2, SEQUENTIAL, TRANSFORMERS, OPENMMLAB, PRETRAINEDMODELS, CAFFE2];
+    &[DETECTRON2, SEQUENTIAL, TRANSFORMERS, OPENMMLAB, PRETRAINEDMODELS, MMCV_AVERAGE, CAFFE2];
 
 /// Why a file of that layout does not hold this network, although it has its tensors.
 pub(super) fn caveat(layout: &str) -> Option<&'static str> {
@@ -79,6 +79,17 @@ const OPENMMLAB: Layout = Layout {
 
 const PRETRAINEDMODELS: Layout =
     Layout { name: "pretrainedmodels", rules: &[(r"^last_linear\.", "fc.")] };
+
+/// The moving average that a hook of MMCV keeps beside the network, such as
+/// `ema_backbone_layer1_0_conv1_weight`.
+const MMCV_AVERAGE: Layout = Layout {
+    name: "MMCV's average",
+    rules: &[
+        (r"^layer(\d)_(\d+)_", "layer$1.$2."),
+        (r"downsample_(\d)_", "downsample.$1."),
+        (r"_(weight|bias|running_mean|running_var)$", ".$1"),
+    ],
+};
 
 /// Detectron's pickles of ImageNet networks; see [`caveat`]. Where a file has them, `rm` and `riv`
 /// are running mean and variance.
