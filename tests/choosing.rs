@@ -112,6 +112,19 @@ fn a_limit_of_time_ends_a_run_that_may_go_on_later() {
     assert!(refused.contains("expected a time such as 30m"), "{refused}");
 }
 
+/// At a rate of 0, batch norms alone learn: the classifier is what it began as.
+#[test]
+fn a_classifier_in_closed_form_is_a_good_beginning() {
+    let folder = TempDir::new().unwrap();
+    let accuracy = |name: &str, extra: &[&str]| {
+        let extra = [&["--shots", "20", "--lr", "0", "--steps", "40"], extra].concat();
+        let summary = json(&good(&mut training(&folder.path().join(name), &extra)));
+        summary["validation"]["accuracy"].as_f64().unwrap()
+    };
+    let (fitted, drawn) = (accuracy("fitted", &["--linear-probe"]), accuracy("drawn", &[]));
+    assert!(fitted > 0.6 && drawn < 0.4, "{fitted} {drawn}");
+}
+
 #[test]
 fn a_run_begins_from_a_tuned_network() {
     let folder = TempDir::new().unwrap();

@@ -9,13 +9,17 @@
 //! - [`score`] and [`gate_bias`], the gate prior: scores the frozen sources and lets the gates
 //!   begin near the best of them.
 //!
-//! [`Preparation`] does both, by samples that a [`Probe`] shows.
+//! A third is the field's: [`linear_probe`] fits the head before anything is tuned.
+//!
+//! [`Preparation`] does the first two, by samples that a [`Probe`] shows.
 
 mod assignment;
+mod linear_probe;
 mod matching;
 mod prior;
 mod probe;
 
+pub use linear_probe::linear_probe;
 pub use matching::matched;
 pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
 pub use probe::{Labelled, Preparation, Prepared, Probe};

@@ -36,6 +36,15 @@ pub fn score<T: Element>(
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
 ) -> Result<f64> {
     let network = Network::from_sources(design, Form::Plain, std::slice::from_ref(source), 0)?;
+    let (features, labels) = features(&network, batches)?;
+    leave_one_out_accuracy(&features, &labels)
+}
+
+/// The features `[N, D]` of labelled batches, in the mode of training, and their labels.
+pub(super) fn features<T: Element>(
+    network: &Network<T>,
+    batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
+) -> Result<(Tensor<T>, Vec<usize>)> {
     let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
     for batch in batches {
         let (images, of_batch) = batch?;
@@ -51,10 +60,10 @@ pub fn score<T: Element>(
         labels.extend(of_batch);
     }
     if labels.is_empty() {
-        let problem = "a source is scored by its features of two images at least";
-        return Err(Error::argument("score", problem));
+        let problem = "a source is judged by its features of two images at least";
+        return Err(Error::argument("features", problem));
     }
-    leave_one_out_accuracy(&Tensor::new(&[labels.len(), columns], values)?, &labels)
+    Ok((Tensor::new(&[labels.len(), columns], values)?, labels))
 }
 
 /// The leave-one-out accuracy, 0 to 1, of a ridge classifier on `features` `[N, D]`.
@@ -68,15 +77,10 @@ pub fn score<T: Element>(
 /// If there is not one label for each row, no row, or a feature is not finite.
 pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]) -> Result<f64> {
     const MOST: usize = 2000;
-    const RIDGE: f64 = 1e-2;
     let [n, d] = features.dims("leave_one_out_accuracy", "features", "[N, D]")?;
     if n != labels.len() || n == 0 || d == 0 {
         let expected = format!("[{}, D], a row for each label", labels.len().max(1));
         return Err(Error::shape("leave_one_out_accuracy", "features", expected, features.shape()));
-    }
-    if !features.is_finite() {
-        let problem = "a feature is not finite; does the source overflow on these images?";
-        return Err(Error::argument("leave_one_out_accuracy", problem));
     }
     let n = n.min(MOST);
     // Only the classes that occur, numbered in their order.
@@ -84,13 +88,7 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
     known.sort_unstable();
     known.dedup();
     let labels: Vec<usize> = labels[..n].iter().map(|l| known.partition_point(|k| k < l)).collect();
-    let x = standardised(features, n, d);
-    let mut gram = vec![0.0; n * n];
-    par_gemm(Matrix::new(&x, n, d), Matrix::new(&x, n, d).t(), &mut gram);
-    gram.iter_mut().for_each(|v| *v += 1.0);
-    let ridge = RIDGE * (0..n).map(|i| gram[i * n + i]).sum::<f64>() / n as f64;
-    (0..n).for_each(|i| gram[i * n + i] += ridge);
-    let inverse = inverse_of_positive(n, gram);
+    let inverse = inverse_gram(&Standardised::of(features, n)?);
     let mut right = 0;
     for i in 0..n {
         let row = &inverse[i * n..][..n];
@@ -102,20 +100,55 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
     Ok(right as f64 / n as f64)
 }
 
-/// The first `n` rows, each column with mean 0 and variance 1.
-fn standardised<T: Element>(features: &Tensor<T>, n: usize, d: usize) -> Vec<f64> {
-    let mut x: Vec<f64> = features.as_slice()[..n * d].iter().map(|v| v.widen()).collect();
-    for column in 0..d {
-        let of_column = || (0..n).map(|row| row * d + column);
-        let mean = of_column().map(|at| x[at]).sum::<f64>() / n as f64;
-        let variance = of_column().map(|at| (x[at] - mean).powi(2)).sum::<f64>() / n as f64;
-        // A feature that never changes says nothing.
-        let scale = if variance > 1e-12 { 1.0 / variance.sqrt() } else { 0.0 };
-        for at in of_column() {
-            x[at] = (x[at] - mean) * scale;
+/// Features, each with mean 0 and variance 1.
+pub(super) struct Standardised {
+    /// `[n, d]`: `(feature - mean) scale`.
+    pub x: Vec<f64>,
+    pub n: usize,
+    pub d: usize,
+    pub mean: Vec<f64>,
+    pub scale: Vec<f64>,
+}
+
+impl Standardised {
+    /// The first `n` rows of features `[N, D]`.
+    ///
+    /// # Errors
+    /// If one is not finite.
+    pub fn of<T: Element>(features: &Tensor<T>, n: usize) -> Result<Self> {
+        let [_, d] = features.dims("features", "features", "[N, D]")?;
+        if !features.is_finite() {
+            let problem = "a feature is not finite; does the source overflow on these images?";
+            return Err(Error::argument("features", problem));
         }
+        let mut x: Vec<f64> = features.as_slice()[..n * d].iter().map(|v| v.widen()).collect();
+        let (mut means, mut scales) = (vec![0.0; d], vec![0.0; d]);
+        for column in 0..d {
+            let of_column = || (0..n).map(|row| row * d + column);
+            let mean = of_column().map(|at| x[at]).sum::<f64>() / n as f64;
+            let variance = of_column().map(|at| (x[at] - mean).powi(2)).sum::<f64>() / n as f64;
+            // A feature that never changes says nothing.
+            let scale = if variance > 1e-12 { 1.0 / variance.sqrt() } else { 0.0 };
+            for at in of_column() {
+                x[at] = (x[at] - mean) * scale;
+            }
+            (means[column], scales[column]) = (mean, scale);
+        }
+        Ok(Self { x, n, d, mean: means, scale: scales })
     }
-    x
+}
+
+/// The inverse of the Gram matrix `[n, n]` of features and a constant one, with its ridge.
+pub(super) fn inverse_gram(features: &Standardised) -> Vec<f64> {
+    const RIDGE: f64 = 1e-2;
+    let Standardised { x, n, d, .. } = features;
+    let (n, d) = (*n, *d);
+    let mut gram = vec![0.0; n * n];
+    par_gemm(Matrix::new(x, n, d), Matrix::new(x, n, d).t(), &mut gram);
+    gram.iter_mut().for_each(|v| *v += 1.0);
+    let ridge = RIDGE * (0..n).map(|i| gram[i * n + i]).sum::<f64>() / n as f64;
+    (0..n).for_each(|i| gram[i * n + i] += ridge);
+    inverse_of_positive(n, gram)
 }
 
 /// The inverse of a symmetric positive definite matrix by elimination without pivots, which
@@ -176,7 +209,7 @@ mod tests {
             .map(|at| noise[at] + f64::from(u8::from(labels[at / d] == at % d)))
             .collect();
         let features = Tensor::new(&[n, d], values).unwrap();
-        let x = standardised(&features, n, d);
+        let x = Standardised::of(&features, n).unwrap().x;
         let dot = |i: usize, j: usize| -> f64 {
             1.0 + (0..d).map(|k| x[i * d + k] * x[j * d + k]).sum::<f64>()
         };

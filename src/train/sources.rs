@@ -6,7 +6,7 @@ use super::config::MethodConfig;
 use super::observe;
 use super::{Config, Input, Model};
 use crate::nn::{Blueprint, Design, Network, Role, Values, identified_zoo};
-use crate::start::{Prepared, Probe};
+use crate::start::{Prepared, Probe, linear_probe};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
 use crate::{Error, Result};
@@ -188,6 +188,25 @@ fn input(zoo: &Zoo, design: &Design, config: &Config) -> Result<Input> {
 /// The network before its first step, made of `sources` after a look at the samples of `probe`; and
 /// what the sources scored, if anything depended on it.
 pub(super) fn initial_network(
+    config: &Config,
+    sources: Sources,
+    classes: &[String],
+    outputs: usize,
+    probe: Option<&dyn Probe>,
+    mut note: impl FnMut(&str),
+) -> Result<(Network<f32>, Vec<f64>)> {
+    let (mut network, scores) = joined(config, sources, classes, outputs, probe, &mut note)?;
+    if config.method.linear_probe {
+        note("fitting the classifier");
+        let problem = "the task has no labelled samples";
+        let probe = probe.ok_or_else(|| Error::config("method.linear_probe", problem))?;
+        linear_probe(&mut network, probe.labelled())?;
+    }
+    Ok((network, scores))
+}
+
+/// The same, before its head is fitted.
+fn joined(
     config: &Config,
     sources: Sources,
     classes: &[String],

@@ -84,6 +84,11 @@ struct Method {
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     shortcuts_per_sample: Option<bool>,
+    /// Whether the classifier begins as a ridge classifier of the network's features of the training
+    /// images, in closed form, instead of at random: a linear probe first, then tuning [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    linear_probe: Option<bool>,
 }
 
 /// `[optimizer]`

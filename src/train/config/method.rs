@@ -28,6 +28,7 @@ pub struct MethodConfig {
     pub align: String,
     pub align_pointwise: bool,
     pub shortcuts_per_sample: bool,
+    pub linear_probe: bool,
 }
 
 impl Default for MethodConfig {
@@ -46,6 +47,7 @@ impl Default for MethodConfig {
             align: layers.to_text(),
             align_pointwise: pointwise,
             shortcuts_per_sample: false,
+            linear_probe: false,
         }
     }
 }
@@ -83,7 +85,7 @@ impl MethodConfig {
 
     /// An error if a key has no effect beside the others: what `from` names has its form already.
     pub(super) fn check_effect(&self, key: &str) -> Result<()> {
-        let has_effect = ["zoo", "from", "rename", "architecture"].contains(&key);
+        let has_effect = ["zoo", "from", "rename", "architecture", "linear_probe"].contains(&key);
         if self.from.is_none() || has_effect {
             return Ok(());
         }
