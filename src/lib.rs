@@ -137,6 +137,7 @@
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `train`) |
 //! | `train` | steps, runs, what they measure and keep (feature `train`) |
+//! | `compare` | ways of using a zoo side by side, on the same samples (feature `train`) |
 //! | `report` | a run, or several side by side, as one page of HTML (feature `report`) |
 //! | `demo` | the main job, on data in the repository, and its page (feature `report`) |
 //!
@@ -173,6 +174,8 @@
 #[allow(missing_docs, reason = "arguments document themselves for their help")]
 pub mod cli;
 pub mod collapse;
+#[cfg(feature = "train")]
+pub mod compare;
 #[cfg(feature = "train")]
 pub mod dataset;
 #[cfg(feature = "report")]

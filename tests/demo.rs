@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use zoo_tuning::Error;
-use zoo_tuning::demo::{self, CONDITIONS, MethodKind, Options, Outcome, Part, Target, Watch};
+use zoo_tuning::compare::MethodKind;
+use zoo_tuning::demo::{self, CONDITIONS, Options, Outcome, Part, Target, Watch};
 use zoo_tuning::tensor::Device;
 use zoo_tuning::train::Model;
 

@@ -24,6 +24,7 @@ const ROOMS: &[&[&str]] = &[
     &["collapse", "export"],
     &["dataset"],
     &["train"],
+    &["compare"],
     &["report"],
     &["demo"],
     &["cli"],

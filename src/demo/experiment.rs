@@ -1,10 +1,10 @@
 //! Every way of using the sources, on the same samples, with the same budget.
 
 use super::job::{Collapsed, Finished, Job, Setting};
-use super::jobs::work;
 use super::observe::samples;
 use super::table::methods;
 use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune};
+use crate::compare::work;
 use crate::nn::{Aligned, Design, Form, Mixing, Network, Pass};
 use crate::optim::{Group, Groups};
 use crate::start::{self, Preparation, Prepared};

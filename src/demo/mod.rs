@@ -7,18 +7,15 @@
 
 mod experiment;
 mod job;
-mod jobs;
 mod observe;
 mod outcome;
 mod page;
-mod statistics;
 mod table;
 mod task;
 mod tuning;
 
 pub use experiment::{Options, Watch, run};
-pub use outcome::{Method, MethodKind, Outcome, Point, Run, Settings};
+pub use outcome::{Outcome, Settings};
 pub use page::page;
-pub use statistics::{Summary, summary};
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
 pub use tuning::{Recipe, Tuned, tune};

@@ -1,11 +1,9 @@
 //! From networks that were tuned to the rows of the table.
 
+use super::CONDITIONS;
 use super::job::{Collapsed, Finished, Job, Setting};
-use super::statistics::summary;
-use super::{CONDITIONS, Method, MethodKind, Run};
 use crate::Result;
-use crate::tensor::Tensor;
-use crate::train::{predictions, probabilities};
+use crate::compare::{Method, MethodKind, Run, ensemble_accuracy};
 use std::collections::BTreeMap;
 
 /// The table: one method for each part, and those that follow from several.
@@ -25,7 +23,7 @@ pub(super) fn methods(
             }
         });
         let Finished { parameters, multiply_adds, bytes, .. } = of[&(part, 0)];
-        table_row(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
+        Method::new(kind, name, description, runs.collect(), [parameters, multiply_adds, bytes])
     };
     let mut methods = vec![method(
         Job::Scratch,
@@ -81,7 +79,7 @@ pub(super) fn methods(
         curve: vec![],
     });
     if let Some(one) = collapsed.first() {
-        methods.push(table_row(
+        methods.push(Method::new(
             MethodKind::Collapsed,
             "lite, collapsed",
             "the lite network as one plain network, read back from its file",
@@ -103,7 +101,7 @@ pub(super) fn methods(
         });
     }
     let sum = |f: fn(&Finished) -> u64| (0..singles).map(|i| f(&of[&(Job::Single(i), 0)])).sum();
-    methods.push(table_row(
+    methods.push(Method::new(
         MethodKind::Ensemble,
         "ensemble of all singles",
         &format!("{singles} networks, their probabilities averaged"),
@@ -111,45 +109,4 @@ pub(super) fn methods(
         [sum(|f| f.parameters), sum(|f| f.multiply_adds), sum(|f| f.bytes)],
     ));
     Ok(methods)
-}
-
-fn table_row(
-    kind: MethodKind,
-    name: &str,
-    description: &str,
-    runs: Vec<Run>,
-    [parameters, multiply_adds, bytes]: [u64; 3],
-) -> Method {
-    let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
-    let summary = summary(&accuracies);
-    let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len().max(1) as f64;
-    Method {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        kind,
-        mean: summary.mean,
-        deviation: summary.deviation,
-        interval: summary.interval,
-        runs,
-        parameters,
-        multiply_adds,
-        seconds,
-        bytes,
-    }
-}
-
-/// The accuracy of the mean of several networks' probabilities.
-fn ensemble_accuracy<'a>(
-    members: impl Iterator<Item = &'a Tensor<f32>>,
-    labels: &[usize],
-) -> Result<f64> {
-    let mut sum: Vec<f64> = Vec::new();
-    for member in members {
-        let all = probabilities(member)?.concat();
-        sum.resize(all.len(), 0.0);
-        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
-    }
-    let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
-    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
-    Ok(right as f64 / labels.len().max(1) as f64)
 }

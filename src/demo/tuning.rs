@@ -1,7 +1,8 @@
 //! One network, tuned to the few labelled target samples.
 
-use super::{Point, Split, Test};
+use super::{Split, Test};
 use crate::Result;
+use crate::compare::Point;
 use crate::dataset::{Loader, Transform};
 use crate::nn::Network;
 use crate::optim::{Decay, Groups, Optimizer, Rule, Schedule};

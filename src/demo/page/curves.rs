@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use super::colour;
 use crate::Result;
-use crate::demo::{MethodKind, Outcome, Point, Run};
+use crate::compare::{MethodKind, Point, Run};
+use crate::demo::Outcome;
 use crate::report::Section;
 use crate::report::canvas::{Colour, Labels};
 use crate::report::plot::{self, Line};

@@ -3,14 +3,14 @@
 //! What stands in it is computed from the numbers, the headline too: it says so where Zoo-Tuning
 //! loses.
 
-mod compare;
 mod curves;
 mod results;
 #[cfg(test)]
 mod sample;
 
-use super::{MethodKind, Outcome, Settings};
+use super::{Outcome, Settings};
 use crate::Result;
+use crate::compare::MethodKind;
 use crate::report::canvas::{Colour, Mark};
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};

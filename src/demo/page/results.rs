@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::compare::{self, Difference, Verdict};
 use super::{colour, mark};
 use crate::Result;
-use crate::demo::{Method, MethodKind, Outcome, Run};
+use crate::compare::{self, Difference, Method, MethodKind, Run, Verdict};
+use crate::demo::Outcome;
 use crate::report::Section;
 use crate::report::canvas::{Colour, Mark};
 use crate::report::format::{self, escape, percent};

@@ -1,6 +1,7 @@
 //! A made-up outcome of realistic shape, for tests of the page.
 
-use crate::demo::{Method, MethodKind, Outcome, Point, Run, Settings};
+use crate::compare::{Method, MethodKind, Point, Run};
+use crate::demo::{Outcome, Settings};
 use crate::train::observe::{LayerAlignment, LayerEma, LayerGates, SampleGates, Source};
 
 /// What the made-up outcome is made of.

@@ -4,14 +4,14 @@ use crate::{Error, Result};
 use std::sync::Mutex;
 
 /// Does all `jobs` on so many threads; each job has one thread for itself.
-pub(super) fn work<J: Sync, R: Send>(
+pub(crate) fn work<J: Sync, R: Send>(
     jobs: &[J],
     threads: usize,
     job: impl Fn(&J) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let queue = Mutex::new(jobs.iter().enumerate());
     let results: Mutex<Vec<Option<Result<R>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
-    let lock_error = |_| Error::argument("demo", "a thread has panicked");
+    let lock_error = |_| Error::argument("compare", "a thread has panicked");
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.min(jobs.len()))
             .map(|_| {

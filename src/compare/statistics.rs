@@ -1,24 +1,66 @@
-//! One method against another, seed by seed.
+//! Means of few runs and what can be said of them; one method against another, seed by seed.
 //!
 //! Runs with the same seed see the same samples, so differences are taken within a seed:
 //! what a seed makes easy or hard for all methods alike cancels.
 
-use crate::demo::{Method, MethodKind, Run, Summary, summary};
+use super::method::{Method, MethodKind, Run};
+
+/// What a handful of values say about the mean they come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation (n - 1); 0 for a single value.
+    pub deviation: f64,
+    /// Half width of the 95 % confidence interval of the mean, by Student's t; `None` for a
+    /// single value.
+    pub interval: Option<f64>,
+}
+
+/// Summarises `values`, of which there is at least one.
+pub fn summary(values: &[f64]) -> Summary {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    if values.len() < 2 {
+        return Summary { mean, deviation: 0.0, interval: None };
+    }
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    let deviation = (squares / (n - 1.0)).sqrt();
+    Summary { mean, deviation, interval: Some(t95(values.len() - 1) * deviation / n.sqrt()) }
+}
+
+/// The 97.5 % quantile of Student's t with `freedom` degrees of freedom: tables up to 30, then
+/// the first terms of the Cornish-Fisher expansion, which is right to three decimals there.
+fn t95(freedom: usize) -> f64 {
+    const TABLE: [f64; 30] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+        2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+        2.052, 2.048, 2.045, 2.042,
+    ];
+    match TABLE.get(freedom.wrapping_sub(1)) {
+        Some(quantile) => *quantile,
+        None => {
+            let (z, n) = (1.959_964_f64, freedom as f64);
+            z + (z.powi(3) + z) / (4.0 * n)
+                + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
+        }
+    }
+}
 
 /// Accuracy of one method less that of another.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Difference {
+pub struct Difference {
     /// Mean over the seeds, in shares of 1.
-    pub(super) mean: f64,
+    pub mean: f64,
     /// Half width of the 95 % interval of the mean; `None` for a single seed.
-    pub(super) interval: Option<f64>,
+    pub interval: Option<f64>,
     /// One difference for each seed.
-    pub(super) each: Vec<f64>,
+    pub each: Vec<f64>,
 }
 
 /// What a difference lets one say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// More, and the interval leaves out zero; for a single seed, just more.
     Ahead,
     /// Less, likewise.
@@ -28,7 +70,8 @@ pub(super) enum Verdict {
 }
 
 impl Difference {
-    pub(super) fn verdict(&self) -> Verdict {
+    /// What it lets one say.
+    pub fn verdict(&self) -> Verdict {
         let margin = self.interval.unwrap_or(0.0);
         match self.mean {
             mean if mean - margin > 0.0 => Verdict::Ahead,
@@ -39,7 +82,7 @@ impl Difference {
 }
 
 /// `method` less `other`, over the seeds that both have; `None` if there is no such seed.
-pub(super) fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
+pub fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
     let each: Vec<f64> = method
         .iter()
         .filter_map(|run| {
@@ -56,7 +99,7 @@ pub(super) fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
 
 /// The mean over all methods that fine-tune one source, as if it were a method's runs:
 /// what someone may expect who picks a source at random.
-pub(super) fn mean_single(methods: &[Method]) -> Vec<Run> {
+pub fn mean_single(methods: &[Method]) -> Vec<Run> {
     let singles: Vec<&Method> = methods.iter().filter(|m| m.kind == MethodKind::Single).collect();
     let Some(first) = singles.first() else { return Vec::new() };
     first
@@ -83,6 +126,23 @@ pub(super) fn mean_single(methods: &[Method]) -> Vec<Run> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_interval_is_students() {
+        // Mean 2, deviation 1, three values: 4.303 / sqrt(3).
+        let of_three = summary(&[1.0, 2.0, 3.0]);
+        assert_eq!((of_three.mean, of_three.deviation), (2.0, 1.0));
+        assert!((of_three.interval.unwrap() - 4.303 / 3f64.sqrt()).abs() < 1e-9);
+        assert_eq!(summary(&[0.5]), Summary { mean: 0.5, deviation: 0.0, interval: None });
+    }
+
+    #[test]
+    fn quantiles_run_on_beyond_the_table() {
+        // Tabulated: 2.040 at 31, 1.984 at 100.
+        assert!((t95(31) - 2.040).abs() < 1e-3);
+        assert!((t95(100) - 1.984).abs() < 1e-3);
+        assert_eq!(t95(2), 4.303);
+    }
+
     fn runs(accuracies: &[(u64, f64)]) -> Vec<Run> {
         accuracies
             .iter()
@@ -101,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_students() {
+    fn the_interval_of_a_difference_is_students() {
         // Differences 0.1, 0.2, 0.3: deviation 0.1, so 4.303 * 0.1 / sqrt(3).
         let ours = runs(&[(1, 0.6), (2, 0.7), (3, 0.8)]);
         let other = runs(&[(1, 0.5), (2, 0.5), (3, 0.5)]);

@@ -1,0 +1,128 @@
+//! Ways of coming to a network for a target, and what their runs say of them.
+
+use super::statistics::summary;
+use crate::Result;
+use crate::tensor::Tensor;
+use crate::train::{predictions, probabilities};
+use serde::{Deserialize, Serialize};
+
+/// One way of coming to a network for the target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Method {
+    /// Name, as in the table.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// What it is compared as.
+    pub kind: MethodKind,
+    /// One run for each seed.
+    pub runs: Vec<Run>,
+    /// Mean accuracy over the runs, 0 to 1.
+    pub mean: f64,
+    /// Standard deviation between the runs (n - 1); 0 for a single run.
+    pub deviation: f64,
+    /// Half width of the 95 % confidence interval of the mean (Student's t); `None` for a
+    /// single run.
+    pub interval: Option<f64>,
+    /// Parameters that inference needs.
+    pub parameters: u64,
+    /// Multiply-adds of inference for one image.
+    pub multiply_adds: u64,
+    /// Mean seconds of training of a run; sums over networks where several were trained.
+    pub seconds: f64,
+    /// Bytes of what has to be kept for inference.
+    pub bytes: u64,
+}
+
+/// Kinds of methods, which the page shows apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodKind {
+    /// Uses no source.
+    Scratch,
+    /// Fine-tunes one source.
+    Single,
+    /// The single that turned out best on the test samples: known with hindsight only.
+    Hindsight,
+    /// Uses all sources, one network each.
+    Ensemble,
+    /// Fine-tunes the plain mean of the sources.
+    Average,
+    /// Zoo-Tuning.
+    Zoo,
+    /// Lite Zoo-Tuning.
+    Lite,
+    /// The lite network as one plain network, read back from its file.
+    Collapsed,
+}
+
+impl Method {
+    /// What these runs say of a method; `sizes` are its parameters, multiply-adds and bytes.
+    pub fn new(
+        kind: MethodKind,
+        name: &str,
+        description: &str,
+        runs: Vec<Run>,
+        [parameters, multiply_adds, bytes]: [u64; 3],
+    ) -> Self {
+        let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
+        let summary = summary(&accuracies);
+        let seconds = runs.iter().map(|run| run.seconds).sum::<f64>() / runs.len().max(1) as f64;
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            kind,
+            mean: summary.mean,
+            deviation: summary.deviation,
+            interval: summary.interval,
+            runs,
+            parameters,
+            multiply_adds,
+            seconds,
+            bytes,
+        }
+    }
+}
+
+/// One run of a method.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// Accuracy on all test samples after the last step, 0 to 1.
+    pub accuracy: f64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// The course of training; empty for methods that train nothing themselves.
+    pub curve: Vec<Point>,
+}
+
+/// One point of a learning curve.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Point {
+    /// Steps done.
+    pub step: usize,
+    /// Mean training loss since the point before.
+    pub loss: f64,
+    /// Accuracy on a fixed part of the test samples, 0 to 1; shown only, nothing is chosen by it.
+    pub accuracy: f64,
+}
+
+/// The accuracy of the mean of several networks' probabilities, of logits `[N, classes]` each.
+///
+/// # Errors
+/// If the logits are not of one shape.
+pub fn ensemble_accuracy<'a>(
+    members: impl Iterator<Item = &'a Tensor<f32>>,
+    labels: &[usize],
+) -> Result<f64> {
+    let mut sum: Vec<f64> = Vec::new();
+    for member in members {
+        let all = probabilities(member)?.concat();
+        sum.resize(all.len(), 0.0);
+        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
+    }
+    let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
+    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
+    Ok(right as f64 / labels.len().max(1) as f64)
+}
