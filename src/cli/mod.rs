@@ -5,6 +5,7 @@
 
 mod bench;
 mod collapse;
+mod compare;
 mod convert;
 mod data;
 mod demo;
@@ -48,6 +49,7 @@ Examples:
   zoo-tuning inspect untrusted.pth               what is in it? (nothing of it is run)
   zoo-tuning train --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --out run
   zoo-tuning report run                          the run as a page
+  zoo-tuning compare --zoo models/*.pth --data photos/ --out compared    is a zoo worth it?
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
@@ -63,6 +65,7 @@ all went well, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C.";
 enum Command {
     Demo(demo::Arguments),
     Train(Box<train::Arguments>),
+    Compare(Box<compare::Arguments>),
     Report(report::Arguments),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
@@ -99,6 +102,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Train(arguments) => {
             arguments.profiling.clone().watch(|| train::run(*arguments, global.threads, output))
         }
+        Command::Compare(arguments) => compare::run(*arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Eval(arguments) => {
             arguments.profiling.clone().watch(|| eval::run(arguments, output))

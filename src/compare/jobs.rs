@@ -3,9 +3,10 @@
 use crate::{Error, Result};
 use std::sync::Mutex;
 
-/// Does all `jobs` on so many threads; each job has one thread for itself.
+/// Does all `jobs`, `at_once` of them side by side, each on `threads` threads of its own.
 pub(crate) fn work<J: Sync, R: Send>(
     jobs: &[J],
+    at_once: usize,
     threads: usize,
     job: impl Fn(&J) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
@@ -13,10 +14,10 @@ pub(crate) fn work<J: Sync, R: Send>(
     let results: Mutex<Vec<Option<Result<R>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let lock_error = |_| Error::argument("compare", "a thread has panicked");
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(jobs.len()))
+        let workers: Vec<_> = (0..at_once.min(jobs.len()))
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
                     let pool = pool.map_err(|e| Error::config("threads", e.to_string()))?;
                     loop {
                         let next = queue.lock().map_err(|_| lock_error(()))?.next();

@@ -2,8 +2,9 @@
 
 use super::statistics::summary;
 use crate::Result;
+use crate::nn::Pass;
 use crate::tensor::Tensor;
-use crate::train::{predictions, probabilities};
+use crate::train::{Input, Model, accuracy};
 use serde::{Deserialize, Serialize};
 
 /// One way of coming to a network for the target.
@@ -42,18 +43,40 @@ pub enum MethodKind {
     Scratch,
     /// Fine-tunes one source.
     Single,
+    /// The single that scored best before any tuning.
+    Chosen,
     /// The single that turned out best on the test samples: known with hindsight only.
     Hindsight,
     /// Uses all sources, one network each.
     Ensemble,
     /// Fine-tunes the plain mean of the sources.
     Average,
+    /// Fine-tunes the mean of the sources, their channels permuted so that they match.
+    Matched,
     /// Zoo-Tuning.
     Zoo,
     /// Lite Zoo-Tuning.
     Lite,
     /// The lite network as one plain network, read back from its file.
     Collapsed,
+}
+
+impl MethodKind {
+    /// The name, as in files and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scratch => "scratch",
+            Self::Single => "single",
+            Self::Chosen => "chosen",
+            Self::Hindsight => "hindsight",
+            Self::Ensemble => "ensemble",
+            Self::Average => "average",
+            Self::Matched => "matched",
+            Self::Zoo => "zoo",
+            Self::Lite => "lite",
+            Self::Collapsed => "collapsed",
+        }
+    }
 }
 
 impl Method {
@@ -108,21 +131,29 @@ pub struct Point {
     pub accuracy: f64,
 }
 
-/// The accuracy of the mean of several networks' probabilities, of logits `[N, classes]` each.
+/// Multiply-adds of the inference of one image.
 ///
 /// # Errors
-/// If the logits are not of one shape.
-pub fn ensemble_accuracy<'a>(
-    members: impl Iterator<Item = &'a Tensor<f32>>,
-    labels: &[usize],
-) -> Result<f64> {
+/// If the network does not take what it says its images are.
+pub fn multiply_adds(model: &Model) -> Result<u64> {
+    let Input { channels, size, .. } = model.input;
+    let mut pass = Pass::evaluate(model.network.parameters());
+    let x = pass.input(Tensor::zeros(&[1, channels, size, size]));
+    model.network.forward(&mut pass, x)?;
+    Ok(pass.multiply_adds())
+}
+
+/// The accuracy of the mean of several networks' probabilities, each of them those of all classes,
+/// an image after the other.
+///
+/// # Errors
+/// If there is not one label for each image.
+pub fn ensemble_accuracy(members: impl Iterator<Item = Vec<f64>>, labels: &[usize]) -> Result<f64> {
     let mut sum: Vec<f64> = Vec::new();
     for member in members {
-        let all = probabilities(member)?.concat();
-        sum.resize(all.len(), 0.0);
-        sum.iter_mut().zip(all).for_each(|(sum, p)| *sum += p);
+        sum.resize(member.len(), 0.0);
+        sum.iter_mut().zip(member).for_each(|(sum, p)| *sum += p);
     }
     let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
-    let right = predictions(&mean)?.iter().zip(labels).filter(|(p, l)| p == l).count();
-    Ok(right as f64 / labels.len().max(1) as f64)
+    accuracy(&mean, labels)
 }

@@ -4,8 +4,8 @@ use super::job::{Collapsed, Finished, Job, Setting};
 use super::observe::samples;
 use super::table::methods;
 use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune};
-use crate::compare::work;
-use crate::nn::{Aligned, Design, Form, Mixing, Network, Pass};
+use crate::compare::{multiply_adds, work};
+use crate::nn::{Aligned, Design, Form, Mixing, Network};
 use crate::optim::{Group, Groups};
 use crate::start::{self, Preparation, Prepared};
 use crate::tensor::{Device, State, Tensor};
@@ -102,7 +102,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let jobs: Vec<(usize, Job)> =
         parts.iter().flat_map(|&part| (0..settings.len()).map(move |at| (at, part))).collect();
     watch.begin((jobs.len() * steps) as u64);
-    let finished = work(&jobs, options.threads, |&(at, part)| {
+    let finished = work(&jobs, options.threads, 1, |&(at, part)| {
         let recipe = Recipe {
             steps,
             batch: BATCH,
@@ -227,7 +227,7 @@ impl Experiment {
         Ok(Finished {
             accuracy,
             parameters: model.network.parameters().trained() as u64,
-            multiply_adds: multiply_adds(&model, images)?,
+            multiply_adds: multiply_adds(&model)?,
             bytes: size_of(&path)?,
             collapsed,
             logits: found,
@@ -262,20 +262,10 @@ fn measure_collapsed(
     Ok(Collapsed {
         accuracy: accuracy(&found, labels)?,
         parameters: model.network.parameters().trained() as u64,
-        multiply_adds: multiply_adds(&model, images)?,
+        multiply_adds: multiply_adds(&model)?,
         bytes: size_of(path)?,
         error: lite.relative_difference(&found)?,
     })
-}
-
-/// Multiply-adds of the inference of one image.
-fn multiply_adds(model: &Model, images: &Tensor<f32>) -> Result<u64> {
-    let [_, c, h, w] = images.dims("demo", "images", "[N, C, H, W]")?;
-    let mut pass = Pass::evaluate(model.network.parameters());
-    let one = Tensor::new(&[1, c, h, w], images.as_slice()[..c * h * w].to_vec())?;
-    let x = pass.input(one);
-    model.network.forward(&mut pass, x)?;
-    Ok(pass.multiply_adds())
 }
 
 fn size_of(path: &Path) -> Result<u64> {

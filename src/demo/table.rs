@@ -4,6 +4,7 @@ use super::CONDITIONS;
 use super::job::{Collapsed, Finished, Job, Setting};
 use crate::Result;
 use crate::compare::{Method, MethodKind, Run, ensemble_accuracy};
+use crate::train::probabilities;
 use std::collections::BTreeMap;
 
 /// The table: one method for each part, and those that follow from several.
@@ -90,12 +91,13 @@ pub(super) fn methods(
     let mut runs = Vec::new();
     for (at, setting) in settings.iter().enumerate() {
         let members = (0..singles).map(|i| &of[&(Job::Single(i), at)]);
+        let answers: Vec<Vec<f64>> = members
+            .clone()
+            .map(|member| Ok(probabilities(&member.logits)?.concat()))
+            .collect::<Result<_>>()?;
         runs.push(Run {
             seed: setting.seed,
-            accuracy: ensemble_accuracy(
-                members.clone().map(|m| &m.logits),
-                &setting.split.test.labels,
-            )?,
+            accuracy: ensemble_accuracy(answers.into_iter(), &setting.split.test.labels)?,
             seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
             curve: vec![],
         });

@@ -6,8 +6,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `runs` | the page of a run, or of several side by side |
+//! | `comparison` | the page of a comparison, and what other pages show of methods |
 //! | `layers` | what is inside of a network: sources, gates, single images, alignment |
 //! | `courses` | gates over time |
+//! | `table` | tables |
 //! | `plot` | plots, as SVG |
 //! | `heatmap` | tables of shaded cells |
 //! | `canvas` | colours, marks and the area that plots are drawn on |
@@ -16,13 +18,16 @@
 pub(crate) mod canvas;
 #[cfg(test)]
 pub(crate) mod checked;
+pub(crate) mod comparison;
 pub(crate) mod courses;
 pub(crate) mod format;
 pub(crate) mod heatmap;
 pub(crate) mod layers;
 pub(crate) mod plot;
 mod runs;
+mod table;
 
+pub use comparison::comparison;
 pub use runs::{page, write};
 
 use format::escape;

@@ -11,6 +11,7 @@
 //! | `trainer` | the loop that trains, whatever the task |
 //! | [`task`] | what networks are trained for, each in a file |
 //! | `evaluation` | a network's logits on a data set, and what is made of them |
+//! | `answers` | what a network answers to the test samples of a run |
 //! | `measures` | what is counted there: accuracy, precision, recall, calibration |
 //! | `prediction` | what a network sees in single images |
 //! | `room` | what is said where a device has no room for a batch |
@@ -25,6 +26,7 @@
 //! | `input` | what a network expects its images to be |
 //! | `model` | a network in a file, with all that is needed to use it |
 
+mod answers;
 pub mod checkpoint;
 pub mod choice;
 pub mod config;
@@ -49,6 +51,7 @@ mod trainer;
 #[cfg(feature = "opencl")]
 pub mod tune;
 
+pub use answers::Answers;
 pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};
 pub use evaluation::{accuracy, evaluate, logits, predictions, probabilities};

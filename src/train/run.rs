@@ -178,6 +178,17 @@ impl Run {
         Ok(Self { folder, config, resumed: true, device: Device::Cpu })
     }
 
+    /// The run in `folder`, to go on with, or a new one there.
+    ///
+    /// # Errors
+    /// As those of [`Run::resume`] and [`Run::create`].
+    pub fn resume_or_create(folder: impl AsRef<Path>, config: Config) -> Result<Self> {
+        match folder.as_ref().join(CONFIG).exists() {
+            true => Self::resume(folder),
+            false => Self::create(folder, config),
+        }
+    }
+
     /// The same run for longer: `flags` may set what its length depends on, `optimizer.epochs`,
     /// `steps`, `patience` and `time_limit`. The learning rate then follows the schedule of the new
     /// length from where the run stopped.

@@ -11,7 +11,7 @@ use crate::report;
 use crate::train::choice::FormName;
 use crate::train::{Config, Run};
 use clap::Args;
-use settings::Settings;
+pub(super) use settings::Settings;
 use std::path::PathBuf;
 use toml::Table;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::colour;
 use crate::Result;
 use crate::compare::{MethodKind, Point, Run};
 use crate::demo::Outcome;
 use crate::report::Section;
 use crate::report::canvas::{Colour, Labels};
+use crate::report::comparison::colour;
 use crate::report::plot::{self, Line};
 
 /// The learning curves.

@@ -10,11 +10,9 @@ mod sample;
 
 use super::{Outcome, Settings};
 use crate::Result;
-use crate::compare::MethodKind;
-use crate::report::canvas::{Colour, Mark};
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
-use crate::report::{Page, Section, courses};
+use crate::report::{Page, Section, comparison, courses};
 use std::fmt::Write;
 
 /// The page that shows `outcome`, as HTML.
@@ -40,7 +38,7 @@ pub fn page(outcome: &Outcome) -> Result<String> {
                   its range. Zoo-Tuning starts by favouring the source that scores best.";
     let sections: Vec<Section> = [
         results::section(outcome)?,
-        results::table(outcome),
+        comparison::table(&outcome.methods),
         layers::sources(&outcome.sources, scored),
         curves::section(outcome)?,
         layers::gates(&inside),
@@ -62,29 +60,6 @@ pub fn page(outcome: &Outcome) -> Result<String> {
         footer: &footer(outcome),
     };
     Ok(page.html())
-}
-
-/// The colour of a kind of methods.
-fn colour(kind: MethodKind) -> Colour {
-    match kind {
-        MethodKind::Scratch => Colour::SCRATCH,
-        MethodKind::Single => Colour::SINGLE,
-        MethodKind::Hindsight => Colour::HINDSIGHT,
-        MethodKind::Ensemble => Colour::ENSEMBLE,
-        MethodKind::Average => Colour::AVERAGE,
-        MethodKind::Zoo => Colour::ZOO,
-        MethodKind::Lite => Colour::LITE,
-        MethodKind::Collapsed => Colour::COLLAPSED,
-    }
-}
-
-/// How methods of a kind are marked.
-fn mark(kind: MethodKind) -> Mark {
-    match kind {
-        MethodKind::Ensemble => Mark::Diamond,
-        MethodKind::Hindsight | MethodKind::Collapsed => Mark::Ring,
-        _ => Mark::Disc,
-    }
 }
 
 fn footer(outcome: &Outcome) -> String {
@@ -145,6 +120,7 @@ fn command(settings: &Settings) -> String {
 mod tests {
     use super::sample::Sample;
     use super::*;
+    use crate::compare::MethodKind;
     use crate::report::checked;
 
     fn check(outcome: &Outcome) -> String {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{colour, mark};
 use crate::Result;
 use crate::compare::{self, Difference, Method, MethodKind, Run, Verdict};
 use crate::demo::Outcome;
 use crate::report::Section;
-use crate::report::canvas::{Colour, Mark};
-use crate::report::format::{self, escape, percent};
-use crate::report::plot::{self, Layout, Place, Row};
+use crate::report::canvas::Colour;
+use crate::report::comparison::{accuracies, colour, costs, first, mark, several, with_interval};
+use crate::report::format::{self, percent};
+use crate::report::plot::{self, Layout, Row};
 
 /// What Zoo-Tuning is compared with, in the order in which it is told.
 struct Rival {
@@ -19,14 +19,9 @@ struct Rival {
     difference: Difference,
 }
 
-/// The first method of a kind: where there are several, the table's order decides, not the test.
-fn first(outcome: &Outcome, kind: MethodKind) -> Option<&Method> {
-    outcome.methods.iter().find(|method| method.kind == kind)
-}
-
 /// Zoo-Tuning against the others, seed by seed; empty if it was not run.
 fn rivals(outcome: &Outcome) -> Vec<Rival> {
-    let Some(zoo) = first(outcome, MethodKind::Zoo) else { return Vec::new() };
+    let Some(zoo) = first(&outcome.methods, MethodKind::Zoo) else { return Vec::new() };
     let mut rivals = Vec::new();
     let mut add = |name: &str, kind: MethodKind, runs: &[Run]| {
         if let Some(difference) = compare::paired(&zoo.runs, runs) {
@@ -42,7 +37,7 @@ fn rivals(outcome: &Outcome) -> Vec<Rival> {
     ] {
         if kind == MethodKind::Single {
             add(name, kind, &compare::mean_single(&outcome.methods));
-        } else if let Some(method) = first(outcome, kind) {
+        } else if let Some(method) = first(&outcome.methods, kind) {
             add(name, kind, &method.runs);
         }
     }
@@ -85,7 +80,7 @@ pub(super) fn lede(outcome: &Outcome) -> String {
         format::plural(settings.classes, "class", "classes"),
         format::plural(settings.shots, "labelled image", "labelled images"),
     );
-    let Some(zoo) = first(outcome, MethodKind::Zoo) else {
+    let Some(zoo) = first(&outcome.methods, MethodKind::Zoo) else {
         html.push_str("</p>\n");
         return html;
     };
@@ -117,7 +112,7 @@ pub(super) fn lede(outcome: &Outcome) -> String {
 fn clauses(outcome: &Outcome, zoo: &Method) -> Vec<String> {
     let rivals = rivals(outcome);
     let of = |verdict| rivals.iter().filter(move |r| r.difference.verdict() == verdict);
-    let cost = |rival: &Rival| match (rival.kind, first(outcome, rival.kind)) {
+    let cost = |rival: &Rival| match (rival.kind, first(&outcome.methods, rival.kind)) {
         (MethodKind::Ensemble, Some(ensemble)) if zoo.multiply_adds > 0 => {
             let times = ensemble.multiply_adds as f64 / zoo.multiply_adds as f64;
             format!(", which costs {} times as much to run", format::decimal(times, 1))
@@ -146,31 +141,16 @@ fn clauses(outcome: &Outcome, zoo: &Method) -> Vec<String> {
         .collect()
 }
 
-/// Values that a mean was taken of; none if that is the only one.
-fn several(values: Vec<f64>) -> Vec<f64> {
-    if values.len() > 1 { values } else { Vec::new() }
-}
-
-/// A difference in points: `+1.4 (+0.1 to +2.7)`.
-fn with_interval(difference: &Difference) -> String {
-    let mean = format::points(difference.mean);
-    match difference.interval {
-        Some(interval) => format!(
-            "{mean} ({} to {})",
-            format::points(difference.mean - interval),
-            format::points(difference.mean + interval)
-        ),
-        None => mean,
-    }
-}
-
 /// A few accuracies large enough to be seen first.
 pub(super) fn numbers(outcome: &Outcome) -> String {
     let singles = compare::mean_single(&outcome.methods);
     let mean_single = (!singles.is_empty())
         .then(|| singles.iter().map(|run| run.accuracy).sum::<f64>() / singles.len() as f64);
-    let of = |kind| first(outcome, kind).map(|method| method.mean);
-    let cost = match (first(outcome, MethodKind::Ensemble), first(outcome, MethodKind::Collapsed)) {
+    let of = |kind| first(&outcome.methods, kind).map(|method| method.mean);
+    let cost = match (
+        first(&outcome.methods, MethodKind::Ensemble),
+        first(&outcome.methods, MethodKind::Collapsed),
+    ) {
         (Some(ensemble), Some(one)) if one.multiply_adds > 0 => format!(
             "ensemble, {} times the cost",
             format::decimal(ensemble.multiply_adds as f64 / one.multiply_adds as f64, 1)
@@ -209,66 +189,12 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
          accuracy is the share of right answers on images that none of them saw. Further right is \
          better.</p>\n",
     );
-    body.push_str(&accuracies(outcome)?);
+    body.push_str(&accuracies(&outcome.methods, MethodKind::Zoo)?);
     body.push_str("<div class=\"two\">\n");
     body.push_str(&differences(outcome)?);
-    body.push_str(&costs(outcome)?);
+    body.push_str(&costs(&outcome.methods)?);
     body.push_str("</div>\n");
     Ok(Some(Section { id: "result", title: "What came out", link: "Result", body }))
-}
-
-fn accuracies(outcome: &Outcome) -> Result<String> {
-    let rows: Vec<Row> = outcome
-        .methods
-        .iter()
-        .map(|method| Row {
-            label: method.name.clone(),
-            text: match method.interval.filter(|i| i.is_finite()) {
-                Some(interval) => format!(
-                    "{} ({}–{})",
-                    percent(method.mean),
-                    percent(method.mean - interval),
-                    percent(method.mean + interval)
-                ),
-                None => percent(method.mean),
-            },
-            value: method.mean,
-            interval: method.interval,
-            each: several(method.runs.iter().map(|run| run.accuracy).collect()),
-            colour: colour(method.kind),
-            mark: mark(method.kind),
-            strong: method.kind == MethodKind::Zoo,
-        })
-        .collect();
-    let ceiling = first(outcome, MethodKind::Ensemble)
-        .map(|method| (method.mean, colour(MethodKind::Ensemble)));
-    let title = "Accuracy of every method, with its 95 % interval; the table below has the numbers";
-    let mut html = String::from("<figure class=\"panel\">\n");
-    for (class, layout) in [("wide", Layout::Beside), ("narrow", Layout::Above)] {
-        let svg = plot::rows(&rows, layout, ceiling, plot::percent_label, title)?;
-        let _ = writeln!(html, "<div class=\"{class}\">{svg}</div>");
-    }
-    html.push_str("<figcaption>Test accuracy");
-    html.push_str(if outcome.methods.iter().any(|method| method.runs.len() > 1) {
-        ". Mark: mean over the seeds; bar: 95&nbsp;% interval of the mean (Student’s t), also in brackets; \
-         small dots: the seeds one by one. "
-    } else {
-        " of a single run; how much luck is in it only more seeds can tell. "
-    });
-    if ceiling.is_some() {
-        html.push_str(
-            "The diamond and the dashed line are the ensemble, which runs every source: the level to \
-             reach at a fraction of its cost. ",
-        );
-    }
-    if first(outcome, MethodKind::Hindsight).is_some() {
-        html.push_str(
-            "Rings mark what is no method of its own: the best single source, which only the test \
-             itself reveals, and the collapsed network, which is the lite one again.",
-        );
-    }
-    html.push_str("</figcaption>\n</figure>\n");
-    Ok(html)
 }
 
 fn differences(outcome: &Outcome) -> Result<String> {
@@ -311,102 +237,11 @@ fn differences(outcome: &Outcome) -> Result<String> {
     ))
 }
 
-fn costs(outcome: &Outcome) -> Result<String> {
-    let places: Vec<Place> = outcome
-        .methods
-        .iter()
-        .filter(|method| method.multiply_adds > 0)
-        .map(|method| Place {
-            label: method.name.clone(),
-            x: method.multiply_adds as f64,
-            y: method.mean,
-            colour: colour(method.kind),
-            mark: mark(method.kind),
-            strong: method.kind == MethodKind::Zoo,
-        })
-        .collect();
-    if places.is_empty() {
-        return Ok(String::new());
-    }
-    let title = "Accuracy against multiply-adds of inference for one image";
-    let svg = plot::scatter(&places, plot::count_label, plot::percent_label, title)?;
-    Ok(format!(
-        "<figure class=\"panel\">\n<h3>What accuracy costs</h3>\n<figcaption>Accuracy against the \
-         multiply-adds of inference for one image, on a logarithmic scale. Up and to the left is \
-         better.</figcaption>\n{svg}</figure>\n"
-    ))
-}
-
-/// The table of all methods.
-pub(super) fn table(outcome: &Outcome) -> Option<Section> {
-    if outcome.methods.is_empty() {
-        return None;
-    }
-    let best = outcome.methods.iter().map(|m| m.mean).fold(f64::NEG_INFINITY, f64::max);
-    let mut body = String::from(
-        "<p>Accuracy is the mean over the seeds ± their standard deviation, with the 95&nbsp;% interval of \
-         the mean below it. Parameters, multiply-adds (for one image) and size are what inference \
-         needs; training is the mean time of a run, summed where several networks were trained.</p>\n\
-         <table class=\"data\" role=\"table\">\n<caption class=\"unseen\">All methods</caption>\n\
-         <thead role=\"rowgroup\"><tr role=\"row\">",
-    );
-    let heads = ["Accuracy, %", "Parameters", "Multiply-adds", "Training", "Size"];
-    body.push_str("<th scope=\"col\" role=\"columnheader\">Method</th>");
-    for head in heads {
-        let _ = write!(body, "<th scope=\"col\" role=\"columnheader\">{head}</th>");
-    }
-    body.push_str("</tr></thead>\n<tbody role=\"rowgroup\">\n");
-    for method in &outcome.methods {
-        let mark = match mark(method.kind) {
-            Mark::Disc => "swatch",
-            Mark::Ring => "swatch ring",
-            Mark::Diamond => "swatch diamond",
-        };
-        let _ = write!(
-            body,
-            "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">\
-             <span class=\"{mark}\" style=\"--key:var(--{})\"></span>{}<small>{}</small></th>",
-            colour(method.kind).variable(),
-            escape(&method.name),
-            escape(&method.description)
-        );
-        let mut accuracy = percent(method.mean);
-        if method.runs.len() > 1 && method.deviation.is_finite() {
-            let _ = write!(accuracy, " ± {}", percent(method.deviation));
-        }
-        if method.mean == best {
-            accuracy = format!("<span class=\"best\">{accuracy}</span>");
-        }
-        if let Some(interval) = method.interval.filter(|i| i.is_finite()) {
-            let (low, high) = (method.mean - interval, method.mean + interval);
-            let _ = write!(accuracy, "<small>{} – {}</small>", percent(low), percent(high));
-        }
-        let trained = if method.seconds == 0.0 {
-            format::NONE.to_owned()
-        } else {
-            format::seconds(method.seconds)
-        };
-        let cells = [
-            accuracy,
-            format::count(method.parameters),
-            format::count(method.multiply_adds),
-            trained,
-            format::bytes(method.bytes),
-        ];
-        for (head, cell) in heads.iter().zip(cells) {
-            let class = if *head == heads[0] { " class=\"main\"" } else { "" };
-            let _ = write!(body, "<td role=\"cell\"{class} data-label=\"{head}\">{cell}</td>");
-        }
-        body.push_str("</tr>\n");
-    }
-    body.push_str("</tbody></table>\n");
-    Some(Section { id: "methods", title: "All methods", link: "Table", body })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample::Sample;
     use super::*;
+    use crate::report::comparison::table;
 
     #[test]
     fn the_lede_tells_what_was_lost() {
@@ -435,6 +270,6 @@ mod tests {
         let outcome = Sample { seeds: 1, ..Sample::default() }.outcome();
         assert!(lede(&outcome).contains("Over 1 seed"));
         assert!(lede(&outcome).contains("a single run: no interval"));
-        assert!(!table(&outcome).unwrap().body.contains("±</"));
+        assert!(!table(&outcome.methods).unwrap().body.contains("±</"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::Section;
 use super::super::format::{self, escape, percent};
+use super::super::table::{open, row};
 use super::{Shown, score};
 use crate::train::ClassEvaluation;
 use crate::train::task::Scores;
@@ -135,31 +136,4 @@ fn classes(shown: &[Shown]) -> String {
     }
     html.push_str("</tbody></table>\n");
     html
-}
-
-/// A table up to its first row.
-pub(super) fn open(caption: &str, first: &str, titles: &[String]) -> String {
-    let mut html = format!(
-        "<table class=\"data\" role=\"table\">\n<caption class=\"unseen\">{}</caption>\n\
-         <thead role=\"rowgroup\"><tr role=\"row\">\
-         <th scope=\"col\" role=\"columnheader\">{}</th>",
-        escape(caption),
-        escape(first)
-    );
-    for title in titles {
-        let title = escape(&format::capital_letter(title));
-        let _ = write!(html, "<th scope=\"col\" role=\"columnheader\">{title}</th>");
-    }
-    html.push_str("</tr></thead>\n<tbody role=\"rowgroup\">\n");
-    html
-}
-
-/// A row of such a table; its cells are HTML.
-pub(super) fn row(html: &mut String, head: &str, titles: &[String], cells: &[String]) {
-    let _ = write!(html, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">{head}</th>");
-    for (title, cell) in titles.iter().zip(cells) {
-        let title = escape(&format::capital_letter(title));
-        let _ = write!(html, "<td role=\"cell\" data-label=\"{title}\">{cell}</td>");
-    }
-    html.push_str("</tr>\n");
 }

@@ -1,8 +1,8 @@
 //! How runs were set: where they differ, all the rest, and how to do them again.
 
-use super::super::Section;
 use super::super::format::{self, escape};
-use super::{Shown, quoted, scores};
+use super::super::{Section, table};
+use super::{Shown, quoted};
 use crate::train::Recorded;
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ pub(super) fn differences(shown: &[Shown]) -> Option<Section> {
     let body = if differing.is_empty() {
         "<p>None: all runs were set alike, down to the seed.</p>\n".to_owned()
     } else {
-        let mut html = scores::open("Settings that differ", "Setting", &titles);
+        let mut html = table::open("Settings that differ", "Setting", &titles);
         for (key, values) in &differing {
             let cells: Vec<String> = values
                 .iter()
@@ -42,7 +42,7 @@ pub(super) fn differences(shown: &[Shown]) -> Option<Section> {
                 })
                 .collect();
             let head = format!("<code>{}</code>", escape(key));
-            scores::row(&mut html, &head, &titles, &cells);
+            table::row(&mut html, &head, &titles, &cells);
         }
         html.replace("class=\"data\"", "class=\"data wrapped\"") + "</tbody></table>\n"
     };

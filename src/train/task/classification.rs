@@ -142,6 +142,11 @@ impl<'a> Classification<'a> {
         Self::of(Batches::Ahead(Ahead::new(training, count)))
     }
 
+    /// What it is tested on at the end, if there are samples for that.
+    pub(in crate::train) fn test(&self) -> Option<&Loader<'a>> {
+        self.test.as_ref()
+    }
+
     fn of(batches: Batches<'a>) -> Self {
         Self {
             batches,

@@ -1,0 +1,241 @@
+//! `compare`: is a zoo better than the best of its sources, on this data?
+
+use super::output::{Output, Result, count, message};
+use super::progress::{catch_interrupts, interrupted};
+use super::train::Settings;
+use crate::compare::{Comparison, MethodKind, Outcome, Plan, Watch, paired};
+use crate::export::write_atomically;
+use crate::train::Config;
+use crate::train::task::Scores;
+use crate::{Error, report};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use toml::{Table, Value};
+
+/// What a comparison that goes on has in its folder already.
+const NEW: [&str; 10] = [
+    "config",
+    "out",
+    "seeds",
+    "methods",
+    "Settings",
+    "Method",
+    "Optimizer",
+    "Data",
+    "Task",
+    "Record",
+];
+
+/// Compare a zoo with what else can be made of its sources, on your data.
+///
+/// With each seed, all methods get the same training images and the same settings, and are measured
+/// on the same test images: from scratch, each source alone, their plain and their matched average,
+/// Zoo-Tuning, and its lite form. From these follow the single source that one would choose by its
+/// score, the best one by hindsight, the ensemble, and the collapsed network. The result is a table
+/// with 95 % intervals and differences paired by seed, a page (OUT/report.html) and its numbers
+/// (OUT/results.json); each network is a run of its own, as train makes it. A comparison that was
+/// stopped, even by kill -9, goes on with --resume and ends with the same bits.
+#[derive(Args)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+Examples:
+
+Which is best on these digits? Eight seeds, two networks at a time:
+  zoo-tuning compare --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz \\
+      --shots 20 --epochs 30 --seeds 8 --jobs 2 --out digits
+
+Only what matters most for photographs:
+  zoo-tuning compare --zoo resnet50.pth moco.pth --data photos/ --preset released \\
+      --methods single,zoo,lite --seeds 3 --out photos-compared
+  zoo-tuning compare --resume photos-compared"
+)]
+pub struct Arguments {
+    /// A configuration in TOML, as of train
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for all of it; new or empty
+    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the comparison in this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = NEW)]
+    resume: Option<PathBuf>,
+    /// How many seeds, counted from --seed
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// What is tuned [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Plan::TUNED.map(MethodKind::name)))]
+    methods: Option<Vec<String>>,
+    /// Networks that are tuned side by side: faster where networks are small, for the memory of as
+    /// many
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub fn run(arguments: Arguments, output: &mut Output) -> Result {
+    let Arguments { config, out, resume, seeds, methods, jobs, settings } = arguments;
+    let comparison = match (resume, out) {
+        (Some(folder), _) => Comparison::resume(folder)?,
+        (None, Some(folder)) => {
+            let is_chosen = |kind: &MethodKind| {
+                methods.as_ref().is_none_or(|names| names.iter().any(|name| name == kind.name()))
+            };
+            let methods = Plan::TUNED.into_iter().filter(is_chosen).collect();
+            let config = configured(config, &settings)?;
+            Comparison::create(folder, Plan { seeds, methods, config })?
+        }
+        // clap asks for one of them.
+        (None, None) => return Err(Error::config("out", "is missing").into()),
+    };
+    catch_interrupts()?;
+    let progress = Progress::new();
+    let found = comparison.run(jobs.into(), rayon::current_num_threads(), &progress);
+    progress.bars.clear().ok();
+    let outcome = found?;
+    for folder in outcome.folders() {
+        // The results are there, whatever becomes of a run's page.
+        if let Err(error) = report::write(comparison.folder().join(&folder)) {
+            message(format!("the page of {folder} could not be made: {error}"));
+        }
+    }
+    let page = report::comparison(&outcome)?;
+    let path = comparison.folder().join("report.html");
+    write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
+    if output.json {
+        return output.object(&outcome);
+    }
+    output.table(&table(&outcome))?;
+    output.line(verdict(&outcome))?;
+    output.line(format!("The page: {}", path.display()))
+}
+
+/// The configuration that all methods have in common; a quarter of the samples is tested on, where
+/// nothing else is said.
+fn configured(file: Option<PathBuf>, settings: &Settings) -> crate::Result<Config> {
+    let flags =
+        Table::try_from(settings).map_err(|error| Error::config("arguments", error.to_string()))?;
+    let method = flags.get("method").and_then(Value::as_table);
+    if method.is_some_and(|method| method.contains_key("form")) {
+        let problem = "is what is compared here: choose several by --methods";
+        return Err(Error::config("--form", problem));
+    }
+    let mut config = Config::read(file.as_deref(), flags)?;
+    if config.data.test == 0.0 {
+        const SHARE: f64 = 0.25;
+        message(format!("{} % of the samples are tested on (--test)", 100.0 * SHARE));
+        config.data.test = SHARE;
+    }
+    Ok(config)
+}
+
+fn table(outcome: &Outcome) -> Vec<Vec<String>> {
+    let reference = outcome.reference();
+    let against = reference.map_or(String::new(), |method| format!("less {}", method.name));
+    let head = ["method", "accuracy %", "95 %", &against, "95 %", "parameters", "training s"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let interval =
+        |found: Option<f64>| found.map_or(String::new(), |i| format!("± {:.1}", 100.0 * i));
+    for method in &outcome.methods {
+        let difference = reference.and_then(|reference| paired(&method.runs, &reference.runs));
+        let shown = difference.filter(|_| reference.is_some_and(|r| r.kind != method.kind));
+        rows.push(vec![
+            method.name.clone(),
+            format!("{:.1}", 100.0 * method.mean),
+            interval(method.interval),
+            shown.as_ref().map_or(String::new(), |d| format!("{:+.1}", 100.0 * d.mean)),
+            interval(shown.and_then(|difference| difference.interval)),
+            count(method.parameters),
+            format!("{:.1}", method.seconds),
+        ]);
+    }
+    rows
+}
+
+/// The answer in a sentence.
+fn verdict(outcome: &Outcome) -> String {
+    use crate::compare::Verdict::{Ahead, Behind, Unclear};
+    let seeds = format!("{} seeds", outcome.plan.seeds);
+    let Some(reference) = outcome.reference() else { return format!("{seeds}.") };
+    let said = [MethodKind::Zoo, MethodKind::Lite].into_iter().filter_map(|kind| {
+        let method = outcome.methods.iter().find(|method| method.kind == kind)?;
+        let difference = paired(&method.runs, &reference.runs)?;
+        let points = format!("{:+.1} points", 100.0 * difference.mean);
+        Some(match (difference.interval, difference.verdict()) {
+            (None, _) => format!("{}: {points}, of one seed", method.name),
+            (_, Ahead) => format!("{} is better ({points})", method.name),
+            (_, Behind) => format!("{} is worse ({points})", method.name),
+            (_, Unclear) => format!("{}: no clear difference ({points})", method.name),
+        })
+    });
+    let said: Vec<String> = said.collect();
+    format!("Against {}, over {seeds}: {}.", reference.name, said.join("; "))
+}
+
+/// A bar for each run on a terminal, a line for each finished one elsewhere.
+struct Progress {
+    bars: MultiProgress,
+    all: Mutex<Option<ProgressBar>>,
+    each: Mutex<HashMap<String, ProgressBar>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { bars: MultiProgress::new(), all: Mutex::default(), each: Mutex::default() }
+    }
+
+    fn say(&self, text: String) {
+        if std::io::stderr().is_terminal() {
+            self.bars.suspend(|| message(text));
+        } else {
+            message(text);
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn begin(&self, runs: usize) {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} networks {elapsed}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = self.bars.add(ProgressBar::new(runs as u64).with_style(style));
+        if let Ok(mut all) = self.all.lock() {
+            *all = Some(bar);
+        }
+    }
+
+    fn step(&self, run: &str, step: u64, steps: u64) {
+        let Ok(mut each) = self.each.lock() else { return };
+        let bar = each.entry(run.to_owned()).or_insert_with(|| {
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(steps).with_style(style).with_message(run.to_owned());
+            self.bars.add(bar)
+        });
+        bar.set_position(step);
+    }
+
+    fn finished(&self, run: &str, scores: Option<&Scores>) {
+        if let Some(bar) = self.each.lock().ok().and_then(|mut each| each.remove(run)) {
+            bar.finish_and_clear();
+        }
+        if let Ok(all) = self.all.lock() {
+            all.iter().for_each(|bar| bar.inc(1));
+        }
+        let scores = scores.map_or("not tested".to_owned(), Scores::to_string);
+        self.say(format!("{run}: {scores}"));
+    }
+
+    fn failed(&self, run: &str, _: &Error) {
+        self.say(format!("{run} cannot go on:"));
+    }
+
+    fn stopped(&self) -> bool {
+        interrupted()
+    }
+}

@@ -1,0 +1,168 @@
+//! What is compared: networks, seeds, and the run that makes each of them.
+
+use super::MethodKind;
+use crate::train::Config;
+use crate::train::choice::{FormName, Start};
+use crate::zoo::Manifest;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Everything that decides what a comparison computes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// How many seeds, counted from that of `config`. A seed draws the samples of every method alike.
+    pub seeds: u64,
+    /// What is tuned, of [`Plan::TUNED`]; what follows from it is compared too.
+    pub methods: Vec<MethodKind>,
+    /// How all of it is tuned; the form and the start of the sources are the methods'.
+    pub config: Config,
+}
+
+/// A network that is tuned, with the run that does it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Job {
+    pub kind: MethodKind,
+    /// The source of a single one, by its place in the zoo.
+    pub source: Option<usize>,
+    pub seed: u64,
+    /// The folder of the run, in that of the comparison.
+    pub folder: String,
+    pub config: Config,
+}
+
+impl Plan {
+    /// The methods that tune networks.
+    pub const TUNED: [MethodKind; 6] = [
+        MethodKind::Scratch,
+        MethodKind::Single,
+        MethodKind::Average,
+        MethodKind::Matched,
+        MethodKind::Zoo,
+        MethodKind::Lite,
+    ];
+
+    /// An error unless there is something to compare, on samples that nothing is tuned on.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=1000).contains(&self.seeds) {
+            return Err(Error::config("seeds", format!("{} is not 1 to 1000", self.seeds)));
+        }
+        if let Some(kind) = self.methods.iter().find(|kind| !Self::TUNED.contains(kind)) {
+            let problem = format!("{} follows from the others, and is always there", kind.name());
+            return Err(Error::config("methods", problem));
+        }
+        if self.methods.is_empty() {
+            return Err(Error::config("methods", "there is none to compare"));
+        }
+        if self.config.method.zoo.is_empty() {
+            return Err(Error::config("method.zoo", "there are no sources: --zoo FILE FILE"));
+        }
+        self.config.check()
+    }
+
+    /// The sources, each by a name of its own and as a file that a run takes. A description of
+    /// several becomes one of each, in the folder.
+    pub(super) fn sources(&self, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+        let stem =
+            |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut sources: Vec<(String, PathBuf)> = match &self.config.method.zoo[..] {
+            [file] if file.extension().is_some_and(|extension| extension == "toml") => {
+                let Manifest { architecture, sources } = Manifest::read(file)?;
+                let folder = folder.join("sources");
+                std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+                let one = |(at, mut source): (usize, crate::zoo::Source)| {
+                    let file = &source.file;
+                    source.file = std::path::absolute(file).map_err(Error::io("find", file))?;
+                    let name = source.name.clone().unwrap_or_else(|| stem(&source.file));
+                    let path = folder.join(format!("{}.toml", at + 1));
+                    let architecture = architecture.clone();
+                    let text = Manifest { architecture, sources: vec![source] }.to_toml()?;
+                    crate::export::write_atomically(&path, |out| out.write_all(text.as_bytes()))?;
+                    Ok((name, path))
+                };
+                sources.into_iter().enumerate().map(one).collect::<Result<_>>()?
+            }
+            files => files.iter().map(|file| (stem(file), file.clone())).collect(),
+        };
+        let names: Vec<String> = sources.iter().map(|(name, _)| folder_name(name)).collect();
+        for (at, (name, _)) in sources.iter_mut().enumerate() {
+            // Many a file is called model.safetensors.
+            let is_alone = names.iter().filter(|other| **other == names[at]).count() == 1;
+            *name = if is_alone { names[at].clone() } else { format!("{}-{}", names[at], at + 1) };
+        }
+        Ok(sources)
+    }
+
+    /// All networks that are tuned, those of a seed after each other.
+    pub(super) fn jobs(&self, sources: &[(String, PathBuf)]) -> Vec<Job> {
+        let first = self.config.seed;
+        let job = |seed: u64, kind: MethodKind, source: Option<usize>| {
+            let mut config = Config { seed, ..self.config.clone() };
+            let method = &mut config.method;
+            (method.form, method.start) = match kind {
+                MethodKind::Scratch => (FormName::Scratch, Start::Plain),
+                MethodKind::Single => (FormName::Single, Start::Plain),
+                MethodKind::Average => (FormName::Average, Start::Plain),
+                MethodKind::Matched => (FormName::Average, Start::Matched),
+                MethodKind::Zoo => (FormName::Zoo, method.start),
+                _ => (FormName::Lite, method.start),
+            };
+            let mut folder = format!("seed-{seed}/{}", kind.name());
+            if let Some((name, path)) = source.and_then(|at| sources.get(at)) {
+                method.zoo = vec![path.clone()];
+                folder = format!("{folder}-{name}");
+            }
+            Job { kind, source, seed, folder, config }
+        };
+        let of_seed = |seed: u64| {
+            self.methods.iter().flat_map(move |&kind| -> Vec<Job> {
+                match kind {
+                    MethodKind::Single => {
+                        (0..sources.len()).map(|at| job(seed, kind, Some(at))).collect()
+                    }
+                    kind => vec![job(seed, kind, None)],
+                }
+            })
+        };
+        (first..first.saturating_add(self.seeds)).flat_map(of_seed).collect()
+    }
+}
+
+/// A name without what a folder's name should not have.
+fn folder_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    name.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let mut config = Config { seed: 5, ..Config::default() };
+        config.method.zoo = ["a/model.pth", "b/model.pth", "c d.pth"].map(PathBuf::from).to_vec();
+        Plan { seeds: 2, methods: vec![MethodKind::Single, MethodKind::Matched], config }
+    }
+
+    #[test]
+    fn every_seed_has_a_run_of_each_method_and_of_each_single_source() {
+        let plan = plan();
+        let sources = plan.sources(Path::new("nowhere")).unwrap();
+        let jobs = plan.jobs(&sources);
+        let folders: Vec<&str> = jobs.iter().map(|job| &job.folder[..]).collect();
+        let of_seed = ["single-model-1", "single-model-2", "single-c_d", "matched"];
+        let expected = [5, 6].map(|seed| of_seed.map(|name| format!("seed-{seed}/{name}")));
+        assert_eq!(folders, expected.concat());
+        assert_eq!(jobs[1].config.method.zoo, [PathBuf::from("b/model.pth")]);
+        assert_eq!((jobs[7].config.seed, jobs[7].config.method.form), (6, FormName::Average));
+    }
+
+    #[test]
+    fn what_follows_from_other_methods_cannot_be_chosen() {
+        let mut plan = plan();
+        plan.methods.push(MethodKind::Ensemble);
+        let error = plan.check().unwrap_err().to_string();
+        assert!(error.contains("ensemble follows from the others"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! A comparison: a folder, and the runs that fill it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `plan.toml` | everything that decides what is computed |
+//! | `seed-N/METHOD/` | a run of each method; see [`crate::train::Run`] |
+//! | `seed-N/collapsed.safetensors` | the lite network as a plain one |
+//! | `results.json` | what came out |
+//!
+//! Each network is a run of its own, so that a comparison that is killed at any moment goes on
+//! where it was, and ends with the same bits.
+
+use super::outcome::{Outcome, outcome};
+use super::plan::{Job, Plan};
+use super::work;
+use crate::export::write_atomically;
+use crate::train::task::Scores;
+use crate::train::{Event, Observer, Recorded, Summary};
+use crate::{Error, Result, train};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Who looks on; the calls come from several threads.
+pub trait Watch: Sync {
+    /// So many networks will be tuned.
+    fn begin(&self, runs: usize);
+
+    /// A step of a run is done.
+    fn step(&self, run: &str, step: u64, steps: u64);
+
+    /// A run is finished; what it was measured to be on the test samples.
+    fn finished(&self, run: &str, scores: Option<&Scores>);
+
+    /// A run cannot go on, and with it the comparison.
+    fn failed(&self, run: &str, error: &Error);
+
+    /// Whether to stop, to go on later.
+    fn stopped(&self) -> bool;
+}
+
+/// A folder that a comparison is recorded in.
+pub struct Comparison {
+    folder: PathBuf,
+    plan: Plan,
+}
+
+impl Comparison {
+    /// A new comparison in `folder`, which is made if need be.
+    ///
+    /// # Errors
+    /// If the plan leaves nothing to do, or the folder holds anything or cannot be written.
+    pub fn create(folder: impl AsRef<Path>, mut plan: Plan) -> Result<Self> {
+        plan.check()?;
+        let folder = folder.as_ref().to_path_buf();
+        let name = folder.display();
+        if folder.join(PLAN).exists() {
+            let problem = format!("{name} holds a comparison; --resume {name} goes on with it");
+            return Err(Error::config("out", problem));
+        }
+        if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::config(
+                "out",
+                format!("{name} is not empty; choose another folder"),
+            ));
+        }
+        let config = &mut plan.config;
+        for path in config.method.zoo.iter_mut().chain([&mut config.data.path]) {
+            *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
+        }
+        let text = toml::to_string(&plan).map_err(|e| Error::config(PLAN, e.to_string()))?;
+        std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+        write_atomically(folder.join(PLAN), |file| file.write_all(text.as_bytes()))?;
+        Ok(Self { folder, plan })
+    }
+
+    /// The comparison in `folder`, to go on with.
+    ///
+    /// # Errors
+    /// If there is none, or its plan cannot be read.
+    pub fn resume(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref().to_path_buf();
+        let path = folder.join(PLAN);
+        if !path.exists() {
+            let problem = format!("there is no comparison in {}: no {PLAN}", folder.display());
+            return Err(Error::config("resume", problem));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let plan: Plan = toml::from_str(&text)
+            .map_err(|error| Error::format(&path, error.message().to_owned()))?;
+        plan.check()?;
+        Ok(Self { folder, plan })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What is compared.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Tunes every network that is not tuned yet, `at_once` of them side by side on `threads`
+    /// threads together, and measures what follows from them.
+    ///
+    /// Results do not depend on either number; only times do. Peak memory is that of `at_once` runs.
+    ///
+    /// # Errors
+    /// Whatever stops a run; [`Error::Interrupted`] if `watch` stops the comparison.
+    pub fn run(&self, at_once: usize, threads: usize, watch: &dyn Watch) -> Result<Outcome> {
+        let begun = Instant::now();
+        let sources = self.plan.sources(&self.folder)?;
+        let jobs = self.plan.jobs(&sources);
+        watch.begin(jobs.len());
+        let at_once = at_once.clamp(1, jobs.len().max(1));
+        let summaries = work(&jobs, at_once, (threads / at_once).max(1), |job| {
+            match self.tuned(job, watch) {
+                // That is a result, too.
+                Err(Error::NotFinite { .. }) => Ok(None),
+                Err(Error::Interrupted { .. }) => {
+                    Err(Error::Interrupted { saved: Some(self.folder.clone()) })
+                }
+                found => found.map(Some).inspect_err(|error| watch.failed(&job.folder, error)),
+            }
+        })?;
+        let names: Vec<String> = sources.into_iter().map(|(name, _)| name).collect();
+        let done: Vec<(Job, Option<Summary>)> = jobs.into_iter().zip(summaries).collect();
+        let mut outcome = outcome(&self.folder, &self.plan, names, &done)?;
+        outcome.seconds = begun.elapsed().as_secs_f64();
+        let json = serde_json::to_vec_pretty(&outcome)
+            .map_err(|error| Error::format(&self.folder, error.to_string()))?;
+        write_atomically(self.folder.join(RESULTS), |file| file.write_all(&json))?;
+        Ok(outcome)
+    }
+
+    /// The run of a job, brought to its end.
+    fn tuned(&self, job: &Job, watch: &dyn Watch) -> Result<Summary> {
+        let folder = self.folder.join(&job.folder);
+        let mut run = train::Run::resume_or_create(&folder, job.config.clone())?;
+        if !run.is_finished() {
+            run.train(&mut Seen { run: &job.folder, steps: 0, watch })?;
+        }
+        // As its file has it, whether it was trained now or before.
+        let summary = Recorded::read(&folder)?.summary;
+        let summary = summary.ok_or_else(|| Error::format(&folder, "its summary is gone"))?;
+        watch.finished(&job.folder, summary.test.as_ref());
+        Ok(summary)
+    }
+}
+
+const PLAN: &str = "plan.toml";
+const RESULTS: &str = "results.json";
+
+/// Tells of one run.
+struct Seen<'a> {
+    run: &'a str,
+    steps: u64,
+    watch: &'a dyn Watch,
+}
+
+impl Observer for Seen<'_> {
+    fn note(&mut self, event: &Event) {
+        match *event {
+            Event::Begin { steps, .. } => self.steps = steps,
+            Event::Step { step, .. } => self.watch.step(self.run, step, self.steps),
+            _ => {}
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.watch.stopped()
+    }
+}
