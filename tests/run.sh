@@ -183,6 +183,16 @@ runs() {
             "scores,differences,training,gates,alignment,settings"
 }
 
+# A comparison, and its page.
+comparison() {
+    rm -rf "$out/compared"
+    zoo compare --zoo data/zoo/*.safetensors --data data/digits/digits.csv.gz --shots 4 --epochs 2 \
+        --seeds 2 --methods single,matched,lite --jobs 2 --test 0.1 --threads 2 \
+        --out "$out/compared" || return
+    node tests/browser/check.mjs "$out/compared/report.html" "$out/compared-shots" \
+        "result,methods,scores,runs,settings"
+}
+
 # Every network that the demo wrote is read again, and the collapsed one used.
 networks() {
     local file count=0
@@ -249,6 +259,7 @@ check "demo" demo
 check "numbers of the demo" numbers
 check "page of the demo" page
 check "pages of runs" runs
+check "page of a comparison" comparison
 check "networks of the demo" networks
 # Last, since the library without the command line is built anew.
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast
