@@ -1,10 +1,14 @@
 //! Arguments that say what to look at.
 
 use super::output::{message, printable};
+use crate::dataset::ResizeMode;
 use crate::nn::{Design, Identified};
-use crate::train::Model;
+use crate::train::choice::CheckName;
+use crate::train::config::DataConfig;
+use crate::train::{Input, Model};
 use crate::zoo::{Checkpoint, Naming};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 
 /// Which network a file holds, and how its tensors are named there.
@@ -51,17 +55,32 @@ pub struct ModelFile {
     model: PathBuf,
     #[command(flatten)]
     names: NetworkNames,
+    #[command(flatten)]
+    input: InputOptions,
 }
 
 impl ModelFile {
     pub fn open(&self) -> crate::Result<Model> {
-        open_model(&self.model, &self.names)
+        open_model(&self.model, &self.names, &self.input)
     }
 }
 
-/// The network in a file.
-pub fn open_model(path: &Path, names: &NetworkNames) -> crate::Result<Model> {
-    model_of(Checkpoint::open(path)?, names)
+/// The network in a file. What is assumed of its images, because neither the file nor the options say
+/// it, is told.
+pub fn open_model(path: &Path, names: &NetworkNames, input: &InputOptions) -> crate::Result<Model> {
+    let checkpoint = Checkpoint::open(path)?;
+    let is_said = Input::is_in(&checkpoint.declared());
+    let mut model = model_of(checkpoint, names)?;
+    model.input = input.over(model.input)?;
+    if !is_said && !input.say_all() {
+        message(format!(
+            "{} does not say what images it was trained on; assumed: {} (--size, --resize, \
+             --resize-mode, --mean, --std)",
+            path.display(),
+            model.input
+        ));
+    }
+    Ok(model)
 }
 
 /// Says which network of a file was taken, if there are several.
@@ -79,4 +98,64 @@ pub fn model_of(checkpoint: Checkpoint, names: &NetworkNames) -> crate::Result<M
         message(printable(&format!("{}: {choice}", model.origin)));
     }
     Ok(model)
+}
+
+/// What a network is shown, where its file does not say it or is wrong.
+#[derive(Args)]
+#[command(next_help_heading = "What the network sees [default: as its file says]")]
+pub struct InputOptions {
+    /// Height and width
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Height and width that images are resized to before the middle part is taken
+    #[arg(long, value_name = "PIXELS")]
+    resize: Option<usize>,
+    /// Whether that is the shorter side, and the proportions stay, or both
+    #[arg(long, value_parser = PossibleValuesParser::new(ResizeMode::NAMES)
+        .map(|name| ResizeMode::named(&name).unwrap_or_default()))]
+    resize_mode: Option<ResizeMode>,
+    /// Subtracted from values of 0 to 1, for each channel
+    #[arg(long, value_name = "X", value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Option<Vec<f32>>,
+    /// Standard deviation, divided by then, for each channel
+    #[arg(long, value_name = "X", value_delimiter = ',')]
+    std: Option<Vec<f32>>,
+    /// Leave pictures as they are stored, though their EXIF data say which side is up
+    #[arg(long)]
+    ignore_orientation: bool,
+}
+
+impl InputOptions {
+    /// Whether nothing is left to be assumed.
+    fn say_all(&self) -> bool {
+        self.size.is_some() && self.mean.is_some() && self.std.is_some()
+    }
+
+    /// What is given over what is said.
+    fn over(&self, said: Input) -> crate::Result<Input> {
+        let Self { size, resize, resize_mode, ref mean, ref std, ignore_orientation } = *self;
+        let (mean, std) = (mean.clone(), std.clone());
+        let config = DataConfig {
+            size,
+            resize,
+            resize_mode,
+            mean,
+            std,
+            ignore_orientation,
+            ..DataConfig::default()
+        };
+        config.input(said)
+    }
+}
+
+/// What is looked at before pictures are used.
+#[derive(Args)]
+pub struct CheckOptions {
+    /// What is looked at of every picture first: its header and end, or every pixel
+    #[arg(long, default_value = "headers",
+        value_parser = PossibleValuesParser::new(CheckName::NAMES).try_map(|name| CheckName::named(&name)))]
+    pub check: CheckName,
+    /// Go on without pictures that cannot be read
+    #[arg(long)]
+    pub skip_unreadable: bool,
 }

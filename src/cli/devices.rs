@@ -28,9 +28,15 @@ pub struct Arguments {
 }
 
 #[cfg(not(feature = "opencl"))]
-pub fn run(_: Arguments, _: &mut Output) -> Result {
+pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     // Says how to get them.
-    Ok(crate::tensor::Device::opencl(0).map(drop)?)
+    let others = crate::tensor::Device::opencl(0).map(drop);
+    match (others, arguments) {
+        (Err(error), Arguments { number: None, check: false, tune: false }) => {
+            output.line(format!("cpu is what there is. {error}"))
+        }
+        (others, _) => Ok(others?),
+    }
 }
 
 #[cfg(feature = "opencl")]

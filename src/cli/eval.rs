@@ -1,8 +1,8 @@
 //! `eval`: how good networks are on labelled images.
 
-use super::data::{NetworkNames, open_model};
+use super::data::{CheckOptions, InputOptions, NetworkNames, open_model};
 use super::device::DeviceOption;
-use super::output::{Output, Result, printable};
+use super::output::{Output, Result, message, printable};
 use super::profile::Profiling;
 use crate::Error;
 use crate::dataset::Views;
@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 /// classes are taken for which.
 #[derive(Args)]
 #[command(after_help = "\
-Data is a folder with a folder of PNG or JPEG images for each class; the digits of UCI as .csv or
-.csv.gz; a folder of MNIST, either the IDX files (the t10k pair if it is there) or 0.json to
+Data is a folder with a folder of pictures for each class (PNG, JPEG, WebP, BMP, GIF, TIFF, PNM;
+folders in these are walked), or with such folders train, val and test, of which test is taken, else
+val; a .csv or .tsv of files and classes; CIFAR in binary; the digits of UCI as .csv or .csv.gz; a folder of MNIST, either the IDX files (the t10k pair if it is there) or 0.json to
 9.json; or one IDX file of images with its labels beside it.
 
 Precision, recall and F1 are scikit-learn's, their means over all classes (\"macro\"). The calibration
@@ -38,9 +39,13 @@ pub struct Arguments {
     models: Vec<PathBuf>,
     #[command(flatten)]
     names: NetworkNames,
+    #[command(flatten)]
+    input: InputOptions,
     /// Labelled images
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    #[command(flatten)]
+    check: CheckOptions,
     /// Look at each image once, also mirrored, or at ten crops of it (corners and middle, and
     /// mirrored), and take the mean of the outputs
     #[arg(long, value_name = "VIEWS", default_value = "one", value_parser = views())]
@@ -108,8 +113,11 @@ fn measured(
     device: &Device,
     mut file: Option<&mut PredictionFile>,
 ) -> crate::Result<Evaluation> {
-    let mut model = open_model(path, &arguments.names)?;
-    let data = Data::open(&arguments.data, Purpose::Testing, &model.input)?;
+    let mut model = open_model(path, &arguments.names, &arguments.input)?;
+    let check = &arguments.check;
+    let data = Data::open(&arguments.data, Purpose::Testing, &model.input)?
+        .checked(check.check.check(), check.skip_unreadable)?;
+    data.notes().iter().for_each(message);
     let numbers = model.class_numbers(data.classes())?;
     if model.classes.is_empty() {
         model.classes = data.classes().to_vec();

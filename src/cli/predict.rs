@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Tell the most probable classes of images.
 #[derive(Args)]
 #[command(after_help = "\
-Of a folder, all PNG and JPEG files are taken, those of folders in it too. A pattern in quotes, such
+Of a folder, all pictures are taken (PNG, JPEG, WebP, BMP, GIF, TIFF, PNM), those of folders in it too. A pattern in quotes, such
 as 'photos/**/*.jpg', is looked up by the program, however many files it means.
 
 With --csv, the first line names the columns: image, class_1, probability_1 and so on to --top, error.
@@ -129,7 +129,7 @@ fn found(paths: &[PathBuf]) -> crate::Result<Vec<PathBuf>> {
 fn of_folder(folder: &Path) -> crate::Result<Vec<PathBuf>> {
     let files = image_files(folder)?;
     if files.is_empty() {
-        return Err(Error::data(folder, "", "expected PNG or JPEG files, found none"));
+        return Err(Error::data(folder, "", "expected pictures, found none"));
     }
     Ok(files)
 }

@@ -1,285 +1,321 @@
-//! Images in folders, one folder for each class.
+//! Pictures in folders, one folder for each class.
 
-use super::samples::no_such_sample;
-use super::{Dataset, Image, Samples, Transform, apply_all, sample_rng};
+use super::Pictures;
+use super::picture::{Reading, is_named_as_one};
+use super::split::Split;
 use crate::{Error, Result};
-use ::image::{DynamicImage, ImageDecoder, ImageReader};
-use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The channels that images are read with, whatever their files hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// One: `0.299 red + 0.587 green + 0.114 blue` (ITU-R BT.601), as in Pillow.
-    Grey,
-    /// Three: red, green, blue. Transparency is ignored.
-    Rgb,
-}
-
-/// PNG and JPEG files `root/class/file`, decoded when they are asked for.
-///
-/// The classes are the folders of the root in the order of their names, as in torchvision's
-/// `ImageFolder`; the files of a class are in the order of theirs. Hidden files and files of
-/// other kinds are passed over. Images come in their own size; a
-/// [`Transform`] that resizes or crops makes them fit together.
-#[derive(Clone, Debug)]
-pub struct Folder {
-    root: PathBuf,
-    files: Vec<PathBuf>,
-    labels: Vec<usize>,
-    classes: Vec<String>,
-    channels: Channels,
-}
-
-impl Folder {
-    /// The image files below `root`; none is opened yet.
+impl Pictures {
+    /// The pictures `root/class/.../file`; none is opened yet.
+    ///
+    /// The classes are the folders of the root in the order of their names, and the files of a class
+    /// all those below it, folder by folder, as in torchvision's `ImageFolder`. If the folders are
+    /// `train`, `val` and `test`, the classes are below these. Hidden files, files of other kinds
+    /// and the folder `__MACOSX` are passed over, and counted.
     ///
     /// # Errors
-    /// If a folder cannot be read, `root` holds no folder, or one of these no image.
-    pub fn open(root: impl AsRef<Path>, channels: Channels) -> Result<Self> {
-        let root = root.as_ref().to_path_buf();
-        let (mut files, mut labels, mut classes) = (vec![], vec![], vec![]);
-        for folder in entries(&root)?.into_iter().filter(|path| path.is_dir()) {
-            let before = files.len();
-            files.extend(entries(&folder)?.into_iter().filter(|path| is_image(path)));
-            if files.len() == before {
-                let problem = "expected PNG or JPEG files, found none";
-                return Err(Error::data(folder, "", problem));
+    /// If a folder cannot be read, `root` holds no folder, or one of these no picture; if a class is
+    /// not one of the training pictures'.
+    pub fn folder(root: impl AsRef<Path>, reading: Reading) -> Result<Self> {
+        let root = root.as_ref();
+        let mut left_out = LeftOut::default();
+        let folders = folders(root, &mut left_out)?;
+        let mut found = Self {
+            root: root.to_path_buf(),
+            files: vec![],
+            labels: vec![],
+            classes: vec![],
+            splits: vec![],
+            left_out: String::new(),
+            reading,
+        };
+        match divided(&folders)? {
+            Some(divided) => {
+                let unused = folders.iter().filter(|f| divided.iter().all(|(_, used)| used != *f));
+                unused.for_each(|folder| left_out.folder(folder));
+                for (split, folder) in divided {
+                    found.add_classes(self::folders(&folder, &mut left_out)?, &mut left_out)?;
+                    found.splits.resize(found.files.len(), split);
+                }
             }
-            labels.resize(files.len(), classes.len());
-            classes.push(name(&folder));
+            None => found.add_classes(folders, &mut left_out)?,
         }
-        if classes.is_empty() {
-            let problem = "expected a folder of images for each class, found none";
+        if found.classes.is_empty() {
+            let problem = "expected a folder of pictures for each class, found none";
             return Err(Error::data(root, "", problem));
         }
-        Ok(Self { root, files, labels, classes, channels })
+        found.left_out = left_out.to_string();
+        Ok(found)
     }
 
-    /// The files, by index.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-
-    /// All images in memory, decoded and transformed in parallel; what is random in
-    /// `transforms` is drawn once, from `seed`.
-    ///
-    /// # Errors
-    /// If an image cannot be read or transformed, or shapes differ afterwards.
-    pub fn load(&self, transforms: &[Transform], seed: u64) -> Result<Samples> {
-        let images: Vec<Result<Image>> = (0..self.files.len())
-            .into_par_iter()
-            .map(|index| apply_all(transforms, self.image(index)?, &mut sample_rng(seed, 0, index)))
-            .collect();
-        let images = images.into_iter().collect::<Result<_>>()?;
-        Samples::new(&self.root, images, self.labels.clone(), self.classes.clone())
-    }
-}
-
-impl Dataset for Folder {
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn labels(&self) -> &[usize] {
-        &self.labels
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.files.get(index).map_or_else(|| index.to_string(), |path| path.display().to_string())
-    }
-
-    fn image(&self, index: usize) -> Result<Image> {
-        let path = self.files.get(index);
-        let path = path.ok_or_else(|| no_such_sample(&self.root, index, self.len()))?;
-        read_image(path, self.channels)
+    /// Adds the pictures of the classes in `folders`. Of all but the first split, these have to be
+    /// known already.
+    fn add_classes(&mut self, folders: Vec<PathBuf>, left_out: &mut LeftOut) -> Result<()> {
+        let is_first = self.classes.is_empty();
+        for folder in folders {
+            let (name, before) = (name(&folder), self.files.len());
+            walk(&folder, 0, &mut self.files, left_out)?;
+            if self.files.len() == before && is_first {
+                let problem = match left_out.to_string() {
+                    other if other.is_empty() => "found none".to_owned(),
+                    other => format!("found none; what is there so far: {other}"),
+                };
+                return Err(Error::data(folder, "", format!("expected pictures, {problem}")));
+            }
+            let known = self.classes.iter().position(|class| *class == name);
+            let label = match known {
+                Some(label) => label,
+                None if is_first => {
+                    self.classes.push(name);
+                    self.classes.len() - 1
+                }
+                None => {
+                    let problem = format!(
+                        "expected a class of the training pictures, such as {}, found {name:?}",
+                        self.classes[0]
+                    );
+                    return Err(Error::data(folder, "", problem));
+                }
+            };
+            self.labels.resize(self.files.len(), label);
+        }
+        Ok(())
     }
 }
 
-/// Pixels of an image, at most; each takes up to 28 bytes while it is read.
-const MOST_PIXELS: u64 = 1 << 27;
-
-/// What a folder holds, hidden things aside, in the order of the names.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
-        .map_err(Error::io("read", folder))?;
-    paths.retain(|path| !name(path).starts_with('.'));
-    paths.sort();
-    Ok(paths)
-}
-
-/// The PNG and JPEG files of a folder and of the folders in it, in the order of their names; links to
-/// folders are not followed, for they may lead back.
+/// The pictures of a folder and of the folders in it, as those of a class.
 ///
 /// # Errors
 /// If a folder cannot be read.
 pub fn image_files(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in entries(folder.as_ref())? {
-        if path.is_dir() && !path.is_symlink() {
-            files.extend(image_files(path)?);
-        } else if is_image(&path) {
-            files.push(path);
+    walk(folder.as_ref(), 0, &mut files, &mut LeftOut::default())?;
+    Ok(files)
+}
+
+/// The folders of the splits among `folders`, in the order training, validation, test, if data is
+/// divided by them: a class may be called `train`, too, but it does not hold folders alone beside
+/// one called `val` or `test`.
+fn divided(folders: &[PathBuf]) -> Result<Option<Vec<(Split, PathBuf)>>> {
+    let mut divided = Vec::new();
+    for folder in folders {
+        let Some(split) = Split::named(&name(folder)) else { continue };
+        let mut ignored = LeftOut::default();
+        if !self::folders(folder, &mut ignored)?.is_empty() && ignored.pictures == 0 {
+            divided.push((split, folder.clone()));
         }
     }
-    Ok(files)
+    divided.sort();
+    let trains = divided.first().is_some_and(|(split, _)| *split == Split::Training);
+    Ok((trains && (divided.len() > 1 || folders.len() == 1)).then_some(divided))
+}
+
+/// The folders in `folder` that may hold samples, by name; all else in it is left out.
+fn folders(folder: &Path, left_out: &mut LeftOut) -> Result<Vec<PathBuf>> {
+    let (mut folders, files) = entries(folder, left_out)?;
+    files.iter().for_each(|file| left_out.file(file));
+    folders.sort();
+    Ok(folders)
+}
+
+/// The pictures in `folder` and below it: those in a folder before those in the ones that it holds.
+fn walk(
+    folder: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+    left_out: &mut LeftOut,
+) -> Result<()> {
+    const DEEPEST: usize = 40;
+    if depth > DEEPEST {
+        let problem =
+            format!("expected at most {DEEPEST} folders in each other; a link to itself?");
+        return Err(Error::data(folder, "", problem));
+    }
+    let (mut folders, mut found) = entries(folder, left_out)?;
+    found.sort();
+    for file in found {
+        if is_named_as_one(&file) {
+            files.push(file);
+        } else {
+            left_out.file(&file);
+        }
+    }
+    folders.sort();
+    folders.iter().try_for_each(|folder| walk(folder, depth + 1, files, left_out))
+}
+
+/// Folders and files in a folder; hidden ones, and what an archive of a Mac leaves, are left out.
+fn entries(folder: &Path, left_out: &mut LeftOut) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut folders, mut files) = (vec![], vec![]);
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        let name = name(&path);
+        match path.is_dir() {
+            _ if name.starts_with('.') => *left_out.kinds.entry("hidden".into()).or_default() += 1,
+            true if name == "__MACOSX" => left_out.folder(&path),
+            true => folders.push(path),
+            false => files.push(path),
+        }
+    }
+    Ok((folders, files))
 }
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    path.is_file() && ["png", "jpg", "jpeg"].iter().any(|known| extension == *known)
+/// What was found and is no sample.
+#[derive(Default)]
+struct LeftOut {
+    /// Endings of names, and how many files have them.
+    kinds: BTreeMap<String, usize>,
+    folders: Vec<String>,
+    /// Files among them that are pictures, but lie where there is no class.
+    pictures: usize,
 }
 
-/// The image in a PNG or JPEG file, told by its content and not by its name.
-///
-/// # Errors
-/// If the file cannot be read or is neither, or has more than 134 million pixels.
-pub fn read_image(path: impl AsRef<Path>, channels: Channels) -> Result<Image> {
-    let path = path.as_ref();
-    // Before opening: to open a named pipe is to wait for whoever writes to it.
-    if !std::fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
-        return Err(Error::data(path, "", "expected a PNG or JPEG image, found no regular file"));
+impl LeftOut {
+    fn file(&mut self, path: &Path) {
+        self.pictures += usize::from(is_named_as_one(path));
+        let kind = match path.extension() {
+            Some(ending) => format!(".{}", ending.to_string_lossy().to_ascii_lowercase()),
+            None => "without an ending".to_owned(),
+        };
+        *self.kinds.entry(kind).or_default() += 1;
     }
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(Error::io("open", path))?;
-    let refuse =
-        |found| Error::data(path, "", format!("expected a PNG or JPEG image, found: {found}"));
-    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
-    // A small file may say that it is an image for which there is not the memory.
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(refuse(format!("{width}x{height} pixels, more than {MOST_PIXELS}")));
+
+    fn folder(&mut self, path: &Path) {
+        self.folders.push(format!("the folder {}", name(path)));
     }
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| refuse(error.to_string()))?;
-    from_decoded(&decoded, channels)
-        .map_err(|error| Error::data(path, "", format!("cannot be used: {error}")))
 }
 
-fn from_decoded(decoded: &DynamicImage, channels: Channels) -> Result<Image> {
-    let rgb = decoded.to_rgb32f();
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let pixels = rgb.as_raw().as_chunks::<3>().0;
-    let (count, values) = match channels {
-        Channels::Grey => {
-            let grey = |[r, g, b]: &[f32; 3]| 0.299 * r + 0.587 * g + 0.114 * b;
-            (1, pixels.iter().map(grey).collect())
-        }
-        Channels::Rgb => (3, (0..3).flat_map(|c| pixels.iter().map(move |p| p[c])).collect()),
-    };
-    Image::new([count, height, width], values)
+/// `3 .txt, 1 hidden, the folder __MACOSX`
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counted = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
+        f.write_str(&counted.chain(self.folders.iter().cloned()).collect::<Vec<_>>().join(", "))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{Channels, Dataset, Transform};
     use ::image::{Rgb, RgbImage};
 
-    /// `b/2.png` 3x2 red, `b/1.jpg` 4x4 grey 128, `a/x.PNG` 2x2 white, and what is no image.
-    fn folder() -> tempfile::TempDir {
+    /// A folder of these files: pictures by their names, or empty.
+    fn folder(names: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        for class in ["b", "a", ".hidden"] {
-            std::fs::create_dir(root.join(class)).unwrap();
-        }
-        let save = |name: &str, width, height, colour| {
-            RgbImage::from_pixel(width, height, Rgb(colour)).save(root.join(name)).unwrap();
-        };
-        save("b/2.png", 3, 2, [255, 0, 0]);
-        save("b/1.jpg", 4, 4, [128; 3]);
-        save("a/x.PNG", 2, 2, [255; 3]);
-        for other in ["README.md", "a/notes.txt", "a/.thumbnail.png"] {
-            std::fs::write(root.join(other), "no image").unwrap();
+        for (at, name) in names.iter().enumerate() {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if is_named_as_one(&path) && !name.contains("/.") {
+                let (width, height) = (2 + at as u32 % 2, 2);
+                RgbImage::from_pixel(width, height, Rgb([at as u8; 3])).save(path).unwrap();
+            } else {
+                std::fs::write(path, "").unwrap();
+            }
         }
         folder
     }
 
-    #[test]
-    fn classes_and_files_are_sorted() {
-        let folder = folder();
-        let images = Folder::open(folder.path(), Channels::Rgb).unwrap();
-        assert_eq!(images.classes(), ["a", "b"]);
-        assert_eq!(images.labels(), [0, 1, 1]);
-        let names: Vec<String> = images.files().iter().map(|file| name(file)).collect();
-        assert_eq!(names, ["x.PNG", "1.jpg", "2.png"]);
+    fn open(folder: &tempfile::TempDir) -> Result<Pictures> {
+        Pictures::folder(folder.path(), Reading::upright(Channels::Rgb))
+    }
+
+    fn files(pictures: &Pictures) -> Vec<String> {
+        let bare = |file: &PathBuf| {
+            file.strip_prefix(&pictures.root).unwrap().to_str().unwrap().replace('\\', "/")
+        };
+        pictures.files().iter().map(bare).collect()
     }
 
     #[test]
-    fn channels_are_as_asked() {
-        let folder = folder();
-        let red = Folder::open(folder.path(), Channels::Rgb).unwrap().image(2).unwrap();
-        assert_eq!(red.shape(), [3, 2, 3]);
-        assert_eq!(red.values(), [[1.0; 6], [0.0; 6], [0.0; 6]].concat());
-        let images = Folder::open(folder.path(), Channels::Grey).unwrap();
-        assert_eq!(images.image(2).unwrap().values(), [0.299; 6]);
-        // JPEG may be off by a step or two of 255.
-        let grey = images.image(1).unwrap();
-        assert!(grey.values().iter().all(|v| (v - 128.0 / 255.0).abs() < 0.01), "{grey:?}");
-        assert!(images.image(3).is_err());
+    fn folders_are_walked_as_in_torchvision() {
+        let names =
+            ["b/2.png", "b/1.jpg", "a/x.PNG", "a/deep/er/y.webp", "a/deep/w.bmp", "b/z.gif"];
+        let folder = folder(&names);
+        let images = open(&folder).unwrap();
+        assert_eq!(images.classes(), ["a", "b"]);
+        assert_eq!(images.labels(), [0, 0, 0, 1, 1, 1]);
+        // [os.path.relpath(p, root) for p, _ in torchvision.datasets.ImageFolder(root).samples],
+        // but for the GIF, which torchvision passes over.
+        let expected =
+            ["a/x.PNG", "a/deep/w.bmp", "a/deep/er/y.webp", "b/1.jpg", "b/2.png", "b/z.gif"];
+        assert_eq!(files(&images), expected);
+        assert_eq!(images.left_out(), "");
+        assert!(images.splits().is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_and_named() {
+        let folder = folder(&[
+            "a/1.png",
+            "a/notes.txt",
+            "a/deep/more.TXT",
+            "a/.hidden.png",
+            "README",
+            "top.jpg",
+            "__MACOSX/a/._1.png",
+            ".git/config",
+        ]);
+        let images = open(&folder).unwrap();
+        assert_eq!(files(&images), ["a/1.png"]);
+        let expected = "1 .jpg, 2 .txt, 2 hidden, 1 without an ending, the folder __MACOSX";
+        assert_eq!(images.left_out(), expected);
+    }
+
+    #[test]
+    fn train_val_and_test_are_taken_as_splits() {
+        let folder = folder(&[
+            "train/a/1.png",
+            "train/b/2.png",
+            "val/a/3.png",
+            "val/b/4.png",
+            "Test/b/5.png",
+            "docs/x.png",
+        ]);
+        let images = open(&folder).unwrap();
+        assert_eq!(images.classes(), ["a", "b"]);
+        assert_eq!(images.labels(), [0, 1, 0, 1, 1]);
+        use Split::{Test, Training, Validation};
+        assert_eq!(images.splits(), [Training, Training, Validation, Validation, Test]);
+        assert_eq!(images.left_out(), "the folder docs");
+        // Of classes that are only called so, nothing is divided.
+        let vehicles = self::folder(&["train/1.png", "test/2.png", "bus/3.png"]);
+        assert_eq!(open(&vehicles).unwrap().classes(), ["bus", "test", "train"]);
+        let unknown = self::folder(&["train/a/1.png", "val/c/1.png"]);
+        let text = open(&unknown).unwrap_err().to_string();
+        assert!(
+            text.ends_with("expected a class of the training pictures, such as a, found \"c\"")
+        );
     }
 
     #[test]
     fn images_of_all_sizes_load_together_once_resized() {
-        let folder = folder();
-        let images = Folder::open(folder.path(), Channels::Rgb).unwrap();
+        let folder = folder(&["a/1.png", "b/2.png"]);
+        let images = open(&folder).unwrap();
         let loaded = images.load(&[Transform::Resize(5, 6)], 0).unwrap();
         assert_eq!(loaded.shape(), [3, 5, 6]);
         let text = images.load(&[], 0).unwrap_err().to_string();
         assert!(text.contains("sample 1: expected an image of shape [3, 2, 2]"), "{text}");
+        assert!(images.image(2).is_err());
     }
 
     #[test]
-    fn what_is_no_image_is_named() {
-        let folder = folder();
-        let path = folder.path().join("a/text.png");
-        std::fs::write(&path, "this is a text").unwrap();
-        let images = Folder::open(folder.path(), Channels::Rgb).unwrap();
-        let text = images.image(0).unwrap_err().to_string();
-        let start = format!("{}: expected a PNG or JPEG image, found: ", path.display());
-        assert!(text.starts_with(&start), "{text}");
-
-        let whole = std::fs::read(folder.path().join("b/2.png")).unwrap();
-        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        let text = images.load(&[Transform::Resize(4, 4)], 0).unwrap_err().to_string();
-        assert!(text.starts_with(&start), "{text}");
-        assert!(read_image(folder.path(), Channels::Rgb).is_err());
-    }
-
-    /// The header alone decides: of an image of 20000x20000 no pixel need be there.
-    #[test]
-    fn an_image_of_too_many_pixels_is_refused_before_it_is_decoded() {
-        let folder = folder();
-        let path = folder.path().join("huge.png");
-        let side = 20_000u32.to_be_bytes();
-        let mut header = [&b"IHDR"[..], &side, &side, &[8, 0, 0, 0, 0]].concat();
-        header.extend(crc(&header).to_be_bytes());
-        let file = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &header, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"];
-        std::fs::write(&path, file.concat()).unwrap();
-        let text = read_image(&path, Channels::Grey).unwrap_err().to_string();
-        assert!(text.ends_with("found: 20000x20000 pixels, more than 134217728"), "{text}");
-    }
-
-    /// The checksum of PNG, bit by bit.
-    fn crc(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0, |crc, &byte| {
-            let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1));
-            (0..8).fold(crc ^ u32::from(byte), step)
-        })
-    }
-
-    #[test]
-    fn folders_without_images_are_errors() {
-        let empty = tempfile::tempdir().unwrap();
-        let open = || Folder::open(empty.path(), Channels::Rgb).unwrap_err().to_string();
-        assert!(open().contains("expected a folder of images for each class, found none"));
-        std::fs::create_dir(empty.path().join("cats")).unwrap();
-        let text = open();
-        assert!(text.ends_with("cats: expected PNG or JPEG files, found none"), "{text}");
-        assert!(Folder::open("nowhere", Channels::Rgb).is_err());
+    fn folders_without_pictures_are_errors() {
+        let empty = folder(&[]);
+        let text = open(&empty).unwrap_err().to_string();
+        assert!(
+            text.ends_with("expected a folder of pictures for each class, found none"),
+            "{text}"
+        );
+        let text = open(&folder(&["cats/a.txt"])).unwrap_err().to_string();
+        let end = "cats: expected pictures, found none; what is there so far: 1 .txt";
+        assert!(text.ends_with(end), "{text}");
+        let nowhere = Pictures::folder("nowhere", Reading::upright(Channels::Rgb));
+        assert!(nowhere.is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! One image in memory, and the ways to move its pixels about.
 
+use super::frame::{Area, Frame};
 use super::resize::resize;
 use crate::tensor::{Tensor, buffer};
 use crate::{Error, Result};
@@ -13,7 +14,7 @@ pub struct Image {
 
 impl Image {
     /// The longest side that an image may be resized to; more is a mistake, not a wish.
-    pub const LARGEST_SIDE: usize = 1 << 14;
+    pub const LARGEST_SIDE: usize = Frame::LARGEST_SIDE;
 
     /// An image over `values` in the order channel, row, column.
     ///
@@ -85,15 +86,7 @@ impl Image {
     /// # Errors
     /// If `height` or `width` is 0 or above [`LARGEST_SIDE`](Self::LARGEST_SIDE).
     pub fn resized(&self, height: usize, width: usize) -> Result<Self> {
-        let sizes = 1..=Self::LARGEST_SIDE;
-        if !sizes.contains(&height) || !sizes.contains(&width) {
-            return Err(Error::argument(
-                "resize",
-                format!("sides should have {sizes:?} pixels, not {height}x{width}"),
-            ));
-        }
-        let values = resize(&self.values, self.shape, [height, width]);
-        Self::new([self.shape[0], height, width], values)
+        self.framed(&Frame::resized(self.area(), [height, width]))
     }
 
     /// The part of `height` rows from `top` and `width` columns from `left`.
@@ -101,35 +94,42 @@ impl Image {
     /// # Errors
     /// If the part is empty or does not lie inside.
     pub fn cropped(&self, top: usize, left: usize, height: usize, width: usize) -> Result<Self> {
-        let [channels, rows, columns] = self.shape;
-        let fits = |start: usize, size: usize, whole: usize| {
-            size > 0 && start.checked_add(size).is_some_and(|end| end <= whole)
-        };
-        if !fits(top, height, rows) || !fits(left, width, columns) {
-            return Err(Error::argument(
-                "crop",
-                format!(
-                    "{height}x{width} at row {top}, column {left} is no part of {rows}x{columns}"
-                ),
-            ));
-        }
-        Ok(Self::from_fn([channels, height, width], |c, row, column| {
-            self.at(c, top + row, left + column)
-        }))
+        let part = Area { top, left, height, width };
+        self.framed(&Frame::resized(part, [height, width]))
     }
 
-    /// The middle part; where a margin cannot be halved, the smaller half is top and left.
+    /// The middle part; half a pixel is rounded to the even number, as in torchvision.
     ///
     /// # Errors
     /// If the part is empty or larger than the image.
     pub fn centre_cropped(&self, height: usize, width: usize) -> Result<Self> {
         let [_, rows, columns] = self.shape;
-        self.cropped(
-            rows.saturating_sub(height) / 2,
-            columns.saturating_sub(width) / 2,
-            height,
-            width,
-        )
+        let part = Area::middle([rows, columns], height, width);
+        self.framed(&Frame::resized(part, [height, width]))
+    }
+
+    /// What a frame shows.
+    pub(super) fn framed(&self, frame: &Frame) -> Result<Self> {
+        let [channels, rows, columns] = self.shape;
+        frame.check([rows, columns])?;
+        let Frame { part, size, window } = frame;
+        if *size == [part.height, part.width] {
+            let (top, left) = (part.top + window.top, part.left + window.left);
+            return Ok(Self::from_fn([channels, window.height, window.width], |c, row, column| {
+                self.at(c, top + row, left + column)
+            }));
+        }
+        if *part != self.area() {
+            let cropped = self.framed(&Frame::resized(*part, [part.height, part.width]))?;
+            return cropped.framed(&Frame { part: cropped.area(), ..*frame });
+        }
+        let values = resize(&self.values, self.shape, frame);
+        Self::new([channels, window.height, window.width], values)
+    }
+
+    /// All of it.
+    fn area(&self) -> Area {
+        Area::whole([self.shape[1], self.shape[2]])
     }
 
     /// Mirrored: left becomes right.

@@ -4,7 +4,7 @@
 //! goes on from any step as if it had never stopped, whatever the number of threads.
 
 use super::randomness::order_rng;
-use super::{Dataset, Image, Transform, Views, apply_all, sample_rng};
+use super::{Dataset, Image, Transform, Views, sample_rng};
 use crate::tensor::Tensor;
 use crate::{Error, Result, profile};
 use rayon::prelude::*;
@@ -244,8 +244,7 @@ impl<'a> Loader<'a> {
 
     /// A transformed sample as it is in an epoch, by the random numbers of `key`.
     fn sample(&self, epoch: u64, index: usize, key: usize) -> Result<Image> {
-        let image = self.dataset.image(index)?;
-        apply_all(&self.transforms, image, &mut sample_rng(self.seed, epoch, key))
+        self.dataset.transformed(index, &self.transforms, &mut sample_rng(self.seed, epoch, key))
     }
 }
 

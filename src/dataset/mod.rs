@@ -2,7 +2,7 @@
 //!
 //! A [`Dataset`] hands out single images `[C, H, W]` and their labels: from memory
 //! ([`Samples`], made by [`digits`] and [`mnist`]) or decoded when asked for
-//! ([`Folder`]). [`Transform`]s change images one by one; the [`Loader`] shuffles,
+//! ([`Pictures`]). [`Transform`]s change images one by one; the [`Loader`] shuffles,
 //! transforms in parallel and stacks batches `[N, C, H, W]`.
 //!
 //! Whatever is random follows from a seed, the epoch and the sample's index, never from
@@ -10,32 +10,45 @@
 
 mod ahead;
 mod bytes;
+pub mod cifar;
 mod condition;
 pub mod digits;
 mod folder;
+mod frame;
 mod idx;
 mod image;
+mod joined;
+mod list;
 mod loader;
 pub mod mnist;
+mod picture;
+mod pictures;
 mod randomness;
 mod resize;
 mod samples;
 mod split;
 mod transform;
 mod views;
+mod whole;
 
 pub use ahead::Ahead;
 pub use condition::Condition;
-pub use folder::{Channels, Folder, image_files, read_image};
+pub use folder::image_files;
+pub use frame::ResizeMode;
 pub use image::Image;
+pub use joined::Joined;
+pub use list::is_list;
 pub use loader::{Batch, Loader};
+pub use picture::{Channels, Check, Reading, check_image, read_image};
+pub use pictures::Pictures;
 pub use randomness::sample_rng;
 pub use samples::Samples;
-pub use split::{few_shot, train_validation_test};
+pub use split::{Split, few_shot, train_validation_test};
 pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops};
 pub use views::Views;
 
 use crate::Result;
+use std::path::PathBuf;
 
 /// Labelled images, by index.
 ///
@@ -55,7 +68,7 @@ pub trait Dataset: Send + Sync {
 
     /// What a reader knows the sample `index` by: its file, or its number.
     fn name(&self, index: usize) -> String {
-        index.to_string()
+        self.files().get(index).map_or_else(|| index.to_string(), |path| path.display().to_string())
     }
 
     /// The image `index`, values 0 to 1.
@@ -63,4 +76,27 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If there is no such sample, or its file cannot be read.
     fn image(&self, index: usize) -> Result<Image>;
+
+    /// What each sample is for, if that is known from where they are; otherwise empty.
+    fn splits(&self) -> &[Split] {
+        &[]
+    }
+
+    /// The file of each sample, if each has its own; otherwise empty.
+    fn files(&self) -> &[PathBuf] {
+        &[]
+    }
+
+    /// The image `index` after `transforms`; what is random in them is drawn from `rng`.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image), and the first error of a transform.
+    fn transformed(
+        &self,
+        index: usize,
+        transforms: &[Transform],
+        rng: &mut fastrand::Rng,
+    ) -> Result<Image> {
+        apply_all(transforms, self.image(index)?, rng)
+    }
 }

@@ -3,47 +3,122 @@
 //! With `s = from / to`, output pixel `i` looks at `c = (i + 1/2) s`. Input pixel `j`, whose
 //! middle is `j + 1/2`, weighs `max(0, 1 - |j + 1/2 - c| / max(s, 1))`; the weights of an
 //! output pixel are scaled to the sum 1. Enlarging, that is bilinear interpolation.
+//!
+//! Images in memory hold `f32` and are resized in it. Pictures in files hold 8 bits; they are
+//! resized as Pillow does (`ImagingResample` in its `Resample.c`), to the bit: weights of 22 binary
+//! places, rows first, rounded to 8 bits after each axis.
 
-/// The values of an image `[C, H, W]` at another height and width, neither of them 0.
-pub(super) fn resize(values: &[f32], shape: [usize; 3], [height, width]: [usize; 2]) -> Vec<f32> {
+use super::frame::{Area, Frame};
+use std::ops::Range;
+
+/// The values `[C, height, width]` of a frame's window, of an image `[C, H, W]` that is all of its
+/// part.
+pub(super) fn resize(values: &[f32], shape: [usize; 3], frame: &Frame) -> Vec<f32> {
     let [_, rows, columns] = shape;
-    let (across, down) = (taps(columns, width), taps(rows, height));
+    let [across, down] = frame_taps(frame, |weight| weight as f32);
+    let width = across.len();
     let row = |row: &[f32]| across.iter().map(|taps| taps.sum(|j| row[j])).collect::<Vec<_>>();
     let wide: Vec<f32> = values.chunks(columns.max(1)).flat_map(row).collect();
     let plane = |plane: &[f32]| {
-        let at = |taps: &Taps, column: usize| taps.sum(|j| plane[j * width + column]);
+        let at = |taps: &Taps<f32>, column: usize| taps.sum(|j| plane[j * width + column]);
         let pixels = down.iter().flat_map(|taps| (0..width).map(move |column| (taps, column)));
         pixels.map(|(taps, column)| at(taps, column)).collect::<Vec<_>>()
     };
     wide.chunks((rows * width).max(1)).flat_map(plane).collect()
 }
 
-/// The input pixels that an output pixel is made of: `weights` from `start` on.
-struct Taps {
-    start: usize,
-    weights: Vec<f32>,
+/// The same of 8-bit pixels of `C` channels, `[height, width, C]`; `row` copies a row of the
+/// picture, from a column on.
+pub(super) fn resize_bytes<const C: usize>(
+    frame: &Frame,
+    row: impl Fn(usize, usize, &mut [u8]),
+) -> Vec<u8> {
+    // (int)(0.5 + weight * (1 << PRECISION_BITS)); no weight of this filter is negative.
+    let fixed = |weight: f64| (0.5 + weight * f64::from(1 << PLACES)) as i32;
+    let [across, down] = frame_taps(frame, fixed);
+    let (rows, columns) = (reach(&down), reach(&across));
+    let mut read = vec![0; C * columns.len()];
+    let mut wide = Vec::with_capacity(C * rows.len() * across.len());
+    for y in rows.clone() {
+        row(frame.part.top + y, frame.part.left + columns.start, &mut read);
+        for taps in &across {
+            let mut sums = [HALF; C];
+            let pixels = read[C * (taps.start - columns.start)..].as_chunks::<C>().0;
+            for (weight, pixel) in taps.weights.iter().zip(pixels) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, p)| *sum += weight * i32::from(*p));
+            }
+            wide.extend(sums.map(rounded));
+        }
+    }
+    let stride = C * across.len();
+    let mut pixels = Vec::with_capacity(stride * down.len());
+    let mut sums = vec![0; stride];
+    for taps in &down {
+        sums.fill(HALF);
+        let rows = wide[stride * (taps.start - rows.start)..].chunks_exact(stride.max(1));
+        for (weight, row) in taps.weights.iter().zip(rows) {
+            sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += weight * i32::from(*p));
+        }
+        pixels.extend(sums.iter().map(|sum| rounded(*sum)));
+    }
+    pixels
 }
 
-impl Taps {
+/// Binary places of weights for 8-bit pixels: `PRECISION_BITS` of Pillow.
+const PLACES: u32 = 32 - 8 - 2;
+const HALF: i32 = 1 << (PLACES - 1);
+
+fn rounded(sum: i32) -> u8 {
+    (sum >> PLACES).clamp(0, 255) as u8
+}
+
+/// The input pixels that an output pixel is made of: `weights` from `start` on.
+struct Taps<W> {
+    start: usize,
+    weights: Vec<W>,
+}
+
+impl Taps<f32> {
     fn sum(&self, value: impl Fn(usize) -> f32) -> f32 {
         self.weights.iter().enumerate().map(|(k, weight)| weight * value(self.start + k)).sum()
     }
 }
 
-/// The taps of each of `to` output pixels on `from` input pixels.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
+/// The input pixels that any of the output pixels is made of.
+fn reach<W>(taps: &[Taps<W>]) -> Range<usize> {
+    let start = taps.first().map_or(0, |first| first.start);
+    start..taps.last().map_or(start, |last| last.start + last.weights.len())
+}
+
+/// The taps of a frame's window: of its columns, and of its rows.
+fn frame_taps<W>(frame: &Frame, weight: impl Fn(f64) -> W + Copy) -> [Vec<Taps<W>>; 2] {
+    let Frame { part, size: [height, width], window } = *frame;
+    let Area { top, left, .. } = window;
+    [
+        taps(part.width, width, left..left + window.width, weight),
+        taps(part.height, height, top..top + window.height, weight),
+    ]
+}
+
+/// The taps on `from` input pixels of those `wanted` among `to` output pixels.
+fn taps<W>(
+    from: usize,
+    to: usize,
+    wanted: Range<usize>,
+    as_weight: impl Fn(f64) -> W + Copy,
+) -> Vec<Taps<W>> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
-    (0..to)
+    wanted
         .map(|i| {
             let centre = (i as f64 + 0.5) * scale;
             let start = (centre - reach + 0.5).max(0.0) as usize;
             let end = ((centre + reach + 0.5) as usize).min(from);
             let weights: Vec<f64> = (start..end)
-                .map(|j| (1.0 - (j as f64 + 0.5 - centre).abs() / reach).max(0.0))
+                .map(|j| (1.0 - ((j as f64 - centre + 0.5) * (1.0 / reach)).abs()).max(0.0))
                 .collect();
             let sum: f64 = weights.iter().sum();
-            Taps { start, weights: weights.iter().map(|weight| (weight / sum) as f32).collect() }
+            Taps { start, weights: weights.iter().map(|w| as_weight(w / sum)).collect() }
         })
         .collect()
 }

@@ -6,6 +6,43 @@
 use super::samples::wrong_label;
 use crate::{Error, Result};
 
+/// What a sample is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Split {
+    /// To be learnt from.
+    Training,
+    /// To be measured on while training.
+    Validation,
+    /// To be measured on at the end.
+    Test,
+}
+
+impl Split {
+    /// The split that folders and columns of that name hold, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Self::Training),
+            "val" | "valid" | "validation" | "dev" => Some(Self::Validation),
+            "test" | "testing" => Some(Self::Test),
+            _ => None,
+        }
+    }
+
+    /// The name, as in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+
+    /// The indices of the samples that are for this.
+    pub fn indices(self, splits: &[Self]) -> Vec<usize> {
+        (0..splits.len()).filter(|&index| splits[index] == self).collect()
+    }
+}
+
 /// `shots` samples of each class for training, drawn with `seed`, and all others.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! What happens to an image between the data set and the batch.
 
-use super::{Condition, Image};
+use super::frame::{Area, Frame};
+use super::{Condition, Image, ResizeMode};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -17,10 +18,15 @@ pub enum Transform {
     Condition(Condition),
     /// Resizes to height x width, whatever the proportions were.
     Resize(usize, usize),
-    /// Resizes so that the shorter side has this many pixels, keeping the proportions.
-    ResizeShorter(usize),
-    /// Takes the square of this many pixels in the middle.
-    CentreCrop(usize),
+    /// Resizes as a mode says, and takes the square in the middle.
+    Fit {
+        /// What becomes of the proportions.
+        mode: ResizeMode,
+        /// Pixels of the shorter side, or of both.
+        resize: usize,
+        /// Sides of the square, at most `resize`; all of it, if `None`.
+        size: Option<usize>,
+    },
     /// Takes a random part and resizes it to a square of this many pixels.
     ///
     /// The part has 8 to 100 % of the area and proportions from 3:4 to 4:3 ("Going deeper
@@ -51,16 +57,12 @@ impl Transform {
     /// If the image is too small for a crop, a size is 0, or there are not as many means and
     /// deviations as channels.
     pub fn apply(&self, image: Image, rng: &mut fastrand::Rng) -> Result<Image> {
+        let [_, height, width] = image.shape();
+        if let Some(frame) = self.frame([height, width], rng) {
+            return image.framed(&frame);
+        }
         match self {
             Self::Condition(condition) => Ok(condition.apply(&image, rng)),
-            Self::Resize(height, width) => image.resized(*height, *width),
-            Self::ResizeShorter(size) => {
-                let [_, height, width] = image.shape();
-                let scaled = |side: usize| side.saturating_mul(*size) / height.min(width);
-                image.resized(scaled(height), scaled(width))
-            }
-            Self::CentreCrop(size) => image.centre_cropped(*size, *size),
-            Self::RandomResizedCrop(size) => random_part(&image, rng)?.resized(*size, *size),
             Self::RandomShift(most) => {
                 let most = isize::try_from(*most).unwrap_or(isize::MAX);
                 let (down, right) = (rng.isize(-most..=most), rng.isize(-most..=most));
@@ -71,6 +73,22 @@ impl Transform {
             }
             Self::RandomFlip => Ok(if rng.bool() { image.flipped() } else { image }),
             Self::Normalise { mean, deviation } => normalised(image, mean, deviation),
+            Self::Resize(..) | Self::Fit { .. } | Self::RandomResizedCrop(_) => Ok(image),
+        }
+    }
+
+    /// What it takes of an image of these sides, and at which size, if that is all it does; what is
+    /// random is drawn from `rng`.
+    pub(super) fn frame(&self, sides: [usize; 2], rng: &mut fastrand::Rng) -> Option<Frame> {
+        match *self {
+            Self::Resize(height, width) => {
+                Some(Frame::resized(Area::whole(sides), [height, width]))
+            }
+            Self::Fit { mode, resize, size } => Some(Frame::fitted(sides, mode, resize, size)),
+            Self::RandomResizedCrop(size) => {
+                Some(Frame::resized(random_part(sides, rng), [size; 2]))
+            }
+            _ => None,
         }
     }
 }
@@ -105,15 +123,14 @@ pub fn ten_crops(image: &Image, size: usize) -> Result<Vec<Image>> {
 }
 
 /// The part that [`Transform::RandomResizedCrop`] takes.
-fn random_part(image: &Image, rng: &mut fastrand::Rng) -> Result<Image> {
-    let [_, height, width] = image.shape();
-    if let Some([top, left, rows, columns]) = random_box([height, width], 0.08..1.0, 4.0 / 3.0, rng)
-    {
-        return image.cropped(top, left, rows, columns);
+fn random_part(sides: [usize; 2], rng: &mut fastrand::Rng) -> Area {
+    let [height, width] = sides;
+    if let Some([top, left, height, width]) = random_box(sides, 0.08..1.0, 4.0 / 3.0, rng) {
+        return Area { top, left, height, width };
     }
     let limit =
         |side: usize, other: usize| ((other as f64 * 4.0 / 3.0).round() as usize).clamp(1, side);
-    image.centre_cropped(limit(height, width), limit(width, height))
+    Area::middle([height, width], limit(height, width), limit(width, height))
 }
 
 /// Top, left, height and width of a box in an image of that height and width, of a share of its area
@@ -184,8 +201,9 @@ mod tests {
     #[test]
     fn sizes_come_out_as_asked() {
         assert_eq!(shape_after(Transform::Resize(4, 7), counting(9, 9)), [1, 4, 7]);
-        assert_eq!(shape_after(Transform::ResizeShorter(4), counting(20, 10)), [1, 8, 4]);
-        assert_eq!(shape_after(Transform::CentreCrop(3), counting(9, 5)), [1, 3, 3]);
+        let fit = |mode| Transform::Fit { mode, resize: 4, size: Some(3) };
+        assert_eq!(shape_after(fit(ResizeMode::ShortSide), counting(20, 10)), [1, 3, 3]);
+        assert_eq!(shape_after(fit(ResizeMode::Squash), counting(9, 5)), [1, 3, 3]);
         assert_eq!(shape_after(Transform::RandomResizedCrop(6), counting(9, 5)), [1, 6, 6]);
         assert_eq!(shape_after(Transform::RandomResizedCrop(2), counting(1, 90)), [1, 2, 2]);
         let release = [
@@ -205,10 +223,9 @@ mod tests {
 
     #[test]
     fn random_parts_keep_their_area_and_proportions() {
-        let image = counting(60, 60);
         let mut rng = fastrand::Rng::with_seed(3);
         for _ in 0..200 {
-            let [_, height, width] = random_part(&image, &mut rng).unwrap().shape();
+            let Area { height, width, .. } = random_part([60, 60], &mut rng);
             let ratio = width as f64 / height as f64;
             let share = (height * width) as f64 / 3600.0;
             // Rounding to whole pixels moves either by up to 3 % at the smallest size.

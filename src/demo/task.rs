@@ -1,7 +1,8 @@
 //! The target: few digits, each in a condition of its own.
 
 use crate::dataset::{
-    Condition, Dataset, Samples, Transform, digits, few_shot, sample_rng, train_validation_test,
+    Condition, Dataset, ResizeMode, Samples, Transform, digits, few_shot, sample_rng,
+    train_validation_test,
 };
 use crate::tensor::Tensor;
 use crate::train::Input;
@@ -17,7 +18,15 @@ pub const CONDITIONS: [Condition; 4] =
 
 /// What all networks here see: one channel of grey values, -1 to 1.
 pub fn input() -> Input {
-    Input { channels: 1, resize: SIDE, size: SIDE, mean: vec![0.5], std: vec![0.5] }
+    Input {
+        channels: 1,
+        resize: SIDE,
+        resize_mode: ResizeMode::ShortSide,
+        size: SIDE,
+        mean: vec![0.5],
+        std: vec![0.5],
+        ignore_orientation: false,
+    }
 }
 
 /// Makes grey values of 0 to 1 what [`input`] says.

@@ -1,6 +1,6 @@
 //! What may be chosen in a configuration, by name, and presets of several keys.
 
-use crate::dataset::Views;
+use crate::dataset::{Check, Views};
 use serde::{Deserialize, Serialize};
 
 /// Defines an enum that is written as its names.
@@ -159,6 +159,16 @@ names! {
 }
 
 names! {
+    /// How closely pictures are looked at before they are used; see [`crate::dataset::Check`].
+    CheckName {
+        /// Their headers, and whether their files are whole.
+        Headers = "headers",
+        /// Every pixel.
+        Full = "full",
+    }
+}
+
+names! {
     /// Several keys at once.
     Preset {
         /// The defaults: matched start, gate prior, softmax, lite everywhere.
@@ -167,6 +177,16 @@ names! {
         Released = "released",
         /// The optimizer of the paper and the released code.
         Paper = "paper",
+    }
+}
+
+impl CheckName {
+    /// What is looked at.
+    pub fn check(self) -> Check {
+        match self {
+            Self::Headers => Check::Headers,
+            Self::Full => Check::Full,
+        }
     }
 }
 
@@ -189,7 +209,8 @@ impl Preset {
             Self::Released => {
                 "[method]\nstart = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
                  shortcuts_per_sample = true\nalign = 'usual'\n\
-                 align_pointwise = false\n[data]\naugmentation = 'crop'\n"
+                 align_pointwise = false\n[data]\naugmentation = 'crop'\n\
+                 resize_mode = 'squash'\n"
             }
             Self::Paper => {
                 "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\

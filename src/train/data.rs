@@ -1,13 +1,17 @@
-//! Finding out what kind of data lies at a path, and showing it to a network.
+//! Labelled images, and how they are shown to a network.
 
 use super::Input;
+use super::config::DataConfig;
+use super::kind::{Kind, kind};
 use crate::dataset::{
-    Channels, Dataset, Folder, Image, Loader, Samples, Transform, Views, digits, mnist,
+    Check, Dataset, Image, Joined, Loader, Pictures, ResizeMode, Samples, Split, Transform, Views,
+    check_image, digits, mnist,
 };
 use crate::start::{Labelled, Probe};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
+use rayon::prelude::*;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What data is for.
@@ -19,56 +23,118 @@ pub enum Purpose {
     Testing,
 }
 
-/// The kinds of data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A CSV file of UCI's digits.
-    Digits(PathBuf),
-    /// A folder of images for each class.
-    Folder(PathBuf),
-    /// MNIST: images and labels.
-    Idx(PathBuf, PathBuf),
-    /// A folder with `0.json` to `9.json`.
-    Json(PathBuf),
-}
-
-const KINDS: &str = "a folder with a folder of PNG or JPEG images for each class, the digits of \
-                     UCI as .csv or .csv.gz, or MNIST as IDX files or as 0.json to 9.json";
-
 /// Labelled images, as a network is to see them; a copy shares them.
 #[derive(Clone)]
 pub struct Data {
     dataset: Arc<dyn Dataset>,
     input: Input,
-    /// Height and width that the images in memory have; `None` for those in files.
-    side: Option<usize>,
+    /// The samples that are used, by index.
+    used: Vec<usize>,
+    /// What a user should know of them.
+    notes: Vec<String>,
 }
 
 impl Data {
-    /// Opens whatever is at `path`.
+    /// Opens whatever is at `path`. Of data that are divided, all are used for training, and for
+    /// testing those that are for it, else those for validation.
     ///
     /// # Errors
     /// If it is no data set of a known kind, or cannot be read.
     pub fn open(path: impl AsRef<Path>, purpose: Purpose, input: &Input) -> Result<Self> {
         input.check("")?;
-        // In memory, images are no larger than there is anything to see.
-        const LARGEST_IN_MEMORY: usize = 64;
-        let side = input.resize.min(LARGEST_IN_MEMORY);
-        let samples = match kind(path.as_ref(), purpose)? {
-            Kind::Digits(path) => digits::read(path, side)?,
-            Kind::Idx(images, labels) => mnist::read_idx(images, labels, side)?,
-            Kind::Json(folder) => mnist::read_json(folder, side)?,
-            Kind::Folder(folder) => {
-                let channels = if input.channels == 1 { Channels::Grey } else { Channels::Rgb };
-                let dataset = Arc::new(Folder::open(folder, channels)?);
-                return Ok(Self { dataset, input: input.clone(), side: None });
+        let mut notes = Vec::new();
+        let dataset = opened(path.as_ref(), purpose, input, &mut notes)?;
+        let mut data = Self::of(dataset, input, notes);
+        if purpose == Purpose::Testing {
+            let splits = data.dataset.splits();
+            let part =
+                [Split::Test, Split::Validation].into_iter().find(|split| splits.contains(split));
+            if let Some(split) = part {
+                data.used = split.indices(splits);
+                let (name, path) = (split.name(), path.as_ref().display());
+                data.notes.push(format!("{path} is divided; this is of its {name} samples"));
             }
-        };
-        let dataset: Arc<dyn Dataset> = match input.channels {
-            1 => Arc::new(samples),
-            channels => Arc::new(Coloured { samples, channels }),
-        };
-        Ok(Self { dataset, input: input.clone(), side: Some(side) })
+        }
+        Ok(data)
+    }
+
+    /// Opens the data of a run: those at its path, and those for validation and test alone.
+    ///
+    /// # Errors
+    /// As [`Data::open`]; if there are two sets for one purpose, or their classes differ.
+    pub(super) fn of_run(config: &DataConfig, input: &Input) -> Result<Self> {
+        input.check("")?;
+        let mut notes = Vec::new();
+        let mut dataset = opened(&config.path, Purpose::Training, input, &mut notes)?;
+        let mut others = Vec::new();
+        let given =
+            [(Split::Validation, &config.validation_data), (Split::Test, &config.test_data)];
+        for (split, path) in given {
+            let Some(path) = path else { continue };
+            if dataset.splits().contains(&split) {
+                let (name, data) = (split.name(), config.path.display());
+                let problem = format!("{data} has {name} samples of its own; leave one out");
+                return Err(Error::config(format!("data.{name}_data"), problem));
+            }
+            others.push((split, opened(path, Purpose::Testing, input, &mut notes)?));
+        }
+        if !others.is_empty() {
+            dataset = Arc::new(Joined::new(dataset, others)?);
+        }
+        Ok(Self::of(dataset, input, notes))
+    }
+
+    fn of(dataset: Arc<dyn Dataset>, input: &Input, mut notes: Vec<String>) -> Self {
+        if let ([class], Some(file)) = (dataset.classes(), dataset.files().first()) {
+            notes.push(format!(
+                "there is one class only, {class:?}: is the data's folder one level too high or too \
+                 low? Its first picture is {}, and a class is the folder in the data's folder",
+                file.display()
+            ));
+        }
+        let used = (0..dataset.len()).collect();
+        Self { dataset, input: input.clone(), used, notes }
+    }
+
+    /// The same, after a look at the files of all samples that are used. Those that cannot be read
+    /// are left out if that is wanted.
+    ///
+    /// # Errors
+    /// If there are such; all of them are named.
+    pub fn checked(mut self, check: Check, skips_unreadable: bool) -> Result<Self> {
+        let files = self.dataset.files();
+        let look = |&index: &usize| Some((index, check_image(files.get(index)?, check).err()?));
+        let bad: Vec<(usize, Error)> = self.used.par_iter().filter_map(look).collect();
+        if bad.is_empty() {
+            return Ok(self);
+        }
+        let list: String = bad.iter().map(|(_, error)| format!("\n  {error}")).collect();
+        let (count, all) = (bad.len(), self.used.len());
+        if !skips_unreadable || count == all {
+            let problem = format!(
+                "{count} of {all} pictures cannot be used; mend or remove them, or leave them out \
+                 by --skip-unreadable:{list}"
+            );
+            return Err(Error::config("data", problem));
+        }
+        self.notes.push(format!("{count} of {all} pictures are left out, as asked:{list}"));
+        self.used.retain(|index| bad.iter().all(|(bad, _)| bad != index));
+        Ok(self)
+    }
+
+    /// What a user should know of the data: what was left out, what looks like a mistake.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The samples that are used.
+    pub(super) fn used(&self) -> &[usize] {
+        &self.used
+    }
+
+    /// What each sample is for, if that is known; otherwise empty.
+    pub(super) fn splits(&self) -> &[Split] {
+        self.dataset.splits()
     }
 
     /// The names of the classes.
@@ -81,7 +147,7 @@ impl Data {
         self.dataset.labels()
     }
 
-    /// The images `indices`, or all, in their order, as in evaluation.
+    /// The images `indices`, or all that are used, in their order, as in evaluation.
     ///
     /// # Errors
     /// If there are no indices or `batch` is 0.
@@ -100,17 +166,15 @@ impl Data {
         batch: usize,
     ) -> Result<Loader<'static>> {
         let mut transforms = self.input.transforms();
-        if self.side == Some(self.input.resize) {
-            transforms.remove(0);
-        }
-        if matches!(views, Views::Ten(_)) {
-            transforms.retain(|transform| !matches!(transform, Transform::CentreCrop(_)));
+        // Corners are cut out of all of it.
+        if let (Views::Ten(_), Transform::Fit { size, .. }) = (views, &mut transforms[0]) {
+            *size = None;
         }
         let loader = self.loader(indices, batch, 0)?;
         Ok(loader.transformed(transforms).in_order().in_views(views))
     }
 
-    /// The images `indices`, or all, shuffled and changed at random.
+    /// The images `indices`, or all that are used, shuffled and changed at random.
     ///
     /// # Errors
     /// If there are no indices or `batch` is 0.
@@ -121,7 +185,7 @@ impl Data {
         seed: u64,
         augmentation: Augmentation,
     ) -> Result<Loader<'static>> {
-        let Input { resize, size, .. } = self.input;
+        let Input { resize, resize_mode, size, .. } = self.input;
         let mut transforms = self.input.transforms();
         match augmentation {
             Augmentation::None => {}
@@ -130,15 +194,15 @@ impl Data {
             }
             Augmentation::Crop => {
                 transforms = vec![
-                    Transform::Resize(resize, resize),
                     Transform::RandomResizedCrop(size),
                     Transform::RandomFlip,
                     self.input.normalise(),
                 ];
+                // Of a picture that is squashed as in evaluation, in the authors' code.
+                if resize_mode == ResizeMode::Squash {
+                    transforms.insert(0, Transform::Resize(resize, resize));
+                }
             }
-        }
-        if self.side == Some(resize) {
-            transforms.remove(0);
         }
         Ok(self.loader(indices, batch, seed)?.transformed(transforms))
     }
@@ -152,11 +216,40 @@ impl Data {
         // More than all would only be a larger number.
         let batch = batch.min(self.dataset.len()).max(batch.min(1));
         let loader = Loader::shared(Arc::clone(&self.dataset), batch, seed)?;
-        match indices {
-            Some(indices) => loader.subset(indices),
-            None => Ok(loader),
-        }
+        loader.subset(indices.unwrap_or(&self.used))
     }
+}
+
+/// The data set at a path.
+fn opened(
+    path: &Path,
+    purpose: Purpose,
+    input: &Input,
+    notes: &mut Vec<String>,
+) -> Result<Arc<dyn Dataset>> {
+    // In memory, images are no larger than there is anything to see.
+    const LARGEST_IN_MEMORY: usize = 64;
+    let side = input.resize.min(LARGEST_IN_MEMORY);
+    let reading = input.reading();
+    let samples = match kind(path, purpose)? {
+        Kind::Digits(path) => digits::read(path, side)?,
+        Kind::Idx(images, labels) => mnist::read_idx(images, labels, side)?,
+        Kind::Json(folder) => mnist::read_json(folder, side)?,
+        Kind::Folder(folder) => {
+            let pictures = Pictures::folder(folder, reading)?;
+            if !pictures.left_out().is_empty() {
+                let (path, other) = (path.display(), pictures.left_out());
+                notes.push(format!("{path}: left out what is no picture: {other}"));
+            }
+            return Ok(Arc::new(pictures));
+        }
+        Kind::List(path) => return Ok(Arc::new(Pictures::list(path, reading)?)),
+        Kind::Cifar(files) => return Ok(Arc::new(files.read(reading.channels)?)),
+    };
+    Ok(match input.channels {
+        1 => Arc::new(samples),
+        channels => Arc::new(Coloured { samples, channels }),
+    })
 }
 
 /// Training images by which sources are compared.
@@ -225,10 +318,6 @@ impl Dataset for Coloured {
         self.samples.labels()
     }
 
-    fn name(&self, index: usize) -> String {
-        self.samples.name(index)
-    }
-
     fn image(&self, index: usize) -> Result<Image> {
         let image = self.samples.image(index)?;
         let [_, height, width] = image.shape();
@@ -236,92 +325,14 @@ impl Dataset for Coloured {
     }
 }
 
-/// What kind of data is at `path`.
-fn kind(path: &Path, purpose: Purpose) -> Result<Kind> {
-    let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    if metadata.is_file() {
-        if name.contains("images-idx3") || name.contains("images.idx3") {
-            return with_labels(path).map(|labels| Kind::Idx(path.to_path_buf(), labels));
-        }
-        if name.ends_with(".csv") || name.ends_with(".csv.gz") {
-            return Ok(Kind::Digits(path.to_path_buf()));
-        }
-        let problem = format!("expected {KINDS}; found a file of another name");
-        return Err(Error::data(path, "", problem));
-    }
-    if path.join("0.json").is_file() {
-        return Ok(Kind::Json(path.to_path_buf()));
-    }
-    let (mut images, mut folders) = (vec![], 0);
-    for entry in std::fs::read_dir(path).map_err(Error::io("read", path))? {
-        let entry = entry.map_err(Error::io("read", path))?.path();
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        if name.contains("images-idx3") || name.contains("images.idx3") {
-            images.push(entry);
-        } else if entry.is_dir() && !name.starts_with('.') {
-            folders += 1;
-        }
-    }
-    images.sort();
-    let preferred = if purpose == Purpose::Training { "train" } else { "t10k" };
-    let is_preferred = |path: &&PathBuf| {
-        path.file_name().unwrap_or_default().to_string_lossy().starts_with(preferred)
-    };
-    match (&images[..], folders) {
-        ([], 0) => {
-            Err(Error::data(path, "", format!("expected {KINDS}; found a folder without them")))
-        }
-        ([], _) => Ok(Kind::Folder(path.to_path_buf())),
-        (images, _) => {
-            let chosen = images.iter().find(is_preferred).unwrap_or(&images[0]);
-            with_labels(chosen).map(|labels| Kind::Idx(chosen.clone(), labels))
-        }
-    }
-}
-
-/// The file of labels beside a file of images, packed or not.
-fn with_labels(images: &Path) -> Result<PathBuf> {
-    let name = images.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = name.replace("images", "labels").replace("idx3", "idx1");
-    let bare = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
-    let candidates = [name, bare.clone(), format!("{bare}.gz")];
-    let mut candidates = candidates.iter().map(|name| images.with_file_name(name));
-    candidates.find(|path| path.is_file()).ok_or_else(|| {
-        Error::data(images, "", format!("expected the labels beside it, as {bare} or {bare}.gz"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn input(channels: usize) -> Input {
         let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        Input { channels, resize: 20, size: 16, mean, std }
-    }
-
-    /// Kinds of a folder in which these files and folders (with a slash at the end) are.
-    fn kinds(names: &[&str]) -> [Result<Kind, String>; 2] {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            let path = folder.path().join(name);
-            if name.ends_with('/') { fs::create_dir(path) } else { fs::write(path, "") }.unwrap();
-        }
-        [Purpose::Training, Purpose::Testing].map(|purpose| {
-            kind(folder.path(), purpose).map_err(|error| error.to_string()).map(|kind| {
-                let bare = |path: &Path| {
-                    path.strip_prefix(folder.path()).map(Path::to_path_buf).unwrap_or_default()
-                };
-                match kind {
-                    Kind::Idx(images, labels) => Kind::Idx(bare(&images), bare(&labels)),
-                    Kind::Json(path) => Kind::Json(bare(&path)),
-                    Kind::Folder(path) => Kind::Folder(bare(&path)),
-                    Kind::Digits(path) => Kind::Digits(bare(&path)),
-                }
-            })
-        })
+        let resize_mode = ResizeMode::ShortSide;
+        Input { channels, resize: 20, resize_mode, size: 16, mean, std, ignore_orientation: false }
     }
 
     #[test]
@@ -329,27 +340,6 @@ mod tests {
         assert_eq!(spread(&[1, 2, 3, 4, 5, 6], 3), [1, 3, 5]);
         assert_eq!(spread(&[1, 2], 3), [1, 2]);
         assert!(spread(&[], 3).is_empty());
-    }
-
-    #[test]
-    fn data_is_known_by_what_is_there() {
-        let [training, testing] = kinds(&[
-            "train-images-idx3-ubyte.gz",
-            "train-labels-idx1-ubyte",
-            "t10k-images-idx3-ubyte",
-            "t10k-labels-idx1-ubyte.gz",
-        ]);
-        let pair = |a: &str, b: &str| Ok(Kind::Idx(a.into(), b.into()));
-        assert_eq!(training, pair("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte"));
-        assert_eq!(testing, pair("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"));
-        assert_eq!(kinds(&["0.json", "1.json"])[0], Ok(Kind::Json("".into())));
-        assert_eq!(kinds(&["cat/", "README.md"])[1], Ok(Kind::Folder("".into())));
-        for names in [&[][..], &["README.md"], &[".git/"]] {
-            let [problem, _] = kinds(names);
-            assert!(problem.unwrap_err().contains("found a folder without them"));
-        }
-        let [problem, _] = kinds(&["train-images-idx3-ubyte"]);
-        assert!(problem.unwrap_err().contains("train-labels-idx1-ubyte.gz"));
     }
 
     #[test]

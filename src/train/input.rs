@@ -1,6 +1,6 @@
 //! What a network expects its images to be.
 
-use crate::dataset::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform};
+use crate::dataset::{Channels, IMAGENET_DEVIATION, IMAGENET_MEAN, Reading, ResizeMode, Transform};
 use crate::nn::Design;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -10,25 +10,48 @@ use std::collections::BTreeMap;
 pub struct Input {
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
-    /// Height and width that images are resized to.
+    /// Height and width that images are resized to, or their shorter side.
     pub resize: usize,
+    /// Which of the two.
+    pub resize_mode: ResizeMode,
     /// Height and width of the middle part that the network sees; `resize` for all of it.
     pub size: usize,
     /// Subtracted from values 0 to 1, for each channel.
     pub mean: Vec<f32>,
     /// The standard deviation, divided by then, for each channel.
     pub std: Vec<f32>,
+    /// Whether pictures stay as they are stored, though their EXIF data say which side is up.
+    pub ignore_orientation: bool,
+}
+
+/// `224x224 of 256 pixels (short-side), mean 0.485 0.456 0.406, std 0.229 0.224 0.225`
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resize, resize_mode, size, .. } = self;
+        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+        write!(
+            f,
+            "{size}x{size} of {resize} pixels ({}), mean {}, std {}",
+            resize_mode.name(),
+            list(&self.mean),
+            list(&self.std)
+        )
+    }
 }
 
 impl Input {
     /// What the metadata of older files call `input_std`.
     pub(super) const OLDER_STD: &str = "input_deviation";
 
+    const MODE: &str = "input_resize_mode";
+    const UNTURNED: &str = "input_ignore_orientation";
+
     /// The largest height and width.
     pub const LARGEST: usize = 4096;
 
     /// What a network of that design usually expects: images of its architecture's usual sizes,
-    /// coloured ones with ImageNet's normalisation, grey ones normalised to -1 to 1.
+    /// coloured ones with ImageNet's normalisation, grey ones normalised to -1 to 1, by the short
+    /// side, as torchvision, timm and the authors of EfficientNet do.
     pub fn usual(design: &Design) -> Self {
         let [resize, size] = design.architecture().usual_sizes();
         let channels = design.channels;
@@ -37,7 +60,8 @@ impl Input {
         } else {
             (vec![0.5; channels.min(3)], vec![0.5; channels.min(3)])
         };
-        Self { channels, resize, size, mean, std }
+        let resize_mode = ResizeMode::ShortSide;
+        Self { channels, resize, resize_mode, size, mean, std, ignore_orientation: false }
     }
 
     /// Checks all values.
@@ -49,7 +73,7 @@ impl Input {
             let key = if origin.is_empty() { key.to_owned() } else { format!("{origin}: {key}") };
             Err(Error::config(key, problem))
         };
-        let Self { channels, resize, size, mean, std } = self;
+        let Self { channels, resize, size, mean, std, .. } = self;
         if ![1, 3].contains(channels) {
             return refuse("channels", format!("images have 1 or 3 channels, not {channels}"));
         }
@@ -75,12 +99,14 @@ impl Input {
 
     /// From an image of any size to what the network sees.
     pub fn transforms(&self) -> Vec<Transform> {
-        let mut transforms = vec![Transform::Resize(self.resize, self.resize)];
-        if self.size != self.resize {
-            transforms.push(Transform::CentreCrop(self.size));
-        }
-        transforms.push(self.normalise());
-        transforms
+        let Self { resize, resize_mode, size, .. } = *self;
+        vec![Transform::Fit { mode: resize_mode, resize, size: Some(size) }, self.normalise()]
+    }
+
+    /// How its pictures are read.
+    pub fn reading(&self) -> Reading {
+        let channels = if self.channels == 1 { Channels::Grey } else { Channels::Rgb };
+        Reading { channels, ignore_orientation: self.ignore_orientation }
     }
 
     /// The last of the transforms.
@@ -101,11 +127,20 @@ impl Input {
         [
             ("input_size", self.size.to_string()),
             ("input_resize", self.resize.to_string()),
+            (Self::MODE, self.resize_mode.name().to_owned()),
+            (Self::UNTURNED, self.ignore_orientation.to_string()),
             ("input_mean", list(&self.mean)),
             ("input_std", list(&self.std)),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
+    }
+
+    /// Whether metadata say anything of images.
+    pub fn is_in(metadata: &BTreeMap<String, String>) -> bool {
+        ["input_size", "input_resize", "input_mean", "input_std", Self::OLDER_STD]
+            .iter()
+            .any(|key| metadata.contains_key(*key))
     }
 
     /// Reads what [`Input::to_metadata`] wrote; what is missing is as [`Input::usual`].
@@ -126,6 +161,18 @@ impl Input {
         if let Some(text) = metadata.get("input_size") {
             input.size = parsed(origin, "input_size", text)?;
             input.resize = input.size;
+            // What was written here before there was a choice.
+            input.resize_mode = ResizeMode::Squash;
+        }
+        if let Some(text) = metadata.get(Self::MODE) {
+            input.resize_mode = ResizeMode::named(text).ok_or_else(|| {
+                let known = ResizeMode::NAMES.join(" or ");
+                let problem = format!("{text:?} should be {known}");
+                Error::config(format!("{origin}: {}", Self::MODE), problem)
+            })?;
+        }
+        if let Some(text) = metadata.get(Self::UNTURNED) {
+            input.ignore_orientation = parsed(origin, Self::UNTURNED, text)?;
         }
         if let Some(text) = metadata.get("input_resize") {
             input.resize = parsed(origin, "input_resize", text)?;
@@ -168,6 +215,16 @@ mod tests {
     }
 
     #[test]
+    fn the_resize_mode_of_a_file_without_one_is_what_it_was() {
+        let of = |pairs| read(3, pairs).unwrap().resize_mode;
+        assert_eq!(of(&[("input_size", "24")]), ResizeMode::Squash);
+        // Another program's file, of which nothing is known.
+        assert_eq!(of(&[]), ResizeMode::ShortSide);
+        let kept = &[("input_size", "24"), ("input_resize_mode", "short-side")];
+        assert_eq!(of(kept), ResizeMode::ShortSide);
+    }
+
+    #[test]
     fn an_older_files_name_of_the_standard_deviation_is_read() {
         let old = read(1, &[("input_deviation", "0.25")]).unwrap();
         assert_eq!(old, read(1, &[("input_std", "0.25")]).unwrap());
@@ -193,6 +250,8 @@ mod tests {
             ("input_mean", "0,0"),
             ("input_mean", ""),
             ("input_std", "0"),
+            ("input_resize_mode", "stretch"),
+            ("input_ignore_orientation", "2"),
             ("input_deviation", "inf"),
         ] {
             let error = read(1, &[pair]).unwrap_err().to_string();

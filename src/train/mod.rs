@@ -22,7 +22,8 @@
 //! | [`observe`] | what can be seen inside of a network |
 //! | `recorded` | what a run has left in its folder, read back |
 //! | `tensorboard` | the same for TensorBoard |
-//! | `data` | finding out what data lies at a path, and showing it to a network |
+//! | `kind` | what kind of data lies at a path |
+//! | `data` | labelled images, and how they are shown to a network |
 //! | `input` | what a network expects its images to be |
 //! | `model` | a network in a file, with all that is needed to use it |
 
@@ -33,6 +34,7 @@ pub mod config;
 mod data;
 mod evaluation;
 mod input;
+mod kind;
 mod measures;
 mod model;
 pub mod observe;

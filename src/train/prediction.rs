@@ -2,7 +2,7 @@
 
 use super::evaluation::finite_logits;
 use super::{Model, Told, probabilities};
-use crate::dataset::{Channels, Image, apply_all, read_image};
+use crate::dataset::{Image, apply_all, read_image};
 use crate::export::write_atomically;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -25,8 +25,10 @@ impl Model {
     /// computed together. A file that is no image, or whose outputs are not finite, has an error,
     /// which is none of the others'.
     pub fn predict_files(&self, files: &[PathBuf], top: usize) -> Vec<Result<Vec<Prediction>>> {
-        let channels = if self.input.channels == 1 { Channels::Grey } else { Channels::Rgb };
-        let read = |path: &PathBuf| self.seen(read_image(path, channels)?);
+        let (reading, transforms) = (self.input.reading(), self.input.transforms());
+        // No transform of evaluation draws anything.
+        let rng = || fastrand::Rng::with_seed(0);
+        let read = |path: &PathBuf| read_image(path, reading, &transforms, &mut rng());
         let images: Vec<Result<Image>> = files.par_iter().map(read).collect();
         let whole: Vec<Image> = images.iter().flatten().cloned().collect();
         let mut found = match self.predict_seen(&whole, top) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-const OBSERVATIONS: &str = "observations.json";
+pub(super) const OBSERVATIONS: &str = "observations.json";
 
 /// What is known of the sources of a run, and what was seen inside of its network: the file
 /// `observations.json`. What was not there to be seen is empty.

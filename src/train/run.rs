@@ -20,7 +20,7 @@ use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
 use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
-use super::recorded::Observations;
+use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
 use super::task::{Opened, Scores, Task};
@@ -67,7 +67,7 @@ pub enum Event<'a> {
         /// What was found.
         scores: &'a Scores,
     },
-    /// Something went wrong that the run does not depend on.
+    /// Something that a user should know, or that went wrong and the run does not depend on.
     Warning(&'a str),
 }
 
@@ -130,6 +130,8 @@ pub struct Summary {
 pub struct Run {
     folder: PathBuf,
     config: Config,
+    /// Whether the folder was made for the run.
+    made: bool,
     /// Whether there may be a checkpoint.
     resumed: bool,
     /// What computes.
@@ -143,6 +145,7 @@ impl Run {
     /// If the folder holds anything, or cannot be written.
     pub fn create(folder: impl AsRef<Path>, config: Config) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
+        let made = !folder.exists();
         std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
         let entries = std::fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
         let mut names = entries.flatten().map(|entry| entry.file_name());
@@ -157,7 +160,7 @@ impl Run {
             };
             return Err(Error::config("out", problem));
         }
-        Ok(Self { folder, config, resumed: false, device: Device::Cpu })
+        Ok(Self { folder, config, made, resumed: false, device: Device::Cpu })
     }
 
     /// The run in `folder`, to go on with.
@@ -175,7 +178,7 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let config = Config::read(Some(&path), toml::Table::new())?;
-        Ok(Self { folder, config, resumed: true, device: Device::Cpu })
+        Ok(Self { folder, config, made: false, resumed: true, device: Device::Cpu })
     }
 
     /// The run in `folder`, to go on with, or a new one there.
@@ -279,10 +282,26 @@ impl Run {
     /// finite; a full disk; [`Error::Interrupted`] if the observer stops the run. The last
     /// checkpoint stays.
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Summary> {
-        match self.config.task.clone() {
+        let trained = match self.config.task.clone() {
             TaskConfig::Classification(settings) => {
                 self.train_by(observer, |config, input| settings.open(config, input))
             }
+        };
+        if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
+            self.remove_start();
+        }
+        trained
+    }
+
+    /// Removes what a start has left that came to no step: the same command may be given again.
+    fn remove_start(&self) {
+        // What cannot be removed is in nobody's way but the next run's, which says so.
+        for name in [CONFIG, METRICS, GATES, OBSERVATIONS] {
+            let _ = std::fs::remove_file(self.folder.join(name));
+        }
+        let _ = std::fs::remove_dir_all(self.folder.join(TENSORBOARD));
+        if self.made {
+            let _ = std::fs::remove_dir(&self.folder);
         }
     }
 
@@ -305,6 +324,7 @@ impl Run {
                 checkpoint::load(&file, optimizer)?;
             let opened = open(&self.config, &model.input)?;
             self.check_samples(&opened, &model, &progress)?;
+            opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&state)?;
             let steps = Steps::of(settings, opened.batches_per_epoch)?;
@@ -335,8 +355,9 @@ impl Run {
         let mut sources = Sources::open(&self.config)?;
         sources.choices.iter().for_each(|choice| observer.note(&Event::Warning(choice)));
         let input = self.config.data.input(sources.input.clone())?;
-        let Opened { task, outputs, classes, samples, batches_per_epoch } =
+        let Opened { task, outputs, classes, samples, batches_per_epoch, notes } =
             open(&self.config, &input)?;
+        notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
         self.write_config()?;
@@ -420,7 +441,8 @@ impl Run {
         let Config { method, data, .. } = &mut self.config;
         // Not every task has data at a path.
         let path = Some(&mut data.path).filter(|path| !path.as_os_str().is_empty());
-        for path in method.zoo.iter_mut().chain(&mut method.from).chain(path) {
+        let further = [&mut data.validation_data, &mut data.test_data].into_iter().flatten();
+        for path in method.zoo.iter_mut().chain(&mut method.from).chain(path).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
         method.architecture = Some(sources.design.name().to_owned());
@@ -434,6 +456,8 @@ impl Run {
         data.channels = Some(input.channels);
         data.size = Some(input.size);
         data.resize = Some(input.resize);
+        data.resize_mode = Some(input.resize_mode);
+        data.ignore_orientation = input.ignore_orientation;
         data.mean = Some(input.mean.clone());
         data.std = Some(input.std.clone());
         Ok(())

@@ -9,6 +9,7 @@ use super::run::{CHECKPOINT, SUMMARY};
 use super::task::{Part, Scores, Task};
 use super::{Done, Event, EventFile, Model, Observer, Run, Summary, Trainer, observe, room};
 use crate::export::write_atomically;
+use crate::tensor::Device;
 use crate::{Error, Result, profile};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -123,6 +124,24 @@ impl<K: Task> Session<'_, K> {
         self.earlier + self.begun.elapsed().as_secs_f64()
     }
 
+    /// Writes the last network, if it is kept, with the average of its parameters, if there is one;
+    /// but none that is not finite, which the measuring or the checkpoint tells of.
+    fn write_model(&mut self) -> Result<()> {
+        if self.run.config().record.keep == Keep::Best {
+            return Ok(());
+        }
+        let state = self.model.network.parameters().state("the network");
+        for tensor in state.tensors.values() {
+            if !tensor.to(&Device::Cpu)?.is_finite() {
+                return Ok(());
+            }
+        }
+        self.trade_averages()?;
+        let written = self.model.write(self.run.model_file());
+        self.trade_averages()?;
+        written
+    }
+
     /// Measures, writes down and saves what is due after a step.
     fn after(
         &mut self,
@@ -144,6 +163,10 @@ impl<K: Task> Session<'_, K> {
             every => step % every == 0,
         };
         let is_last = step == steps.last || self.stopped_by(limit).is_some();
+        if is_last {
+            // Before anything that may still fail, such as the reading of a validation sample.
+            self.write_model()?;
+        }
         let measured = match is_due || is_last {
             true => self.measured(Part::Validation)?,
             false => None,
@@ -291,6 +314,7 @@ impl<K: Task> Session<'_, K> {
         if keeps_best {
             self.take_best(&self.run.model_file())?;
         }
+        self.write_model()?;
         let test = self.measured(Part::Test)?;
         let is_measured = !self.task.classes(Part::Validation).is_empty();
         if self.progress.validation.is_some() && (keeps_best || !is_measured) {
@@ -303,9 +327,6 @@ impl<K: Task> Session<'_, K> {
             events.flush()?;
         }
         self.trade_averages()?;
-        if !keeps_best {
-            self.model.write(self.run.model_file())?;
-        }
         if let Err(error) = self.observe() {
             let problem = format!("the network is whole, but could not be looked into: {error}");
             observer.note(&Event::Warning(&problem));

@@ -77,7 +77,8 @@ impl Sources {
         if let (true, Some(channels)) = (states.is_empty(), channels) {
             let design = design.with_channels(channels);
             let usual = Input::usual(&design);
-            let input = Input { size: input.size, resize: input.resize, ..usual };
+            let Input { size, resize, resize_mode, .. } = input;
+            let input = Input { size, resize, resize_mode, ..usual };
             return Ok(Self { states, described, design, input, from: None, choices });
         }
         Ok(Self { states, described, design, input, from: None, choices })

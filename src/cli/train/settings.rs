@@ -3,8 +3,9 @@
 //! An option's place is that of its key: each struct is a table, each field a key in it. So they
 //! become a layer of the configuration as they are.
 
+use crate::dataset::ResizeMode;
 use crate::train::choice::{
-    AugmentationName, ClassWeights, FormName, GateName, Keep, Preset, RuleName, Sampler,
+    AugmentationName, CheckName, ClassWeights, FormName, GateName, Keep, Preset, RuleName, Sampler,
     ScheduleName, Start,
 };
 use crate::train::config::TaskConfig;
@@ -202,17 +203,34 @@ struct Optimizer {
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "[data]: the samples, and how the network sees them")]
 struct Data {
-    /// Labelled images: a folder with a folder for each class, the digits of UCI as .csv or
+    /// Labelled images: a folder with a folder for each class, or with such folders train, val and
+    /// test; a .csv or .tsv of files and classes; CIFAR in binary; the digits of UCI as .csv or
     /// .csv.gz, or a folder of MNIST
     #[arg(long = "data", value_name = "PATH")]
     path: Option<PathBuf>,
+    /// Further images, to be measured on while training
+    #[arg(long, value_name = "PATH")]
+    validation_data: Option<PathBuf>,
+    /// Further images, to be measured on once, at the end
+    #[arg(long, value_name = "PATH")]
+    test_data: Option<PathBuf>,
+    /// What is looked at of every picture before the first step: its header and end, or every pixel
+    /// [default: headers]
+    #[arg(long, value_parser = PossibleValuesParser::new(CheckName::NAMES))]
+    check: Option<String>,
+    /// Whether to go on without pictures that cannot be read [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    skip_unreadable: Option<bool>,
     /// Train on so many images of each class only
     #[arg(long, value_name = "N")]
     shots: Option<usize>,
-    /// Share of the images that are measured on while training [default: 0.1]
+    /// Share of the training images that are measured on while training, if none are for that
+    /// already [default: 0.1]
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
-    /// Share of the images that are measured on once, at the end [default: 0]
+    /// Share of the training images that are measured on once, at the end, if none are for that
+    /// already [default: 0]
     #[arg(long, value_name = "SHARE")]
     test: Option<f64>,
     /// Height and width that the network sees [default: that of the sources]
@@ -221,6 +239,15 @@ struct Data {
     /// Height and width that images are resized to before the middle part is taken
     #[arg(long, value_name = "PIXELS")]
     resize: Option<usize>,
+    /// Whether that is the shorter side, and the proportions stay, or both [default: as the
+    /// sources, else short-side]
+    #[arg(long, value_parser = PossibleValuesParser::new(ResizeMode::NAMES))]
+    resize_mode: Option<String>,
+    /// Whether pictures stay as they are stored, though their EXIF data say which side is up
+    /// [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    ignore_orientation: Option<bool>,
     /// 1 for grey, 3 for colour [default: as the sources]
     #[arg(long, value_name = "N")]
     channels: Option<usize>,

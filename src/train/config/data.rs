@@ -1,7 +1,8 @@
 //! The table `[data]`: the samples, and how the network sees them.
 
 use super::{one_or_more, within};
-use crate::train::choice::{AugmentationName, Sampler};
+use crate::dataset::ResizeMode;
+use crate::train::choice::{AugmentationName, CheckName, Sampler};
 use crate::train::{Augmentation, Input};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -13,11 +14,17 @@ use std::path::PathBuf;
 #[allow(missing_docs, reason = "docs/configuration.md describes each key")]
 pub struct DataConfig {
     pub path: PathBuf,
+    pub validation_data: Option<PathBuf>,
+    pub test_data: Option<PathBuf>,
+    pub check: CheckName,
+    pub skip_unreadable: bool,
     pub shots: Option<usize>,
     pub validation: f64,
     pub test: f64,
     pub size: Option<usize>,
     pub resize: Option<usize>,
+    pub resize_mode: Option<ResizeMode>,
+    pub ignore_orientation: bool,
     pub channels: Option<usize>,
     pub mean: Option<Vec<f32>>,
     pub std: Option<Vec<f32>>,
@@ -31,11 +38,17 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            validation_data: None,
+            test_data: None,
+            check: CheckName::Headers,
+            skip_unreadable: false,
             shots: None,
             validation: 0.1,
             test: 0.0,
             size: None,
             resize: None,
+            resize_mode: None,
+            ignore_orientation: false,
             channels: None,
             mean: None,
             std: None,
@@ -101,9 +114,11 @@ impl DataConfig {
         let input = Input {
             channels: usual.channels,
             resize,
+            resize_mode: self.resize_mode.unwrap_or(usual.resize_mode),
             size,
             mean: spread(&self.mean, usual.mean),
             std: spread(&self.std, usual.std),
+            ignore_orientation: self.ignore_orientation || usual.ignore_orientation,
         };
         input.check("")?;
         Ok(input)

@@ -11,7 +11,7 @@ use crate::train::choice::{ClassWeights, Sampler};
 use crate::train::config::within;
 use crate::train::data::DataProbe;
 use crate::train::parts::Parts;
-use crate::train::{ClassEvaluation, Config, Data, Input, Purpose, evaluate};
+use crate::train::{ClassEvaluation, Config, Data, Input, evaluate};
 use crate::{Error, Result, ops};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,9 +53,11 @@ impl ClassificationConfig {
         /// Batches that are made while a step computes.
         const AHEAD: usize = 2;
         let seed = config.seed;
-        let data = Data::open(&config.data.path, Purpose::Training, input)?;
+        let data = Data::of_run(&config.data, input)?
+            .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let classes = data.classes().to_vec();
-        let parts = Parts::of(&config.data, data.labels(), classes.len(), seed)?;
+        let parts = Parts::of(&config.data, &data, seed)?;
+        let notes = [data.notes(), &parts.notes(&config.data)].concat();
         let batch = config.optimizer.batch.min(parts.training.len());
         check_size(batch, input.size)?;
         let augmentation = config.data.augmentation();
@@ -81,7 +83,7 @@ impl ClassificationConfig {
         }
         let (outputs, samples) = (classes.len(), parts.training.len());
         let task = task.probed_by(DataProbe { data, training: parts.training, seed });
-        Ok(Opened { task, outputs, classes, samples, batches_per_epoch })
+        Ok(Opened { task, outputs, classes, samples, batches_per_epoch, notes })
     }
 }
 

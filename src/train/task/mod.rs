@@ -108,6 +108,8 @@ pub struct Opened<K> {
     pub samples: usize,
     /// How many batches show each of them once.
     pub batches_per_epoch: u64,
+    /// What a user should know of the samples.
+    pub notes: Vec<String>,
 }
 
 /// Labelled images to look into a network by.

@@ -1,0 +1,440 @@
+//! Pictures in files: PNG, JPEG, WebP, BMP, GIF, TIFF, PNM.
+//!
+//! A picture stays in the 8 bits for each channel that nearly all files hold, as in Pillow, and is
+//! turned upright and resized from there: no copy of all its pixels is made.
+
+use super::frame::{Area, Frame};
+use super::resize::resize_bytes;
+use super::whole;
+use super::{Image, Transform, apply_all};
+use crate::{Error, Result};
+use ::image::metadata::Orientation;
+use ::image::{DynamicImage, ImageDecoder, ImageReader};
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The channels that images are read with, whatever their files hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// One: `0.299 red + 0.587 green + 0.114 blue` (ITU-R BT.601), as in Pillow.
+    Grey,
+    /// Three: red, green, blue. Transparency is ignored.
+    Rgb,
+}
+
+/// How pictures are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The channels.
+    pub channels: Channels,
+    /// Whether a picture stays as it is stored, though its EXIF data say which side is up.
+    pub ignore_orientation: bool,
+}
+
+impl Reading {
+    /// Upright, in these channels.
+    pub fn upright(channels: Channels) -> Self {
+        Self { channels, ignore_orientation: false }
+    }
+}
+
+/// How much of a picture is looked at before it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Its header, and whether its file goes on to its end.
+    #[default]
+    Headers,
+    /// Every pixel.
+    Full,
+}
+
+/// The endings of names by which pictures are found in folders.
+const ENDINGS: [&str; 12] =
+    ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm"];
+
+/// What they are, for messages.
+pub(super) const KINDS: &str = "a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PNM)";
+
+/// Whether a file is a picture by its name.
+pub(super) fn is_named_as_one(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    ENDINGS.iter().any(|known| ending == *known)
+}
+
+/// The picture in a file, told by its content and not by its name, after `transforms`; what is
+/// random in them is drawn from `rng`. Of a GIF, it is the first frame.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, is cut off or no picture, or has more than 134 million
+/// pixels; the first error of a transform.
+pub fn read_image(
+    path: impl AsRef<Path>,
+    reading: Reading,
+    transforms: &[Transform],
+    rng: &mut fastrand::Rng,
+) -> Result<Image> {
+    let path = path.as_ref();
+    let picture = Picture::open(path, reading)?;
+    let framed = transforms.first().and_then(|first| first.frame(picture.sides(), rng));
+    let (frame, rest) = match framed {
+        Some(frame) => (frame, &transforms[1..]),
+        None => (Frame::resized(Area::whole(picture.sides()), picture.sides()), transforms),
+    };
+    let image = picture
+        .framed(&frame)
+        .map_err(|error| Error::data(path, "", format!("cannot be used: {error}")))?;
+    drop(picture);
+    apply_all(rest, image, rng)
+}
+
+/// Looks at a picture's file.
+///
+/// # Errors
+/// As [`read_image`], as far as that can be told.
+pub fn check_image(path: impl AsRef<Path>, check: Check) -> Result<()> {
+    let path = path.as_ref();
+    match check {
+        Check::Full => {
+            Picture::open(path, Reading { channels: Channels::Rgb, ignore_orientation: true })?;
+        }
+        Check::Headers => {
+            let (mut file, bytes) = open(path)?;
+            let head = read(&mut file, path, HEAD)?;
+            // Some formats, such as TIFF, may have what describes the picture anywhere.
+            if (head.len() as u64) < bytes && decoder(path, &head).is_err() {
+                decoder(path, &read(&mut file, path, MOST_BYTES)?)?;
+            } else {
+                decoder(path, &head)?;
+            }
+            let tail = tail(&mut file, path)?;
+            if !whole::ends_as_usual(&head, &tail) {
+                whole::check(&read(&mut file, path, MOST_BYTES)?).map_err(refusal(path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pixels of a picture, at most; each takes up to 16 bytes while it is decoded.
+const MOST_PIXELS: u64 = 1 << 27;
+
+/// Bytes of a picture's file, at most.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes at the beginning of a file, in which most formats describe the picture.
+const HEAD: u64 = 1 << 18;
+
+/// Pictures of more pixels are read one at a time: half a gigabyte each, beside threads that read
+/// others.
+const LARGE: u64 = 1 << 24;
+
+/// Held by whoever reads a large picture.
+static READS_A_LARGE_ONE: Mutex<()> = Mutex::new(());
+
+/// A decoded picture. Pixels `[H, W, 3]` lie as in the file; `origin`, `down` and `right` lead
+/// through them so that the picture is upright.
+struct Picture {
+    pixels: Vec<u8>,
+    channels: Channels,
+    height: usize,
+    width: usize,
+    /// The pixel that is seen in the upper left corner.
+    origin: isize,
+    /// From a pixel to the one below it, and to the one on its right.
+    down: isize,
+    right: isize,
+    /// If it is a large one, the only one.
+    _alone: Option<MutexGuard<'static, ()>>,
+}
+
+impl Picture {
+    fn open(path: &Path, reading: Reading) -> Result<Self> {
+        let (mut file, _) = open(path)?;
+        let bytes = read(&mut file, path, MOST_BYTES)?;
+        let mut decoder = decoder(path, &bytes)?;
+        whole::check(&bytes).map_err(refusal(path))?;
+        let (width, height) = decoder.dimensions();
+        let is_large = u64::from(width) * u64::from(height) > LARGE;
+        let alone = || READS_A_LARGE_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = is_large.then(alone);
+        let orientation = match reading.ignore_orientation {
+            // What cannot be understood says nothing.
+            false => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+            true => Orientation::NoTransforms,
+        };
+        let decoded = DynamicImage::from_decoder(decoder);
+        let pixels = decoded.map_err(|error| refusal(path)(error.to_string()))?.into_rgb8();
+        let stored = [height, width].map(|side| side as usize);
+        let pixels = pixels.into_raw();
+        Ok(Self::upright(pixels, stored, reading.channels, orientation, alone))
+    }
+
+    /// Pixels `[H, W, 3]` that EXIF data say to look at in another way.
+    fn upright(
+        pixels: Vec<u8>,
+        [height, width]: [usize; 2],
+        channels: Channels,
+        orientation: Orientation,
+        alone: Option<MutexGuard<'static, ()>>,
+    ) -> Self {
+        let (rows, columns) = (height as isize, width as isize);
+        let last = rows * columns - 1;
+        let (origin, down, right) = match orientation {
+            Orientation::NoTransforms => (0, columns, 1),
+            Orientation::FlipHorizontal => (columns - 1, columns, -1),
+            Orientation::Rotate180 => (last, -columns, -1),
+            Orientation::FlipVertical => (last + 1 - columns, -columns, 1),
+            Orientation::Rotate90 => (last + 1 - columns, 1, -columns),
+            Orientation::Rotate270 => (columns - 1, -1, columns),
+            Orientation::Rotate90FlipH => (0, 1, columns),
+            Orientation::Rotate270FlipH => (last, -1, -columns),
+        };
+        let is_turned = matches!(
+            orientation,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        );
+        let [height, width] = if is_turned { [width, height] } else { [height, width] };
+        Self { pixels, channels, height, width, origin, down, right, _alone: alone }
+    }
+
+    fn sides(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// Copies a row from a column on, as many pixels as `into` has room for.
+    fn row(&self, row: usize, column: usize, into: &mut [u8]) {
+        let pixels = self.pixels.as_chunks::<3>().0;
+        let start = self.origin + row as isize * self.down + column as isize * self.right;
+        let pixel = |k: usize| pixels[(start + k as isize * self.right) as usize];
+        match self.channels {
+            Channels::Grey => into.iter_mut().enumerate().for_each(|(k, v)| *v = grey(pixel(k))),
+            Channels::Rgb if self.right == 1 => {
+                let start = 3 * start as usize;
+                into.copy_from_slice(&self.pixels[start..start + into.len()]);
+            }
+            Channels::Rgb => {
+                let into = into.as_chunks_mut::<3>().0;
+                into.iter_mut().enumerate().for_each(|(k, rgb)| *rgb = pixel(k));
+            }
+        }
+    }
+
+    /// What a frame shows, values 0 to 1.
+    fn framed(&self, frame: &Frame) -> Result<Image> {
+        frame.check(self.sides())?;
+        let row = |y: usize, x: usize, into: &mut [u8]| self.row(y, x, into);
+        let Area { height, width, .. } = frame.window;
+        let (channels, pixels) = match self.channels {
+            Channels::Grey => (1, resize_bytes::<1>(frame, row)),
+            Channels::Rgb => (3, resize_bytes::<3>(frame, row)),
+        };
+        let plane = |c: usize| pixels[c..].iter().step_by(channels).map(|&p| f32::from(p) / 255.0);
+        Image::new([channels, height, width], (0..channels).flat_map(plane).collect())
+    }
+}
+
+/// A grey value, as Pillow rounds it.
+pub(super) fn grey(pixel: [u8; 3]) -> u8 {
+    let [r, g, b] = pixel.map(u32::from);
+    ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
+}
+
+/// The open file, and how many bytes it has.
+fn open(path: &Path) -> Result<(File, u64)> {
+    // Before opening: to open a named pipe is to wait for whoever writes to it.
+    let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
+    if !metadata.is_file() {
+        return Err(refusal(path)("no regular file".to_owned()));
+    }
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    Ok((file, metadata.len()))
+}
+
+/// At most so many of a file's bytes, from its beginning.
+fn read(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(most).read_to_end(&mut bytes));
+    read.map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+/// The last few bytes of a file.
+fn tail(file: &mut File, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let end = file.seek(SeekFrom::End(0)).map_err(Error::io("read", path))?;
+    file.seek(SeekFrom::Start(end.saturating_sub(12)))
+        .and_then(|_| file.read_to_end(&mut bytes))
+        .map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+/// What decodes these bytes, or the beginning of them.
+fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a> {
+    let refuse = refusal(path);
+    if bytes.is_empty() {
+        return Err(refuse("an empty file".to_owned()));
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let reader = reader.map_err(Error::io("read", path))?;
+    if reader.format().is_none() {
+        return Err(refuse(format!("a file that begins with {:?}", beginning(bytes))));
+    }
+    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
+    // A small file may say that it is an image for which there is not the memory.
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(refuse(format!("{width}x{height} pixels, more than {MOST_PIXELS}")));
+    }
+    if width == 0 || height == 0 {
+        return Err(refuse(format!("{width}x{height} pixels")));
+    }
+    Ok(decoder)
+}
+
+/// How a file begins, for a reader.
+fn beginning(bytes: &[u8]) -> String {
+    bytes.iter().take(12).flat_map(|byte| byte.escape_ascii()).map(char::from).collect()
+}
+
+/// The error that a file is no picture that can be used, but what was found.
+fn refusal(path: &Path) -> impl Fn(String) -> Error {
+    move |found| Error::data(path, "", format!("expected {KINDS}, found: {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::ResizeMode;
+    use ::image::{Rgb, RgbImage};
+
+    fn save(folder: &Path, name: &str, image: &RgbImage) -> std::path::PathBuf {
+        let path = folder.join(name);
+        image.save(&path).unwrap();
+        path
+    }
+
+    fn noise(width: u32, height: u32) -> RgbImage {
+        let mut rng = fastrand::Rng::with_seed(4);
+        RgbImage::from_fn(width, height, |_, _| Rgb([rng.u8(..), rng.u8(..), rng.u8(..)]))
+    }
+
+    fn plain(path: &Path, channels: Channels) -> Result<Image> {
+        let reading = Reading::upright(channels);
+        read_image(path, reading, &[], &mut fastrand::Rng::with_seed(0))
+    }
+
+    #[test]
+    fn every_orientation_is_that_of_the_crate_image() {
+        let noise = noise(4, 3);
+        for exif in 1..=8 {
+            let orientation = Orientation::from_exif(exif).unwrap();
+            let mut expected = DynamicImage::from(noise.clone());
+            expected.apply_orientation(orientation);
+            let expected = expected.into_rgb8();
+            let (pixels, stored) = (noise.clone().into_raw(), [3, 4]);
+            let picture = Picture::upright(pixels, stored, Channels::Rgb, orientation, None);
+            let sides = [expected.height() as usize, expected.width() as usize];
+            assert_eq!(picture.sides(), sides, "EXIF {exif}");
+            let mut row = vec![0; 3 * (sides[1] - 1)];
+            for (y, expected) in expected.as_raw().chunks(3 * sides[1]).enumerate() {
+                picture.row(y, 1, &mut row);
+                assert_eq!(row, expected[3..], "EXIF {exif}, row {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_as_asked_and_grey_is_pillows() {
+        let folder = tempfile::tempdir().unwrap();
+        let red = RgbImage::from_pixel(3, 2, Rgb([255, 0, 0]));
+        let path = save(folder.path(), "red.png", &red);
+        let rgb = plain(&path, Channels::Rgb).unwrap();
+        assert_eq!(rgb.shape(), [3, 2, 3]);
+        assert_eq!(rgb.values(), [[1.0; 6], [0.0; 6], [0.0; 6]].concat());
+        // PIL.Image.new("RGB", (1, 1), "red").convert("L").getpixel((0, 0))
+        assert_eq!(plain(&path, Channels::Grey).unwrap().values(), [76.0 / 255.0; 6]);
+    }
+
+    #[test]
+    fn every_format_is_read_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = noise(9, 7);
+        let whole = plain(&save(folder.path(), "a.png", &image), Channels::Rgb).unwrap();
+        for name in ["a.bmp", "a.tiff", "a.webp", "a.ppm"] {
+            let path = save(folder.path(), name, &image);
+            let other = folder.path().join(format!("{name}.jpg"));
+            std::fs::rename(path, &other).unwrap();
+            assert_eq!(plain(&other, Channels::Rgb).unwrap(), whole, "{name}");
+            check_image(&other, Check::Headers).unwrap();
+        }
+        // Lossy ones.
+        for name in ["a.jpg", "a.gif"] {
+            let path = save(folder.path(), name, &image);
+            assert_eq!(plain(&path, Channels::Rgb).unwrap().shape(), [3, 7, 9], "{name}");
+            check_image(&path, Check::Full).unwrap();
+        }
+    }
+
+    /// Of a file of any format that is cut off; in the whole kind of those of which decoders make
+    /// something of what is left.
+    #[test]
+    fn a_picture_that_is_cut_off_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = noise(60, 40);
+        for name in ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif", "a.tiff", "a.ppm"] {
+            let path = save(folder.path(), name, &image);
+            let whole = std::fs::read(&path).unwrap();
+            for share in [10, 50, 90] {
+                std::fs::write(&path, &whole[..whole.len() * share / 100]).unwrap();
+                let found = plain(&path, Channels::Rgb);
+                let text = found.map(|_| format!("{name}, {share} %")).unwrap_err().to_string();
+                assert!(text.starts_with(&path.display().to_string()), "{text}");
+                assert!(check_image(&path, Check::Full).is_err());
+                let quick = check_image(&path, Check::Headers);
+                assert!(quick.is_err() || !name.contains("png") && !name.contains("jpg"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named_with_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.jpg");
+        for (content, found) in [("", "an empty file"), ("<!DOCTYPE html>", "<!DOCTYPE ht")] {
+            std::fs::write(&path, content).unwrap();
+            for check in [Check::Headers, Check::Full] {
+                let text = check_image(&path, check).unwrap_err().to_string();
+                let start = format!("{}: expected {KINDS}, found: ", path.display());
+                assert!(text.starts_with(&start) && text.contains(found), "{text}");
+            }
+        }
+        assert!(check_image(folder.path(), Check::Headers).is_err());
+    }
+
+    /// The header alone decides: of an image of 20000x20000 no pixel need be there.
+    #[test]
+    fn a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge.ppm");
+        std::fs::write(&path, "P6 20000 20000 255\n").unwrap();
+        let text = plain(&path, Channels::Grey).unwrap_err().to_string();
+        assert!(text.ends_with("found: 20000x20000 pixels, more than 134217728"), "{text}");
+    }
+
+    #[test]
+    fn what_a_transform_does_first_is_done_without_a_copy_and_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = save(folder.path(), "a.png", &noise(40, 30));
+        let fit = Transform::Fit { mode: ResizeMode::ShortSide, resize: 30, size: Some(20) };
+        let mut rng = fastrand::Rng::with_seed(0);
+        let reading = Reading::upright(Channels::Rgb);
+        let at_once = read_image(&path, reading, &[fit.clone()], &mut rng).unwrap();
+        let whole = plain(&path, Channels::Rgb).unwrap();
+        assert_eq!(at_once, fit.apply(whole, &mut rng).unwrap());
+    }
+}

@@ -1,0 +1,113 @@
+//! Whether the file of a picture goes on to its end: some decoders make something of what is left.
+
+/// The last bytes that a JPEG and a PNG usually have: the marker EOI, and the chunk IEND.
+const EOI: [u8; 2] = [0xff, 0xd9];
+const IEND: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
+
+const JPEG: &[u8] = &[0xff, 0xd8];
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Whether a file with this beginning and these last bytes need not be looked at further.
+pub(super) fn ends_as_usual(head: &[u8], tail: &[u8]) -> bool {
+    match head {
+        _ if head.starts_with(JPEG) => tail.ends_with(&EOI),
+        _ if head.starts_with(PNG) => tail.ends_with(&IEND),
+        _ => true,
+    }
+}
+
+/// An error, as what was found, if the bytes of a file stop before its picture does. Further bytes
+/// behind it, as some cameras and programs write, are no fault.
+pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+    let (is_whole, end) = match bytes {
+        _ if bytes.starts_with(JPEG) => (jpeg_ends(bytes), "end-of-image marker"),
+        _ if bytes.starts_with(PNG) => (png_ends(bytes), "IEND chunk"),
+        _ => (true, ""),
+    };
+    match is_whole {
+        true => Ok(()),
+        false => Err(format!("a file that is cut off: {} bytes, and no {end}", bytes.len())),
+    }
+}
+
+/// Segments have a marker, and their length where one follows; behind the one that begins a scan
+/// lie its data, in which 255 stands before 0 or a restart marker only (ITU-T T.81, B.1.1).
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut rest = &bytes[JPEG.len()..];
+    loop {
+        let Some(at) = rest.iter().position(|&byte| byte == 0xff) else { return false };
+        let Some(&marker) = rest.get(at + 1) else { return false };
+        let (length, behind) = (rest.get(at + 2..at + 4), &rest[at + 1..]);
+        rest = match (marker, length) {
+            (0xd9, _) => return true,
+            // A byte that fills, which may stand before any marker.
+            (0xff, _) => behind,
+            (0x00 | 0x01 | 0xd0..=0xd8, _) => &behind[1..],
+            (_, Some(&[high, low])) => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                behind.get(1 + length.max(2)..).unwrap_or(&[])
+            }
+            _ => return false,
+        };
+    }
+}
+
+/// Chunks have a length, a name, so many bytes, and a checksum.
+fn png_ends(bytes: &[u8]) -> bool {
+    let mut rest = &bytes[PNG.len()..];
+    while let Some((&[a, b, c, d, ref name @ ..], behind)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        match behind.get(length.saturating_add(4)..) {
+            Some(_) if name == b"IEND" => return true,
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::image::{ImageFormat, Rgb, RgbImage};
+    use std::io::Cursor;
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let image = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, 255]));
+        let mut bytes = Cursor::new(vec![]);
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn what_is_cut_off_anywhere_is_told() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+            let whole = encoded(format);
+            assert_eq!(check(&whole), Ok(()));
+            assert!(ends_as_usual(&whole, &whole[whole.len() - 12..]));
+            for count in 8..whole.len() {
+                assert!(check(&whole[..count]).is_err(), "{format:?} of {count} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_a_picture_are_no_fault() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+            let long = [encoded(format), vec![0; 40]].concat();
+            assert!(!ends_as_usual(&long, &long[long.len() - 12..]));
+            assert_eq!(check(&long), Ok(()));
+        }
+    }
+
+    /// A thumbnail in a segment has an end of its own.
+    #[test]
+    fn the_end_of_a_thumbnail_is_not_the_pictures() {
+        let whole = encoded(ImageFormat::Jpeg);
+        let segment = [&[0xff, 0xe1, 0, 2 + 6][..], &[0xff, 0xd8, 1, 2, 0xff, 0xd9]].concat();
+        let mut with = [&whole[..2], &segment, &whole[2..]].concat();
+        assert_eq!(check(&with), Ok(()));
+        with.truncate(with.len() - 2);
+        assert!(check(&with).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! Pictures as people have them: of all formats and proportions, turned, damaged, in other folders.
+#![cfg(feature = "cli")]
+
+mod program;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use program::{bad, file, good, json, program, source, text};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use zoo_tuning::dataset::{Channels, Pictures, Reading, ResizeMode, Transform, read_image};
+use zoo_tuning::export::write_safetensors;
+use zoo_tuning::nn::{Design, Network};
+
+fn noise(seed: u64, width: u32, height: u32) -> RgbImage {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let blocks: Vec<[u8; 3]> = (0..400).map(|_| [rng.u8(..), rng.u8(..), rng.u8(..)]).collect();
+    RgbImage::from_fn(width, height, |x, y| Rgb(blocks[(x / 4 % 20 + y / 4 % 20 * 20) as usize]))
+}
+
+/// A folder of pictures of these names, and of other files.
+fn folder(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (seed, name) in names.iter().enumerate() {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match ImageFormat::from_path(&path) {
+            Ok(_) => noise(seed as u64, 30, 20).save(path).unwrap(),
+            Err(_) => fs::write(path, "<!DOCTYPE html>").unwrap(),
+        }
+    }
+    folder
+}
+
+fn training(data: &Path, out: &Path) -> Command {
+    let mut command = program();
+    command.args(["train", "--steps", "2", "--batch", "4", "--form", "average", "--zoo"]);
+    command.args(["as_is", "edges"].map(source)).arg("--data").arg(data).arg("--out").arg(out);
+    command
+}
+
+/// What the program says beside its result.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+/// Of the picture beside the script, and of photographs in the folder `ZOO_PILLOW`, that made it.
+#[test]
+fn pictures_are_resized_as_by_torchvision_and_pillow() {
+    let others = std::env::var_os("ZOO_PILLOW").map(PathBuf::from);
+    let here = file("").join("../tests/pictures");
+    let mut cases = 0;
+    for folder in [here].into_iter().chain(others) {
+        let found = json(&fs::read_to_string(folder.join("pillow.json")).unwrap());
+        for case in found.as_array().unwrap() {
+            let number = |key: &str| case[key].as_u64().unwrap() as usize;
+            let channels = match case["grey"].as_bool().unwrap() {
+                true => Channels::Grey,
+                false => Channels::Rgb,
+            };
+            let mode = ResizeMode::named(case["mode"].as_str().unwrap()).unwrap();
+            let (resize, size) = (number("resize"), number("size"));
+            let fit = Transform::Fit { mode, resize, size: Some(size) };
+            let path = folder.join(case["file"].as_str().unwrap());
+            let mut rng = fastrand::Rng::with_seed(0);
+            let image = read_image(path, Reading::upright(channels), &[fit], &mut rng).unwrap();
+            // Pixels there, planes here.
+            let [count, ..] = image.shape();
+            let expected = case["values"].as_array().unwrap();
+            for (at, value) in image.values().iter().enumerate() {
+                let expected = &expected[at % (size * size) * count + at / (size * size)];
+                assert_eq!((value * 255.0).round() as u64, expected.as_u64().unwrap(), "{case:?}");
+            }
+            cases += 1;
+        }
+    }
+    println!("{cases} cases are Pillow's to the bit");
+}
+
+#[test]
+fn train_val_and_test_folders_are_taken_as_they_are() {
+    let data = folder(&[
+        "train/a/1.jpg",
+        "train/a/2.webp",
+        "train/b/1.bmp",
+        "train/b/sub/2.gif",
+        "val/a/1.tiff",
+        "val/b/1.jpeg",
+        "test/a/1.png",
+        "test/b/2.jpg",
+        "test/b/3.ppm",
+        "notes.txt",
+    ]);
+    let out = data.path().join("run");
+    let run = &mut training(data.path(), &out);
+    let summary = json(&good(run.arg("--json")));
+    assert_eq!(summary["training_samples"], 4);
+    assert_eq!(summary["validation"]["samples"], 2);
+    assert_eq!(summary["test"]["samples"], 3);
+    let model = out.join("model.safetensors");
+    let mut eval = program();
+    eval.arg("eval").arg(&model).arg("--data").arg(data.path());
+    let said = said(&mut eval);
+    assert!(said.contains("is divided; this is of its test samples"), "{said}");
+    assert!(said.contains("left out what is no picture: 1 .txt"), "{said}");
+    // The same by a list, and by data of their own.
+    let rows = ["train/a/1.jpg,a,train", "train/b/1.bmp,b,train", "val/b/1.jpeg,b,val"];
+    let list = data.path().join("list.csv");
+    fs::write(&list, rows.join("\n")).unwrap();
+    let out = data.path().join("run-2");
+    let test = data.path().join("test");
+    let run = &mut training(&list, &out);
+    let summary = json(&good(run.arg("--test-data").arg(test).arg("--json")));
+    let samples = |part: &str| summary[part]["samples"].as_u64();
+    assert_eq!((samples("validation"), samples("test")), (Some(1), Some(3)));
+}
+
+#[test]
+fn all_bad_pictures_are_named_before_the_first_step_and_leave_no_folder() {
+    let data = folder(&["a/1.png", "a/2.png", "a/3.png", "b/1.jpg", "b/2.jpg", "b/3.jpg"]);
+    let whole = fs::read(data.path().join("b/3.jpg")).unwrap();
+    fs::write(data.path().join("b/3.jpg"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(data.path().join("a/3.png"), "").unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let out = runs.path().join("run");
+    let stderr = bad(1, &mut training(data.path(), &out));
+    for expected in
+        ["2 of 6 pictures", "3.png", "an empty file", "3.jpg", "cut off", "--skip-unreadable"]
+    {
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+    assert!(!out.exists(), "a failed start leaves no folder");
+    let run = &mut training(data.path(), &out);
+    let said = said(run.args(["--skip-unreadable", "--check", "full"]));
+    assert!(said.contains("2 of 6 pictures are left out, as asked"), "{said}");
+    let config = fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("skip_unreadable = true"), "{config}");
+    let mut eval = program();
+    eval.arg("eval").arg(out.join("model.safetensors")).arg("--data").arg(data.path());
+    assert!(bad(1, &mut eval).contains("3.jpg"));
+    let summary = json(&good(eval.args(["--skip-unreadable", "--json"])));
+    assert_eq!(summary["samples"], 4);
+}
+
+#[test]
+fn what_looks_like_a_mistake_is_said() {
+    let data = folder(&["photos/a/1.png", "photos/a/2.png", "photos/b/1.png", "photos/b/2.png"]);
+    let runs = tempfile::tempdir().unwrap();
+    let stderr = said(&mut training(data.path(), &runs.path().join("run")));
+    assert!(stderr.contains("there is one class only, \"photos\""), "{stderr}");
+    let photos = data.path().join("photos");
+    let stderr = said(&mut training(&photos, &runs.path().join("run-2")));
+    let expected = "--validation 0.1 of 4 images came to none in every class";
+    assert!(stderr.contains(expected), "{stderr}");
+}
+
+/// A JPEG with the EXIF tag of orientation 6: to be turned clockwise.
+fn turned(upright: &RgbImage) -> Vec<u8> {
+    let lying = image::imageops::rotate270(upright);
+    let mut bytes = Cursor::new(vec![]);
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 100);
+    lying.write_with_encoder(encoder).unwrap();
+    let bytes = bytes.into_inner();
+    let tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let segment = [&b"\xff\xe1\0\x22Exif\0\0"[..], tiff].concat();
+    [&bytes[..2], &segment, &bytes[2..]].concat()
+}
+
+#[test]
+fn a_picture_is_seen_upright_at_its_proportions_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let upright = RgbImage::from_fn(32, 20, |x, y| Rgb([x as u8 * 8, y as u8 * 12, 90]));
+    upright.save(path("upright.png")).unwrap();
+    fs::write(path("turned.jpg"), turned(&upright)).unwrap();
+    // A network of another program: nothing is said of its images.
+    let network = Network::<f32>::drawn(&Design::named("resnet_small", 3, 4).unwrap(), 5).unwrap();
+    let state = network.parameters().state("drawn");
+    let tensors = state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.into()));
+    write_safetensors(path("net.safetensors"), tensors, &BTreeMap::new()).unwrap();
+    let predict = |name: &str, extra: &[&str]| {
+        let mut command = program();
+        command.args(["predict", "--as", "resnet_small", "--json", "--top", "1"]).args(extra);
+        let output = command.arg(path("net.safetensors")).arg(path(name)).output().unwrap();
+        let line = json(&text(&output.stdout));
+        (line["classes"][0]["probability"].as_f64().unwrap(), text(&output.stderr))
+    };
+    let (upright, said) = predict("upright.png", &[]);
+    assert!(said.contains("assumed: 16x16 of 16 pixels (short-side), mean 0.485"), "{said}");
+    let (turned, _) = predict("turned.jpg", &[]);
+    let (lying, _) = predict("turned.jpg", &["--ignore-orientation"]);
+    let (squashed, _) = predict("upright.png", &["--resize-mode", "squash"]);
+    let given = ["--size", "16", "--mean", "0.5", "--std", "0.5"];
+    let (other, said) = predict("upright.png", &given);
+    assert!(!said.contains("assumed"), "{said}");
+    assert!((upright - turned).abs() < 2e-3, "{upright} {turned}");
+    for different in [lying, squashed, other] {
+        assert!((upright - different).abs() > 1e-4, "{upright} {different}");
+    }
+}
+
+/// `ZOO_DAMAGED` says how many of each; a few otherwise.
+fn damaged() -> usize {
+    std::env::var("ZOO_DAMAGED").ok().and_then(|count| count.parse().ok()).unwrap_or(60)
+}
+
+/// Cut off, bytes changed, a piece taken out or doubled.
+fn damage(whole: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    let at = |rng: &mut fastrand::Rng| rng.usize(..whole.len());
+    match rng.u8(..5) {
+        0 => bytes.truncate(at(rng)),
+        1 => (0..rng.usize(1..20)).for_each(|_| bytes[at(rng)] = rng.u8(..)),
+        // Headers above all.
+        2 => (0..3).for_each(|_| bytes[rng.usize(..whole.len().min(64))] = rng.u8(..)),
+        3 => drop(bytes.drain(at(rng).min(whole.len() - 9)..).take(8).count()),
+        _ => bytes.extend_from_within(at(rng)..),
+    }
+    bytes
+}
+
+#[test]
+fn no_damaged_picture_is_a_panic_or_takes_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = fastrand::Rng::with_seed(11);
+    for ending in ["png", "jpg", "webp", "bmp", "gif", "tiff", "ppm"] {
+        let path = folder.path().join(format!("a.{ending}"));
+        noise(3, 50, 40).save(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let (mut refused, mut longest) = (0, Duration::ZERO);
+        for _ in 0..damaged() {
+            fs::write(&path, damage(&whole, &mut rng)).unwrap();
+            let begun = Instant::now();
+            let fit = Transform::Fit { mode: ResizeMode::ShortSide, resize: 20, size: Some(16) };
+            let found = read_image(&path, Reading::upright(Channels::Rgb), &[fit], &mut rng);
+            longest = longest.max(begun.elapsed());
+            if let Err(error) = found {
+                refused += 1;
+                assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+            }
+        }
+        println!("{ending}: {refused} of {} refused, {longest:?} at most", damaged());
+        assert!(longest < Duration::from_secs(2), "{ending}: {longest:?}");
+    }
+}
+
+#[test]
+fn no_damaged_list_is_a_panic_or_takes_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.csv");
+    let whole: String = (0..40)
+        .map(|k| format!("photos/\"{k}\".jpg,class {},{}\n", k % 7, ["train", "val"][k % 2]))
+        .collect();
+    let whole = format!("path,class,split\n{whole}");
+    let mut rng = fastrand::Rng::with_seed(12);
+    let mut refused = 0;
+    for _ in 0..damaged() {
+        fs::write(&path, damage(whole.as_bytes(), &mut rng)).unwrap();
+        let begun = Instant::now();
+        if let Err(error) = Pictures::list(&path, Reading::upright(Channels::Rgb)) {
+            refused += 1;
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+    println!("csv: {refused} of {} refused", damaged());
+}
