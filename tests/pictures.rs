@@ -125,7 +125,7 @@ fn train_val_and_test_folders_are_taken_as_they_are() {
 fn all_bad_pictures_are_named_before_the_first_step_and_leave_no_folder() {
     let data = folder(&["a/1.png", "a/2.png", "a/3.png", "b/1.jpg", "b/2.jpg", "b/3.jpg"]);
     let whole = fs::read(data.path().join("b/3.jpg")).unwrap();
-    fs::write(data.path().join("b/3.jpg"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(data.path().join("b/3.jpg"), &whole[..whole.len() - 6]).unwrap();
     fs::write(data.path().join("a/3.png"), "").unwrap();
     let runs = tempfile::tempdir().unwrap();
     let out = runs.path().join("run");

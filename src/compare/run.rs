@@ -15,7 +15,7 @@ use super::plan::{Job, Plan};
 use super::work;
 use crate::export::write_atomically;
 use crate::train::task::Scores;
-use crate::train::{Event, Observer, Recorded, Summary};
+use crate::train::{Config, Event, Observer, Recorded, Summary};
 use crate::{Error, Result, train};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -63,8 +63,9 @@ impl Comparison {
                 format!("{name} is not empty; choose another folder"),
             ));
         }
-        let config = &mut plan.config;
-        for path in config.method.zoo.iter_mut().chain([&mut config.data.path]) {
+        let Config { method, data, .. } = &mut plan.config;
+        let further = [&mut data.validation_data, &mut data.test_data].into_iter().flatten();
+        for path in method.zoo.iter_mut().chain([&mut data.path]).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
         let text = toml::to_string(&plan).map_err(|e| Error::config(PLAN, e.to_string()))?;

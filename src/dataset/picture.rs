@@ -433,7 +433,7 @@ mod tests {
         let fit = Transform::Fit { mode: ResizeMode::ShortSide, resize: 30, size: Some(20) };
         let mut rng = fastrand::Rng::with_seed(0);
         let reading = Reading::upright(Channels::Rgb);
-        let at_once = read_image(&path, reading, &[fit.clone()], &mut rng).unwrap();
+        let at_once = read_image(&path, reading, std::slice::from_ref(&fit), &mut rng).unwrap();
         let whole = plain(&path, Channels::Rgb).unwrap();
         assert_eq!(at_once, fit.apply(whole, &mut rng).unwrap());
     }
