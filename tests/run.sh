@@ -207,14 +207,12 @@ networks() {
     [ "$count" -ge 8 ]
 }
 
-# Whether each feature is enough for what it promises; nothing of it is run, so that the crate itself
-# is not optimised.
+# Whether each feature is enough for what it promises; nothing of it is run, so nothing is optimised.
 features() {
-    local feature
+    local feature plain=(--config 'profile.dev.opt-level=0' --config 'profile.dev.package."*".opt-level=0')
     for feature in train report cli opencl; do
         echo "$feature"
-        CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo build --no-default-features --features "$feature" \
-            --locked || return
+        cargo build "${plain[@]}" --no-default-features --features "$feature" --locked || return
     done
 }
 
