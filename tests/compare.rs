@@ -25,6 +25,8 @@ impl Watch for Patience {
             self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     }
 
+    fn warned(&self, _: &str, _: &str) {}
+
     fn finished(&self, _: &str, _: Option<&Scores>) {}
 
     fn failed(&self, _: &str, _: &Error) {}

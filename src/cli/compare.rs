@@ -11,7 +11,7 @@ use crate::{Error, report};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -161,7 +161,8 @@ fn table(outcome: &Outcome) -> Vec<Vec<String>> {
 /// The answer in a sentence.
 fn verdict(outcome: &Outcome) -> String {
     use crate::compare::Verdict::{Ahead, Behind, Unclear};
-    let seeds = format!("{} seeds", outcome.plan.seeds);
+    let count = outcome.plan.seeds;
+    let seeds = format!("{count} seed{}", if count == 1 { "" } else { "s" });
     let Some(reference) = outcome.reference() else { return format!("{seeds}.") };
     let said = [MethodKind::Zoo, MethodKind::Lite].into_iter().filter_map(|kind| {
         let method = outcome.methods.iter().find(|method| method.kind == kind)?;
@@ -183,11 +184,17 @@ struct Progress {
     bars: MultiProgress,
     all: Mutex<Option<ProgressBar>>,
     each: Mutex<HashMap<String, ProgressBar>>,
+    warnings: Mutex<HashSet<String>>,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { bars: MultiProgress::new(), all: Mutex::default(), each: Mutex::default() }
+        Self {
+            bars: MultiProgress::new(),
+            all: Mutex::default(),
+            each: Mutex::default(),
+            warnings: Mutex::default(),
+        }
     }
 
     fn say(&self, text: String) {
@@ -218,6 +225,13 @@ impl Watch for Progress {
             self.bars.add(bar)
         });
         bar.set_position(step);
+    }
+
+    /// Runs have most warnings in common; each is said once.
+    fn warned(&self, run: &str, warning: &str) {
+        if self.warnings.lock().is_ok_and(|mut said| said.insert(warning.to_owned())) {
+            self.say(format!("{run}: {warning}"));
+        }
     }
 
     fn finished(&self, run: &str, scores: Option<&Scores>) {

@@ -78,14 +78,14 @@ pub(super) fn outcome(
             model.collapsed()?.write(&path)?;
             let plain = Model::open(&path, None)?;
             let answers = run.answers(&plain)?;
-            collapsed.push((one(answers.accuracy()), sizes(&plain, &path)?));
+            collapsed.push((one(answers.accuracy), sizes(&plain, &path)?));
         }
         let sizes = sizes(&model, &run.model_file())?;
         let answers = match job.kind {
             MethodKind::Single => run.answers(&model)?,
             _ => train::Answers::default(),
         };
-        let train::Answers { probabilities, labels } = answers;
+        let train::Answers { probabilities, labels, .. } = answers;
         finished.push(Finished { job, run: one(accuracy), sizes, probabilities, labels });
     }
     let scores = scores(done, sources.len());

@@ -28,6 +28,9 @@ pub trait Watch: Sync {
     /// A step of a run is done.
     fn step(&self, run: &str, step: u64, steps: u64);
 
+    /// A run says what a user should know, such as what of the data was left out.
+    fn warned(&self, run: &str, warning: &str);
+
     /// A run is finished; what it was measured to be on the test samples.
     fn finished(&self, run: &str, scores: Option<&Scores>);
 
@@ -165,6 +168,7 @@ impl Observer for Seen<'_> {
         match *event {
             Event::Begin { steps, .. } => self.steps = steps,
             Event::Step { step, .. } => self.watch.step(self.run, step, self.steps),
+            Event::Warning(warning) => self.watch.warned(self.run, warning),
             _ => {}
         }
     }

@@ -24,7 +24,7 @@ pub fn comparison(outcome: &Outcome) -> Result<String> {
         "<p class=\"lede\">Every method had the same {} training images, the same settings and {}; \
          accuracy is the share of right answers on {} images that none of them saw.</p>\n",
         format::thousands(outcome.training_samples),
-        format::plural(seeds, "seed", "the same seeds").replace("the same seeds", "seeds"),
+        format::plural(seeds, "seed", "seeds"),
         format::thousands(outcome.test_samples),
     );
     let mut result = accuracies(methods, MethodKind::Zoo)?;

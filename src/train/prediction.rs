@@ -30,14 +30,16 @@ impl Model {
         let rng = || fastrand::Rng::with_seed(0);
         let read = |path: &PathBuf| read_image(path, reading, &transforms, &mut rng());
         let images: Vec<Result<Image>> = files.par_iter().map(read).collect();
-        let whole: Vec<Image> = images.iter().flatten().cloned().collect();
+        let mut whole = Vec::with_capacity(images.len());
+        let images: Vec<Result<()>> =
+            images.into_iter().map(|image| image.map(|image| whole.push(image))).collect();
         let mut found = match self.predict_seen(&whole, top) {
             Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
             // Whose fault it is shows when each is alone.
             Err(_) => whole.iter().map(|image| self.predict_one(image, top)).collect(),
         }
         .into_iter();
-        let next = |image: Result<Image>| image.and_then(|_| found.next().unwrap_or(Ok(vec![])));
+        let next = |image: Result<()>| image.and_then(|()| found.next().unwrap_or(Ok(vec![])));
         images.into_iter().map(next).collect()
     }
 
