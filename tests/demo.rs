@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zoo_tuning::Error;
 use zoo_tuning::compare::MethodKind;
@@ -16,7 +17,7 @@ fn data() -> PathBuf {
 
 fn options(out: &Path, threads: usize) -> Options {
     let out = out.to_path_buf();
-    let (part, rate, data) = (Part::Demo, None, data());
+    let (part, rate, data) = (Part::Demo, None, Some(data()));
     let device = Device::Cpu;
     Options { seeds: vec![1], shots: 4, epochs: 2, threads, part, rate, data, out, device }
 }
@@ -69,7 +70,13 @@ fn every_method_is_measured_and_threads_change_nothing() {
     assert_eq!(announced, steps);
     // Two epochs of two batches; eight networks.
     assert_eq!(steps, 4 * 8);
-    let many = demo::run(&options(folders[1].path(), 5), &Count::new(u64::MAX)).unwrap();
+    let inside = Options { data: None, ..options(folders[1].path(), 5) };
+    let mut many = demo::run(&inside, &Count::new(u64::MAX)).unwrap();
+    // The same files, inside the program and in the repository.
+    for (inside, file) in many.sources.iter_mut().zip(&one.sources) {
+        assert!(file.file.ends_with(&inside.file) && inside.file.len() < 24, "{}", inside.file);
+        inside.file.clone_from(&file.file);
+    }
     assert_eq!(results(&one), results(&many));
 
     let kinds: Vec<MethodKind> = one.methods.iter().map(|m| m.kind).collect();
@@ -119,7 +126,7 @@ fn options_that_leave_nothing_to_do_are_errors() {
         Options { epochs: 0, ..usual.clone() },
         Options { epochs: usize::MAX, ..usual.clone() },
         Options { rate: Some(f64::NAN), ..usual.clone() },
-        Options { data: out.path().join("nothing"), ..usual.clone() },
+        Options { data: Some(out.path().join("nothing")), ..usual.clone() },
     ] {
         assert!(demo::run(&wrong, &Count::new(0)).is_err(), "{wrong:?}");
     }
@@ -140,4 +147,22 @@ fn the_demo_and_the_choice_of_its_settings_share_no_image() {
     let of_validation = images(Part::Validation, 1);
     assert_eq!(of_demo.len() + of_validation.len(), 1797);
     assert!(!of_validation.iter().any(|image| of_demo.contains(image)));
+}
+
+/// Fault: the data were found by a path of the machine that built the program.
+#[test]
+fn a_program_that_is_copied_elsewhere_brings_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(format!("copy{}", std::env::consts::EXE_SUFFIX));
+    std::fs::copy(env!("CARGO_BIN_EXE_zoo-tuning"), &copy).unwrap();
+    // It knows no place of them.
+    let program = std::fs::read(&copy).unwrap();
+    for path in [data(), data().join("zoo"), data().join("digits")] {
+        let path = path.to_str().unwrap().as_bytes();
+        assert!(!program.windows(path.len()).any(|window| window == path));
+    }
+    let arguments = ["demo", "--seeds", "1", "--shots", "1", "--epochs", "1", "--threads", "1"];
+    let ended = Command::new(&copy).args(arguments).current_dir(folder.path()).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(folder.path().join("zoo-demo/report.html").is_file());
 }

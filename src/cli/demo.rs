@@ -1,4 +1,4 @@
-//! `zoo-tuning demo`: the main job, on the data in the repository.
+//! `zoo-tuning demo`: the main job, on data that travel inside the program.
 
 use super::device::DeviceOption;
 use super::output::{Output, Result, count, message};
@@ -11,7 +11,7 @@ use crate::export::write_atomically;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Four networks were trained on MNIST, each with its images in one condition. The target is a few
 /// digits of another data set, each in one of the conditions at random. Every method gets the
 /// same labelled images and the same number of steps; accuracy is measured on all others. The
-/// result is a table, a page (OUT/report.html), its numbers (OUT/results.json), and every
+/// data are inside of this program. The result is a table, a page (OUT/report.html), its numbers (OUT/results.json), and every
 /// network (OUT/seed-1/*.safetensors).
 #[derive(Args)]
 #[command(after_help = "\
@@ -28,7 +28,7 @@ Examples:
   zoo-tuning demo                        the whole comparison, in about a minute
   zoo-tuning demo --shots 40             with twice as many labelled images of each class
   zoo-tuning demo --seeds 1 --epochs 5   a first look, in seconds
-  zoo-tuning eval zoo-demo/seed-1/collapsed.safetensors --data data/digits/digits.csv.gz")]
+  zoo-tuning inspect zoo-demo/seed-1/*.safetensors   what the networks are that it tuned")]
 pub struct Arguments {
     /// Runs of every method, each with its own draw of labelled images
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -47,8 +47,8 @@ pub struct Arguments {
     /// that was chosen on the validation samples]
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
-    /// The folder with the target and the sources [default: data, here or where this program
-    /// was built]
+    /// A folder with zoo/CONDITION.safetensors and digits/digits.csv.gz, instead of the data
+    /// inside of this program
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Where the page, its numbers and the networks go
@@ -69,7 +69,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         threads: threads.map_or_else(available, usize::from),
         part: if arguments.validate { Part::Validation } else { Part::Demo },
         rate: arguments.rate,
-        data: arguments.data.unwrap_or_else(data_folder),
+        data: arguments.data,
         out: arguments.out,
         device: arguments.device.open()?,
     };
@@ -103,16 +103,6 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         }
     ))?;
     output.line(format!("{:.0} s. The page: {}", outcome.seconds, page_path.display()))
-}
-
-/// `data` here, or where the program was built.
-fn data_folder() -> PathBuf {
-    let here = PathBuf::from("data");
-    if here.join("zoo").is_dir() {
-        return here;
-    }
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    if built.is_dir() { built } else { here }
 }
 
 fn table(outcome: &Outcome) -> Vec<Vec<String>> {

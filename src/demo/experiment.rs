@@ -1,9 +1,10 @@
 //! Every way of using the sources, on the same samples, with the same budget.
 
+use super::data::Data;
 use super::job::{Collapsed, Finished, Job, Setting};
 use super::observe::samples;
 use super::table::methods;
-use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Target, Test, Tuned, input, tune};
+use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Test, Tuned, input, tune};
 use crate::compare::{multiply_adds, work};
 use crate::nn::{Aligned, Design, Form, Mixing, Network};
 use crate::optim::{Group, Groups};
@@ -12,7 +13,6 @@ use crate::tensor::{Device, State, Tensor};
 use crate::train::observe::{self, Source};
 use crate::train::task::Whole;
 use crate::train::{Model, accuracy, logits};
-use crate::zoo::Zoo;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ pub struct Options {
     pub part: Part,
     /// The highest learning rate of every network, instead of the chosen ones.
     pub rate: Option<f64>,
-    /// The folder with the target and the sources.
-    pub data: PathBuf,
+    /// A folder with the target and the sources, instead of those inside the program.
+    pub data: Option<PathBuf>,
     /// The folder that the networks are written to.
     pub out: PathBuf,
     /// What computes the steps of tuning.
@@ -78,11 +78,8 @@ struct Experiment {
 pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let begun = Instant::now();
     check(options)?;
-    let paths = CONDITIONS
-        .map(|condition| options.data.join("zoo").join(format!("{condition}.safetensors")));
-    let zoo = Zoo::open(&paths)?;
+    let Data { zoo, sizes, target } = Data::open(options.data.as_deref())?;
     let sources = State::from_zoo(&zoo)?;
-    let target = Target::read(options.data.join("digits").join("digits.csv.gz"))?;
     let design = Design::named("resnet_small", 1, target.classes().len())?;
     let settings: Vec<Setting> = options
         .seeds
@@ -121,7 +118,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         name: CONDITIONS[i].to_string(),
         trained_on: checkpoint.metadata().get("trained_on").cloned().unwrap_or_default(),
         file: checkpoint.path().display().to_string(),
-        bytes: std::fs::metadata(checkpoint.path()).map_or(0, |m| m.len()),
+        bytes: sizes[i],
         scores: settings.iter().map(|setting| setting.prepared.scores[i]).collect(),
         licence: None,
         origin: None,

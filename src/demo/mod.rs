@@ -1,10 +1,11 @@
-//! The main job on the data in the repository.
+//! The main job on the data in the repository, which travel inside the program.
 //!
 //! Four small residual networks were trained on MNIST, each with its images in one
 //! condition: as they are, rotated, inverted, edges only. The target is a few digits of
 //! another data set (UCI), each image in one of these conditions at random, so that no source
 //! covers the target alone. See `data/README.md`.
 
+mod data;
 mod experiment;
 mod job;
 mod observe;

@@ -78,8 +78,15 @@ impl Target {
     /// # Errors
     /// If the file cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_digits(digits::read(path, SIDE)?)
+    }
+
+    /// Of digits of the demo's size; as [`Self::read`].
+    ///
+    /// # Errors
+    /// If they are of another size.
+    pub(super) fn from_digits(raw: Samples) -> Result<Self> {
         const SEED: u64 = 2021;
-        let raw = digits::read(path, SIDE)?;
         let condition =
             |index: usize| CONDITIONS[sample_rng(SEED, 1, index).usize(..CONDITIONS.len())];
         let conditions = (0..raw.len()).map(condition).collect();

@@ -39,14 +39,14 @@ impl Checkpoint {
         if path.is_dir() {
             return Err(shards::folder(path));
         }
-        Self::of(Arc::new(Mapping::open(path)?))
+        Self::from_mapping(Arc::new(Mapping::open(path)?))
     }
 
-    /// The contents of a mapped file.
+    /// The contents of a file in memory, mapped or inside the program ([`Mapping::inside`]).
     ///
     /// # Errors
-    /// As [`Self::open`].
-    pub(super) fn of(mapping: Arc<Mapping>) -> Result<Self> {
+    /// If its format is not one of those that are read, or it is not a valid file of its format.
+    pub fn from_mapping(mapping: Arc<Mapping>) -> Result<Self> {
         let contents = match Magic::of(mapping.bytes()) {
             Magic::Safetensors => safetensors::read(&mapping)?,
             Magic::Npy => numpy::read(&mapping)?,

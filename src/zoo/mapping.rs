@@ -17,11 +17,19 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A regular file, mapped read-only.
+/// A regular file, mapped read-only, or one that lies inside the program.
 #[derive(Debug)]
 pub struct Mapping {
     path: PathBuf,
-    bytes: Mmap,
+    bytes: Held,
+}
+
+/// What holds the bytes of a file.
+#[derive(Debug)]
+enum Held {
+    Mapped(Mmap),
+    /// The system mapped them with the program.
+    Inside(&'static [u8]),
 }
 
 impl Mapping {
@@ -47,7 +55,13 @@ impl Mapping {
         // the bytes are ever read as is `Plain`, so that whatever they change to
         // is still a value.
         let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        Ok(Self { path: path.to_path_buf(), bytes })
+        Ok(Self { path: path.to_path_buf(), bytes: Held::Mapped(bytes) })
+    }
+
+    /// A file that lies inside the program, as `include_bytes!` puts it there; `name` stands for
+    /// its path in messages. Nothing is copied.
+    pub fn inside(name: impl AsRef<Path>, bytes: &'static [u8]) -> Self {
+        Self { path: name.as_ref().to_path_buf(), bytes: Held::Inside(bytes) }
     }
 
     /// The file.
@@ -57,7 +71,10 @@ impl Mapping {
 
     /// All bytes of the file.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Held::Mapped(bytes) => bytes,
+            Held::Inside(bytes) => bytes,
+        }
     }
 
     /// Lets the pages of these bytes leave this process's memory until they are used again.
@@ -65,12 +82,14 @@ impl Mapping {
     pub(super) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         #[allow(unsafe_code)]
-        if self.bytes.get(range.clone()).is_some() {
+        if let Held::Mapped(bytes) = &self.bytes
+            && bytes.get(range.clone()).is_some()
+        {
             let advice = memmap2::UncheckedAdvice::DontNeed;
             // SAFETY: the range is within the mapping. The advice may lose what was written to
             // private pages, but nothing was, as the mapping is read-only: whoever looks at
             // these bytes next finds them read from the file again. A refusal changes nothing.
-            let _ = unsafe { self.bytes.unchecked_advise_range(advice, range.start, range.len()) };
+            let _ = unsafe { bytes.unchecked_advise_range(advice, range.start, range.len()) };
         }
         #[cfg(not(unix))]
         let _ = range;
@@ -184,6 +203,15 @@ mod tests {
         let full = folder.path().join("full");
         fs::write(&full, "abc").unwrap();
         assert_eq!(Mapping::open(&full).unwrap().bytes(), b"abc");
+    }
+
+    #[test]
+    fn a_file_inside_the_program_is_used_where_it_lies() {
+        static BYTES: [u8; 3] = *b"abc";
+        let mapping = Mapping::inside("name", &BYTES);
+        assert_eq!((mapping.path(), mapping.bytes().as_ptr()), (Path::new("name"), BYTES.as_ptr()));
+        mapping.release(0..3);
+        assert_eq!(mapping.bytes(), b"abc");
     }
 
     #[cfg(unix)]

@@ -111,7 +111,7 @@ fn open_part(path: &Path, tensor: &str, whole: &Path) -> Result<Checkpoint> {
         );
         return Err(Error::format_of(path, tensor, problem));
     }
-    Checkpoint::of(Arc::new(mapping))
+    Checkpoint::from_mapping(Arc::new(mapping))
 }
 
 /// One for each name, with the calls of all the files together.
