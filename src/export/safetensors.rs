@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_is_laid_out_as_the_format_says() {
-        // That the reference writes the same bytes, tests/safetensors.rs checks.
+        // That the reference writes the same bytes, tests/files/safetensors.rs checks.
         let weight = Tensor::new(&[1, 2], vec![1.0f32, -2.0]).unwrap();
         let scale = Tensor::scalar(0.5f64);
         let tensors = [("b", Data::from(&weight)), ("c", (&scale).into()), ("a", (&weight).into())];

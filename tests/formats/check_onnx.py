@@ -7,7 +7,7 @@ logits are compared with ours.
     .venv/bin/python tests/formats/check_onnx.py FOLDER
 
 Beside each NAME.onnx is NAME.golden.safetensors, with `images` and our `logits` for them. What
-`cargo test --test onnx` leaves in target/tmp is such a folder too.
+`cargo test --test files onnx` leaves in target/tmp is such a folder too.
 """
 
 import pathlib

@@ -1,5 +1,5 @@
 """Writes ONNX models with tensors of every type, and beside each, as NAME.json, the tensors as
-the package `onnx` reads them, for tests/onnx.rs.
+the package `onnx` reads them, for tests/files/onnx.rs.
 
     python -m venv .venv
     .venv/bin/pip install onnx onnxscript numpy torch

@@ -1,4 +1,4 @@
-"""Makes the PyTorch files that tests/pytorch.rs reads, and what PyTorch finds in them.
+"""Makes the PyTorch files that tests/files/pytorch.rs reads, and what PyTorch finds in them.
 
     python tests/formats/make_pytorch.py
 

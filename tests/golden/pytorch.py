@@ -2,7 +2,7 @@
 
     python tests/golden/pytorch.py
 
-Needs torch and safetensors; the file here is by torch 2.15. tests/save_pytorch.rs writes the same.
+Needs torch and safetensors; the file here is by torch 2.15. tests/files/save_pytorch.rs writes the same.
 """
 
 import collections

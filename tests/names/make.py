@@ -1,4 +1,4 @@
-"""Names and shapes of other libraries' networks, one a line: what tests/names.rs reads.
+"""Names and shapes of other libraries' networks, one a line: what tests/files/names.rs reads.
 
 With timm 1.0.31 and transformers 5.24.0: python tests/names/make.py
 Counters of batches are left out, and of the HRNet all but the first lines.

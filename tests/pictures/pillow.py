@@ -1,4 +1,4 @@
-"""What torchvision, by Pillow, makes of pictures: values that tests/pictures.rs compares with.
+"""What torchvision, by Pillow, makes of pictures: values that tests/program/pictures.rs compares with.
 
     python pillow.py                     # writes pillow.json and photo.png beside this file
     python pillow.py OUT PHOTO...        # the same of photographs, for ZOO_PILLOW=OUT

@@ -1,9 +1,6 @@
 //! Other programs' checkpoints, as users of the program meet them.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{bad, digits, good, json, program, source};
+use crate::program::{self, bad, digits, good, json, program, source};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -1,10 +1,7 @@
 //! What a configuration asks the loop for: optimizers, accumulation, averages, curves. That a run
 //! which is stopped ends with the same bits is tested with all of them.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{SOURCES, digits, file, good, json, program, source};
+use crate::program::{SOURCES, digits, file, good, json, program, source};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

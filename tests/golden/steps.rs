@@ -154,7 +154,7 @@ impl Architecture for Biased {
 /// Against `tests/golden/biased_layer.py`, which restates the layer: `T b` beside `T W`, by one gate.
 #[test]
 fn biases_are_aligned_and_mixed_as_kernels_are() {
-    let text = include_str!("golden/biased_layer.json");
+    let text = include_str!("biased_layer.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     let tensor = |value: &serde_json::Value| {
         let numbers = |key: &str| -> Vec<f64> {

@@ -1,9 +1,6 @@
 //! Pages of runs: what a run leaves, and what is made of it.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{bad, digits, good, json, program, source};
+use crate::program::{bad, digits, good, json, program, source};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,6 @@
 //! `eval` and `predict` as their users have them: measures, views, files of predictions, folders.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{bad, digits, good, json, program, source, text};
+use crate::program::{bad, digits, good, json, program, source, text};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;

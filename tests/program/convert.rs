@@ -1,9 +1,6 @@
 //! `convert`: from format to format and from name to name, as users run it.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{digits, source};
+use crate::program::{self, digits, source};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

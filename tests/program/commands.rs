@@ -1,9 +1,6 @@
 //! The program as its users have it: arguments in, text, files and exit codes out.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{SOURCES, bad, digits, file, good, json, program, source, text};
+use crate::program::{SOURCES, bad, digits, file, good, json, program, source, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

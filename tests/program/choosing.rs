@@ -1,9 +1,6 @@
 //! How long a run is, where it begins, and which network it leaves.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{bad, digits, good, json, program, source, text};
+use crate::program::{bad, digits, good, json, program, source, text};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

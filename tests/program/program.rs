@@ -1,5 +1,4 @@
-//! The program as its users have it, for tests: run, and judged by its exit code.
-#![allow(dead_code, reason = "no test needs all of it")]
+//! The program as its users have it, run, and judged by its exit code.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,9 +1,6 @@
 //! The profile: complete, of valid JSON, no more than the clock says, and silent unless asked for.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{digits, good, json, program, source, text};
+use crate::program::{digits, good, json, program, source, text};
 use serde_json::Value;
 use std::fs;
 use std::process::Output;

@@ -1,10 +1,7 @@
 //! Pictures as people have them: of all formats and proportions, turned, damaged, in other folders.
-#![cfg(feature = "cli")]
 
-mod program;
-
+use crate::program::{bad, file, good, json, program, source, text};
 use image::{ImageFormat, Rgb, RgbImage};
-use program::{bad, file, good, json, program, source, text};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;

@@ -1,5 +1,4 @@
 //! The demo at its smallest: what it measures, and that threads change nothing of it.
-#![cfg(feature = "cli")]
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! Comparisons: what stops one does not change what comes out.
-#![cfg(feature = "train")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,7 @@
 //! What the program does where a driver fails: a device that tells nothing of itself, one that is
-//! lost, one that is full. `opencl_faults/driver.c`, put before the loader, makes a driver fail.
-#![cfg(all(feature = "opencl", feature = "cli", target_os = "linux"))]
+//! lost, one that is full. `program/failing_driver.c`, put before the loader, makes a driver fail.
 
-mod program;
-
-use program::{bad, digits, good, json, program, source};
+use crate::program::{bad, digits, good, json, program, source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -17,7 +14,7 @@ fn driver() -> &'static Path {
     let made = || {
         let folder = TempDir::new().unwrap();
         let library = folder.path().join("libfaults.so");
-        let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/opencl_faults/driver.c");
+        let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/failing_driver.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-O1", "-Wall", "-shared", "-fPIC", "-o"]).args([&library, &text]);
         let output = compiler.arg("-ldl").output().expect("a C compiler, and OpenCL's headers");

@@ -1,5 +1,5 @@
 // Stands before the loader of OpenCL (LD_PRELOAD) and spoils what a driver does, as the environment
-// says. tests/opencl_faults.rs compiles it.
+// says. tests/program/opencl_faults.rs compiles it.
 //
 //   FAULT_LOST=N       from the Nth launch of a kernel on, the device is lost: every call on it
 //                      fails with FAULT_STATUS (default CL_DEVICE_NOT_AVAILABLE), also those that

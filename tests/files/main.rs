@@ -1,0 +1,7 @@
+//! Files of networks, as other libraries write and read them.
+
+mod names;
+mod onnx;
+mod pytorch;
+mod safetensors;
+mod save_pytorch;

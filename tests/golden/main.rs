@@ -1,0 +1,5 @@
+//! What PyTorch computes, as numbers that its scripts in this folder wrote.
+
+mod operations;
+mod optimizers;
+mod steps;

@@ -1,0 +1,16 @@
+//! The program, and the runs that it drives. One binary, since each costs its linking.
+
+mod choosing;
+mod commands;
+mod compare;
+mod convert;
+mod demo;
+mod foreign;
+mod measuring;
+#[cfg(all(feature = "opencl", target_os = "linux"))]
+mod opencl_faults;
+mod pictures;
+mod profile;
+mod program;
+mod report;
+mod train;
