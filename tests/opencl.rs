@@ -1,6 +1,5 @@
 //! The same engine on a device: gradients, steps of training, what goes to and fro, and what is
 //! said where a device is not what it should be.
-#![cfg(feature = "opencl")]
 
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
