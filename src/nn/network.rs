@@ -102,10 +102,26 @@ impl<T: Element> Network<T> {
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         (self.layers)(&mut run, Node::INPUT)?;
         let features = run.finish(self.graph.features)?;
-        if pass.value(features)?.shape().len() == 4 {
-            return ops::global_mean_pool(pass.tape(), features);
-        }
-        Ok(features)
+        pooled(pass, features)
+    }
+
+    /// What went into the head, as [`Network::features`], of the last forward pass in `pass`, which is
+    /// one for training.
+    ///
+    /// # Errors
+    /// If there was none.
+    pub fn last_features(&self, pass: &mut Pass<T>) -> Result<Var> {
+        let features = pass.activation_var(self.graph.features)?;
+        pooled(pass, features)
+    }
+
+    /// The last map `[N, C, H, W]` before the head, of the last forward pass in `pass`, which is one
+    /// for training.
+    ///
+    /// # Errors
+    /// If there was none.
+    pub fn last_map(&self, pass: &Pass<T>) -> Result<Var> {
+        pass.activation_var(self.graph.last_map)
     }
 
     /// The same output, by whoever else carries out operations; `x` is its first node.
@@ -114,5 +130,13 @@ impl<T: Element> Network<T> {
     /// Those of `operations`.
     pub fn operate(&self, operations: &mut dyn Operations, x: Node) -> Result<Node> {
         (self.layers)(operations, x)
+    }
+}
+
+/// Features `[N, D]`: of a map the mean of each channel.
+fn pooled<T: Element>(pass: &mut Pass<T>, features: Var) -> Result<Var> {
+    match pass.value(features)?.shape().len() {
+        4 => ops::global_mean_pool(pass.tape(), features),
+        _ => Ok(features),
     }
 }

@@ -32,7 +32,7 @@ pub struct Pass<'a, T> {
     frozen: Vec<bool>,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
-    /// By the number of the node, if they are kept.
+    /// By the number of the node, if nothing is forgotten.
     activations: Vec<Var>,
 }
 
@@ -151,7 +151,7 @@ impl<'a, T: Element> Pass<'a, T> {
     }
 
     pub(super) fn leave_activations(&mut self, nodes: Vec<Var>) {
-        if self.keeps_activations {
+        if !self.forgets() {
             self.activations = nodes;
         }
     }
@@ -161,10 +161,14 @@ impl<'a, T: Element> Pass<'a, T> {
     /// # Errors
     /// If they are not, or there is no such node.
     pub fn activation(&self, node: Node) -> Result<&Tensor<T>> {
-        let var = self.activations.get(node.0).ok_or_else(|| {
+        self.value(self.activation_var(node)?)
+    }
+
+    /// The same, on the tape.
+    pub(super) fn activation_var(&self, node: Node) -> Result<Var> {
+        self.activations.get(node.0).copied().ok_or_else(|| {
             Error::argument("Pass::activation", "no activation was kept: see keep_activations")
-        })?;
-        self.value(*var)
+        })
     }
 
     /// Leaves an inner value by name, such as a gate.

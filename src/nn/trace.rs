@@ -53,6 +53,8 @@ pub(super) struct Graph {
     pub last_uses: Vec<usize>,
     /// What goes into the head.
     pub features: Node,
+    /// The last map before, or that itself.
+    pub last_map: Node,
     pub channel_groups: Vec<ChannelGroup>,
     /// In the order of the operations; empty if no size of images was given.
     pub costs: Vec<LayerCost>,
@@ -143,6 +145,8 @@ impl Trace<'_> {
         let value = self.value(output)?.clone();
         self.fix(&value);
         let features = self.features.unwrap_or(output);
+        let is_map = |at: &usize| self.values[*at].kind == Kind::Map;
+        let last_map = (0..=features.0).rev().find(is_map).map_or(features, Node);
         let count = self.values.len();
         // The input is the caller's, and the other two are what a caller asks for.
         [Node::INPUT, output, features].into_iter().for_each(|node| self.last_uses[node.0] = count);
@@ -168,7 +172,8 @@ impl Trace<'_> {
             ChannelGroup { channels, activations: std::mem::take(shown), places }
         });
         let channel_groups = channel_groups.collect();
-        Ok(Graph { last_uses: self.last_uses, features, channel_groups, costs: self.costs })
+        let Self { last_uses, costs, .. } = self;
+        Ok(Graph { last_uses, features, last_map, channel_groups, costs })
     }
 
     fn value(&self, node: Node) -> Result<&Value> {

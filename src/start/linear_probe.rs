@@ -3,7 +3,7 @@
 //! Tuning that begins from a fresh head first spoils features by the head's random gradients; from a
 //! fitted one it does not (Kumar et al., 2022, "Fine-tuning can distort pretrained features").
 
-use super::prior::{Standardised, features, inverse_gram};
+use super::prior::{Features, Standardised, features, inverse_gram};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::nn::{Id, Network, Role};
 use crate::tensor::{Element, Tensor};
@@ -19,15 +19,12 @@ pub fn linear_probe<T: Element>(
     network: &mut Network<T>,
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
 ) -> Result<()> {
-    /// The Gram matrix has so many rows.
-    const MOST: usize = 2000;
-    let (features, mut labels) = features(network, batches)?;
-    labels.truncate(MOST);
+    let Features { values, labels, .. } = features(network, batches)?.first(super::MOST)?;
     let (weight, bias) = head(network)?;
     let outputs = network.design().outputs;
-    let (weights, biases) = fitted(&features, &labels, outputs)?;
+    let (weights, biases) = fitted(&values, &labels, outputs)?;
     let parameters = network.parameters_mut();
-    let [_, columns] = features.dims("linear probe", "features", "[N, D]")?;
+    let [_, columns] = values.dims("linear probe", "features", "[N, D]")?;
     let found = parameters.value(weight).shape();
     if found != [outputs, columns] {
         let expected = format!("[{outputs}, {columns}], as the features are");
@@ -63,7 +60,7 @@ fn head<T: Element>(network: &Network<T>) -> Result<(Id, Id)> {
 /// [`leave_one_out_accuracy`](super::leave_one_out_accuracy) to 1 for the class and 0 for others, as
 /// logits. Its outputs are multiplied with what makes the cross-entropy of those of the left out
 /// smallest.
-fn fitted<T: Element>(
+pub(super) fn fitted<T: Element>(
     features: &Tensor<T>,
     labels: &[usize],
     classes: usize,

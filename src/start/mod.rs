@@ -9,17 +9,26 @@
 //! - [`score`] and [`gate_bias`], the gate prior: scores the frozen sources and lets the gates
 //!   begin near the best of them.
 //!
-//! A third is the field's: [`linear_probe`] fits the head before anything is tuned.
+//! Of the field are [`linear_probe`], which fits the head before anything is tuned, and
+//! [`channel_attention`], by which DELTA weighs channels, and the scores of [`Transferability`].
 //!
 //! [`Preparation`] does the first two, by samples that a [`Probe`] shows.
 
 mod assignment;
+mod attention;
 mod linear_probe;
 mod matching;
 mod prior;
 mod probe;
+mod spectrum;
+mod transferability;
 
+pub use attention::channel_attention;
 pub use linear_probe::linear_probe;
 pub use matching::matched;
 pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
 pub use probe::{Labelled, Preparation, Prepared, Probe};
+pub use transferability::{Transferability, h_score, leep, log_me};
+
+/// Samples that are looked at where a Gram matrix has a row for each.
+const MOST: usize = 2000;

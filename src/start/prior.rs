@@ -36,16 +36,46 @@ pub fn score<T: Element>(
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
 ) -> Result<f64> {
     let network = Network::from_sources(design, Form::Plain, std::slice::from_ref(source), 0)?;
-    let (features, labels) = features(&network, batches)?;
-    leave_one_out_accuracy(&features, &labels)
+    let Features { values, labels, .. } = features(&network, batches)?;
+    leave_one_out_accuracy(&values, &labels)
 }
 
-/// The features `[N, D]` of labelled batches, in the mode of training, and their labels.
+/// What goes into a network's head for labelled samples.
+pub(super) struct Features<T> {
+    /// `[N, D]`.
+    pub values: Tensor<T>,
+    /// What the head makes of them, `[N, K]`, if that is of one row for each.
+    pub outputs: Option<Tensor<T>>,
+    /// A class for each row.
+    pub labels: Vec<usize>,
+    /// Of the last map before the head.
+    pub channels: usize,
+}
+
+impl<T: Element> Features<T> {
+    /// At most the first `most` of them.
+    pub fn first(self, most: usize) -> Result<Self> {
+        let Self { values, outputs, mut labels, channels } = self;
+        labels.truncate(most);
+        let rows = |values: Tensor<T>| {
+            let [_, d] = values.dims("features", "features", "[N, D]")?;
+            let mut of_first = values.into_vec();
+            of_first.truncate(labels.len() * d);
+            Tensor::new(&[labels.len(), d], of_first)
+        };
+        let (values, outputs) = (rows(values)?, outputs.map(rows).transpose()?);
+        Ok(Self { values, outputs, labels, channels })
+    }
+}
+
+/// The features of labelled batches, in the mode of training.
 pub(super) fn features<T: Element>(
     network: &Network<T>,
     batches: impl IntoIterator<Item = Result<(Tensor<T>, Vec<usize>)>>,
-) -> Result<(Tensor<T>, Vec<usize>)> {
-    let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
+) -> Result<Features<T>> {
+    let (mut values, mut columns) = (vec![], 0);
+    let (mut outputs, mut classes) = (vec![], None);
+    let (mut labels, mut channels) = (vec![], 0);
     for batch in batches {
         let (images, of_batch) = batch?;
         if of_batch.len() < 2 {
@@ -53,9 +83,15 @@ pub(super) fn features<T: Element>(
         }
         let mut pass = Pass::train(network.parameters());
         let x = pass.input(images);
-        let features = network.features(&mut pass, x)?;
-        let features = pass.value(features)?;
+        let output = network.forward(&mut pass, x)?;
+        let features = network.last_features(&mut pass)?;
+        let (features, output) = (pass.value(features)?, pass.value(output)?);
+        if let [_, of_output] = output.shape() {
+            classes = Some(*of_output);
+            outputs.extend_from_slice(output.as_slice());
+        }
         [_, columns] = features.dims("score", "features", "[N, D]")?;
+        channels = pass.value(network.last_map(&pass)?)?.shape()[1];
         values.extend_from_slice(features.as_slice());
         labels.extend(of_batch);
     }
@@ -63,7 +99,9 @@ pub(super) fn features<T: Element>(
         let problem = "a source is judged by its features of two images at least";
         return Err(Error::argument("features", problem));
     }
-    Ok((Tensor::new(&[labels.len(), columns], values)?, labels))
+    let values = Tensor::new(&[labels.len(), columns], values)?;
+    let outputs = classes.map(|classes| Tensor::new(&[labels.len(), classes], outputs));
+    Ok(Features { values, outputs: outputs.transpose()?, labels, channels })
 }
 
 /// The leave-one-out accuracy, 0 to 1, of a ridge classifier on `features` `[N, D]`.
@@ -76,13 +114,12 @@ pub(super) fn features<T: Element>(
 /// # Errors
 /// If there is not one label for each row, no row, or a feature is not finite.
 pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]) -> Result<f64> {
-    const MOST: usize = 2000;
     let [n, d] = features.dims("leave_one_out_accuracy", "features", "[N, D]")?;
     if n != labels.len() || n == 0 || d == 0 {
         let expected = format!("[{}, D], a row for each label", labels.len().max(1));
         return Err(Error::shape("leave_one_out_accuracy", "features", expected, features.shape()));
     }
-    let n = n.min(MOST);
+    let n = n.min(super::MOST);
     // Only the classes that occur, numbered in their order.
     let mut known = labels[..n].to_vec();
     known.sort_unstable();

@@ -27,12 +27,14 @@ pub struct Preparation {
     pub matches: bool,
     /// How strongly the gates are drawn to the source that fits best; `None` for not at all.
     pub prior: Option<f64>,
+    /// Whether only the source that fits best is kept.
+    pub chooses: bool,
 }
 
 /// Sources that are ready to become a zoo.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
-    /// The sources, matched if they were to be.
+    /// The sources, matched if they were to be; the best alone, if one was to be chosen.
     pub sources: Vec<State<f32>>,
     /// What they scored; empty if nothing depended on it.
     pub scores: Vec<f64>,
@@ -54,13 +56,18 @@ impl Preparation {
         probe: &dyn Probe,
         mut note: impl FnMut(&str),
     ) -> Result<Prepared> {
-        if sources.len() < 2 || !(self.matches || self.prior.is_some()) {
+        if sources.len() < 2 || !(self.matches || self.prior.is_some() || self.chooses) {
             return Ok(Prepared { sources, ..Prepared::default() });
         }
         note("scoring the sources");
         let scores = sources.iter().map(|source| score(design, source, probe.labelled()));
         let scores = scores.collect::<Result<Vec<_>>>()?;
         let mut prepared = Prepared { sources, scores, prior: None };
+        if self.chooses {
+            let best = best(&prepared.scores).unwrap_or(0);
+            prepared.sources = vec![prepared.sources.swap_remove(best)];
+            return Ok(prepared);
+        }
         if self.matches {
             note("matching the sources");
             let reference = best(&prepared.scores).unwrap_or(0);
