@@ -1,6 +1,7 @@
-//! What a network answers to the test samples of a run.
+//! What a network answers to the samples that a run is measured on.
 
 use super::config::TaskConfig;
+use super::task::Part;
 use super::{Model, Run, evaluate};
 use crate::{Error, Result};
 
@@ -16,17 +17,18 @@ pub struct Answers {
 }
 
 impl Run {
-    /// What `model` answers to the samples that this run is tested on.
+    /// What `model` answers to a part of the samples that this run is measured on.
     ///
     /// # Errors
     /// If the run has no such samples, they cannot be read, or do not fit the network.
-    pub fn answers(&self, model: &Model) -> Result<Answers> {
+    pub fn answers(&self, model: &Model, part: Part) -> Result<Answers> {
         let TaskConfig::Classification(settings) = &self.config().task;
         let opened = settings.open(self.config(), &model.input)?;
-        let images = opened
-            .task
-            .test()
-            .ok_or_else(|| Error::config("data.test", "leaves no samples to test on"))?;
+        let (key, problem) = match part {
+            Part::Validation => ("data.validation", "leaves no samples to validate on"),
+            Part::Test => ("data.test", "leaves no samples to test on"),
+        };
+        let images = opened.task.part(part).ok_or_else(|| Error::config(key, problem))?;
         let numbers: Vec<usize> = (0..opened.outputs).collect();
         let mut answers = Answers::default();
         let found = evaluate(&model.network, images, &numbers, &opened.classes, |told| {

@@ -43,6 +43,8 @@ names! {
     FormName {
         /// One source is tuned.
         Single = "single",
+        /// Of several sources, the one that fits the target best is tuned.
+        Chosen = "chosen",
         /// The mean of the sources is tuned.
         Average = "average",
         /// Zoo-Tuning: a kernel for each sample.

@@ -8,10 +8,12 @@
 //! | `choice` | what may be chosen in a configuration, by name; presets |
 //! | `parts` | which samples are for what |
 //! | `sources` | from the files of the sources to the network before its first step |
+//! | `penalties` | what keeps a network near where it began |
+//! | `foretold` | what is said of the sources before any tuning |
 //! | `trainer` | the loop that trains, whatever the task |
 //! | [`task`] | what networks are trained for, each in a file |
 //! | `evaluation` | a network's logits on a data set, and what is made of them |
-//! | `answers` | what a network answers to the test samples of a run |
+//! | `answers` | what a network answers to the samples that a run is measured on |
 //! | `measures` | what is counted there: accuracy, precision, recall, calibration |
 //! | `prediction` | what a network sees in single images |
 //! | `room` | what is said where a device has no room for a batch |
@@ -33,12 +35,14 @@ pub mod choice;
 pub mod config;
 mod data;
 mod evaluation;
+mod foretold;
 mod input;
 mod kind;
 mod measures;
 mod model;
 pub mod observe;
 mod parts;
+mod penalties;
 mod prediction;
 mod rates;
 mod record;
@@ -57,6 +61,7 @@ pub use answers::Answers;
 pub use config::Config;
 pub use data::{Augmentation, Data, Purpose};
 pub use evaluation::{accuracy, evaluate, logits, predictions, probabilities};
+pub use foretold::transferability;
 pub use input::Input;
 pub use measures::{ClassEvaluation, Confusion, Evaluation, Measures, Told};
 pub use model::Model;
@@ -65,4 +70,4 @@ pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Event, Observer, Run, Summary};
 pub use tensorboard::EventFile;
-pub use trainer::{Done, Penalty, Reduce, Trainer};
+pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};

@@ -8,6 +8,7 @@
 //! | `checkpoint.safetensors` | what the run goes on from; see [`super::checkpoint`] |
 //! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
 //! | `observations.json` | the sources; at the end, what is seen inside of the network |
+//! | `start.safetensors` | the network before its first step, if it is kept near that |
 //! | `model.safetensors` | the tuned network, at the end |
 //! | `best.safetensors` | the one that was best on the validation samples, if both are kept |
 //! | `summary.json` | what came out, at the very end |
@@ -18,6 +19,7 @@
 use super::checkpoint::{self, Best, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
+use super::penalties::penalties;
 use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
 use super::recorded::{OBSERVATIONS, Observations};
@@ -28,6 +30,7 @@ use super::{Config, EventFile, Input, Model, Trainer, observe};
 use crate::export::write_atomically;
 use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
+use crate::start::Probe;
 use crate::tensor::Device;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -296,7 +299,7 @@ impl Run {
     /// Removes what a start has left that came to no step: the same command may be given again.
     fn remove_start(&self) {
         // What cannot be removed is in nobody's way but the next run's, which says so.
-        for name in [CONFIG, METRICS, GATES, OBSERVATIONS] {
+        for name in [CONFIG, METRICS, GATES, OBSERVATIONS, START] {
             let _ = std::fs::remove_file(self.folder.join(name));
         }
         let _ = std::fs::remove_dir_all(self.folder.join(TENSORBOARD));
@@ -317,7 +320,7 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let settings = &self.config.optimizer;
-        let optimizer = Optimizer::new(settings.rule(), settings.groups());
+        let optimizer = Optimizer::new(settings.rule(), self.config.groups());
         let file = self.folder.join(CHECKPOINT);
         if self.resumed && file.exists() {
             let Saved { model, optimizer, average, task: state, progress } =
@@ -328,7 +331,7 @@ impl Run {
             let mut task = opened.task;
             task.restore(&state)?;
             let steps = Steps::of(settings, opened.batches_per_epoch)?;
-            let mut trainer = self.trainer(&model.network, optimizer, steps)?;
+            let mut trainer = self.trainer(&model.network, optimizer, steps, task.probe())?;
             if let (Some(kept), Some(saved)) = (&mut trainer.average, &average) {
                 kept.load(saved)?;
             }
@@ -375,7 +378,10 @@ impl Run {
         Observations { classes, sources: described, ..Observations::default() }
             .write(&self.folder)?;
         let progress = Progress { seed: self.config.seed, samples, scores, ..Progress::default() };
-        let trainer = self.trainer(&model.network, optimizer, steps)?;
+        if self.config.method.stays_near() {
+            model.write(self.folder.join(START))?;
+        }
+        let trainer = self.trainer(&model.network, optimizer, steps, task.probe())?;
         let events = self.events(0)?;
         let (run, earlier) = (&*self, 0.0);
         let mut session = Session {
@@ -423,6 +429,7 @@ impl Run {
         network: &Network<f32>,
         optimizer: Optimizer<f32>,
         steps: Steps,
+        probe: Option<&dyn Probe>,
     ) -> Result<Trainer> {
         let settings = &self.config.optimizer;
         let optimizer = optimizer.with_rates(rates(settings, network.parameters())?);
@@ -432,17 +439,19 @@ impl Run {
             accumulate: settings.accumulate,
             clip_norm: settings.clip_norm,
             average: average.transpose()?,
+            penalties: penalties(&self.config, &self.folder.join(START), probe)?,
             ..Trainer::new(optimizer, settings.learning_rate, settings.schedule(), steps.last)
         })
     }
 
     /// Writes into the configuration what the files decided, and where they are.
     fn resolve(&mut self, sources: &Sources, input: &Input) -> Result<()> {
-        let Config { method, data, .. } = &mut self.config;
+        let Config { method, data, task: TaskConfig::Classification(task), .. } = &mut self.config;
         // Not every task has data at a path.
         let path = Some(&mut data.path).filter(|path| !path.as_os_str().is_empty());
         let further = [&mut data.validation_data, &mut data.test_data].into_iter().flatten();
-        for path in method.zoo.iter_mut().chain(&mut method.from).chain(path).chain(further) {
+        let networks = method.zoo.iter_mut().chain(&mut method.from).chain(&mut task.teachers);
+        for path in networks.chain(path).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
         method.architecture = Some(sources.design.name().to_owned());
@@ -499,6 +508,7 @@ pub(super) const CONFIG: &str = "config.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const GATES: &str = "gates.jsonl";
 const TENSORBOARD: &str = "tensorboard";
+const START: &str = "start.safetensors";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";

@@ -227,6 +227,10 @@ fn joined(
     }
     let Prepared { sources, scores, prior } = match probe {
         Some(probe) => config.method.preparation().prepare(&design, sources.states, probe, note)?,
+        None if config.method.form == FormName::Chosen => {
+            let problem = "chosen scores sources on labelled samples, and the task has none";
+            return Err(Error::config("method.form", problem));
+        }
         None => Prepared { sources: sources.states, ..Prepared::default() },
     };
     let network = match &sources[..] {

@@ -33,11 +33,21 @@ pub struct Trainer {
 
 /// Adds to the loss of a task, such as a distance to where training began.
 pub trait Penalty {
-    /// A single value, for the network's `output` in `pass`; `None` to add nothing.
+    /// A single value, for a forward pass that is done in `pass`; `None` to add nothing.
     ///
     /// # Errors
     /// If the penalty cannot be computed.
-    fn penalty(&mut self, pass: &mut Pass<f32>, output: Var) -> Result<Option<Var>>;
+    fn penalty(&mut self, pass: &mut Pass<f32>, forward: &Forward) -> Result<Option<Var>>;
+}
+
+/// A forward pass that is done.
+pub struct Forward<'a> {
+    /// The network.
+    pub network: &'a Network<f32>,
+    /// The images, `[N, C, H, W]`.
+    pub x: Var,
+    /// What the network made of them.
+    pub output: Var,
 }
 
 /// What happens to the gradients of a step before they are used: several processes take their mean
@@ -202,7 +212,7 @@ impl Trainer {
         pass.tape().enter("loss");
         let mut loss = task.loss(&mut pass, output, batch)?;
         for penalty in &mut self.penalties {
-            if let Some(penalty) = penalty.penalty(&mut pass, output)? {
+            if let Some(penalty) = penalty.penalty(&mut pass, &Forward { network, x, output })? {
                 loss = crate::ops::add(pass.tape(), loss, penalty)?;
             }
         }

@@ -52,8 +52,8 @@ struct Method {
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
     rename: Option<Vec<String>>,
-    /// What becomes of them: one is tuned, their mean, a zoo gated per sample or per batch, or
-    /// nothing [default: lite]
+    /// What becomes of them: one is tuned, the one that fits best, their mean, a zoo gated per sample
+    /// or per batch, or nothing [default: lite]
     #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES))]
     form: Option<String>,
     /// The networks' architecture [default: as their files say, or as their tensors tell]
@@ -90,6 +90,19 @@ struct Method {
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     linear_probe: Option<bool>,
+    /// Keep kernels and batch norms near where they began, by X/2 times the square of their distance
+    /// (L2-SP), instead of weight decay
+    #[arg(long, value_name = "X")]
+    l2_sp: Option<f64>,
+    /// Keep the last feature maps near those of the network before its first step, by X/2 times the
+    /// square of their distance (DELTA), instead of weight decay
+    #[arg(long, value_name = "X")]
+    delta: Option<f64>,
+    /// Whether channels count there by what a classifier loses without them, or all alike
+    /// [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    delta_attention: Option<bool>,
 }
 
 /// `[optimizer]`
@@ -289,6 +302,16 @@ struct Task {
     /// How much each class counts in the loss: as it has images, or all alike [default: none]
     #[arg(long, value_parser = PossibleValuesParser::new(ClassWeights::NAMES))]
     class_weights: Option<String>,
+    /// Networks to learn from, beside the labels: the mean of their answers (distillation). They see
+    /// and know the same as this one
+    #[arg(long, value_name = "MODEL", num_args = 1..)]
+    teachers: Option<Vec<PathBuf>>,
+    /// The share of the loss that is theirs [default: 0.7]
+    #[arg(long, value_name = "SHARE")]
+    teacher_share: Option<f64>,
+    /// What logits are divided by there, which shows what else they hold likely [default: 2]
+    #[arg(long, value_name = "X")]
+    temperature: Option<f64>,
 }
 
 /// `[record]`

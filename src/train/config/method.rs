@@ -29,6 +29,12 @@ pub struct MethodConfig {
     pub align_pointwise: bool,
     pub shortcuts_per_sample: bool,
     pub linear_probe: bool,
+    /// The strength of L2-SP's penalty.
+    pub l2_sp: Option<f64>,
+    /// The strength of DELTA's penalty.
+    pub delta: Option<f64>,
+    /// Whether DELTA weighs channels by what the classifier loses without them.
+    pub delta_attention: bool,
 }
 
 impl Default for MethodConfig {
@@ -48,6 +54,9 @@ impl Default for MethodConfig {
             align_pointwise: pointwise,
             shortcuts_per_sample: false,
             linear_probe: false,
+            l2_sp: None,
+            delta: None,
+            delta_attention: true,
         }
     }
 }
@@ -56,6 +65,13 @@ impl MethodConfig {
     /// An error unless every value has a meaning.
     pub(super) fn check(&self) -> Result<()> {
         within("method.gate_prior_strength", self.gate_prior_strength, -100.0, 100.0)?;
+        for (key, strength) in [("method.l2_sp", self.l2_sp), ("method.delta", self.delta)] {
+            within(key, strength.unwrap_or(0.0), 0.0, 1e6)?;
+            if strength.is_some() && self.form == FormName::Scratch && self.from.is_none() {
+                let problem = "keeps a network near its sources, and form scratch has none";
+                return Err(Error::config(key, problem));
+            }
+        }
         if self.align.split(',').any(|name| name.trim().is_empty()) {
             let problem = "should be usual, all, none, or names of layers such as conv1,layer3";
             return Err(Error::config("method.align", problem));
@@ -85,8 +101,14 @@ impl MethodConfig {
 
     /// An error if a key has no effect beside the others: what `from` names has its form already.
     pub(super) fn check_effect(&self, key: &str) -> Result<()> {
-        let has_effect = ["zoo", "from", "rename", "architecture", "linear_probe"].contains(&key);
-        if self.from.is_none() || has_effect {
+        const OF_ANY: [&str; 7] =
+            ["zoo", "from", "rename", "architecture", "linear_probe", "l2_sp", "delta"];
+        if key == "delta_attention" {
+            let problem = "has no effect without --delta, whose channels it weighs";
+            let has_effect = self.delta.is_some().then_some(());
+            return has_effect.ok_or_else(|| Error::config(super::Config::flag(key), problem));
+        }
+        if self.from.is_none() || OF_ANY.contains(&key) {
             return Ok(());
         }
         let problem = "has no effect with --from, whose network is what it is";
@@ -114,10 +136,17 @@ impl MethodConfig {
             shortcuts_per_sample: self.shortcuts_per_sample && self.form == FormName::Lite,
         };
         match self.form {
-            FormName::Single | FormName::Average | FormName::Scratch => Form::Plain,
+            FormName::Single | FormName::Chosen | FormName::Average | FormName::Scratch => {
+                Form::Plain
+            }
             FormName::Zoo => Form::Zoo(mixing),
             FormName::Lite => Form::Lite(mixing),
         }
+    }
+
+    /// Whether the network is kept near where it began.
+    pub(in crate::train) fn stays_near(&self) -> bool {
+        self.l2_sp.is_some() || self.delta.is_some()
     }
 
     /// What is done with the sources before the network is built.
@@ -126,6 +155,7 @@ impl MethodConfig {
         Preparation {
             matches: self.start == Start::Matched,
             prior: (self.gate_prior && gated).then_some(self.gate_prior_strength),
+            chooses: self.form == FormName::Chosen,
         }
     }
 }

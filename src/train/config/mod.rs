@@ -26,6 +26,7 @@ pub use optimizer::OptimizerConfig;
 pub use record::RecordConfig;
 pub use task::TaskConfig;
 
+use crate::optim::Groups;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -122,6 +123,16 @@ impl Config {
     /// If a number is too large for TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| Error::config("config.toml", error.to_string()))
+    }
+
+    /// The settings of each parameter group. Where the network is kept near where it began, that
+    /// takes the place of the backbone's weight decay, unless it has one of its own.
+    pub fn groups(&self) -> Groups {
+        let mut groups = self.optimizer.groups();
+        if self.method.stays_near() && self.optimizer.backbone_decay.is_none() {
+            groups.backbone.decay = 0.0;
+        }
+        groups
     }
 
     /// Checks all values that have a meaning of their own.

@@ -196,7 +196,7 @@ impl OptimizerConfig {
     }
 
     /// The settings of each parameter group.
-    pub fn groups(&self) -> Groups {
+    pub(super) fn groups(&self) -> Groups {
         let group =
             |rate, decay: Option<f64>| Group { rate, decay: decay.unwrap_or(self.weight_decay) };
         Groups {

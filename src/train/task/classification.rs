@@ -1,6 +1,7 @@
 //! Image classification: labelled images, cross-entropy, accuracy.
 
 use super::mixing::mixed_cross_entropy;
+use super::teachers::Teachers;
 use super::{Exhibits, Mixed, Mixing, Opened, Part, Samples, Scores, Task};
 use crate::dataset::{Ahead, Batch, Loader, Transform};
 use crate::nn::{Network, Pass};
@@ -15,9 +16,10 @@ use crate::train::{ClassEvaluation, Config, Data, Input, evaluate};
 use crate::{Error, Result, ops};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The settings of the task, beside its `name` in the table `[task]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassificationConfig {
     /// Share of the target that goes to all classes alike.
@@ -28,6 +30,26 @@ pub struct ClassificationConfig {
     pub cutmix: f64,
     /// How much each class counts in the loss.
     pub class_weights: ClassWeights,
+    /// Networks to learn from, beside the labels.
+    pub teachers: Vec<PathBuf>,
+    /// The share of the loss that is theirs.
+    pub teacher_share: f64,
+    /// What logits are divided by there.
+    pub temperature: f64,
+}
+
+impl Default for ClassificationConfig {
+    fn default() -> Self {
+        Self {
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
+            class_weights: ClassWeights::None,
+            teachers: vec![],
+            teacher_share: 0.7,
+            temperature: 2.0,
+        }
+    }
 }
 
 impl ClassificationConfig {
@@ -36,7 +58,9 @@ impl ClassificationConfig {
         within("task.label_smoothing", self.label_smoothing, 0.0, 1.0)?;
         // Beyond, shares are near a half, and take long to be drawn.
         within("task.mixup", self.mixup, 0.0, 4.0)?;
-        within("task.cutmix", self.cutmix, 0.0, 4.0)
+        within("task.cutmix", self.cutmix, 0.0, 4.0)?;
+        within("task.teacher_share", self.teacher_share, 0.0, 1.0)?;
+        within("task.temperature", self.temperature, 0.01, 100.0)
     }
 
     /// The task of a run: its images, seen as `input`, and divided as `config` says.
@@ -74,6 +98,10 @@ impl ClassificationConfig {
         task = task.mixed(mixing, seed);
         if self.class_weights == ClassWeights::Balanced {
             task = task.weighted(balanced(&parts.training, data.labels(), classes.len()));
+        }
+        if !self.teachers.is_empty() {
+            let shares = [self.teacher_share, self.temperature];
+            task.teachers = Some(Teachers::open(&self.teachers, shares, input, &classes)?);
         }
         for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
             if !indices.is_empty() {
@@ -119,6 +147,7 @@ pub struct Classification<'a> {
     seed: u64,
     /// Of each class, or none.
     weights: Vec<f64>,
+    teachers: Option<Teachers>,
     validation: Option<Loader<'a>>,
     test: Option<Loader<'a>>,
     probe: Option<Box<dyn Probe + 'a>>,
@@ -144,9 +173,12 @@ impl<'a> Classification<'a> {
         Self::of(Batches::Ahead(Ahead::new(training, count)))
     }
 
-    /// What it is tested on at the end, if there are samples for that.
-    pub(in crate::train) fn test(&self) -> Option<&Loader<'a>> {
-        self.test.as_ref()
+    /// The samples of a part that it is measured on, if there are some.
+    pub(in crate::train) fn part(&self, part: Part) -> Option<&Loader<'a>> {
+        match part {
+            Part::Validation => self.validation.as_ref(),
+            Part::Test => self.test.as_ref(),
+        }
     }
 
     fn of(batches: Batches<'a>) -> Self {
@@ -156,6 +188,7 @@ impl<'a> Classification<'a> {
             mixing: Mixing::default(),
             seed: 0,
             weights: vec![],
+            teachers: None,
             validation: None,
             test: None,
             probe: None,
@@ -205,18 +238,18 @@ impl Task for Classification<'_> {
         self.mixing.mix(batch?, self.seed, step)
     }
 
-    /// The mean cross-entropy of the batch.
+    /// The mean cross-entropy of the batch, and that with the answers of teachers, if there are some.
     fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Mixed) -> Result<Var> {
-        mixed_cross_entropy(pass, output, batch, self.smoothing, &self.weights)
+        let loss = mixed_cross_entropy(pass, output, batch, self.smoothing, &self.weights)?;
+        match &mut self.teachers {
+            Some(teachers) => teachers.teach(pass, output, batch.images(), loss),
+            None => Ok(loss),
+        }
     }
 
     /// `accuracy`, 0 to 1, and `loss`, the mean cross-entropy.
     fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
-        let images = match part {
-            Part::Validation => &self.validation,
-            Part::Test => &self.test,
-        };
-        let Some(images) = images else { return Ok(None) };
+        let Some(images) = self.part(part) else { return Ok(None) };
         let names = images.classes();
         let numbers: Vec<usize> = (0..names.len()).collect();
         let mut found = evaluate(network, images, &numbers, names, |_| Ok(()));

@@ -8,6 +8,7 @@
 
 mod classification;
 mod mixing;
+mod teachers;
 
 pub use classification::{Classification, ClassificationConfig, One, Whole};
 pub use mixing::{Mixed, Mixing};
