@@ -3,7 +3,7 @@
 use super::output::{Output, Result, count, message};
 use super::progress::{catch_interrupts, interrupted};
 use super::train::Settings;
-use crate::compare::{Comparison, MethodKind, Outcome, Plan, Watch, paired};
+use crate::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Score, Watch, paired};
 use crate::export::write_atomically;
 use crate::train::Config;
 use crate::train::task::Scores;
@@ -18,11 +18,13 @@ use std::sync::Mutex;
 use toml::{Table, Value};
 
 /// What a comparison that goes on has in its folder already.
-const NEW: [&str; 10] = [
+const NEW: [&str; 12] = [
     "config",
     "out",
     "seeds",
     "methods",
+    "rates",
+    "budget",
     "Settings",
     "Method",
     "Optimizer",
@@ -34,12 +36,14 @@ const NEW: [&str; 10] = [
 /// Compare a zoo with what else can be made of its sources, on your data.
 ///
 /// With each seed, all methods get the same training images and the same settings, and are measured
-/// on the same test images: from scratch, each source alone, their plain and their matched average,
-/// Zoo-Tuning, and its lite form. From these follow the single source that one would choose by its
-/// score, the best one by hindsight, the ensemble, and the collapsed network. The result is a table
-/// with 95 % intervals and differences paired by seed, a page (OUT/report.html) and its numbers
-/// (OUT/results.json); each network is a run of its own, as train makes it. A comparison that was
-/// stopped, even by kill -9, goes on with --resume and ends with the same bits.
+/// on the same test images: from scratch; each source alone; the best by score with a linear probe
+/// first, with L2-SP, with DELTA, as a greedy soup, distilled from all; their plain and their matched
+/// average; Zoo-Tuning, and its lite form. From these follow the single source that one would choose
+/// by its score, the best one by hindsight, the ensemble, and the collapsed network. The result is a
+/// table with 95 % intervals and differences paired by seed, a page (OUT/report.html) and its numbers
+/// (OUT/results.json), with the scores of the sources before tuning and how well each foretold what
+/// came of it; each network is a run of its own, as train makes it. A comparison that was stopped,
+/// even by kill -9, goes on with --resume and ends with the same bits.
 #[derive(Args)]
 #[command(
     args_override_self = true,
@@ -53,7 +57,11 @@ Which is best on these digits? Eight seeds, two networks at a time:
 Only what matters most for photographs:
   zoo-tuning compare --zoo resnet50.pth moco.pth --data photos/ --preset released \\
       --methods single,zoo,lite --seeds 3 --out photos-compared
-  zoo-tuning compare --resume photos-compared"
+  zoo-tuning compare --resume photos-compared
+
+As much as half an hour allows, each method at the better one of two learning rates:
+  zoo-tuning compare --zoo models/*.pth --data photos/ --rates 0.003,0.01 --budget 30m \\
+      --out half-an-hour"
 )]
 pub struct Arguments {
     /// A configuration in TOML, as of train
@@ -71,6 +79,14 @@ pub struct Arguments {
     /// What is tuned [default: all]
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Plan::TUNED.map(MethodKind::name)))]
     methods: Option<Vec<String>>,
+    /// Tune every method at each of these learning rates; of each run, the one counts that is best on
+    /// the validation samples
+    #[arg(long, value_name = "X", value_delimiter = ',', conflicts_with = "learning_rate")]
+    rates: Vec<f64>,
+    /// About how long all of it may take, such as 30m: the time of the first network decides how many
+    /// seeds and then how many methods there are
+    #[arg(long, value_name = "TIME")]
+    budget: Option<String>,
     /// Networks that are tuned side by side: faster where networks are small, for the memory of as
     /// many
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -80,16 +96,20 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { config, out, resume, seeds, methods, jobs, settings } = arguments;
+    let Arguments { config, out, resume, seeds, methods, rates, budget, jobs, settings } =
+        arguments;
     let comparison = match (resume, out) {
         (Some(folder), _) => Comparison::resume(folder)?,
         (None, Some(folder)) => {
-            let is_chosen = |kind: &MethodKind| {
-                methods.as_ref().is_none_or(|names| names.iter().any(|name| name == kind.name()))
+            let config = configured(config, &settings)?;
+            let is_chosen = |kind: &MethodKind| match &methods {
+                Some(names) => names.iter().any(|name| name == kind.name()),
+                // There is nothing to choose its ingredients by.
+                None => *kind != MethodKind::Soup || config.data.validation > 0.0,
             };
             let methods = Plan::TUNED.into_iter().filter(is_chosen).collect();
-            let config = configured(config, &settings)?;
-            Comparison::create(folder, Plan { seeds, methods, config })?
+            let budget = budget.map(|time| Budget { time, left_out: None });
+            Comparison::create(folder, Plan { seeds, methods, rates, budget, config })?
         }
         // clap asks for one of them.
         (None, None) => return Err(Error::config("out", "is missing").into()),
@@ -113,6 +133,12 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     }
     output.table(&table(&outcome))?;
     output.line(verdict(&outcome))?;
+    if let Some(foretold) = foretold(&outcome) {
+        output.line(foretold)?;
+    }
+    if let Some(left_out) = outcome.left_out() {
+        output.line(format!("Left out for the budget of time: {left_out}."))?;
+    }
     output.line(format!("The page: {}", path.display()))
 }
 
@@ -177,6 +203,14 @@ fn verdict(outcome: &Outcome) -> String {
     });
     let said: Vec<String> = said.collect();
     format!("Against {}, over {seeds}: {}.", reference.name, said.join("; "))
+}
+
+/// How well the scores of the sources foretold what came of them.
+fn foretold(outcome: &Outcome) -> Option<String> {
+    let of = |score: &Score| Some(format!("{} {:+.2}", score.name, score.rank_correlation?));
+    let found: Vec<String> = outcome.scores.iter().filter_map(of).collect();
+    let text = "Rank correlation of scores before tuning with accuracy after, over the sources";
+    (!found.is_empty()).then(|| format!("{text}: {}.", found.join(", ")))
 }
 
 /// A bar for each run on a terminal, a line for each finished one elsewhere.

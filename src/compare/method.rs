@@ -49,6 +49,16 @@ pub enum MethodKind {
     Hindsight,
     /// Uses all sources, one network each.
     Ensemble,
+    /// Fits a classifier to the source that scores best, then fine-tunes all.
+    Probed,
+    /// Fine-tunes the source that scores best, its weights kept near where they began.
+    L2Sp,
+    /// Fine-tunes the source that scores best, its last maps kept near what they were.
+    Delta,
+    /// The average of networks tuned from the source that scores best, at several learning rates.
+    Soup,
+    /// Fine-tunes the source that scores best, by the labels and by the answers of all tuned sources.
+    Distilled,
     /// Fine-tunes the plain mean of the sources.
     Average,
     /// Fine-tunes the mean of the sources, their channels permuted so that they match.
@@ -70,6 +80,11 @@ impl MethodKind {
             Self::Chosen => "chosen",
             Self::Hindsight => "hindsight",
             Self::Ensemble => "ensemble",
+            Self::Probed => "probed",
+            Self::L2Sp => "l2_sp",
+            Self::Delta => "delta",
+            Self::Soup => "soup",
+            Self::Distilled => "distilled",
             Self::Average => "average",
             Self::Matched => "matched",
             Self::Zoo => "zoo",
@@ -116,6 +131,9 @@ pub struct Run {
     pub accuracy: f64,
     /// Seconds of training.
     pub seconds: f64,
+    /// The highest learning rate, where it is the method's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// The course of training; empty for methods that train nothing themselves.
     pub curve: Vec<Point>,
 }

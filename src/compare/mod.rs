@@ -5,20 +5,32 @@
 //! | `method` | what is compared, and what its runs say of it |
 //! | `plan` | networks, seeds, and the run that makes each of them |
 //! | `run` | a comparison: a folder, and the runs that fill it |
+//! | `rates` | the learning rate that each method is compared at |
+//! | `budget` | how much of a plan a budget of time allows |
+//! | `soup` | the greedy soup of tuned networks |
+//! | `scores` | what was said of the sources before tuning, and how well that foretold it |
 //! | `outcome` | from finished runs to the rows of the table |
 //! | `statistics` | means of few runs; one method against another, seed by seed |
 //! | `jobs` | independent pieces of work, shared out between threads |
 
+mod budget;
 mod jobs;
 mod method;
 mod outcome;
 mod plan;
+mod rates;
 mod run;
+mod scores;
+mod soup;
 mod statistics;
 
+pub use budget::Budget;
 pub(crate) use jobs::work;
 pub use method::{Method, MethodKind, Point, Run, ensemble_accuracy, multiply_adds};
 pub use outcome::Outcome;
 pub use plan::Plan;
 pub use run::{Comparison, Watch};
-pub use statistics::{Difference, Summary, Verdict, mean_single, paired, summary};
+pub use scores::Score;
+pub use statistics::{
+    Difference, Summary, Verdict, mean_single, paired, rank_correlation, summary,
+};

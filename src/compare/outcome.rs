@@ -1,7 +1,12 @@
 //! What a comparison found: from finished runs to the rows of the table.
 
 use super::plan::{Job, Plan};
-use super::{Method, MethodKind, Run, ensemble_accuracy, multiply_adds};
+use super::rates::{Done, fittest};
+use super::scores::correlate;
+use super::soup::greedy_soup;
+use super::{Method, MethodKind, Run, Score, ensemble_accuracy, multiply_adds};
+use crate::start::best;
+use crate::train::task::Part;
 use crate::train::{self, Model, Summary};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -16,9 +21,9 @@ pub struct Outcome {
     pub plan: Plan,
     /// Names of the sources.
     pub sources: Vec<String>,
-    /// For each seed, what the sources scored on the training images before any tuning, 0 to 1;
-    /// empty if nothing asked them.
-    pub scores: Vec<(u64, Vec<f64>)>,
+    /// What the sources scored on the training images before any tuning, and how well that foretold
+    /// what came of it; empty if they could not be scored.
+    pub scores: Vec<Score>,
     /// Samples that were trained on, with the first seed.
     pub training_samples: usize,
     /// Samples that accuracy is measured on, with the first seed.
@@ -35,6 +40,12 @@ impl Outcome {
         let sources = self.sources.iter().map(|name| (name.clone(), PathBuf::new()));
         let jobs = self.plan.jobs(&sources.collect::<Vec<_>>());
         jobs.into_iter().map(|job| job.folder).collect()
+    }
+
+    /// What a budget of time did not allow, if there was something.
+    pub fn left_out(&self) -> Option<&str> {
+        let left_out = self.plan.budget.as_ref()?.left_out.as_deref();
+        left_out.filter(|left_out| !left_out.is_empty())
     }
 
     /// What the others are measured against: the single source that one would choose by its score,
@@ -56,14 +67,48 @@ struct Finished<'a> {
     labels: Vec<usize>,
 }
 
+/// Name and description of the methods that tune one network with each seed.
+const ROWS: [(MethodKind, &str, &str); 8] = [
+    (
+        MethodKind::Probed,
+        "linear probe, then tuning",
+        "the single by score, its classifier fitted in closed form before the first step",
+    ),
+    (MethodKind::L2Sp, "L2-SP", "the single by score, its weights kept near those of the source"),
+    (
+        MethodKind::Delta,
+        "DELTA",
+        "the single by score, its last feature maps kept near those of the source",
+    ),
+    (MethodKind::Average, "plain average", "the mean of the sources as one network, tuned"),
+    (
+        MethodKind::Matched,
+        "matched average",
+        "the same, the sources' channels permuted first so that they match",
+    ),
+    (
+        MethodKind::Distilled,
+        "distilled ensemble",
+        "the single by score, tuned to the mean answers of all tuned singles beside the labels",
+    ),
+    (MethodKind::Zoo, "Zoo-Tuning", "all sources in one network: a kernel for each image"),
+    (MethodKind::Lite, "lite Zoo-Tuning", "all sources in one network: a kernel for all images"),
+];
+
 /// The table of finished runs; of a run without a summary the loss did not stay finite.
 pub(super) fn outcome(
     folder: &Path,
     plan: &Plan,
     sources: Vec<String>,
-    done: &[(Job, Option<Summary>)],
+    mut scores: Vec<Score>,
+    done: &[Done],
 ) -> Result<Outcome> {
     let (mut finished, mut collapsed) = (Vec::new(), Vec::new());
+    // What a soup is made of is no network of its own.
+    let (soups, done): (Vec<&Done>, Vec<&Done>) =
+        done.iter().partition(|(job, _)| job.kind == MethodKind::Soup);
+    let soup = soup(folder, plan, &soups)?;
+    let done = &fittest(done);
     for (job, summary) in done {
         let Some(summary) = summary else { continue };
         let path = folder.join(&job.folder);
@@ -72,29 +117,32 @@ pub(super) fn outcome(
         let test = summary.test.as_ref().ok_or_else(|| Error::format(&path, "was not tested"))?;
         let accuracy = test.deciding().map_or(f64::NAN, |(_, value)| value);
         let (seed, seconds) = (job.seed, summary.seconds);
-        let one = |accuracy| Run { seed, accuracy, seconds, curve: vec![] };
+        let learning_rate = Some(job.config.optimizer.learning_rate);
+        let one = |accuracy| Run { seed, accuracy, seconds, learning_rate, curve: vec![] };
         if job.kind == MethodKind::Lite {
             let path = folder.join(format!("seed-{seed}/collapsed.safetensors"));
             model.collapsed()?.write(&path)?;
             let plain = Model::open(&path, None)?;
-            let answers = run.answers(&plain)?;
+            let answers = run.answers(&plain, Part::Test)?;
             collapsed.push((one(answers.accuracy), sizes(&plain, &path)?));
         }
         let sizes = sizes(&model, &run.model_file())?;
         let answers = match job.kind {
-            MethodKind::Single => run.answers(&model)?,
+            MethodKind::Single => run.answers(&model, Part::Test)?,
             _ => train::Answers::default(),
         };
         let train::Answers { probabilities, labels, .. } = answers;
         finished.push(Finished { job, run: one(accuracy), sizes, probabilities, labels });
     }
-    let scores = scores(done, sources.len());
     let with = |get: fn(&Summary) -> usize| {
         done.iter().find_map(|(_, summary)| summary.as_ref().map(get)).unwrap_or(0)
     };
+    let derived = Derived { soup, collapsed };
+    let methods = methods(plan, &sources, done, &finished, derived, &scores)?;
+    correlate(&mut scores, &methods, sources.len());
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        methods: methods(plan, &sources, done, &finished, collapsed, &scores)?,
+        methods,
         training_samples: with(|summary| summary.training_samples),
         test_samples: with(|summary| summary.test.as_ref().map_or(0, |test| test.samples)),
         plan: plan.clone(),
@@ -104,18 +152,33 @@ pub(super) fn outcome(
     })
 }
 
-/// The scores of all sources by seed, as the first run that asked them found them.
-fn scores(done: &[(Job, Option<Summary>)], sources: usize) -> Vec<(u64, Vec<f64>)> {
-    let mut found: Vec<(u64, Vec<f64>)> = Vec::new();
-    for (job, summary) in done {
-        let Some(Summary { source_scores, .. }) = summary else { continue };
-        let is_known = found.iter().any(|(seed, _)| *seed == job.seed);
-        // A single source knows only its own.
-        if !is_known && job.source.is_none() && source_scores.len() == sources && sources > 0 {
-            found.push((job.seed, source_scores.clone()));
-        }
+/// A run of a network that was made of others, and its sizes.
+type Made = (Run, [u64; 3]);
+
+/// Networks that were made of tuned ones.
+struct Derived {
+    soup: Vec<Made>,
+    collapsed: Vec<Made>,
+}
+
+/// The soup of each seed, of the runs at its learning rates.
+fn soup(folder: &Path, plan: &Plan, done: &[&Done]) -> Result<Vec<Made>> {
+    let first = plan.config.seed;
+    let mut soups = Vec::new();
+    for seed in first..first.saturating_add(plan.seeds) {
+        let of_seed: Vec<&Done> =
+            done.iter().filter(|(job, _)| job.seed == seed).copied().collect();
+        let Some(model) = greedy_soup(folder, &of_seed)? else { continue };
+        let path = folder.join(format!("seed-{seed}/soup.safetensors"));
+        model.write(&path)?;
+        let run = train::Run::resume(folder.join(&of_seed[0].0.folder))?;
+        let accuracy = run.answers(&model, Part::Test)?.accuracy;
+        let seconds = of_seed.iter().filter_map(|(_, summary)| Some(summary.as_ref()?.seconds));
+        let seconds = seconds.sum();
+        let run = Run { seed, accuracy, seconds, learning_rate: None, curve: vec![] };
+        soups.push((run, sizes(&model, &path)?));
     }
-    found
+    Ok(soups)
 }
 
 fn sizes(model: &Model, path: &Path) -> Result<[u64; 3]> {
@@ -126,22 +189,22 @@ fn sizes(model: &Model, path: &Path) -> Result<[u64; 3]> {
 fn methods(
     plan: &Plan,
     sources: &[String],
-    done: &[(Job, Option<Summary>)],
+    done: &[Done],
     finished: &[Finished],
-    collapsed: Vec<(Run, [u64; 3])>,
-    scores: &[(u64, Vec<f64>)],
+    Derived { soup, collapsed }: Derived,
+    scores: &[Score],
 ) -> Result<Vec<Method>> {
     let of = |kind, source| {
         finished.iter().filter(move |f| (f.job.kind, f.job.source) == (kind, source))
     };
     let row = |kind: MethodKind, source: Option<usize>, name: &str, description: &str| {
         let sizes = of(kind, source).next()?.sizes;
-        let runs = of(kind, source).map(|finished| finished.run.clone()).collect();
+        let runs: Vec<Run> = of(kind, source).map(|finished| finished.run.clone()).collect();
         let failed = done
             .iter()
             .filter(|(job, summary)| (job.kind, job.source) == (kind, source) && summary.is_none());
         let failed: Vec<String> = failed.map(|(job, _)| job.seed.to_string()).collect();
-        let mut description = description.to_owned();
+        let mut description = format!("{description}{}", at_rates(plan, &runs));
         if !failed.is_empty() {
             let seeds = failed.join(", ");
             description += &format!("; left out: the loss did not stay finite with seed {seeds}");
@@ -161,38 +224,43 @@ fn methods(
     methods.extend(singles.iter().map(|(_, method)| method.clone()));
     methods.extend(chosen(&singles, scores));
     methods.extend(hindsight(&singles));
-    for (kind, name, text) in [
-        (MethodKind::Average, "plain average", "the mean of the sources as one network, tuned"),
-        (
-            MethodKind::Matched,
-            "matched average",
-            "the same, the sources' channels permuted first so that they match",
-        ),
-        (MethodKind::Zoo, "Zoo-Tuning", "all sources in one network: a kernel for each image"),
-        (
-            MethodKind::Lite,
-            "lite Zoo-Tuning",
-            "all sources in one network: a kernel for all images",
-        ),
-    ] {
-        methods.extend(row(kind, None, name, text));
-    }
-    if let Some(&(_, sizes)) = collapsed.first() {
-        let (name, text) = ("lite, collapsed", "the lite network as one plain network, read back");
-        let runs = collapsed.into_iter().map(|(run, _)| run).collect();
-        methods.push(Method::new(MethodKind::Collapsed, name, text, runs, sizes));
-    }
+    let made = |kind, name: &str, text: &str, made: Vec<Made>| {
+        let &(_, sizes) = made.first()?;
+        let runs = made.into_iter().map(|(run, _)| run).collect();
+        Some(Method::new(kind, name, text, runs, sizes))
+    };
+    let texts: Vec<String> = plan.rates_of(MethodKind::Soup).iter().map(f64::to_string).collect();
+    let text = format!(
+        "the single by score tuned at learning rates {}; those that help on the validation samples, \
+         averaged",
+        texts.join(", ")
+    );
+    let rows = ROWS.iter().map(|(kind, name, text)| row(*kind, None, name, text));
+    methods.extend(rows.flatten());
+    methods.extend(made(MethodKind::Soup, "greedy soup", &text, soup));
+    let (name, text) = ("lite, collapsed", "the lite network as one plain network, read back");
+    methods.extend(made(MethodKind::Collapsed, name, text, collapsed));
     methods.extend(ensemble(plan, sources.len(), finished)?);
     Ok(methods)
 }
 
+/// At which learning rates the runs of a method are, if there was a choice.
+fn at_rates(plan: &Plan, runs: &[Run]) -> String {
+    if plan.rates.len() < 2 {
+        return String::new();
+    }
+    let at = |rate: &f64| runs.iter().filter(|run| run.learning_rate == Some(*rate)).count();
+    let counted = plan.rates.iter().map(|rate| (rate, at(rate))).filter(|(_, count)| *count > 0);
+    let texts = counted.map(|(rate, count)| format!("{rate} in {count}"));
+    format!("; learning rate {} of {} runs", texts.collect::<Vec<_>>().join(", "), runs.len())
+}
+
 /// What someone gets who tunes only the source that scores best.
-fn chosen(singles: &[(usize, Method)], scores: &[(u64, Vec<f64>)]) -> Option<Method> {
+fn chosen(singles: &[(usize, Method)], scores: &[Score]) -> Option<Method> {
     let (_, first) = singles.first()?;
-    let best = |scores: &[f64]| {
-        (0..scores.len()).reduce(|best, at| if scores[at] > scores[best] { at } else { best })
-    };
-    let runs: Vec<Run> = scores
+    let score = scores.iter().find(|score| score.name == Score::LEAVE_ONE_OUT)?;
+    let runs: Vec<Run> = score
+        .values
         .iter()
         .filter_map(|(seed, scores)| {
             let (_, method) = singles.iter().find(|(at, _)| Some(*at) == best(scores))?;
@@ -237,6 +305,7 @@ fn ensemble(plan: &Plan, sources: usize, finished: &[Finished]) -> Result<Option
             seed,
             accuracy: ensemble_accuracy(members, &one.labels)?,
             seconds: of(seed).map(|member| member.run.seconds).sum(),
+            learning_rate: None,
             curve: vec![],
         });
         sizes = [0, 1, 2].map(|k| of(seed).map(|member| member.sizes[k]).sum());

@@ -1,8 +1,9 @@
 //! What is compared: networks, seeds, and the run that makes each of them.
 
-use super::MethodKind;
+use super::{Budget, MethodKind};
 use crate::train::Config;
 use crate::train::choice::{FormName, Start};
+use crate::train::config::TaskConfig;
 use crate::zoo::Manifest;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,13 @@ pub struct Plan {
     pub seeds: u64,
     /// What is tuned, of [`Plan::TUNED`]; what follows from it is compared too.
     pub methods: Vec<MethodKind>,
+    /// Learning rates, of which each run of a method has the one that is best on its validation
+    /// samples; none for that of `config`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<f64>,
+    /// How long all of it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// How all of it is tuned; the form and the start of the sources are the methods'.
     pub config: Config,
 }
@@ -34,11 +42,16 @@ pub(super) struct Job {
 
 impl Plan {
     /// The methods that tune networks.
-    pub const TUNED: [MethodKind; 6] = [
+    pub const TUNED: [MethodKind; 11] = [
         MethodKind::Scratch,
         MethodKind::Single,
+        MethodKind::Probed,
+        MethodKind::L2Sp,
+        MethodKind::Delta,
+        MethodKind::Soup,
         MethodKind::Average,
         MethodKind::Matched,
+        MethodKind::Distilled,
         MethodKind::Zoo,
         MethodKind::Lite,
     ];
@@ -55,10 +68,37 @@ impl Plan {
         if self.methods.is_empty() {
             return Err(Error::config("methods", "there is none to compare"));
         }
+        let has = |kind| self.methods.contains(&kind);
+        if has(MethodKind::Distilled) && !has(MethodKind::Single) {
+            let problem = "distilled learns from the tuned singles: choose single too";
+            return Err(Error::config("methods", problem));
+        }
+        if let Some(rate) = self.rates.iter().find(|rate| !(rate.is_finite() && **rate > 0.0)) {
+            return Err(Error::config("rates", format!("{rate} should be above 0")));
+        }
+        if (self.rates.len() > 1 || has(MethodKind::Soup)) && self.config.data.validation == 0.0 {
+            let problem = "several rates, and soup, need samples to choose by: --validation SHARE";
+            return Err(Error::config("data.validation", problem));
+        }
+        self.budget.as_ref().map(Budget::duration).transpose()?;
         if self.config.method.zoo.is_empty() {
             return Err(Error::config("method.zoo", "there are no sources: --zoo FILE FILE"));
         }
         self.config.check()
+    }
+
+    /// The learning rates that a method is tuned at.
+    pub(super) fn rates_of(&self, kind: MethodKind) -> Vec<f64> {
+        let usual = self.config.optimizer.learning_rate;
+        match (kind, &self.rates[..]) {
+            // Of one network there is no soup.
+            (MethodKind::Soup, [] | [_]) => {
+                let middle = self.rates.first().copied().unwrap_or(usual);
+                vec![middle / 2.0, middle, middle * 2.0]
+            }
+            (_, []) => vec![usual],
+            (_, rates) => rates.to_vec(),
+        }
     }
 
     /// The sources, each by a name of its own and as a file that a run takes. A description of
@@ -97,12 +137,28 @@ impl Plan {
     /// All networks that are tuned, those of a seed after each other.
     pub(super) fn jobs(&self, sources: &[(String, PathBuf)]) -> Vec<Job> {
         let first = self.config.seed;
-        let job = |seed: u64, kind: MethodKind, source: Option<usize>| {
+        let job = |seed: u64, kind: MethodKind, source: Option<usize>, rate: f64| {
+            /// The strength of a penalty, where none is chosen.
+            const STRENGTH: f64 = 0.01;
             let mut config = Config { seed, ..self.config.clone() };
+            config.optimizer.learning_rate = rate;
             let method = &mut config.method;
+            // A penalty is its method's alone.
+            let [l2_sp, delta] = [&mut method.l2_sp, &mut method.delta].map(Option::take);
+            match kind {
+                MethodKind::Probed => method.linear_probe = true,
+                MethodKind::L2Sp => method.l2_sp = l2_sp.or(Some(STRENGTH)),
+                MethodKind::Delta => method.delta = delta.or(Some(STRENGTH)),
+                _ => {}
+            }
             (method.form, method.start) = match kind {
                 MethodKind::Scratch => (FormName::Scratch, Start::Plain),
                 MethodKind::Single => (FormName::Single, Start::Plain),
+                MethodKind::Probed
+                | MethodKind::L2Sp
+                | MethodKind::Delta
+                | MethodKind::Soup
+                | MethodKind::Distilled => (FormName::Chosen, Start::Plain),
                 MethodKind::Average => (FormName::Average, Start::Plain),
                 MethodKind::Matched => (FormName::Average, Start::Matched),
                 MethodKind::Zoo => (FormName::Zoo, method.start),
@@ -113,19 +169,39 @@ impl Plan {
                 method.zoo = vec![path.clone()];
                 folder = format!("{folder}-{name}");
             }
+            if self.rates_of(kind).len() > 1 {
+                folder = format!("{folder}-rate-{rate}");
+            }
             Job { kind, source, seed, folder, config }
         };
         let of_seed = |seed: u64| {
             self.methods.iter().flat_map(move |&kind| -> Vec<Job> {
-                match kind {
-                    MethodKind::Single => {
-                        (0..sources.len()).map(|at| job(seed, kind, Some(at))).collect()
-                    }
-                    kind => vec![job(seed, kind, None)],
-                }
+                let of: Vec<Option<usize>> = match kind {
+                    MethodKind::Single => (0..sources.len()).map(Some).collect(),
+                    _ => vec![None],
+                };
+                let rates = self.rates_of(kind);
+                let jobs = of.into_iter().flat_map(|source| {
+                    rates.iter().map(move |&rate| job(seed, kind, source, rate))
+                });
+                jobs.collect()
             })
         };
         (first..first.saturating_add(self.seeds)).flat_map(of_seed).collect()
+    }
+}
+
+impl Job {
+    /// Whether the job learns from networks that other jobs tune.
+    pub fn is_taught(&self) -> bool {
+        self.kind == MethodKind::Distilled
+    }
+
+    /// The same, taught by the networks in these files.
+    pub fn taught_by(mut self, files: Vec<PathBuf>) -> Self {
+        let TaskConfig::Classification(task) = &mut self.config.task;
+        task.teachers = files;
+        self
     }
 }
 
@@ -142,7 +218,45 @@ mod tests {
     fn plan() -> Plan {
         let mut config = Config { seed: 5, ..Config::default() };
         config.method.zoo = ["a/model.pth", "b/model.pth", "c d.pth"].map(PathBuf::from).to_vec();
-        Plan { seeds: 2, methods: vec![MethodKind::Single, MethodKind::Matched], config }
+        let methods = vec![MethodKind::Single, MethodKind::Matched];
+        Plan { seeds: 2, methods, rates: vec![], budget: None, config }
+    }
+
+    #[test]
+    fn every_rate_of_every_method_is_a_run_of_its_own() {
+        let plan = Plan { seeds: 1, rates: vec![0.05, 0.1], ..plan() };
+        let jobs = plan.jobs(&plan.sources(Path::new("nowhere")).unwrap());
+        let folders: Vec<&str> = jobs.iter().map(|job| &job.folder[..]).collect();
+        assert_eq!(folders.len(), 8);
+        assert_eq!(
+            folders[..2],
+            ["seed-5/single-model-1-rate-0.05", "seed-5/single-model-1-rate-0.1"]
+        );
+        assert_eq!(jobs[1].config.optimizer.learning_rate, 0.1);
+        // A soup needs several, whatever was chosen.
+        assert_eq!(Plan { rates: vec![], ..plan }.rates_of(MethodKind::Soup), [0.005, 0.01, 0.02]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_so_is_refused() {
+        let refused = |change: fn(&mut Plan)| {
+            let mut plan = plan();
+            plan.config.data.path = "data".into();
+            plan.check().unwrap();
+            change(&mut plan);
+            plan.check().unwrap_err().to_string()
+        };
+        let taught = refused(|plan| plan.methods = vec![MethodKind::Distilled]);
+        assert!(taught.contains("choose single too"), "{taught}");
+        let blind = refused(|plan| {
+            (plan.rates, plan.config.data.validation) = (vec![0.1, 0.2], 0.0);
+        });
+        assert!(blind.contains("need samples to choose by"), "{blind}");
+        assert!(refused(|plan| plan.rates = vec![0.0]).contains("should be above 0"));
+        let budget = refused(|plan| {
+            plan.budget = Some(Budget { time: "soon".into(), left_out: None });
+        });
+        assert!(budget.contains("expected a time such as 30m"), "{budget}");
     }
 
     #[test]

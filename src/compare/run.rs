@@ -5,14 +5,19 @@
 //! | `plan.toml` | everything that decides what is computed |
 //! | `seed-N/METHOD/` | a run of each method; see [`crate::train::Run`] |
 //! | `seed-N/collapsed.safetensors` | the lite network as a plain one |
+//! | `seed-N/soup.safetensors` | the greedy soup |
+//! | `seed-N/scores.json` | what the sources scored before any tuning |
 //! | `results.json` | what came out |
 //!
 //! Each network is a run of its own, so that a comparison that is killed at any moment goes on
 //! where it was, and ends with the same bits.
 
+use super::budget::{most_important, within};
 use super::outcome::{Outcome, outcome};
 use super::plan::{Job, Plan};
-use super::work;
+use super::rates::{Done, fittest};
+use super::scores::scores;
+use super::{MethodKind, work};
 use crate::export::write_atomically;
 use crate::train::task::Scores;
 use crate::train::{Config, Event, Observer, Recorded, Summary};
@@ -71,9 +76,8 @@ impl Comparison {
         for path in method.zoo.iter_mut().chain([&mut data.path]).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
-        let text = toml::to_string(&plan).map_err(|e| Error::config(PLAN, e.to_string()))?;
         std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
-        write_atomically(folder.join(PLAN), |file| file.write_all(text.as_bytes()))?;
+        write_plan(&folder, &plan)?;
         Ok(Self { folder, plan })
     }
 
@@ -108,6 +112,8 @@ impl Comparison {
     /// Tunes every network that is not tuned yet, `at_once` of them side by side on `threads`
     /// threads together, and measures what follows from them.
     ///
+    /// With a budget of time, only as much of it as that allows, see [`Budget`](super::Budget).
+    ///
     /// Results do not depend on either number; only times do. Peak memory is that of `at_once` runs.
     ///
     /// # Errors
@@ -115,27 +121,96 @@ impl Comparison {
     pub fn run(&self, at_once: usize, threads: usize, watch: &dyn Watch) -> Result<Outcome> {
         let begun = Instant::now();
         let sources = self.plan.sources(&self.folder)?;
-        let jobs = self.plan.jobs(&sources);
-        watch.begin(jobs.len());
-        let at_once = at_once.clamp(1, jobs.len().max(1));
-        let summaries = work(&jobs, at_once, (threads / at_once).max(1), |job| {
-            match self.tuned(job, watch) {
-                // That is a result, too.
-                Err(Error::NotFinite { .. }) => Ok(None),
-                Err(Error::Interrupted { .. }) => {
-                    Err(Error::Interrupted { saved: Some(self.folder.clone()) })
-                }
-                found => found.map(Some).inspect_err(|error| watch.failed(&job.folder, error)),
+        let at_once = at_once.max(1);
+        let threads = (threads / at_once).max(1);
+        let all = |jobs: Vec<Job>| -> Result<Vec<Done>> {
+            let summaries = work(&jobs, at_once, threads, |job| self.result(job, watch))?;
+            Ok(jobs.into_iter().zip(summaries).collect())
+        };
+        let plan = match &self.plan.budget {
+            Some(budget) if budget.left_out.is_none() => {
+                self.measured(&sources, budget.duration()?.as_secs_f64(), at_once, all)?
             }
-        })?;
+            _ => self.plan.clone(),
+        };
+        let jobs = plan.jobs(&sources);
+        watch.begin(jobs.len());
+        let (taught, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::is_taught);
+        let mut done = all(jobs)?;
+        let (taught, alone) = self.with_teachers(taught, &done, sources.len())?;
+        done.extend(all(taught)?);
+        done.extend(alone.into_iter().map(|job| (job, None)));
         let names: Vec<String> = sources.into_iter().map(|(name, _)| name).collect();
-        let done: Vec<(Job, Option<Summary>)> = jobs.into_iter().zip(summaries).collect();
-        let mut outcome = outcome(&self.folder, &self.plan, names, &done)?;
+        let scores = scores(&self.folder, &plan).unwrap_or_else(|error| {
+            watch.warned("scores", &format!("the sources could not be scored: {error}"));
+            vec![]
+        });
+        let mut outcome = outcome(&self.folder, &plan, names, scores, &done)?;
         outcome.seconds = begun.elapsed().as_secs_f64();
         let json = serde_json::to_vec_pretty(&outcome)
             .map_err(|error| Error::format(&self.folder, error.to_string()))?;
         write_atomically(self.folder.join(RESULTS), |file| file.write_all(&json))?;
         Ok(outcome)
+    }
+
+    /// What the plan's budget allows, by the time of its most important run; written down, so that the
+    /// comparison goes on with that.
+    fn measured(
+        &self,
+        sources: &[(String, PathBuf)],
+        seconds: f64,
+        at_once: usize,
+        all: impl Fn(Vec<Job>) -> Result<Vec<Done>>,
+    ) -> Result<Plan> {
+        let first = most_important(&self.plan);
+        let job = self.plan.jobs(sources).into_iter().find(|job| Some(job.kind) == first);
+        let done = all(job.into_iter().collect())?;
+        let of_run = done.iter().find_map(|(_, summary)| {
+            let Summary { seconds, steps, resumed_at_step, .. } = summary.as_ref()?;
+            // Of a run that was stopped, the last process measured only its own steps.
+            let share = (steps - resumed_at_step).max(1) as f64 / (*steps).max(1) as f64;
+            Some(seconds / share)
+        });
+        let runs = of_run.map_or(0.0, |of_run| at_once as f64 * seconds / of_run);
+        let plan = within(&self.plan, sources.len(), runs);
+        write_plan(&self.folder, &plan)?;
+        Ok(plan)
+    }
+
+    /// The jobs that learn from the tuned singles, with these, and those whose teachers are not all
+    /// there.
+    fn with_teachers(
+        &self,
+        jobs: Vec<Job>,
+        done: &[Done],
+        sources: usize,
+    ) -> Result<(Vec<Job>, Vec<Job>)> {
+        let (mut taught, mut alone) = (Vec::new(), Vec::new());
+        let singles = fittest(done.iter().filter(|(job, _)| job.kind == MethodKind::Single));
+        for job in jobs {
+            let is_teacher =
+                |(single, summary): &&Done| single.seed == job.seed && summary.is_some();
+            let file = |(single, _): &Done| -> Result<PathBuf> {
+                Ok(train::Run::resume(self.folder.join(&single.folder))?.model_file())
+            };
+            let files = singles.iter().filter(is_teacher).map(file).collect::<Result<Vec<_>>>()?;
+            match files.len() == sources {
+                true => taught.push(job.taught_by(files)),
+                false => alone.push(job),
+            }
+        }
+        Ok((taught, alone))
+    }
+
+    /// What came of the run of a job; nothing if its loss did not stay finite, which is a result, too.
+    fn result(&self, job: &Job, watch: &dyn Watch) -> Result<Option<Summary>> {
+        match self.tuned(job, watch) {
+            Err(Error::NotFinite { .. }) => Ok(None),
+            Err(Error::Interrupted { .. }) => {
+                Err(Error::Interrupted { saved: Some(self.folder.clone()) })
+            }
+            found => found.map(Some).inspect_err(|error| watch.failed(&job.folder, error)),
+        }
     }
 
     /// The run of a job, brought to its end.
@@ -151,6 +226,11 @@ impl Comparison {
         watch.finished(&job.folder, summary.test.as_ref());
         Ok(summary)
     }
+}
+
+fn write_plan(folder: &Path, plan: &Plan) -> Result<()> {
+    let text = toml::to_string(plan).map_err(|e| Error::config(PLAN, e.to_string()))?;
+    write_atomically(folder.join(PLAN), |file| file.write_all(text.as_bytes()))
 }
 
 const PLAN: &str = "plan.toml";

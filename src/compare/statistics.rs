@@ -116,10 +116,33 @@ pub fn mean_single(methods: &[Method]) -> Vec<Run> {
                 seed: run.seed,
                 accuracy: found.iter().sum::<f64>() / found.len() as f64,
                 seconds: 0.0,
+                learning_rate: None,
                 curve: Vec::new(),
             })
         })
         .collect()
+}
+
+/// Spearman's rank correlation of two scores of the same things: the correlation of their ranks, those
+/// of equal values being the mean of their places. `None` if one of them is the same for all, or not
+/// finite.
+pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.len() != b.len() || a.iter().chain(b).any(|value| !value.is_finite()) {
+        return None;
+    }
+    let ranks = |values: &[f64]| -> Vec<f64> {
+        // Twice the rank, less what all have in common.
+        let rank = |v: &f64| {
+            let below = values.iter().filter(|w| *w < v).count() as f64;
+            let above = values.iter().filter(|w| *w > v).count() as f64;
+            below - above
+        };
+        values.iter().map(rank).collect()
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let scale = (dot(&a, &a) * dot(&b, &b)).sqrt();
+    (scale > 0.0).then(|| dot(&a, &b) / scale)
 }
 
 #[cfg(test)]
@@ -146,8 +169,27 @@ mod tests {
     fn runs(accuracies: &[(u64, f64)]) -> Vec<Run> {
         accuracies
             .iter()
-            .map(|&(seed, accuracy)| Run { seed, accuracy, seconds: 0.0, curve: Vec::new() })
+            .map(|&(seed, accuracy)| Run {
+                seed,
+                accuracy,
+                seconds: 0.0,
+                learning_rate: None,
+                curve: Vec::new(),
+            })
             .collect()
+    }
+
+    /// By SciPy's `spearmanr`.
+    #[test]
+    fn ranks_correlate_as_spearman_has_it() {
+        let of = |a: &[f64], b: &[f64]| rank_correlation(a, b);
+        assert_eq!(of(&[1.0, 2.0, 9.0], &[0.1, 0.2, 0.3]), Some(1.0));
+        assert_eq!(of(&[1.0, 2.0, 9.0], &[0.3, 0.2, 0.1]), Some(-1.0));
+        let tied = of(&[1.0, 2.0, 2.0, 4.0], &[3.0, 1.0, 2.0, 4.0]).unwrap();
+        assert!((tied - 0.316_227_766).abs() < 1e-9, "{tied}");
+        assert_eq!(of(&[1.0, 1.0], &[1.0, 2.0]), None);
+        assert_eq!(of(&[1.0, f64::NAN], &[1.0, 2.0]), None);
+        assert_eq!(of(&[1.0], &[1.0]), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn methods(
                 seed: setting.seed,
                 accuracy: finished.accuracy,
                 seconds: finished.tuned.time.as_secs_f64(),
+                learning_rate: None,
                 curve: finished.tuned.curve.clone(),
             }
         });
@@ -77,6 +78,7 @@ pub(super) fn methods(
         seed: setting.seed,
         accuracy: c.accuracy,
         seconds: lite.seconds,
+        learning_rate: None,
         curve: vec![],
     });
     if let Some(one) = collapsed.first() {
@@ -99,6 +101,7 @@ pub(super) fn methods(
             seed: setting.seed,
             accuracy: ensemble_accuracy(answers.into_iter(), &setting.split.test.labels)?,
             seconds: members.map(|m| m.tuned.time.as_secs_f64()).sum(),
+            learning_rate: None,
             curve: vec![],
         });
     }

@@ -6,7 +6,7 @@ use super::plot::{self, Layout, Place, Row};
 use super::table::{open, row};
 use super::{Page, Section};
 use crate::Result;
-use crate::compare::{Difference, Method, MethodKind, Outcome, paired, summary};
+use crate::compare::{Difference, Method, MethodKind, Outcome, Score, paired, summary};
 use std::fmt::Write;
 
 /// The page of a comparison, as HTML.
@@ -92,18 +92,31 @@ fn scores(outcome: &Outcome) -> Option<Section> {
         return None;
     }
     let singles = outcome.methods.iter().filter(|method| method.kind == MethodKind::Single);
-    let titles = ["score before tuning", "accuracy after"].map(str::to_owned);
+    let mut titles: Vec<String> = outcome.scores.iter().map(|score| score.name.clone()).collect();
+    titles.push("accuracy after tuning, %".to_owned());
     let mut body = String::from(
-        "<p>The score is the leave-one-out accuracy of a ridge classifier on a source’s features of the \
-         training images, the mean over the seeds.</p>\n",
+        "<p>Scores of the sources’ features of the training images before any tuning, and of what their \
+         own classifiers make of them (LEEP), the mean over the seeds; of each, more is better. \
+         Leave-one-out is the accuracy of a ridge classifier, by which a source is chosen. The last row \
+         says how well a score foretold accuracy: its rank correlation (Spearman) over the sources, the \
+         mean over the seeds.</p>\n",
     );
     body.push_str(&open("Scores of the sources", "Source", &titles));
     for (at, name) in outcome.sources.iter().enumerate() {
-        let of: Vec<f64> =
-            outcome.scores.iter().filter_map(|(_, scores)| scores.get(at).copied()).collect();
-        let after = singles.clone().nth(at).map_or(format::NONE.to_owned(), |m| percent(m.mean));
-        row(&mut body, &escape(name), &titles, &[percent(summary(&of).mean), after]);
+        let of = |score: &Score| {
+            let values = score.values.iter().filter_map(|(_, values)| values.get(at).copied());
+            format!("{:.3}", summary(&values.collect::<Vec<_>>()).mean)
+        };
+        let mut cells: Vec<String> = outcome.scores.iter().map(of).collect();
+        let after = singles.clone().nth(at).map(|method| percent(method.mean));
+        cells.push(after.unwrap_or(format::NONE.to_owned()));
+        row(&mut body, &escape(name), &titles, &cells);
     }
+    let told = |found: Option<f64>| found.map_or(format::NONE.to_owned(), |r| format!("{r:+.2}"));
+    let mut cells: Vec<String> =
+        outcome.scores.iter().map(|score| told(score.rank_correlation)).collect();
+    cells.push(format::NONE.to_owned());
+    row(&mut body, "rank correlation with accuracy", &titles, &cells);
     body.push_str("</tbody></table>\n");
     Some(Section { id: "scores", title: "What the scores foretold", link: "Scores", body })
 }
@@ -121,9 +134,12 @@ fn runs(outcome: &Outcome) -> Section {
 
 fn footer(outcome: &Outcome) -> String {
     let config = outcome.plan.config.to_toml().unwrap_or_default();
+    let left_out = outcome.left_out().map_or(String::new(), |left_out| {
+        format!(" For the budget of time there was left out: {}.", escape(left_out))
+    });
     format!(
-        "<h2 id=\"settings\">Settings</h2>\n<p>All of it took {}. How every network was tuned, but for \
-         the form and the seed:</p>\n<pre><code>{}</code></pre>\n",
+        "<h2 id=\"settings\">Settings</h2>\n<p>All of it took {}.{left_out} How every network was \
+         tuned, but for what makes its method and for the seed:</p>\n<pre><code>{}</code></pre>\n",
         format::seconds(outcome.seconds),
         escape(config.trim())
     )
@@ -302,7 +318,12 @@ pub(crate) fn with_interval(difference: &Difference) -> String {
 pub(crate) fn colour(kind: MethodKind) -> Colour {
     match kind {
         MethodKind::Scratch => Colour::SCRATCH,
-        MethodKind::Single => Colour::SINGLE,
+        MethodKind::Single
+        | MethodKind::Probed
+        | MethodKind::L2Sp
+        | MethodKind::Delta
+        | MethodKind::Soup
+        | MethodKind::Distilled => Colour::SINGLE,
         MethodKind::Chosen | MethodKind::Hindsight => Colour::HINDSIGHT,
         MethodKind::Ensemble => Colour::ENSEMBLE,
         MethodKind::Average | MethodKind::Matched => Colour::AVERAGE,

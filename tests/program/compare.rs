@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zoo_tuning::Error;
-use zoo_tuning::compare::{Comparison, MethodKind, Outcome, Plan, Watch};
+use zoo_tuning::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Watch};
 use zoo_tuning::train::Config;
 use zoo_tuning::train::task::Scores;
 
@@ -43,7 +43,8 @@ fn plan() -> Plan {
     (config.data.shots, config.data.test, config.data.validation) = (Some(2), 0.03, 0.0);
     (config.optimizer.batch, config.optimizer.epochs) = (10, Some(2));
     use MethodKind::{Lite, Scratch, Single, Zoo};
-    Plan { seeds: 2, methods: vec![Scratch, Single, Zoo, Lite], config }
+    let methods = vec![Scratch, Single, Zoo, Lite];
+    Plan { seeds: 2, methods, rates: vec![], budget: None, config }
 }
 
 /// Method, seed and accuracy of every run.
@@ -87,6 +88,61 @@ fn a_comparison_that_is_stopped_ends_with_the_same_bits() {
     let best = singles.map(|method| method.mean).fold(0.0, f64::max);
     assert_eq!(of(MethodKind::Hindsight).mean, best);
     assert_eq!(outcome.reference().unwrap().kind, MethodKind::Chosen);
+}
+
+/// What is made of the single by score, at two rates: chosen by validation, averaged, taught.
+#[test]
+fn rows_that_build_on_others_end_with_the_same_bits() {
+    use MethodKind::{Chosen, Delta, Distilled, L2Sp, Probed, Single, Soup};
+    let mut plan = Plan { seeds: 1, rates: vec![0.01, 0.02], ..plan() };
+    plan.methods = vec![Single, Probed, L2Sp, Delta, Soup, Distilled];
+    plan.config.data.validation = 0.03;
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    let outcome = Comparison::create(&whole, plan.clone()).unwrap();
+    let outcome = outcome.run(2, 2, &Patience::of(u64::MAX)).unwrap();
+
+    let mut found = Comparison::create(&parts, plan.clone()).unwrap().run(1, 1, &Patience::of(9));
+    let mut stops = 0;
+    while let Err(error) = found {
+        assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+        stops += 1;
+        found = Comparison::resume(&parts).unwrap().run(1, 2, &Patience::of(13));
+    }
+    assert!(stops > 3, "stopped {stops} times");
+    let found = found.unwrap();
+    assert_eq!(accuracies(&found), accuracies(&outcome));
+    assert_eq!(found.scores, outcome.scores);
+    for name in ["l2_sp", "delta", "soup", "distilled"] {
+        let file = &format!("seed-1/{name}-rate-0.02/model.safetensors");
+        assert_eq!(bytes(&parts, file), bytes(&whole, file), "{file}");
+    }
+    assert_eq!(bytes(&parts, "seed-1/soup.safetensors"), bytes(&whole, "seed-1/soup.safetensors"));
+
+    let of = |kind| outcome.methods.iter().find(|method| method.kind == kind).unwrap();
+    for kind in [Single, Chosen, Probed, L2Sp, Delta, Distilled] {
+        let method = of(kind);
+        let rate = method.runs[0].learning_rate.unwrap();
+        assert!(plan.rates.contains(&rate), "{rate}");
+        assert_eq!(method.parameters, of(Soup).parameters, "one network, of one source's size");
+    }
+    // As they were trained, the sources have classifiers of their own.
+    let names: Vec<&str> = outcome.scores.iter().map(|score| &score.name[..]).collect();
+    assert_eq!(names, ["leave-one-out", "LogME", "H-score", "LEEP"]);
+    assert!(outcome.scores.iter().all(|score| score.values[0].1.len() == 2));
+}
+
+#[test]
+fn a_comparison_keeps_what_its_budget_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = |time: &str| Some(Budget { time: time.into(), left_out: None });
+    let plan = Plan { budget: budget("1ms"), ..plan() };
+    let comparison = Comparison::create(folder.path(), plan).unwrap();
+    let outcome = comparison.run(1, 2, &Patience::of(u64::MAX)).unwrap();
+    assert_eq!(outcome.left_out(), Some("scratch, zoo, lite, 1 of 2 seeds"));
+    let again = Comparison::resume(folder.path()).unwrap();
+    assert_eq!(again.plan(), &outcome.plan);
+    assert_eq!((again.plan().seeds, &again.plan().methods[..]), (1, &[MethodKind::Single][..]));
 }
 
 #[test]
