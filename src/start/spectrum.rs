@@ -11,8 +11,8 @@ use rayon::prelude::*;
 pub(super) fn spectrum(n: usize, mut a: Vec<f64>, mut vectors: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
     let k = vectors.len() / n.max(1);
     let mut below = vec![0.0; n];
-    for column in 0..n.saturating_sub(2) {
-        below[column] = reflect(n, &mut a, &mut vectors, column);
+    for (column, left) in below.iter_mut().enumerate().take(n.saturating_sub(2)) {
+        *left = reflect(n, &mut a, &mut vectors, column);
     }
     if n > 1 {
         below[n - 2] = a[(n - 1) * n + n - 2];

@@ -154,16 +154,12 @@ impl<'a> Shown<'a> {
             "scratch" => write!(html, "A network with random weights was trained"),
             _ if sources > 1 => {
                 let count = format::plural(sources, "pretrained network", "pretrained networks");
-                let how = if form(self.run) == "average" {
-                    "averaged and tuned"
-                } else {
-                    "tuned together"
+                let how = match form(self.run) {
+                    "chosen" => "scored, and the best of them was tuned,",
+                    "average" => "averaged and tuned, as one network,",
+                    _ => "tuned together, as one network,",
                 };
-                write!(
-                    html,
-                    "{} of one architecture were {how}, as one network,",
-                    format::capital(&count)
-                )
+                write!(html, "{} of one architecture were {how}", format::capital(&count))
             }
             _ => write!(html, "A pretrained network was tuned"),
         };
@@ -322,6 +318,7 @@ fn words(form: &str) -> &str {
         "zoo" => "Zoo-Tuning",
         "average" => "The plain average, tuned",
         "single" => "One source, tuned",
+        "chosen" => "The source that scored best, tuned",
         "scratch" => "Training from scratch",
         _ => "A run",
     }
@@ -331,7 +328,7 @@ fn of_form(form: &str) -> Colour {
     match form {
         "lite" => Colour::LITE,
         "average" => Colour::AVERAGE,
-        "single" => Colour::SINGLE,
+        "single" | "chosen" => Colour::SINGLE,
         "scratch" => Colour::SCRATCH,
         _ => Colour::ZOO,
     }

@@ -114,7 +114,7 @@ mod tests {
         let expected = |t: f64| {
             let told = [1, 2].map(|seed| logits(&drawn(seed), &images, 4).unwrap().into_vec());
             let of_row = |n: usize| -> f64 {
-                let own = softmax(&z.map(|z| z as f32)[3 * n..][..3], t);
+                let own = softmax(&z[3 * n..][..3], t);
                 let [a, b] = [0, 1].map(|m| softmax(&told[m][3 * n..][..3], t));
                 (0..3).map(|k| -f64::midpoint(a[k], b[k]) * own[k].ln()).sum()
             };
