@@ -177,7 +177,7 @@ names! {
         Default = "default",
         /// The method as in the authors' released code.
         Released = "released",
-        /// The optimizer of the paper and the released code.
+        /// The recipe of the paper and the released code: that method, and its optimizer.
         Paper = "paper",
     }
 }
@@ -190,6 +190,15 @@ impl CheckName {
             Self::Full => Check::Full,
         }
     }
+}
+
+/// The keys of the method as in the authors' released code.
+macro_rules! released {
+    () => {
+        "[method]\nform = 'lite'\nstart = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
+         shortcuts_per_sample = true\nalign = 'usual'\nalign_pointwise = false\n\
+         [data]\naugmentation = 'crop'\nresize_mode = 'squash'\nviews = 'ten'\n"
+    };
 }
 
 impl ViewsName {
@@ -208,18 +217,14 @@ impl Preset {
     pub fn text(self) -> &'static str {
         match self {
             Self::Default => "",
-            Self::Released => {
-                "[method]\nstart = 'plain'\ngate_prior = false\ngate = 'sigmoid'\n\
-                 shortcuts_per_sample = true\nalign = 'usual'\n\
-                 align_pointwise = false\n[data]\naugmentation = 'crop'\n\
-                 resize_mode = 'squash'\n"
-            }
-            Self::Paper => {
+            Self::Released => released!(),
+            Self::Paper => concat!(
+                released!(),
                 "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
                  weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
                  milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
                  steps = 15000\n"
-            }
+            ),
         }
     }
 }

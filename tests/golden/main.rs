@@ -2,4 +2,6 @@
 
 mod operations;
 mod optimizers;
+#[cfg(feature = "train")]
+mod paper;
 mod steps;

@@ -290,4 +290,5 @@ def main():
     save_file(tensors, HERE / "steps.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -201,7 +201,7 @@ fn every_form_trains() {
     command.args(["train", "--form", "single", "--steps", "3", "--augmentation", "crop", "--zoo"]);
     good(command.arg(source("edges")).arg("--data").arg(digits()).arg("--out").arg(&run));
     let run = folder.path().join("released");
-    let extra = ["--preset", "released,paper", "--steps", "3", "--batch", "8"];
+    let extra = ["--preset", "paper", "--steps", "3", "--batch", "8"];
     let mut command = program();
     command.arg("train").args(extra).arg("--zoo").args(SOURCES.map(source));
     good(command.arg("--data").arg(digits()).arg("--out").arg(&run));

@@ -39,7 +39,7 @@ Tune four networks to 20 images of each class, see how it went, and make one pla
 Photographs in folders, as the paper trains, on a device too small for its batch of 48; go on after \
 a break:
   zoo-tuning train --zoo resnet50.pth moco.pth.tar --data photos/ \\
-      --preset released,paper --batch 12 --accumulate 4 --out run-2
+      --preset paper --batch 12 --accumulate 4 --out run-2
   zoo-tuning train --resume run-2
 
 End when nothing gets better, keep the best, and train that run for longer another day:

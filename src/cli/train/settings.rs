@@ -6,7 +6,7 @@
 use crate::dataset::ResizeMode;
 use crate::train::choice::{
     AugmentationName, CheckName, ClassWeights, FormName, GateName, Keep, Preset, RuleName, Sampler,
-    ScheduleName, Start,
+    ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
 use clap::Args;
@@ -280,6 +280,10 @@ struct Data {
     /// Which images make an epoch: each once, or as many of all classes alike [default: shuffled]
     #[arg(long, value_parser = PossibleValuesParser::new(Sampler::NAMES))]
     sampler: Option<String>,
+    /// How often each image that is tested on is looked at, the mean of the outputs taken: once, also
+    /// mirrored, or ten crops [default: one]
+    #[arg(long, value_parser = PossibleValuesParser::new(ViewsName::NAMES))]
+    views: Option<String>,
 }
 
 /// `[task]`

@@ -2,7 +2,7 @@
 
 use super::{one_or_more, within};
 use crate::dataset::ResizeMode;
-use crate::train::choice::{AugmentationName, CheckName, Sampler};
+use crate::train::choice::{AugmentationName, CheckName, Sampler, ViewsName};
 use crate::train::{Augmentation, Input};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub struct DataConfig {
     /// Share of training images that lose a random part.
     pub erasing: f64,
     pub sampler: Sampler,
+    /// Of each image that is tested on.
+    pub views: ViewsName,
 }
 
 impl Default for DataConfig {
@@ -55,6 +57,7 @@ impl Default for DataConfig {
             augmentation: AugmentationName::Shift,
             erasing: 0.0,
             sampler: Sampler::Shuffled,
+            views: ViewsName::One,
         }
     }
 }

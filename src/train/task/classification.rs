@@ -3,7 +3,7 @@
 use super::mixing::mixed_cross_entropy;
 use super::teachers::Teachers;
 use super::{Exhibits, Mixed, Mixing, Opened, Part, Samples, Scores, Task};
-use crate::dataset::{Ahead, Batch, Loader, Transform};
+use crate::dataset::{Ahead, Batch, Loader, Transform, Views};
 use crate::nn::{Network, Pass};
 use crate::start::{Labelled, Probe};
 use crate::tape::Var;
@@ -103,9 +103,13 @@ impl ClassificationConfig {
             let shares = [self.teacher_share, self.temperature];
             task.teachers = Some(Teachers::open(&self.teachers, shares, input, &classes)?);
         }
-        for (part, indices) in [(Part::Validation, &parts.validation), (Part::Test, &parts.test)] {
+        let tested = config.data.views.views(input.size);
+        for (part, views, indices) in
+            [(Part::Validation, Views::One, &parts.validation), (Part::Test, tested, &parts.test)]
+        {
             if !indices.is_empty() {
-                let loader = data.in_order(Some(indices), input.batch(EVALUATION_BATCH))?;
+                let batch = (input.batch(EVALUATION_BATCH) / views.count()).max(1);
+                let loader = data.in_views(views, Some(indices), batch)?;
                 task = task.measured_on(part, loader);
             }
         }
