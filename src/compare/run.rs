@@ -93,7 +93,9 @@ impl Comparison {
             return Err(Error::config("resume", problem));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let plan: Plan = toml::from_str(&text)
+        let table: Result<toml::Table, _> = text.parse();
+        let plan: Plan = table
+            .and_then(toml::Table::try_into)
             .map_err(|error| Error::format(&path, error.message().to_owned()))?;
         plan.check()?;
         Ok(Self { folder, plan })

@@ -58,6 +58,7 @@ use super::direct;
 use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
 use super::panel::{Layout, Operand, Rows, Target, multiply};
+use super::parallel::Each;
 use super::reduce;
 use super::window::{Geometry, Phase, Tap, Unfolded, take_every};
 use super::winograd;
@@ -73,7 +74,7 @@ pub fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T
         rows.forward(g, x, &weight[rows.kernel(g)], &mut y);
     }
     if let Some(bias) = bias {
-        y.par_chunks_mut(g.outputs * g.positions()).for_each(|y| add_bias(g, bias, y));
+        y.par_chunks_mut(g.outputs * g.positions()).each(|y| add_bias(g, bias, y));
     }
     y
 }
@@ -157,7 +158,7 @@ impl KernelRows {
             y.par_chunks_mut(g.output_len())
                 .zip(x.par_chunks(g.sample_len()))
                 .zip(kernels.par_chunks(len))
-                .for_each(|((y, x), kernel)| self.forward(&one, x, kernel, y));
+                .each(|((y, x), kernel)| self.forward(&one, x, kernel, y));
             return;
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
@@ -195,7 +196,7 @@ impl KernelRows {
                 .par_chunks_mut(len)
                 .zip(x.par_chunks(g.sample_len()))
                 .zip(dy.par_chunks(g.output_len()))
-                .for_each(|((kernel, x), dy)| self.kernel_gradient(&one, x, dy, kernel));
+                .each(|((kernel, x), dy)| self.kernel_gradient(&one, x, dy, kernel));
             return;
         }
         let (outputs, positions) = (self.outputs.len(), g.positions());
@@ -255,7 +256,7 @@ impl<T: Element> InputGradient<T> {
                 .par_chunks_mut(g.channels * phase.len())
                 .zip(dy.par_chunks(g.output_len()))
                 .zip(kernels.par_chunks(len))
-                .for_each(|((pixels, dy), kernel)| {
+                .each(|((pixels, dy), kernel)| {
                     phase_gradient(&one, phase, dy, rows, kernel, pixels, add);
                 });
         }
@@ -279,7 +280,7 @@ impl<T: Element> InputGradient<T> {
         let [width, right] = [g.input[1], g.window.stride[1]];
         for (phase, pixels) in phases {
             let images = dx.par_chunks_mut(g.pixels()).zip(pixels.par_chunks(phase.len()));
-            images.with_min_len(8).for_each(|(dx, pixels)| {
+            images.with_min_len(8).each(|(dx, pixels)| {
                 let rows = dx.chunks_mut(width).skip(phase.first[0]).step_by(g.window.stride[0]);
                 for (dx, pixels) in rows.zip(pixels.chunks(phase.grid[1])) {
                     let places = dx[phase.first[1]..].iter_mut().step_by(right);

@@ -1,5 +1,6 @@
 //! Passes in which every value stands alone.
 
+use super::parallel::Each;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
@@ -17,7 +18,7 @@ pub fn sum<T: Element>(parts: &[&[T]]) -> Vec<T> {
     const RUN: usize = 1 << 11;
     let [first, others @ ..] = parts else { return Vec::new() };
     let mut y = buffer::take(first.len());
-    y.par_chunks_mut(RUN).enumerate().with_min_len(CHUNK / RUN).for_each(|(run, y)| {
+    y.par_chunks_mut(RUN).enumerate().with_min_len(CHUNK / RUN).each(|(run, y)| {
         let (begin, len) = (run * RUN, y.len());
         let first = &first[begin..][..len];
         let mut others = others.iter().map(|part| &part[begin..][..len]);
@@ -62,7 +63,7 @@ pub fn blend<T: Element>(factors: [T; 2], x: &[T], y: &[T]) -> Vec<T> {
 
 /// `x *= factor`.
 pub fn scale_in_place<T: Element>(x: &mut [T], factor: T) {
-    x.par_chunks_mut(CHUNK).for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
+    x.par_chunks_mut(CHUNK).each(|x| x.iter_mut().for_each(|x| *x *= factor));
 }
 
 /// `x / divisor`.
@@ -158,7 +159,7 @@ fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
     let mut y = buffer::take(x.len());
     y.par_chunks_mut(CHUNK)
         .zip(x.par_chunks(CHUNK))
-        .for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)));
+        .each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)));
     y
 }
 
@@ -166,7 +167,7 @@ fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
 fn zip_map<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     debug_assert_eq!(a.len(), b.len());
     let mut y = buffer::take(a.len());
-    y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(
+    y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).each(
         |((y, a), b)| {
             y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
         },
@@ -179,7 +180,7 @@ fn update<T: Element>(a: &mut [T], b: &[T], f: impl Fn(T, T) -> T + Sync) {
     debug_assert_eq!(a.len(), b.len());
     a.par_chunks_mut(CHUNK)
         .zip(b.par_chunks(CHUNK))
-        .for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a = f(*a, b)));
+        .each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a = f(*a, b)));
 }
 
 #[cfg(test)]

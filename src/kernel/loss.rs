@@ -1,5 +1,6 @@
 //! What a network is trained to make small, over rows of logits or over all values.
 
+use super::parallel::Each;
 use super::reduce;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
@@ -44,7 +45,7 @@ pub fn huber<T: Element>(a: &[T], b: &[T], len: usize, delta: T) -> Vec<T> {
     let (share, half) = (T::from_f64(1.0 / len as f64), T::from_f64(0.5));
     let mut y = buffer::take(a.len() / len);
     let rows = a.par_chunks(len).zip(b.par_chunks(len));
-    y.par_iter_mut().zip(rows).for_each(|(y, (a, b))| {
+    y.par_iter_mut().zip(rows).each(|(y, (a, b))| {
         // One form for both pieces: where `d` is small, `near` is `d`.
         let sum = reduce::sum_of(a, b, |a, b| {
             let d = (a - b).abs();
@@ -63,7 +64,7 @@ pub fn huber_gradient<T: Element>(dy: &[T], a: &[T], b: &[T], delta: T) -> Vec<T
     let share = T::from_f64(1.0 / len as f64);
     let mut da = buffer::take(a.len());
     let rows = da.par_chunks_mut(len).zip(a.par_chunks(len)).zip(b.par_chunks(len));
-    rows.zip(dy.par_iter()).for_each(|(((da, a), b), &dy)| {
+    rows.zip(dy.par_iter()).each(|(((da, a), b), &dy)| {
         let factor = share * dy;
         for ((da, &a), &b) in da.iter_mut().zip(a).zip(b) {
             *da = factor * clipped(a - b, delta);

@@ -28,6 +28,7 @@ pub mod norm;
 #[cfg(feature = "opencl")]
 pub mod opencl;
 pub mod panel;
+mod parallel;
 pub mod pieces;
 mod place;
 pub mod pool;

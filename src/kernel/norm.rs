@@ -5,6 +5,7 @@
 //! normalises.
 
 use super::elementwise::Rectifier;
+use super::parallel::Each;
 use super::reduce;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
@@ -118,7 +119,7 @@ impl Channels {
     ) -> Vec<T> {
         let mut y = buffer::take(x.len());
         let planes = self.planes_mut(&mut y).zip(self.planes(x)).enumerate();
-        planes.with_min_len(self.task()).for_each(|(i, (y, x))| {
+        planes.with_min_len(self.task()).each(|(i, (y, x))| {
             let c = i % self.channels;
             let (mean, scale, shift) = (mean[c], scale[c], shift[c]);
             let norm = |x| (x - mean) * scale + shift;
@@ -187,7 +188,7 @@ impl Channels {
         dx: &mut [T],
     ) {
         let planes = self.planes_mut(dx).zip(self.planes(x)).enumerate();
-        planes.with_min_len(self.task()).for_each(|(i, (dx, x))| {
+        planes.with_min_len(self.task()).each(|(i, (dx, x))| {
             let channel = i % self.channels;
             let (mean, a, b, c) = (mean[channel], a[channel], b[channel], c[channel]);
             let gradient = |x, dy| a * dy + b * (x - mean) + c;

@@ -27,6 +27,7 @@
 
 use super::foreign;
 use super::microkernel::{self, Factors, Isa, MOST_COLUMNS, MOST_ROWS, Place, Vectorized};
+use super::parallel::Each;
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -243,15 +244,15 @@ pub fn multiply<T: Element, A: Rows<T>, B: Rows<T>>(
     };
     let parts = parts(rows * columns, depth, down * across);
     if parts.len() < 2 {
-        target.into_tiles(tiles).into_par_iter().for_each(|mut tile| {
+        target.into_tiles(tiles).into_par_iter().each(|mut tile| {
             product.tile(&mut tile, 0..depth, add);
         });
         return;
     }
     let mut sums: Vec<_> = parts.iter().map(|_| buffer::scratch(rows * columns)).collect();
-    sums.par_iter_mut().zip(parts).for_each(|(sum, part)| {
+    sums.par_iter_mut().zip(parts).each(|(sum, part)| {
         let tiles = Target::new(sum, Layout::matrix(rows, columns)).into_tiles(tiles);
-        tiles.into_par_iter().for_each(|mut tile| product.tile(&mut tile, part.clone(), false));
+        tiles.into_par_iter().each(|mut tile| product.tile(&mut tile, part.clone(), false));
     });
     for (i, sum) in sums.iter().enumerate() {
         for (row, numbers) in sum.chunks(columns).enumerate() {
@@ -350,11 +351,11 @@ impl<T: Element> Packed<T> {
     ) -> Self {
         let padded = size.padded(lanes);
         let mut values = buffer::scratch(padded * depth);
-        values.par_chunks_mut((padded * DEPTH).max(1)).enumerate().for_each(|(block, values)| {
+        values.par_chunks_mut((padded * DEPTH).max(1)).enumerate().each(|(block, values)| {
             let steps = block * DEPTH..depth.min((block + 1) * DEPTH);
             // A few panels at a time, so that they are worth a task.
             let some = (8192 / (size.width * steps.len())).max(1) * size.width;
-            values.par_chunks_mut(some * steps.len()).enumerate().for_each(|(i, panels)| {
+            values.par_chunks_mut(some * steps.len()).enumerate().each(|(i, panels)| {
                 let lanes = i * some..lanes.min((i + 1) * some);
                 let block = Block { isa, lanes, steps: steps.clone(), size };
                 isa.run(Packing { operand, block, panels });

@@ -3,6 +3,7 @@
 //! Along axis `a`, a tensor is *rows* of values that lie together: as many rows as the axes before
 //! `a` have places, each of `shape[a]` times what the axes behind `a` have.
 
+use super::parallel::Each;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub fn concat<T: Element>(rows: usize, parts: &[(&[T], usize)]) -> Vec<T> {
     let width: usize = parts.iter().map(|(_, width)| width).sum();
     let mut y = buffer::take(rows * width);
     let width = width.max(1);
-    y.par_chunks_mut(width).enumerate().with_min_len(TASK.div_ceil(width)).for_each(|(row, y)| {
+    y.par_chunks_mut(width).enumerate().with_min_len(TASK.div_ceil(width)).each(|(row, y)| {
         let mut rest = y;
         for &(part, width) in parts {
             let (y, behind) = rest.split_at_mut(width);
@@ -39,7 +40,7 @@ pub fn slice<T: Element>(x: &[T], width: usize, piece: Range<usize>) -> Vec<T> {
     y.par_chunks_mut(len)
         .zip(x.par_chunks(width))
         .with_min_len(TASK.div_ceil(len))
-        .for_each(|(y, x)| y.copy_from_slice(&x[piece.clone()]));
+        .each(|(y, x)| y.copy_from_slice(&x[piece.clone()]));
     y
 }
 
@@ -57,7 +58,7 @@ pub fn slice_gradient<T: Element>(
     dx.par_chunks_mut(width)
         .zip(dy.par_chunks(piece.len()))
         .with_min_len(TASK.div_ceil(width))
-        .for_each(|(dx, dy)| {
+        .each(|(dx, dy)| {
             dx[..piece.start].fill(T::zero());
             dx[piece.clone()].copy_from_slice(dy);
             dx[piece.end..].fill(T::zero());

@@ -1,5 +1,6 @@
 //! Pooling over windows and over whole channels.
 
+use super::parallel::Each;
 use super::reduce;
 use super::window::{Geometry, Window};
 use crate::tensor::{Element, buffer};
@@ -18,7 +19,7 @@ pub fn max_pool<T: Element>(geometry: &Geometry, x: &[T]) -> (Vec<T>, Vec<u32>) 
         .zip(argmax.par_chunks_mut(positions))
         .zip(x.par_chunks(geometry.pixels()))
         .with_min_len(8)
-        .for_each(|((y, argmax), x)| {
+        .each(|((y, argmax), x)| {
             let width = geometry.output[1];
             let rows = y.chunks_mut(width).zip(argmax.chunks_mut(width));
             rows.enumerate().for_each(|(i, (y, argmax))| max_row(geometry, x, i, y, argmax));
@@ -59,7 +60,7 @@ pub fn max_pool_gradient<T: Element>(geometry: &Geometry, argmax: &[u32], dy: &[
         .zip(dy.par_chunks(geometry.positions()))
         .zip(argmax.par_chunks(geometry.positions()))
         .with_min_len(8)
-        .for_each(|((dx, dy), argmax)| {
+        .each(|((dx, dy), argmax)| {
             argmax.iter().zip(dy).for_each(|(&winner, &dy)| dx[winner as usize] += dy);
         });
     dx
@@ -114,7 +115,7 @@ pub fn avg_pool<T: Element>(g: &Geometry, divisor: Divisor, x: &[T]) -> Vec<T> {
     let divisors = divisor.of_channel::<T>(g);
     let mut y = buffer::take(g.batch * g.channels * g.positions());
     let channels = y.par_chunks_mut(g.positions()).zip(x.par_chunks(g.pixels()));
-    channels.with_min_len(8).for_each(|(y, x)| {
+    channels.with_min_len(8).each(|(y, x)| {
         y.fill(T::zero());
         each_tap(g, |position, columns, pixel| {
             let stride = g.window.stride[1];
@@ -132,7 +133,7 @@ pub fn avg_pool_gradient<T: Element>(g: &Geometry, divisor: Divisor, dy: &[T]) -
     let mut dx = buffer::zeros(g.batch * g.sample_len());
     let channels = dx.par_chunks_mut(g.pixels()).zip(dy.par_chunks(g.positions()));
     let part = || buffer::scratch::<T>(g.positions());
-    channels.with_min_len(8).for_each_init(part, |part, (dx, dy)| {
+    channels.with_min_len(8).each_init(part, |part, (dx, dy)| {
         let parts = part.iter_mut().zip(dy).zip(&divisors);
         parts.for_each(|((part, &dy), &divisor)| *part = dy / divisor);
         each_tap(g, |position, columns, pixel| {
@@ -173,7 +174,7 @@ pub fn row_means<T: Element>(x: &[T], len: usize) -> Vec<T> {
 pub fn row_means_gradient<T: Element>(dy: &[T], len: usize) -> Vec<T> {
     let scale = T::one() / T::from_f64(len as f64);
     let mut dx = buffer::take(dy.len() * len);
-    dx.par_chunks_mut(len).with_min_len(64).zip(dy).for_each(|(dx, &dy)| dx.fill(dy * scale));
+    dx.par_chunks_mut(len).with_min_len(64).zip(dy).each(|(dx, &dy)| dx.fill(dy * scale));
     dx
 }
 

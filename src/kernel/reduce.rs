@@ -1,5 +1,6 @@
 //! Sums in a fixed order.
 
+use super::parallel::Each;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -102,10 +103,10 @@ pub fn sum_middle<T: Element>(x: &[T], middle: Middle, factor: T) -> Vec<T> {
     let mut y = buffer::zeros(outer * inner);
     if inner == 1 {
         let rows = x.par_chunks(len.max(1)).with_min_len(CHUNK.div_ceil(len.max(1)));
-        y.par_iter_mut().zip(rows).for_each(|(y, row)| *y = factor * par_sum(row));
+        y.par_iter_mut().zip(rows).each(|(y, row)| *y = factor * par_sum(row));
     } else {
         let blocks = x.par_chunks((len * inner).max(1));
-        y.par_chunks_mut(inner.max(1)).zip(blocks).for_each(|(y, block)| {
+        y.par_chunks_mut(inner.max(1)).zip(blocks).each(|(y, block)| {
             block.chunks(inner).for_each(|row| add_scaled(y, factor, row));
         });
     }
@@ -117,7 +118,7 @@ pub fn repeat_middle<T: Element>(x: &[T], middle: Middle, factor: T) -> Vec<T> {
     let Middle { outer, len, inner } = middle;
     let mut y = buffer::take(outer * len * inner);
     let blocks = y.par_chunks_mut((len * inner).max(1));
-    blocks.zip(x.par_chunks(inner.max(1))).for_each(|(block, x)| match x {
+    blocks.zip(x.par_chunks(inner.max(1))).each(|(block, x)| match x {
         &[x] => block.fill(factor * x),
         _ => block.chunks_mut(inner).for_each(|y| {
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = factor * x);

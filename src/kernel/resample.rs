@@ -8,6 +8,7 @@
 //! and with what share. These lie side by side, so a pixel *gathers* its gradient in the order of
 //! the outputs, whatever the number of threads.
 
+use super::parallel::Each;
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
@@ -65,8 +66,8 @@ impl Interpolation {
         let mut y = buffer::take(x.len() / len * out);
         let planes = y.par_chunks_mut(out).zip(x.par_chunks(len)).with_min_len(task(len.max(out)));
         match self {
-            Self::Nearest => planes.for_each(|(y, x)| pick(x, from[1], y, &rows, &columns)),
-            Self::Bilinear => planes.for_each_init(
+            Self::Nearest => planes.each(|(y, x)| pick(x, from[1], y, &rows, &columns)),
+            Self::Bilinear => planes.each_init(
                 || [(); 2].map(|()| buffer::scratch(to[1])),
                 |lines, (y, x)| {
                     let [first, second] = lines;
@@ -90,7 +91,7 @@ impl Interpolation {
         let mut dx = buffer::take(dy.len() / out * len);
         let planes =
             dx.par_chunks_mut(len).zip(dy.par_chunks(out)).with_min_len(task(len.max(out)));
-        planes.for_each_init(
+        planes.each_init(
             || buffer::scratch(to[1]),
             |line, (dx, dy)| {
                 for (row, dx) in dx.chunks_mut(from[1]).enumerate() {

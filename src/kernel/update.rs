@@ -1,5 +1,6 @@
 //! A step of the optimizer: one pass over the parameter, its gradient and its moments.
 
+use super::parallel::Each;
 use crate::tensor::Element;
 use rayon::prelude::*;
 
@@ -23,7 +24,7 @@ pub struct Sgd<T> {
 /// `w -= rate (g + momentum v)`.
 pub fn sgd<T: Element>(w: &mut [T], g: &[T], v: &mut [T], settings: Sgd<T>) {
     let Sgd { rate, decay, momentum, nesterov } = settings;
-    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(v.par_chunks_mut(CHUNK)).for_each(
+    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(v.par_chunks_mut(CHUNK)).each(
         |((w, g), v)| {
             for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
                 let g = g + decay * *w;
@@ -59,7 +60,7 @@ pub struct Adam<T> {
 pub fn adam<T: Element>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], settings: Adam<T>) {
     let Adam { rate, decay, keep, betas: [b1, b2], rest: [a1, a2], root, epsilon } = settings;
     let moments = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
-    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(moments).for_each(|((w, g), (m, v))| {
+    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(moments).each(|((w, g), (m, v))| {
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
             let g = g + decay * *w;
             *m = b1 * *m + a1 * g;
@@ -117,7 +118,7 @@ pub fn rms_prop<T: Element>(
         .zip(square.par_chunks_mut(CHUNK))
         .zip(mean)
         .zip(velocity)
-        .for_each(|((((w, g), square), mut mean), mut velocity)| {
+        .each(|((((w, g), square), mut mean), mut velocity)| {
             for (i, ((w, &g), square)) in w.iter_mut().zip(g).zip(square).enumerate() {
                 let g = g + decay * *w;
                 *square = alpha * *square + rest * g * g;

@@ -228,12 +228,18 @@ impl Clock {
         layer: Option<&Arc<str>>,
         work: impl FnOnce() -> Work,
     ) {
-        let Some(Mark { at: begun, inside }) = self.0 else { return };
-        let took = begun.elapsed();
+        if let Some(mark) = self.0 {
+            let took = mark.at.elapsed();
+            self.note(mark, took, Key { name, pass, layer: layer.cloned() }, work());
+        }
+    }
+
+    /// An event of `took` ends, and the next begins.
+    fn note(&mut self, mark: Mark, took: Duration, key: Key, work: Work) {
+        let Mark { at: begun, inside } = mark;
         // Without what ended meanwhile; and all of it is inside of what is around.
         let own = took.saturating_sub(INSIDE.get().saturating_sub(inside));
         INSIDE.set(inside + took);
-        let (key, work) = (Key { name, pass, layer: layer.cloned() }, work());
         if let Some(profile) = profile().as_mut() {
             let event = Event { key, thread: THREAD.with(|n| *n), begun, took, work };
             profile.note(event, own, ON_DEVICE.take());

@@ -25,6 +25,7 @@ use super::conv::add_bias;
 use super::cost::{Sizes, Strategy};
 use super::gemm::{Matrix, par_gemm};
 use super::panel::Rows;
+use super::parallel::Each;
 use super::reduce;
 use super::window::Geometry;
 use crate::tensor::{Element, buffer, buffer::Buffer};
@@ -58,7 +59,7 @@ pub fn align<T: Element>(stack: Stack, weight: &[T], transform: &[T]) -> Vec<T> 
         .par_chunks_mut(stack.kernel_len())
         .zip(weight.par_chunks(stack.kernel_len()))
         .zip(transform.par_chunks(outputs * outputs))
-        .for_each(|((aligned, weight), transform)| {
+        .each(|((aligned, weight), transform)| {
             let transform = Matrix::new(transform, outputs, outputs);
             par_gemm(transform, Matrix::new(weight, outputs, row), aligned);
         });
@@ -72,7 +73,7 @@ pub fn align_weight_gradient<T: Element>(stack: Stack, dy: &[T], transform: &[T]
     dw.par_chunks_mut(stack.kernel_len())
         .zip(dy.par_chunks(stack.kernel_len()))
         .zip(transform.par_chunks(outputs * outputs))
-        .for_each(|((dw, dy), transform)| {
+        .each(|((dw, dy), transform)| {
             let transform = Matrix::new(transform, outputs, outputs);
             par_gemm(transform.t(), Matrix::new(dy, outputs, row), dw);
         });
@@ -86,7 +87,7 @@ pub fn align_transform_gradient<T: Element>(stack: Stack, dy: &[T], weight: &[T]
     dt.par_chunks_mut(outputs * outputs)
         .zip(dy.par_chunks(stack.kernel_len()))
         .zip(weight.par_chunks(stack.kernel_len()))
-        .for_each(|((dt, dy), weight)| {
+        .each(|((dt, dy), weight)| {
             let weight = Matrix::new(weight, outputs, row);
             par_gemm(Matrix::new(dy, outputs, row), weight.t(), dt);
         });
@@ -116,7 +117,7 @@ pub fn aggregate_gradients<T: Element>(
     });
     let dvalues = wanted[1].then(|| {
         let mut dvalues = buffer::take(values.len());
-        dvalues.par_chunks_mut(dy.len()).zip(gate).for_each(|(out, &gate)| {
+        dvalues.par_chunks_mut(dy.len()).zip(gate).each(|(out, &gate)| {
             out.iter_mut().zip(dy).for_each(|(out, &dy)| *out = gate * dy);
         });
         dvalues
@@ -290,7 +291,7 @@ impl<T: Element> Rows<T> for SideBySide<'_, T> {
 /// gate.
 fn scaled<T: Element>(gate: impl Fn(usize) -> T + Sync, values: &[T], len: usize) -> Vec<T> {
     let mut out = buffer::take(values.len());
-    out.par_chunks_mut(len).zip(values.par_chunks(len)).enumerate().for_each(
+    out.par_chunks_mut(len).zip(values.par_chunks(len)).enumerate().each(
         |(part, (out, values))| {
             let gate = gate(part);
             out.iter_mut().zip(values).for_each(|(out, &value)| *out = gate * value);

@@ -19,6 +19,7 @@ mod planes;
 mod registers;
 
 use super::microkernel::Isa;
+use super::parallel::Each;
 use super::window::{Geometry, Phase, Window};
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use planes::{Fill, Interleave, Planes};
@@ -95,11 +96,11 @@ pub(super) fn forward<T: Element>(
         })
         .collect();
     let (of_group, of_input) = (outputs * g.positions(), channels * g.pixels());
-    y.par_chunks_mut(g.output_len()).enumerate().for_each(|(n, y)| {
+    y.par_chunks_mut(g.output_len()).enumerate().each(|(n, y)| {
         let y = &mut y[groups.start * of_group..groups.end * of_group];
         let tasks = y.par_chunks_mut(of_group).enumerate().with_min_len(least(g, g.positions()));
         let rooms = || Rooms::new(channels * planes.channel_len(), outputs * planes.outputs);
-        tasks.for_each_init(rooms, |rooms, (i, y)| {
+        tasks.each_init(rooms, |rooms, (i, y)| {
             let first = n * g.sample_len() + (groups.start + i) * of_input;
             rooms.fill(&planes, &x[first..first + of_input]);
             rooms.sums(&steps, kernels.of(n, i), g.row_len(), &planes, 0..outputs);
@@ -136,11 +137,11 @@ pub(super) fn input_gradient<T: Element>(
     };
     let steps: Vec<Vec<Step>> = phases.iter().map(steps).collect();
     let (of_group, of_output) = (channels * g.pixels(), outputs * g.positions());
-    dx.par_chunks_mut(g.sample_len()).enumerate().for_each(|(n, dx)| {
+    dx.par_chunks_mut(g.sample_len()).enumerate().each(|(n, dx)| {
         let dx = &mut dx[groups.start * of_group..groups.end * of_group];
         let tasks = dx.par_chunks_mut(of_group).enumerate().with_min_len(least(g, g.positions()));
         let rooms = || Rooms::new(outputs * planes.channel_len(), phases.len() * of_phase);
-        tasks.for_each_init(rooms, |rooms, (i, dx)| {
+        tasks.each_init(rooms, |rooms, (i, dx)| {
             let first = n * g.output_len() + (groups.start + i) * of_output;
             rooms.fill(&planes, &dy[first..first + of_output]);
             for (phase, steps) in steps.iter().enumerate() {
@@ -181,7 +182,7 @@ pub(super) fn kernel_gradient<T: Element>(
         kernels
             .par_chunks_mut(of_sample)
             .zip(samples)
-            .for_each(|(kernels, (x, dy))| kernel_gradient(&one, groups, x, dy, kernels));
+            .each(|(kernels, (x, dy))| kernel_gradient(&one, groups, x, dy, kernels));
         return;
     }
     /// Values of the samples that are multiplied at a time: they stay in the second-level cache.
@@ -196,7 +197,7 @@ pub(super) fn kernel_gradient<T: Element>(
     let tasks = kernels.par_chunks_mut(of_group).enumerate();
     let tasks = tasks.with_min_len(least(g, g.batch * g.positions()));
     let rooms = || Rooms::new(some * of_x, some * of_dy);
-    tasks.for_each_init(rooms, |rooms, (i, kernel)| {
+    tasks.each_init(rooms, |rooms, (i, kernel)| {
         let group = groups.start + i;
         kernel.fill(T::zero());
         for first in (0..g.batch).step_by(some) {

@@ -37,6 +37,7 @@ mod tiles;
 mod transform;
 
 use super::microkernel::Isa;
+use super::parallel::Each;
 use super::window::Geometry;
 use crate::tensor::Element;
 use kernels::{Forward, Kernels, Reversed, transformed};
@@ -102,7 +103,7 @@ fn convolve<T: Element>(
     let rows_of = |group: usize| group * height..rows.min((group + 1) * height);
     if rows > tiles.count() {
         let pixels = tiles.pixels_by_tile(images, 0..tiles.count());
-        (0..groups).into_par_iter().for_each(|group| {
+        (0..groups).into_par_iter().each(|group| {
             let rows = rows_of(group);
             let kernels = transformed(taps, rows.clone(), images.count);
             let mut sums = Sums::new();
@@ -116,7 +117,7 @@ fn convolve<T: Element>(
     }
     let kernels = transformed(taps, 0..rows, images.count);
     let width = Isa::native().columns::<T>();
-    (0..tiles.count().div_ceil(width)).into_par_iter().for_each(|panel| {
+    (0..tiles.count().div_ceil(width)).into_par_iter().each(|panel| {
         let range = panel * width..tiles.count().min((panel + 1) * width);
         let pixels = tiles.pixels_by_tile(images, range.clone());
         let mut sums = Sums::new();
@@ -170,7 +171,7 @@ fn kernel_gradient_in_parts<T: Element>(
         let pixels = tiles.pixels_by_channel(images, range.clone());
         let outputs = tiles.outputs_by_channel(dy, range);
         let bands = sums.par_iter_mut().zip(dw.par_chunks_mut(height * channels * 9)).enumerate();
-        bands.for_each(|(band, (sums, dw))| {
+        bands.each(|(band, (sums, dw))| {
             let of_band = band * GROUP..outputs.count().min((band + 1) * GROUP);
             for panel in 0..pixels.count() {
                 let sums = &mut sums[panel % kept];

@@ -3,6 +3,7 @@
 use super::transform::PLACES;
 use crate::kernel::microkernel::Isa;
 use crate::kernel::panel::Size;
+use crate::kernel::parallel::Each;
 use crate::tensor::{Element, buffer, buffer::Buffer};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -67,11 +68,11 @@ impl<T: Element> Panels<T> {
         let rest = if rest == 0 { 0 } else { of_panel(size.padded(rest)) };
         let mut values = buffer::scratch(lanes / size.width * of_panel(size.width) + rest);
         let panels = values.par_chunks_mut(of_panel(size.width).max(1)).enumerate();
-        panels.for_each(|(i, panel)| {
+        panels.each(|(i, panel)| {
             let lanes = i * size.width..lanes.min((i + 1) * size.width);
             let width = size.padded(lanes.len());
             let chunks = panel.par_chunks_mut(PLACES * (CHUNK * width + GAP)).enumerate();
-            chunks.for_each(|(i, values)| {
+            chunks.each(|(i, values)| {
                 let steps = i * CHUNK..depth.min((i + 1) * CHUNK);
                 let chunk = Chunk { values, steps: steps.len(), width };
                 fill(lanes.clone(), steps, chunk);
