@@ -31,6 +31,8 @@ mod array;
 pub mod buffer;
 mod device;
 mod element;
+#[cfg(any(feature = "opencl", feature = "train"))]
+pub(crate) mod kept;
 #[cfg(feature = "opencl")]
 pub mod opencl;
 #[cfg(feature = "opencl")]

@@ -1,8 +1,9 @@
 //! Labelled images, and how they are shown to a network.
 
-use super::Input;
 use super::config::DataConfig;
 use super::kind::{Kind, kind};
+use super::seen::Seen;
+use super::{Input, Material};
 use crate::dataset::{
     Check, Dataset, Image, Joined, Loader, Pictures, ResizeMode, Samples, Split, Transform, Views,
     check_image, digits, mnist,
@@ -32,6 +33,8 @@ pub struct Data {
     used: Vec<usize>,
     /// What a user should know of them.
     notes: Vec<String>,
+    /// Why pictures are left out that cannot be read.
+    unreadable: Vec<String>,
 }
 
 impl Data {
@@ -93,18 +96,29 @@ impl Data {
             ));
         }
         let used = (0..dataset.len()).collect();
-        Self { dataset, input: input.clone(), used, notes }
+        Self { dataset, input: input.clone(), used, notes, unreadable: vec![] }
     }
 
-    /// The same, after a look at the files of all samples that are used. Those that cannot be read
-    /// are left out if that is wanted.
+    /// The same, after a look at the files of all samples that are used, but for those that were
+    /// looked at before and have not changed. Those that cannot be read are left out if that is
+    /// wanted.
     ///
     /// # Errors
     /// If there are such; all of them are named.
     pub fn checked(mut self, check: Check, skips_unreadable: bool) -> Result<Self> {
         let files = self.dataset.files();
-        let look = |&index: &usize| Some((index, check_image(files.get(index)?, check).err()?));
+        let seen = Seen::open();
+        let look = |&index: &usize| {
+            let file = files.get(index)?;
+            if seen.knows(file, check) {
+                return None;
+            }
+            Some((index, check_image(file, check).err()?))
+        };
         let bad: Vec<(usize, Error)> = self.used.par_iter().filter_map(look).collect();
+        let is_bad = |index: usize| bad.binary_search_by_key(&index, |(bad, _)| *bad).is_ok();
+        let good = self.used.iter().filter(|index| !is_bad(**index));
+        seen.keep(good.filter_map(|&index| Some(files.get(index)?.as_path())), check);
         if bad.is_empty() {
             return Ok(self);
         }
@@ -118,13 +132,21 @@ impl Data {
             return Err(Error::config("data", problem));
         }
         self.notes.push(format!("{count} of {all} pictures are left out, as asked:{list}"));
-        self.used.retain(|index| bad.iter().all(|(bad, _)| bad != index));
+        self.used.retain(|&index| !is_bad(index));
+        self.unreadable.extend(bad.iter().map(|(_, error)| error.to_string()));
         Ok(self)
     }
 
     /// What a user should know of the data: what was left out, what looks like a mistake.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What the data of a run are made of now.
+    pub(super) fn material(&self, config: &DataConfig) -> Result<Material> {
+        let files = self.dataset.files();
+        let used = self.used.iter().filter_map(|&index| files.get(index));
+        Material::look(config, used, &self.unreadable)
     }
 
     /// The samples that are used.

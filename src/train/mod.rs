@@ -26,6 +26,7 @@
 //! | `tensorboard` | the same for TensorBoard |
 //! | `kind` | what kind of data lies at a path |
 //! | `data` | labelled images, and how they are shown to a network |
+//! | `seen` | pictures that need no second look; `material`: what a resumed run compares its files with |
 //! | `input` | what a network expects its images to be |
 //! | `model` | a network in a file, with all that is needed to use it |
 
@@ -38,6 +39,7 @@ mod evaluation;
 mod foretold;
 mod input;
 mod kind;
+mod material;
 mod measures;
 mod model;
 pub mod observe;
@@ -49,6 +51,7 @@ mod record;
 mod recorded;
 mod room;
 mod run;
+mod seen;
 mod session;
 mod sources;
 pub mod task;
@@ -63,6 +66,7 @@ pub use data::{Augmentation, Data, Purpose};
 pub use evaluation::{accuracy, evaluate, logits, predictions, probabilities};
 pub use foretold::transferability;
 pub use input::Input;
+pub use material::{Accepted, Material, Stamp};
 pub use measures::{ClassEvaluation, Confusion, Evaluation, Measures, Told};
 pub use model::Model;
 pub use prediction::{Prediction, PredictionFile};

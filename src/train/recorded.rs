@@ -3,7 +3,7 @@
 use super::observe::{self, LayerAlignment, LayerGates, SampleGates, Source};
 use super::run::{CONFIG, GATES, METRICS, SUMMARY};
 use super::task::Exhibits;
-use super::{ClassEvaluation, Gates, Input, Metrics, Summary};
+use super::{ClassEvaluation, Gates, Input, Material, Metrics, Summary};
 use crate::export::write_atomically;
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -95,6 +95,8 @@ pub struct Recorded {
     pub gates: Vec<Gates>,
     /// What is known of the sources, and what was seen inside of the network.
     pub observations: Observations,
+    /// The files of its data.
+    pub material: Material,
     /// What came out, if the run is finished.
     pub summary: Option<Summary>,
 }
@@ -122,6 +124,7 @@ impl Recorded {
             metrics: lines(&folder.join(METRICS))?,
             gates: lines(&folder.join(GATES))?,
             observations: Observations::read(&folder)?.unwrap_or_default(),
+            material: Material::read(&folder)?.unwrap_or_default(),
             summary: json(folder.join(SUMMARY))?,
             folder,
         })
@@ -148,7 +151,7 @@ fn flatten(prefix: &str, table: toml::Table, settings: &mut Vec<(String, String)
 }
 
 /// What a file holds as JSON, if there is one.
-fn json<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>> {
+pub(super) fn json<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>> {
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

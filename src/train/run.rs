@@ -7,6 +7,7 @@
 //! | `tensorboard/` | the same for TensorBoard, if that is wanted |
 //! | `checkpoint.safetensors` | what the run goes on from; see [`super::checkpoint`] |
 //! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
+//! | `data.json` | the files of the data as they were at the beginning, what was left out of them |
 //! | `observations.json` | the sources; at the end, what is seen inside of the network |
 //! | `start.safetensors` | the network before its first step, if it is kept near that |
 //! | `model.safetensors` | the tuned network, at the end |
@@ -19,6 +20,7 @@
 use super::checkpoint::{self, Best, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
+use super::material::{Accepted, MATERIAL};
 use super::penalties::penalties;
 use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
@@ -26,7 +28,7 @@ use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
 use super::task::{Opened, Scores, Task};
-use super::{Config, EventFile, Input, Model, Trainer, observe};
+use super::{Config, EventFile, Input, Material, Model, Trainer, observe};
 use crate::export::write_atomically;
 use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
@@ -137,6 +139,8 @@ pub struct Run {
     made: bool,
     /// Whether there may be a checkpoint.
     resumed: bool,
+    /// Whether it may go on with other data than it began with.
+    accepts_changed_data: bool,
     /// What computes.
     device: Device,
 }
@@ -163,7 +167,14 @@ impl Run {
             };
             return Err(Error::config("out", problem));
         }
-        Ok(Self { folder, config, made, resumed: false, device: Device::Cpu })
+        Ok(Self {
+            folder,
+            config,
+            made,
+            resumed: false,
+            accepts_changed_data: false,
+            device: Device::Cpu,
+        })
     }
 
     /// The run in `folder`, to go on with.
@@ -181,7 +192,14 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let config = Config::read(Some(&path), toml::Table::new())?;
-        Ok(Self { folder, config, made: false, resumed: true, device: Device::Cpu })
+        Ok(Self {
+            folder,
+            config,
+            made: false,
+            resumed: true,
+            accepts_changed_data: false,
+            device: Device::Cpu,
+        })
     }
 
     /// The run in `folder`, to go on with, or a new one there.
@@ -226,6 +244,11 @@ impl Run {
             std::fs::remove_file(&summary).map_err(Error::io("remove", &summary))?;
         }
         Ok(self)
+    }
+
+    /// The same run, which goes on though its data are not what they were, and records that.
+    pub fn accepting_changed_data(self) -> Self {
+        Self { accepts_changed_data: true, ..self }
     }
 
     /// The same run, its steps and measurements computed by `device`. The configuration does not
@@ -299,7 +322,7 @@ impl Run {
     /// Removes what a start has left that came to no step: the same command may be given again.
     fn remove_start(&self) {
         // What cannot be removed is in nobody's way but the next run's, which says so.
-        for name in [CONFIG, METRICS, GATES, OBSERVATIONS, START] {
+        for name in [CONFIG, METRICS, GATES, MATERIAL, OBSERVATIONS, START] {
             let _ = std::fs::remove_file(self.folder.join(name));
         }
         let _ = std::fs::remove_dir_all(self.folder.join(TENSORBOARD));
@@ -323,10 +346,10 @@ impl Run {
         let optimizer = Optimizer::new(settings.rule(), self.config.groups());
         let file = self.folder.join(CHECKPOINT);
         if self.resumed && file.exists() {
-            let Saved { model, optimizer, average, task: state, progress } =
+            let Saved { model, optimizer, average, task: state, mut progress } =
                 checkpoint::load(&file, optimizer)?;
             let opened = open(&self.config, &model.input)?;
-            self.check_samples(&opened, &model, &progress)?;
+            self.check_data(&opened, &model, &mut progress, observer)?;
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&state)?;
@@ -358,12 +381,13 @@ impl Run {
         let mut sources = Sources::open(&self.config)?;
         sources.choices.iter().for_each(|choice| observer.note(&Event::Warning(choice)));
         let input = self.config.data.input(sources.input.clone())?;
-        let Opened { task, outputs, classes, samples, batches_per_epoch, notes } =
+        let Opened { task, outputs, classes, samples, batches_per_epoch, notes, material } =
             open(&self.config, &input)?;
         notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
         self.write_config()?;
+        material.write(&self.folder)?;
         let record = self.record(0)?;
         let gates = Record::open(self.folder.join(GATES), 0)?;
         let mut described = std::mem::take(&mut sources.described);
@@ -401,27 +425,48 @@ impl Run {
         session.train(observer)
     }
 
-    /// An error if the samples are not those that the run began with.
-    fn check_samples<K>(
+    /// An error if the data are not what they were when the run began; a warning and a line in their
+    /// record if that is accepted.
+    fn check_data<K>(
         &self,
         found: &Opened<K>,
         model: &Model,
-        progress: &Progress,
+        progress: &mut Progress,
+        observer: &mut dyn Observer,
     ) -> Result<()> {
-        let begun = (progress.samples, model.design().outputs);
-        if (found.samples, found.outputs) == begun && found.classes == model.classes {
-            return Ok(());
+        // A run of an older version has no record of its files.
+        let begun = Material::read(&self.folder)?.unwrap_or_default();
+        let change = Some(&begun).filter(|begun| !begun.files.is_empty());
+        let mut change = change.and_then(|begun| begun.change(&found.material));
+        let outputs = model.design().outputs;
+        let fits = found.outputs == outputs && found.classes == model.classes;
+        if !fits || found.samples != progress.samples {
+            let counts = format!(
+                "expected {} training samples of {outputs} classes, found {} of {}",
+                progress.samples, found.samples, found.outputs
+            );
+            change = Some(change.map_or(counts.clone(), |change| format!("{counts}; {change}")));
         }
-        let problem = format!(
-            "{} is not what it was: expected {} training samples of {} classes, found {} of {}; \
-             begin anew with another --out",
-            self.config.data.path.display(),
-            begun.0,
-            begun.1,
-            found.samples,
-            found.outputs
-        );
-        Err(Error::config("data.path", problem))
+        let Some(change) = change else { return Ok(()) };
+        let data = self.config.data.path.display();
+        if !fits || !self.accepts_changed_data {
+            let remedy = match fits {
+                true => {
+                    "restore it, go on with it as it is by --accept-changed-data, or begin anew"
+                }
+                false => "restore it, or begin anew",
+            };
+            let problem = format!(
+                "{data} is not what it was when the run began: {change}; {remedy} with another --out"
+            );
+            return Err(Error::config("data.path", problem));
+        }
+        observer.note(&Event::Warning(&format!("going on with changed data, as asked: {change}")));
+        let mut material = found.material.clone();
+        material.accepted = begun.accepted;
+        material.accepted.push(Accepted { step: progress.step, change });
+        progress.samples = found.samples;
+        material.write(&self.folder)
     }
 
     fn trainer(

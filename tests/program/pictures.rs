@@ -138,11 +138,97 @@ fn all_bad_pictures_are_named_before_the_first_step_and_leave_no_folder() {
     assert!(said.contains("2 of 6 pictures are left out, as asked"), "{said}");
     let config = fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(config.contains("skip_unreadable = true"), "{config}");
+    let record = json(&fs::read_to_string(out.join("data.json")).unwrap());
+    assert_eq!(record["unreadable"].as_array().unwrap().len(), 2);
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Left out, as asked: 2 pictures. ") && page.contains("an empty file"));
     let mut eval = program();
     eval.arg("eval").arg(out.join("model.safetensors")).arg("--data").arg(data.path());
     assert!(bad(1, &mut eval).contains("3.jpg"));
     let summary = json(&good(eval.args(["--skip-unreadable", "--json"])));
     assert_eq!(summary["samples"], 4);
+}
+
+/// Fault: a resumed run said only that the number of samples was another, and went on where it was
+/// the same.
+#[test]
+fn a_resumed_run_says_what_changed_of_its_data_and_goes_on_if_that_is_accepted() {
+    let names = ["a/1.png", "a/2.png", "a/3.png", "a/4.png", "b/1.png", "b/2.png"];
+    let data = folder(&names);
+    let runs = tempfile::tempdir().unwrap();
+    let out = runs.path().join("run");
+    said(&mut training(data.path(), &out));
+    let resumption = |extra: &[&str]| {
+        let mut command = program();
+        command.args(["train", "--resume"]).arg(&out).args(["--steps", "4"]).args(extra);
+        command
+    };
+    let path = |name: &str| data.path().join(name);
+    fs::rename(path("a/1.png"), path("a/new.png")).unwrap();
+    fs::write(path("a/2.png"), fs::read(path("a/3.png")).unwrap()).unwrap();
+    noise(9, 40, 40).save(path("b/1.png")).unwrap();
+    let touched = fs::File::options().write(true).open(path("b/2.png")).unwrap();
+    touched.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+    let stderr = bad(1, &mut resumption(&[]));
+    let (gone, new) = ("gone, or left out: 1 (", "new: 1 (");
+    for (kind, name) in [(gone, "1.png"), (new, "new.png"), ("of another size: ", "1.png")] {
+        let told = stderr.split("; ").find(|part| part.contains(kind));
+        assert!(told.is_some_and(|part| part.contains(name)), "{kind}: {stderr}");
+    }
+    for expected in ["changed at another time", "2.png", "--accept-changed-data"] {
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+    let stderr = said(&mut resumption(&["--accept-changed-data"]));
+    assert!(stderr.contains("going on with changed data, as asked: gone"), "{stderr}");
+    let record = json(&fs::read_to_string(out.join("data.json")).unwrap());
+    assert_eq!(record["accepted"][0]["step"], 2);
+    assert!(record["accepted"][0]["change"].as_str().unwrap().contains("new.png"));
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("After step 2, it went on with changed data"));
+    // From here on, these are the data.
+    said(&mut resumption(&["--steps", "5"]));
+    // Another task is none that can be gone on with.
+    fs::create_dir(path("c")).unwrap();
+    fs::rename(path("a/new.png"), path("c/new.png")).unwrap();
+    let resumption = &mut resumption(&["--steps", "6", "--accept-changed-data"]);
+    let stderr = bad(1, resumption);
+    assert!(stderr.contains("found 6 of 3; ") && stderr.contains("begin anew"), "{stderr}");
+}
+
+/// Fault: every picture was read again at every start.
+#[test]
+fn pictures_that_were_looked_at_are_not_read_again_until_they_change() {
+    let data = folder(&["a/1.png", "a/2.png", "b/1.png", "b/2.png"]);
+    let runs = tempfile::tempdir().unwrap();
+    let bad_one = data.path().join("a/1.png");
+    let whole = fs::read(&bad_one).unwrap();
+    let write = |content: &[u8], seconds: u64| {
+        fs::write(&bad_one, content).unwrap();
+        let file = fs::File::options().write(true).open(&bad_one).unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_modified(time).unwrap();
+    };
+    // As it is looked at, not as it is used: the model of no step is enough.
+    let out = runs.path().join("run");
+    said(training(data.path(), &out).args(["--validation", "0"]));
+    let eval = || {
+        let mut eval = program();
+        eval.args(["eval", "--json"]).arg(out.join("model.safetensors"));
+        eval.arg("--data").arg(data.path()).env("XDG_CACHE_HOME", runs.path().join("cache"));
+        eval
+    };
+    write(&whole, 1000);
+    good(&mut eval());
+    assert!(runs.path().join("cache/zoo-tuning/pictures").is_file());
+    // Damaged where its time and size do not show it: only the use of it does.
+    let mut damaged = whole.clone();
+    damaged[20..24].copy_from_slice(&[0xff; 4]);
+    write(&damaged, 1000);
+    let stderr = bad(1, &mut eval());
+    assert!(!stderr.contains("--skip-unreadable"), "{stderr}");
+    write(&damaged, 2000);
+    let stderr = bad(1, &mut eval());
+    assert!(stderr.contains("1 of 4 pictures") && stderr.contains("--skip-unreadable"), "{stderr}");
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub struct Arguments {
     /// longer, a finished one too
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["config", "out"])]
     resume: Option<PathBuf>,
+    /// Go on though the data are not what they were when the run began. What changed is recorded, and
+    /// what follows is no longer what the run would have been
+    #[arg(long, requires = "resume")]
+    accept_changed_data: bool,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -74,7 +78,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
-    let Arguments { config, out, resume, settings, device, .. } = arguments;
+    let Arguments { config, out, resume, accept_changed_data, settings, device, .. } = arguments;
     // Before a folder is made.
     let device = device.open()?;
     let flags = Table::try_from(&settings)
@@ -85,6 +89,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         // clap asks for one of them.
         (None, None) => return Err(Error::config("out", "is missing").into()),
     };
+    let run = if accept_changed_data { run.accepting_changed_data() } else { run };
     let mut run = run.on(device);
     output::use_threads(threads.or(run.config().threads))?;
     if run.is_finished() {

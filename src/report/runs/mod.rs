@@ -9,8 +9,8 @@ use super::canvas::Colour;
 use super::format::{self, escape};
 use super::{Page, Section};
 use crate::export::write_atomically;
-use crate::train::Recorded;
 use crate::train::task::Scores;
+use crate::train::{Accepted, Material, Recorded};
 use crate::{Error, Result};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -187,6 +187,9 @@ impl<'a> Shown<'a> {
             let _ = write!(html, "{joint}{} on {count}", values.join(", "));
         }
         html.push_str(".</p>\n");
+        for note in self.notes() {
+            let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(&note));
+        }
         if summary.is_none() {
             let command = format!("zoo-tuning train --resume {}", quoted(folder));
             let _ = writeln!(
@@ -197,6 +200,24 @@ impl<'a> Shown<'a> {
             );
         }
         html
+    }
+
+    /// What a reader should know of the data.
+    fn notes(&self) -> Vec<String> {
+        let Material { unreadable, accepted, .. } = &self.run.material;
+        let mut notes = Vec::new();
+        if !unreadable.is_empty() {
+            let pictures = format::plural(unreadable.len(), "picture", "pictures");
+            let mut first: Vec<&str> = unreadable.iter().take(3).map(|why| why.as_str()).collect();
+            if first.len() < unreadable.len() {
+                first.push("and so on, in data.json");
+            }
+            notes.push(format!("Left out, as asked: {pictures}. {}.", first.join("; ")));
+        }
+        notes.extend(accepted.iter().map(|Accepted { step, change }| {
+            format!("After step {step}, it went on with changed data, as asked: {change}.")
+        }));
+        notes
     }
 
     /// The scores that there are, with what they were measured for.

@@ -9,6 +9,7 @@
 //! A new driver or a new version of this program leaves files behind that nobody asks for any more;
 //! when one is written, those go that were not used for long.
 
+use crate::tensor::kept;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -86,13 +87,11 @@ fn is_ours(name: &str) -> bool {
     })
 }
 
-/// `$XDG_CACHE_HOME/zoo-tuning`, or `~/.cache/zoo-tuning`, and a name that follows from the key.
+/// In the folder of what is kept, a name that follows from the key.
 fn path(key: &str, extension: &str) -> Option<PathBuf> {
-    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
     // Where two keys have one name, the later one wins.
     let hash = hash(key.as_bytes());
-    Some(folder.join("zoo-tuning").join(format!("{hash:016x}.{extension}")))
+    Some(kept::folder()?.join(format!("{hash:016x}.{extension}")))
 }
 
 /// FNV-1a (Fowler, Noll, Vo).

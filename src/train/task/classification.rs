@@ -114,8 +114,9 @@ impl ClassificationConfig {
             }
         }
         let (outputs, samples) = (classes.len(), parts.training.len());
+        let material = data.material(&config.data)?;
         let task = task.probed_by(DataProbe { data, training: parts.training, seed });
-        Ok(Opened { task, outputs, classes, samples, batches_per_epoch, notes })
+        Ok(Opened { task, outputs, classes, samples, batches_per_epoch, notes, material })
     }
 }
 

@@ -13,7 +13,7 @@ mod teachers;
 pub use classification::{Classification, ClassificationConfig, One, Whole};
 pub use mixing::{Mixed, Mixing};
 
-use super::ClassEvaluation;
+use super::{ClassEvaluation, Material};
 use crate::Result;
 use crate::nn::{Network, Pass};
 use crate::start::Probe;
@@ -111,6 +111,8 @@ pub struct Opened<K> {
     pub batches_per_epoch: u64,
     /// What a user should know of the samples.
     pub notes: Vec<String>,
+    /// The files that they are in, so that a resumed run can tell whether they changed.
+    pub material: Material,
 }
 
 /// Labelled images to look into a network by.
