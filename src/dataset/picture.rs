@@ -3,15 +3,16 @@
 //! A picture stays in the 8 bits for each channel that nearly all files hold, as in Pillow, and is
 //! turned upright and resized from there: no copy of all its pixels is made.
 
+use super::decoding::{decoder, pixels};
 use super::frame::{Area, Frame};
 use super::resize::resize_bytes;
 use super::whole;
 use super::{Image, Transform, apply_all};
 use crate::{Error, Result};
+use ::image::ImageDecoder;
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder, ImageReader};
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -67,8 +68,8 @@ pub(super) fn is_named_as_one(path: &Path) -> bool {
 /// random in them is drawn from `rng`. Of a GIF, it is the first frame.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, is cut off or no picture, or has more than 134 million
-/// pixels; the first error of a transform.
+/// If the file cannot be read, is damaged, is cut off or no picture, has more than 134 million pixels,
+/// or takes more than 540 MB while it is decoded; the first error of a transform.
 pub fn read_image(
     path: impl AsRef<Path>,
     reading: Reading,
@@ -76,7 +77,23 @@ pub fn read_image(
     rng: &mut fastrand::Rng,
 ) -> Result<Image> {
     let path = path.as_ref();
-    let picture = Picture::open(path, reading)?;
+    let (mut file, _) = open(path)?;
+    image_from_bytes(read(&mut file, path, MOST_BYTES)?, path, reading, transforms, rng)
+}
+
+/// As [`read_image`], of a file that is in memory; `name` stands for it in messages.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn image_from_bytes(
+    bytes: Vec<u8>,
+    name: impl AsRef<Path>,
+    reading: Reading,
+    transforms: &[Transform],
+    rng: &mut fastrand::Rng,
+) -> Result<Image> {
+    let path = name.as_ref();
+    let picture = Picture::decode(path, bytes, reading)?;
     let framed = transforms.first().and_then(|first| first.frame(picture.sides(), rng));
     let (frame, rest) = match framed {
         Some(frame) => (frame, &transforms[1..]),
@@ -97,7 +114,10 @@ pub fn check_image(path: impl AsRef<Path>, check: Check) -> Result<()> {
     let path = path.as_ref();
     match check {
         Check::Full => {
-            Picture::open(path, Reading { channels: Channels::Rgb, ignore_orientation: true })?;
+            let (mut file, _) = open(path)?;
+            let bytes = read(&mut file, path, MOST_BYTES)?;
+            let reading = Reading { channels: Channels::Rgb, ignore_orientation: true };
+            Picture::decode(path, bytes, reading)?;
         }
         Check::Headers => {
             let (mut file, bytes) = open(path)?;
@@ -116,9 +136,6 @@ pub fn check_image(path: impl AsRef<Path>, check: Check) -> Result<()> {
     }
     Ok(())
 }
-
-/// Pixels of a picture, at most; each takes up to 16 bytes while it is decoded.
-const MOST_PIXELS: u64 = 1 << 27;
 
 /// Bytes of a picture's file, at most.
 const MOST_BYTES: u64 = 1 << 30;
@@ -150,9 +167,7 @@ struct Picture {
 }
 
 impl Picture {
-    fn open(path: &Path, reading: Reading) -> Result<Self> {
-        let (mut file, _) = open(path)?;
-        let bytes = read(&mut file, path, MOST_BYTES)?;
+    fn decode(path: &Path, bytes: Vec<u8>, reading: Reading) -> Result<Self> {
         let mut decoder = decoder(path, &bytes)?;
         whole::check(&bytes).map_err(refusal(path))?;
         let (width, height) = decoder.dimensions();
@@ -164,10 +179,7 @@ impl Picture {
             false => decoder.orientation().unwrap_or(Orientation::NoTransforms),
             true => Orientation::NoTransforms,
         };
-        let decoded = DynamicImage::from_decoder(decoder);
-        let pixels = decoded.map_err(|error| refusal(path)(error.to_string()))?.into_rgb8();
-        let stored = [height, width].map(|side| side as usize);
-        let pixels = pixels.into_raw();
+        let (pixels, stored) = pixels(path, &bytes, decoder)?;
         Ok(Self::upright(pixels, stored, reading.channels, orientation, alone))
     }
 
@@ -273,36 +285,8 @@ fn tail(file: &mut File, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What decodes these bytes, or the beginning of them.
-fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a> {
-    let refuse = refusal(path);
-    if bytes.is_empty() {
-        return Err(refuse("an empty file".to_owned()));
-    }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let reader = reader.map_err(Error::io("read", path))?;
-    if reader.format().is_none() {
-        return Err(refuse(format!("a file that begins with {:?}", beginning(bytes))));
-    }
-    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
-    // A small file may say that it is an image for which there is not the memory.
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(refuse(format!("{width}x{height} pixels, more than {MOST_PIXELS}")));
-    }
-    if width == 0 || height == 0 {
-        return Err(refuse(format!("{width}x{height} pixels")));
-    }
-    Ok(decoder)
-}
-
-/// How a file begins, for a reader.
-fn beginning(bytes: &[u8]) -> String {
-    bytes.iter().take(12).flat_map(|byte| byte.escape_ascii()).map(char::from).collect()
-}
-
 /// The error that a file is no picture that can be used, but what was found.
-fn refusal(path: &Path) -> impl Fn(String) -> Error {
+pub(super) fn refusal(path: &Path) -> impl Fn(String) -> Error {
     move |found| Error::data(path, "", format!("expected {KINDS}, found: {found}"))
 }
 

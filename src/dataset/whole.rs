@@ -30,26 +30,59 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Segments have a marker, and their length where one follows; behind the one that begins a scan
-/// lie its data, in which 255 stands before 0 or a restart marker only (ITU-T T.81, B.1.1).
+/// Whether the marker that ends an image is among a JPEG's.
 fn jpeg_ends(bytes: &[u8]) -> bool {
+    segments(bytes).any(|(marker, _)| marker == 0xd9)
+}
+
+/// Markers of a JPEG, and what the segments behind them hold, as far as they are whole. A segment has
+/// its length in front; behind the one that begins a scan lie its data, in which 255 stands before 0
+/// or a restart marker only (ITU-T T.81, B.1.1).
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = &bytes[JPEG.len()..];
-    loop {
-        let Some(at) = rest.iter().position(|&byte| byte == 0xff) else { return false };
-        let Some(&marker) = rest.get(at + 1) else { return false };
-        let (length, behind) = (rest.get(at + 2..at + 4), &rest[at + 1..]);
-        rest = match (marker, length) {
-            (0xd9, _) => return true,
-            // A byte that fills, which may stand before any marker.
-            (0xff, _) => behind,
-            (0x00 | 0x01 | 0xd0..=0xd8, _) => &behind[1..],
-            (_, Some(&[high, low])) => {
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                behind.get(1 + length.max(2)..).unwrap_or(&[])
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.iter().position(|&byte| byte == 0xff)?;
+            let (&marker, length) = (rest.get(at + 1)?, rest.get(at + 2..at + 4));
+            let behind = &rest[at + 1..];
+            match (marker, length) {
+                (0xd9, _) => {
+                    rest = &[];
+                    return Some((marker, rest));
+                }
+                // A byte that fills, which may stand before any marker.
+                (0xff, _) => rest = behind,
+                (0x00 | 0x01 | 0xd0..=0xd8, _) => rest = &behind[1..],
+                (_, Some(&[high, low])) => {
+                    let end = 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
+                    let content = behind.get(3..end).unwrap_or(&[]);
+                    rest = behind.get(end..).unwrap_or(&[]);
+                    return Some((marker, content));
+                }
+                _ => return None,
             }
-            _ => return false,
-        };
-    }
+        }
+    })
+}
+
+/// How many coefficients a decoder of a progressive JPEG keeps: 64 for each block of each component, to
+/// the ends of the units that blocks of all components form (A.2.4). `None` of any other file.
+pub(super) fn coefficients(bytes: &[u8]) -> Option<u64> {
+    const PROGRESSIVE: u8 = 0xc2;
+    let mut segments = segments(bytes.starts_with(JPEG).then_some(bytes)?);
+    let (_, frame) = segments.find(|(marker, _)| *marker == PROGRESSIVE)?;
+    let (&[_, y1, y0, x1, x0, _], components) = frame.split_first_chunk()?;
+    let sides = [[y1, y0], [x1, x0]].map(|side| u64::from(u16::from_be_bytes(side)));
+    let factors: Vec<[u64; 2]> = components
+        .chunks_exact(3)
+        .map(|component| [component[1] & 15, component[1] >> 4].map(u64::from))
+        .collect();
+    let units = [0, 1].map(|axis| {
+        let most = factors.iter().map(|of| of[axis]).max().unwrap_or(1).max(1);
+        sides[axis].div_ceil(8 * most)
+    });
+    let blocks: u64 = factors.iter().map(|[v, h]| v * h).sum();
+    Some(64 * blocks * units[0] * units[1])
 }
 
 /// Chunks have a length, a name, so many bytes, and a checksum.

@@ -1,6 +1,6 @@
 """What torchvision, by Pillow, makes of pictures: values that tests/program/pictures.rs compares with.
 
-    python pillow.py                     # writes pillow.json and photo.png beside this file
+    python pillow.py                     # writes pillow.json and two JPEGs beside this file
     python pillow.py OUT PHOTO...        # the same of photographs, for ZOO_PILLOW=OUT
 
 Needs torchvision and Pillow; the picture beside this file is a part of astronaut.png of
@@ -39,6 +39,11 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         here = os.path.dirname(os.path.abspath(__file__))
         cases(here, ["photo.png"], [(20, 16), (32, 32), (90, 20)])
+        # For src/dataset/decoding.rs.
+        small = Image.open(os.path.join(here, "photo.png")).convert("RGB").resize((75, 50), Image.BICUBIC)
+        for name, sampling in (("444", 0), ("420", 2)):
+            path = os.path.join(here, f"progressive-{name}.jpg")
+            small.save(path, quality=85, progressive=True, subsampling=sampling)
     else:
         out, photos = sys.argv[1], sys.argv[2:]
         os.makedirs(out)
