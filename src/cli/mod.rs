@@ -6,6 +6,7 @@
 mod bench;
 mod collapse;
 mod compare;
+mod completions;
 mod convert;
 mod data;
 mod demo;
@@ -15,6 +16,7 @@ mod eval;
 mod explain;
 mod gradcheck;
 mod inspect;
+mod man;
 mod measure;
 mod output;
 mod predict;
@@ -76,6 +78,8 @@ enum Command {
     Gradcheck(gradcheck::Arguments),
     Bench(bench::Arguments),
     Devices(devices::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Parses the arguments, runs the command, reports its error.
@@ -115,6 +119,8 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Zoo(arguments) => zoo::run(arguments, output),
         Command::Devices(arguments) => devices::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
         Command::Gradcheck(arguments) => gradcheck::run(arguments, output),
         Command::Bench(arguments) => {
             arguments.profiling.clone().watch(|| bench::run(arguments, output))

@@ -7,6 +7,29 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+#[test]
+fn shells_and_man_know_every_command() {
+    let help = good(program().arg("help"));
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = lines.take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.map(Option::unwrap).collect();
+    assert!(names.len() > 12 && names.contains(&"train"), "{names:?}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = good(program().args(["completions", shell]));
+        assert!(names.iter().all(|name| script.contains(name)), "{shell}");
+        assert!(script.contains("accept-changed-data"), "{shell}");
+    }
+    bad(2, program().args(["completions", "dos"]));
+    let page = good(program().arg("man"));
+    assert!(page.starts_with(".ie") && page.contains(".TH zoo-tuning 1"), "{page}");
+    let folder = tempfile::tempdir().unwrap();
+    good(program().args(["man", "--out"]).arg(folder.path().join("man1")));
+    for name in names {
+        let page = folder.path().join(format!("man1/zoo-tuning-{name}.1"));
+        assert!(fs::read_to_string(page).unwrap().contains(".SH SYNOPSIS"), "{name}");
+    }
+}
+
 /// A short run of a zoo of two sources into `folder`, with `extra` arguments.
 fn training(folder: &Path, extra: &[&str]) -> Command {
     let mut command = program();
