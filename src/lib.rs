@@ -140,6 +140,7 @@
 //! | `compare` | ways of using a zoo side by side, on the same samples (feature `train`) |
 //! | `report` | a run, or several side by side, as one page of HTML (feature `report`) |
 //! | `demo` | the main job, on data in the repository, and its page (feature `report`) |
+//! | `serve` | what a network sees in a picture, on a page of this machine (feature `serve`) |
 //!
 //! # Features
 //!
@@ -149,6 +150,7 @@
 //! - `train`: data sets, tasks, the loop and what a run records.
 //! - `report`: the page of runs, and the demo with its own; brings `train`.
 //! - `cli`, on by default: the program `zoo-tuning`; brings `report`.
+//! - `serve`, on by default: its command `serve`; brings `report`.
 //!
 //! - `opencl`: tensors on a device of any OpenCL 1.2 driver, by
 //!   [`Tensor::to`](tensor::Tensor::to), and everything computed there. Needs the loader
@@ -190,6 +192,8 @@ pub mod optim;
 pub mod profile;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod start;
 pub mod tape;
 pub mod tensor;

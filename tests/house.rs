@@ -27,6 +27,7 @@ const ROOMS: &[&[&str]] = &[
     &["compare"],
     &["report"],
     &["demo"],
+    &["serve"],
     &["cli"],
     &["main"],
 ];

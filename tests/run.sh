@@ -193,6 +193,19 @@ comparison() {
         "result,methods,scores,runs,settings"
 }
 
+# The page of `serve`, of the zoo that was trained for its page, used in a browser.
+served() {
+    local address process status
+    coproc SERVE { exec "$target/debug/zoo-tuning" serve --port 0 --json "$out/runs/zoo/model.safetensors"; }
+    process=$SERVE_PID
+    read -r address <&"${SERVE[0]}"
+    address=${address#*http} && address=http${address%\"*}
+    node tests/browser/serve.mjs "$address" tests/pictures/photo.png "$out/serve-shots"
+    status=$?
+    kill "$process"
+    return "$status"
+}
+
 # Every network that the demo wrote is read again, and the collapsed one used.
 networks() {
     local file count=0
@@ -214,7 +227,7 @@ features() {
     local plain=(--config 'profile.dev.opt-level=0' --config 'profile.dev.package."*".opt-level=0'
         --config 'profile.dev.debug=false')
     folder=$(mktemp --directory --tmpdir="$target" features.XXXX) || return
-    for feature in train report cli opencl; do
+    for feature in train report cli serve opencl; do
         echo "$feature"
         cargo build "${plain[@]}" --no-default-features --features "$feature" --locked \
             --target-dir "$folder" || status=$?
@@ -269,6 +282,7 @@ check "demo" demo
 check "numbers of the demo" numbers
 check "page of the demo" page
 check "pages of runs" runs
+check "page that serves" served
 check "page of a comparison" comparison
 check "networks of the demo" networks
 # Last, since the library without the command line is built anew.

@@ -23,6 +23,8 @@ mod predict;
 mod profile;
 mod progress;
 mod report;
+#[cfg(feature = "serve")]
+mod serve;
 mod train;
 mod zoo;
 
@@ -55,6 +57,7 @@ Examples:
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
+  zoo-tuning serve run/model.safetensors         the same on a page, with gates and neighbours
   zoo-tuning convert plain.safetensors plain.pth
   zoo-tuning devices                             what it can be computed with
   zoo-tuning gradcheck                           every operation's gradient, checked
@@ -73,6 +76,8 @@ enum Command {
     Predict(predict::Arguments),
     Collapse(collapse::Arguments),
     Convert(convert::Arguments),
+    #[cfg(feature = "serve")]
+    Serve(serve::Arguments),
     Inspect(inspect::Arguments),
     Zoo(zoo::Arguments),
     Gradcheck(gradcheck::Arguments),
@@ -114,6 +119,8 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Predict(arguments) => {
             arguments.profiling.clone().watch(|| predict::run(arguments, output))
         }
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::run(arguments, output),
         Command::Collapse(arguments) => collapse::run(arguments, output),
         Command::Convert(arguments) => convert::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),

@@ -294,7 +294,7 @@ pub(super) fn refusal(path: &Path) -> impl Fn(String) -> Error {
 mod tests {
     use super::*;
     use crate::dataset::ResizeMode;
-    use ::image::{Rgb, RgbImage};
+    use ::image::{DynamicImage, Rgb, RgbImage};
 
     fn save(folder: &Path, name: &str, image: &RgbImage) -> std::path::PathBuf {
         let path = folder.join(name);

@@ -241,20 +241,27 @@ pub(crate) fn names(sources: &[Source]) -> Vec<String> {
 
 /// A sample's image as an `img` that holds its own data; a grey square if its pixels do not fit.
 fn picture(sample: &SampleGates, class: &str) -> Result<String> {
-    let ([mut height, mut width], mut pixels) = (sample.size, &sample.pixels[..]);
-    let area = height.checked_mul(width).filter(|area| *area > 0);
-    let colour = match area.map(|area| (pixels.len() / area, pixels.len() % area)) {
-        Some((1, 0)) => ExtendedColorType::L8,
-        Some((3, 0)) => ExtendedColorType::Rgb8,
-        _ => {
-            ([height, width], pixels) = ([1, 1], &[128]);
-            ExtendedColorType::L8
-        }
-    };
+    let (mut size, mut pixels) = (sample.size, &sample.pixels[..]);
+    let area = size[0].checked_mul(size[1]).filter(|area| *area > 0);
+    if !area.is_some_and(|area| [1, 3].map(|c| area.checked_mul(c)).contains(&Some(pixels.len()))) {
+        (size, pixels) = ([1, 1], &[128]);
+    }
     let condition = match &sample.condition[..] {
         "" => String::new(),
         condition => format!(", {}", escape(condition)),
     };
+    let [height, width] = size;
+    Ok(format!(
+        "<img width=\"{width}\" height=\"{height}\" alt=\"An image of class {class}{condition}\" \
+         src=\"{}\">",
+        data_address(size, pixels)?
+    ))
+}
+
+/// The address that holds an image of this height and width, grey or coloured, as PNG.
+pub(crate) fn data_address([height, width]: [usize; 2], pixels: &[u8]) -> Result<String> {
+    let is_grey = pixels.len() == height * width;
+    let colour = if is_grey { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut png = Cursor::new(Vec::new());
     PngEncoder::new(&mut png).write_image(pixels, width as u32, height as u32, colour).map_err(
         |error| Error::Impossible {
@@ -263,11 +270,7 @@ fn picture(sample: &SampleGates, class: &str) -> Result<String> {
             hint: "use --json for the numbers alone",
         },
     )?;
-    Ok(format!(
-        "<img width=\"{width}\" height=\"{height}\" alt=\"An image of class {class}{condition}\" \
-         src=\"data:image/png;base64,{}\">",
-        STANDARD.encode(png.into_inner())
-    ))
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
 }
 
 /// A strip of gates in words: the mean over the layers, for each source.

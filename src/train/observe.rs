@@ -165,7 +165,11 @@ pub fn samples(
 }
 
 /// An image as it was before `input` normalised it, of a size that a page has room for.
-fn picture([c, h, w]: [usize; 3], values: &[f32], input: &Input) -> Result<([usize; 2], Vec<u8>)> {
+pub(crate) fn picture(
+    [c, h, w]: [usize; 3],
+    values: &[f32],
+    input: &Input,
+) -> Result<([usize; 2], Vec<u8>)> {
     const LARGEST: usize = 112;
     let of = |values: &[f32], at: usize| values.get(at.min(values.len().max(1) - 1)).copied();
     let shown = values.chunks((h * w).max(1)).enumerate().flat_map(|(channel, plane)| {
@@ -189,10 +193,10 @@ fn picture([c, h, w]: [usize; 3], values: &[f32], input: &Input) -> Result<([usi
 }
 
 /// A layer's name and its gate, `[N, m]`.
-type LayerGate = (String, Tensor<f32>);
+pub(crate) type LayerGate = (String, Tensor<f32>);
 
 /// Logits and gates, layer by layer, of the images `indices`.
-fn look(
+pub(crate) fn look(
     network: &Network<f32>,
     images: &Tensor<f32>,
     indices: &[usize],

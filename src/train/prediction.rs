@@ -71,7 +71,7 @@ impl Model {
     }
 
     /// The `top` most probable classes, the most probable first.
-    fn most_probable(&self, probabilities: &[f64], top: usize) -> Vec<Prediction> {
+    pub(crate) fn most_probable(&self, probabilities: &[f64], top: usize) -> Vec<Prediction> {
         let mut found: Vec<(usize, f64)> = probabilities.iter().copied().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         let prediction =

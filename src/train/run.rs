@@ -21,6 +21,7 @@ use super::checkpoint::{self, Best, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
 use super::material::{Accepted, MATERIAL};
+use super::parts::Parts;
 use super::penalties::penalties;
 use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
@@ -28,7 +29,7 @@ use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
 use super::sources::{Sources, initial_network};
 use super::task::{Opened, Scores, Task};
-use super::{Config, EventFile, Input, Material, Model, Trainer, observe};
+use super::{Config, Data, EventFile, Input, Material, Model, Trainer, observe};
 use crate::export::write_atomically;
 use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
@@ -270,6 +271,18 @@ impl Run {
     /// What the run does.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The images that the run is trained on, by their indices among its data, as `input` sees them.
+    ///
+    /// # Errors
+    /// If the data cannot be read or divided as they were.
+    pub fn training_images(&self, input: &Input) -> Result<(Data, Vec<usize>)> {
+        let Config { data: config, seed, .. } = &self.config;
+        let data = Data::of_run(config, input)?;
+        let data = data.checked(config.check.check(), config.skip_unreadable)?;
+        let training = Parts::of(config, &data, *seed)?.training;
+        Ok((data, training))
     }
 
     /// The network's file, once the run is finished.

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 fn shells_and_man_know_every_command() {
     let help = good(program().arg("help"));
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = lines.take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next());
+    let names =
+        lines.take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next());
     let names: Vec<&str> = names.map(Option::unwrap).collect();
     assert!(names.len() > 12 && names.contains(&"train"), "{names:?}");
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {

@@ -13,4 +13,6 @@ mod pictures;
 mod profile;
 mod program;
 mod report;
+#[cfg(feature = "serve")]
+mod serve;
 mod train;
