@@ -5,6 +5,7 @@ use super::output::{self, Output, Result};
 use crate::Error;
 use crate::export::{Names, converted, format_of_ending};
 use crate::nn::Identified;
+use crate::train::Input;
 use crate::zoo::{Checkpoint, Format};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -100,7 +101,9 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             Some(name) => {
                 let identified = Identified::new(&checkpoint, Some(name), &rules)?;
                 tell_choice(&checkpoint, &identified);
-                identified.network(checkpoint)?
+                // Names that would have told it are gone in OUT.
+                let images = Input::said_by(&checkpoint, identified.naming.layout());
+                identified.network(checkpoint)?.with_metadata(images)
             }
             None => rules.renamed(checkpoint)?,
         };

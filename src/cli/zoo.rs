@@ -3,9 +3,9 @@
 use super::data::{NetworkNames, tell_choice};
 use super::output::{self, Output, Result, Stop};
 use super::progress;
-use crate::nn::{Design, Identified};
-use crate::train::Input;
-use crate::zoo::{Checkpoint, Manifest, Source, Zoo, sha256_of};
+use crate::nn::Identified;
+use crate::train::{CheckedZoo, Input, check_zoo};
+use crate::zoo::{Checkpoint, Manifest, Source, sha256_of};
 use crate::{Error, tensor};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -28,7 +28,9 @@ enum Command {
 }
 
 /// Check every source: its hash, its format, its tensors, that all values are finite, what is said
-/// of its images, and that the sources form a zoo.
+/// of its images, and that the sources form a zoo, as train does. Of sources that expect images of
+/// another normalisation or order of channels than the first, it is said how their first layers take
+/// that over.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -66,6 +68,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
 #[derive(Serialize)]
 struct Report {
     sources: Vec<SourceReport>,
+    /// Tensors that all sources have in the same shape; 0 if they form no zoo.
+    shared: usize,
+    /// What a run would say of them.
+    notes: Vec<String>,
     /// Why the sources form no zoo, if each is well.
     problem: Option<String>,
 }
@@ -85,8 +91,7 @@ struct SourceReport {
 
 fn check(arguments: &Check, output: &mut Output) -> Result {
     let manifest = Manifest::read(&arguments.description)?;
-    let mut report = Report { sources: Vec::new(), problem: None };
-    let (mut checkpoints, mut designs) = (Vec::new(), Vec::new());
+    let mut report = Report { sources: Vec::new(), shared: 0, notes: Vec::new(), problem: None };
     let bar = progress::counted("checking", manifest.sources.len());
     for source in &manifest.sources {
         let mut row = SourceReport {
@@ -99,31 +104,24 @@ fn check(arguments: &Check, output: &mut Output) -> Result {
             hash: if source.sha256.is_some() { "checked" } else { "none given" },
             problem: None,
         };
-        match check_source(source, manifest.architecture.as_deref(), &mut row) {
-            Ok((checkpoint, design)) => {
-                checkpoints.push(checkpoint);
-                designs.push(design);
-            }
-            Err(error) => row.problem = Some(error.to_string()),
-        }
+        let checked = check_source(source, manifest.architecture.as_deref(), &mut row);
+        row.problem = checked.err().map(|error| error.to_string());
         report.sources.push(row);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let well = checkpoints.len() == manifest.sources.len();
-    let head = designs.first().map_or(&[][..], |design| design.architecture().head());
-    let zoo = well.then(|| Zoo::from_checkpoints(checkpoints, head));
-    let mut shared = 0;
-    match zoo {
-        Some(Ok(zoo)) => shared = zoo.names().count(),
-        Some(Err(error)) => report.problem = Some(error.to_string()),
-        None => {}
+    if report.sources.iter().all(|row| row.problem.is_none()) {
+        // By what a run does: what it refuses does not pass here.
+        match check_zoo(std::slice::from_ref(&arguments.description)) {
+            Ok(CheckedZoo { shared, notes }) => (report.shared, report.notes) = (shared, notes),
+            Err(error) => report.problem = Some(error.to_string()),
+        }
     }
-    let passed = well && report.problem.is_none();
+    let passed = report.shared > 0;
     if output.json {
         output.object(&report)?;
     } else {
-        show(&report, shared, output)?;
+        show(&report, output)?;
     }
     if passed { Ok(()) } else { Err(Stop::Failed) }
 }
@@ -133,7 +131,7 @@ fn check_source(
     source: &Source,
     architecture: Option<&str>,
     row: &mut SourceReport,
-) -> crate::Result<(Checkpoint, Design)> {
+) -> crate::Result<()> {
     let (checkpoint, rules) = source.open()?;
     row.format = Some(checkpoint.format().id());
     source.check_hash(&checkpoint)?;
@@ -149,10 +147,10 @@ fn check_source(
             return Err(Error::format_of(checkpoint.path(), view.name(), problem));
         }
     }
-    Ok((checkpoint, identified.design))
+    Ok(())
 }
 
-fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
+fn show(report: &Report, output: &mut Output) -> Result {
     let heading = ["source", "format", "network", "names", "licence", "hash", ""];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let or_dash = |text: Option<&str>| output::printable(text.unwrap_or("-"));
@@ -171,16 +169,19 @@ fn show(report: &Report, shared: usize, output: &mut Output) -> Result {
     for problem in report.sources.iter().filter_map(|row| row.problem.as_ref()) {
         output.line(output::printable(problem))?;
     }
-    match &report.problem {
-        Some(problem) => output.line(output::printable(problem)),
-        None if shared > 0 => {
+    for note in &report.notes {
+        output.line(output::printable(note))?;
+    }
+    match (&report.problem, report.shared) {
+        (Some(problem), _) => output.line(output::printable(problem)),
+        (None, 0) => Ok(()),
+        (None, shared) => {
             let sources = match report.sources.len() {
                 1 => "this source forms".to_owned(),
                 count => format!("these {count} sources form"),
             };
             output.line(format!("{sources} a zoo: {shared} tensors in common"))
         }
-        None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a network is, apart from its form and its values.
 
-use super::trace::{ChannelGroup, Graph, LayerCost};
+use super::trace::{ChannelGroup, FirstLayer, Graph, LayerCost};
 use super::{Blueprint, Builder, Form, Node, Operations, architectures};
 use crate::zoo::{Expected, Layout};
 use crate::{Error, Result};
@@ -172,6 +172,14 @@ impl Design {
     /// As [`Design::tensors`]; if the image is too small.
     pub fn costs(&self, size: [usize; 2]) -> Result<Vec<LayerCost>> {
         Ok(self.graph(Some(size))?.costs)
+    }
+
+    /// The convolution that reads the image; none if something else does, or several do.
+    ///
+    /// # Errors
+    /// As [`Design::tensors`].
+    pub fn first_layer(&self) -> Result<Option<FirstLayer>> {
+        Ok(self.graph(None)?.first_layer)
     }
 
     fn graph(&self, size: Option<[usize; 2]>) -> Result<Graph> {

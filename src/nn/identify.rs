@@ -222,49 +222,45 @@ pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> R
 pub fn open_zoo(paths: &[impl AsRef<Path> + Sync], name: Option<&str>) -> Result<(Zoo, Design)> {
     let open = |path: &_| Ok((Checkpoint::open(path)?, Naming::default()));
     let sources: Vec<Result<_>> = paths.par_iter().map(open).collect();
-    let (zoo, design, _) = identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)?;
-    Ok((zoo, design))
+    let (zoo, identified) = identified_zoo(sources.into_iter().collect::<Result<_>>()?, name)?;
+    let first = identified.into_iter().next().unwrap_or_else(|| unreachable!("a zoo has a source"));
+    Ok((zoo, first.design))
 }
 
-/// As [`open_zoo`], of checkpoints that are open already, each with rules for its names; and of
-/// files that hold the network more than once, which was taken (see [`Identified::choice`]).
+/// As [`open_zoo`], of checkpoints that are open already, each with rules for its names; and what
+/// each of them was found to be.
 ///
 /// # Errors
 /// As [`open_zoo`].
 pub fn identified_zoo(
     sources: Vec<(Checkpoint, Naming)>,
     name: Option<&str>,
-) -> Result<(Zoo, Design, Vec<String>)> {
+) -> Result<(Zoo, Vec<Identified>)> {
     let identify = |(source, rules): (Checkpoint, Naming)| {
         let declared = source.declared();
         let said = declared.get("architecture").filter(|_| Blueprint::is_in(&declared));
         let said = said.map(String::as_str);
         let identified = Identified::new(&source, name.or(said), &rules)?;
-        let file = source.path().display().to_string();
-        let choice = identified.choice().map(|choice| format!("{file}: {choice}"));
-        Ok((identified.network(source)?, (identified.design, choice)))
+        Ok((identified.network(source)?, identified))
     };
     // Side by side; of several errors, that of the first file is told all the same.
     let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();
     let identified = identified.into_iter().collect::<Result<Vec<_>>>()?;
-    let (sources, described): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
-    let (designs, choices): (Vec<_>, Vec<_>) = described.into_iter().unzip();
-    let first = designs.first().map(Design::name);
-    if let Some(at) = designs.iter().position(|one| Some(one.name()) != first) {
+    let (sources, identified): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
+    let names: Vec<&str> = identified.iter().map(|one: &Identified| one.design.name()).collect();
+    if let Some(at) = names.iter().position(|name| *name != names[0]) {
         let problem = format!(
             "{} is a {}, but {} a {}",
             sources[at].path().display(),
-            designs[at].name(),
+            names[at],
             sources[0].path().display(),
-            designs[0].name()
+            names[0]
         );
         return Err(Error::config("zoo", problem));
     }
-    let head = designs.first().map_or(&[][..], |design| design.architecture().head());
+    let head = identified.first().map_or(&[][..], |one| one.design.architecture().head());
     let zoo = Zoo::from_checkpoints(sources, head)?;
-    let design = designs.into_iter().next();
-    let design = design.unwrap_or_else(|| unreachable!("a zoo has a source"));
-    Ok((zoo, design, choices.into_iter().flatten().collect()))
+    Ok((zoo, identified))
 }
 
 #[cfg(test)]

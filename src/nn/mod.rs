@@ -45,7 +45,7 @@ pub use operations::{Node, Operations};
 pub use parameters::{Id, Parameters, Role};
 pub use pass::Pass;
 pub use step::Step;
-pub use trace::{ChannelGroup, ChannelPlace, LayerCost};
+pub use trace::{ChannelGroup, ChannelPlace, FirstLayer, FirstNorm, LayerCost};
 pub use values::{Head, Statistics, Values};
 
 use run::Run;

@@ -46,6 +46,34 @@ pub struct LayerCost {
     pub multiply_adds: u64,
 }
 
+/// The convolution that reads the image.
+#[derive(Clone, Debug)]
+pub struct FirstLayer {
+    /// The name of its kernel, `[O, C, kh, kw]`.
+    pub weight: String,
+    /// That shape, in whatever shape the kernel is stored.
+    pub shape: [usize; 4],
+    /// Rows and columns of zeros at a side of the image, at most.
+    pub padding: [usize; 2],
+    /// The name of its bias, `[O]`.
+    pub bias: Option<String>,
+    /// The batch norm behind it, if that alone reads its output.
+    pub norm: Option<FirstNorm>,
+}
+
+/// The batch norm behind a [`FirstLayer`].
+#[derive(Clone, Debug)]
+pub struct FirstNorm {
+    /// The name of its weight, `[O]`.
+    pub weight: String,
+    /// The name of its running mean, `[O]`.
+    pub running_mean: String,
+    /// The name of its running variance, `[O]`.
+    pub running_variance: String,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
 /// What tracing a network finds.
 pub(super) struct Graph {
     /// For each node, the last node that is made from it; of the network's input, features and
@@ -58,6 +86,8 @@ pub(super) struct Graph {
     pub channel_groups: Vec<ChannelGroup>,
     /// In the order of the operations; empty if no size of images was given.
     pub costs: Vec<LayerCost>,
+    /// If one convolution, and nothing else, reads the image.
+    pub first_layer: Option<FirstLayer>,
 }
 
 impl Graph {
@@ -71,6 +101,8 @@ impl Graph {
             features: None,
             layers: HashSet::new(),
             costs: vec![],
+            reads: vec![],
+            first_layer: None,
         };
         let input = trace.new_group(builder.channels());
         trace.groups[input].is_fixed = true;
@@ -138,6 +170,10 @@ struct Trace<'a> {
     /// The weights of those that were used.
     layers: HashSet<String>,
     costs: Vec<LayerCost>,
+    /// How often each node is read.
+    reads: Vec<usize>,
+    /// The last convolution that reads the image, and its output.
+    first_layer: Option<(FirstLayer, Node)>,
 }
 
 impl Trace<'_> {
@@ -172,8 +208,14 @@ impl Trace<'_> {
             ChannelGroup { channels, activations: std::mem::take(shown), places }
         });
         let channel_groups = channel_groups.collect();
-        let Self { last_uses, costs, .. } = self;
-        Ok(Graph { last_uses, features, last_map, channel_groups, costs })
+        let Self { last_uses, costs, reads, first_layer, .. } = self;
+        let is_read_once = |node: Node| reads[node.0] == 1;
+        let first_layer = first_layer.filter(|_| is_read_once(Node::INPUT));
+        let first_layer = first_layer.map(|(layer, y)| {
+            let norm = layer.norm.filter(|_| is_read_once(y));
+            FirstLayer { norm, ..layer }
+        });
+        Ok(Graph { last_uses, features, last_map, channel_groups, costs, first_layer })
     }
 
     fn value(&self, node: Node) -> Result<&Value> {
@@ -184,9 +226,13 @@ impl Trace<'_> {
 
     fn push(&mut self, value: Value, operands: &[Node]) -> Node {
         let node = Node(self.values.len());
-        operands.iter().for_each(|operand| self.last_uses[operand.0] = node.0);
+        for operand in operands {
+            self.last_uses[operand.0] = node.0;
+            self.reads[operand.0] += 1;
+        }
         self.values.push(value);
         self.last_uses.push(node.0);
+        self.reads.push(0);
         node
     }
 
@@ -353,6 +399,13 @@ impl Operations for Trace<'_> {
         }
         let y = self.push(output, &[x]);
         self.show(y, false);
+        if x == Node::INPUT && groups == 1 {
+            let bias = conv.bias.map(|bias| self.name(bias));
+            // As SAME the odd zero is at the end.
+            let padding = if conv.is_same { [kh / 2, kw / 2] } else { conv.window.padding };
+            let (shape, norm) = (conv.shape, None);
+            self.first_layer = Some((FirstLayer { weight, shape, padding, bias, norm }, y));
+        }
         Ok(y)
     }
 
@@ -367,6 +420,12 @@ impl Operations for Trace<'_> {
         for id in [norm.weight, norm.bias, norm.running_mean, norm.running_variance] {
             let name = self.name(id);
             self.place(&normalised, &name, 0, 1);
+        }
+        let [weight, running_mean, running_variance] =
+            [norm.weight, norm.running_mean, norm.running_variance].map(|id| self.name(id));
+        if let Some((first, _)) = self.first_layer.as_mut().filter(|(_, y)| *y == x) {
+            let epsilon = norm.epsilon;
+            first.norm = Some(FirstNorm { weight, running_mean, running_variance, epsilon });
         }
         let operands: Vec<Node> = residual.into_iter().chain([x]).collect();
         let y = self.push(value, &operands);

@@ -12,8 +12,11 @@
 //! Of the field are [`linear_probe`], which fits the head before anything is tuned, and
 //! [`channel_attention`], by which DELTA weighs channels, and the scores of [`Transferability`].
 //!
+//! Before all of them, [`absorb`] makes sources of other normalisations see the same images.
+//!
 //! [`Preparation`] does the first two, by samples that a [`Probe`] shows.
 
+mod absorption;
 mod assignment;
 mod attention;
 mod linear_probe;
@@ -23,6 +26,7 @@ mod probe;
 mod spectrum;
 mod transferability;
 
+pub use absorption::{Normalisation, absorb};
 pub use attention::channel_attention;
 pub use linear_probe::linear_probe;
 pub use matching::matched;

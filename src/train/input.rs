@@ -2,6 +2,7 @@
 
 use crate::dataset::{Channels, IMAGENET_DEVIATION, IMAGENET_MEAN, Reading, ResizeMode, Transform};
 use crate::nn::Design;
+use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -45,6 +46,13 @@ impl Input {
 
     const MODE: &str = "input_resize_mode";
     const UNTURNED: &str = "input_ignore_orientation";
+
+    /// The order of channels that the file's mean and standard deviation are in, and its network
+    /// expects: `rgb` or `bgr`.
+    const ORDER: &str = "input_order";
+
+    /// What white is in the file's units of mean and standard deviation: 1, or 255.
+    const RANGE: &str = "input_range";
 
     /// The largest height and width.
     pub const LARGEST: usize = 4096;
@@ -138,12 +146,60 @@ impl Input {
 
     /// Whether metadata say anything of images.
     pub fn is_in(metadata: &BTreeMap<String, String>) -> bool {
-        ["input_size", "input_resize", "input_mean", "input_std", Self::OLDER_STD]
+        let sizes = ["input_size", "input_resize"];
+        sizes.iter().any(|key| metadata.contains_key(*key)) || Self::is_normalised(metadata)
+    }
+
+    /// Whether metadata say anything of values.
+    pub(super) fn is_normalised(metadata: &BTreeMap<String, String>) -> bool {
+        ["input_mean", "input_std", Self::OLDER_STD, Self::ORDER, Self::RANGE]
             .iter()
             .any(|key| metadata.contains_key(*key))
     }
 
-    /// Reads what [`Input::to_metadata`] wrote; what is missing is as [`Input::usual`].
+    /// The keys that tell what a file's numbers mean. What is written here has the usual meaning,
+    /// and none of them.
+    pub(super) const UNITS: [&str; 2] = [Self::ORDER, Self::RANGE];
+
+    /// What a file says of its tensors and images; where nothing of images, what networks whose
+    /// names are of that layout usually expect.
+    pub fn said_by(checkpoint: &Checkpoint, layout: Option<&str>) -> BTreeMap<String, String> {
+        let mut said = checkpoint.declared();
+        // Detectron2 has taken over weights of torchvision too, which are for usual images.
+        let is_torchvisions =
+            checkpoint.metadata().get("__author__").is_some_and(|author| author == "torchvision");
+        if layout == Some("Detectron2") && !Self::is_in(&said) && !is_torchvisions {
+            // PIXEL_MEAN and PIXEL_STD of its configuration.
+            let usual = [
+                (Self::ORDER, "bgr"),
+                (Self::RANGE, "255"),
+                ("input_mean", "103.53,116.28,123.675"),
+                ("input_std", "1"),
+            ];
+            said.extend(usual.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        }
+        said
+    }
+
+    /// Whether metadata say that the network expects blue first. What [`Input::from_metadata`]
+    /// reads has red first all the same.
+    ///
+    /// # Errors
+    /// If the order has no meaning.
+    pub(super) fn is_reversed(origin: &str, metadata: &BTreeMap<String, String>) -> Result<bool> {
+        match metadata.get(Self::ORDER).map(|text| text.trim().to_lowercase()).as_deref() {
+            None | Some("rgb") => Ok(false),
+            Some("bgr") => Ok(true),
+            Some(other) => {
+                let problem = format!("{other:?} should be rgb or bgr");
+                Err(Error::config(format!("{origin}: {}", Self::ORDER), problem))
+            }
+        }
+    }
+
+    /// Reads what [`Input::to_metadata`] wrote; what is missing is as [`Input::usual`]. Other files
+    /// may say that mean and standard deviation are of channels in the order `bgr` (`input_order`),
+    /// or of values up to 255 (`input_range`).
     ///
     /// # Errors
     /// If a value has no meaning.
@@ -188,6 +244,17 @@ impl Input {
             if let ([value], 3) = (&values[..], input.channels) {
                 *values = vec![*value; 3];
             }
+            if Self::is_reversed(origin, metadata)? {
+                values.reverse();
+            }
+            if let Some(text) = metadata.get(Self::RANGE) {
+                let range: f32 = parsed(origin, Self::RANGE, text)?;
+                if !(range.is_finite() && range >= 1.0) {
+                    let problem = format!("{range} should be 1 or more, such as 255");
+                    return Err(Error::config(format!("{origin}: {}", Self::RANGE), problem));
+                }
+                values.iter_mut().for_each(|value| *value /= range);
+            }
         }
         input.check(origin)?;
         Ok(input)
@@ -228,6 +295,24 @@ mod tests {
     fn an_older_files_name_of_the_standard_deviation_is_read() {
         let old = read(1, &[("input_deviation", "0.25")]).unwrap();
         assert_eq!(old, read(1, &[("input_std", "0.25")]).unwrap());
+    }
+
+    #[test]
+    fn blue_first_and_values_up_to_255_become_the_usual_units() {
+        let pairs = [
+            ("input_order", "BGR"),
+            ("input_range", "255"),
+            ("input_mean", "103.53,116.28,123.675"),
+            ("input_std", "51"),
+        ];
+        let input = read(3, &pairs).unwrap();
+        let near = |a: &[f32], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near(&input.mean, IMAGENET_MEAN) && near(&input.std, [0.2; 3]), "{input}");
+        let metadata = pairs.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
+        assert!(Input::is_reversed("a", &metadata).unwrap());
+        for pair in [("input_order", "grb"), ("input_range", "0"), ("input_range", "NaN")] {
+            assert!(read(3, &[("input_mean", "0"), pair]).is_err(), "{pair:?}");
+        }
     }
 
     #[test]

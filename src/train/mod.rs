@@ -10,6 +10,7 @@
 //! | `sources` | from the files of the sources to the network before its first step |
 //! | `penalties` | what keeps a network near where it began |
 //! | `foretold` | what is said of the sources before any tuning |
+//! | `expectation` | what each source expects its images to be, and what it is shown |
 //! | `trainer` | the loop that trains, whatever the task |
 //! | [`task`] | what networks are trained for, each in a file |
 //! | `evaluation` | a network's logits on a data set, and what is made of them |
@@ -36,6 +37,7 @@ pub mod choice;
 pub mod config;
 mod data;
 mod evaluation;
+mod expectation;
 mod foretold;
 mod input;
 mod kind;
@@ -73,5 +75,6 @@ pub use prediction::{Prediction, PredictionFile};
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Event, Observer, Run, Summary};
+pub use sources::{CheckedZoo, check_zoo};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};

@@ -4,6 +4,7 @@ use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::{Renamed, format_of_ending, write_onnx};
 use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
+use crate::start::{Normalisation, absorb};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Format, Naming};
 use crate::{Error, Result};
@@ -72,11 +73,19 @@ impl Model {
                 let name = said.as_ref().map(|said| said.design.name()).or(architecture);
                 let identified = Identified::new(&checkpoint, name, rules)?;
                 choice = identified.choice();
-                checkpoint = identified.network(checkpoint)?;
+                let images = Input::said_by(&checkpoint, identified.naming.layout());
+                checkpoint = identified.network(checkpoint)?.with_metadata(images);
                 said.unwrap_or_else(|| identified.design.plain())
             }
         };
-        let (state, metadata) = checkpoint::network_part(&checkpoint)?;
+        let (mut state, metadata) = checkpoint::network_part(&checkpoint)?;
+        if Input::is_reversed(&origin, &metadata)? {
+            let Input { mean, std, .. } =
+                Input::from_metadata(&origin, &metadata, &blueprint.design)?;
+            let ours = Normalisation { mean, std, is_reversed: false };
+            let theirs = Normalisation { is_reversed: true, ..ours.clone() };
+            absorb(&blueprint.design, &mut state, &theirs, &ours)?;
+        }
         Ok(Self { choice, ..Self::new(blueprint, &state, metadata, origin)? })
     }
 
@@ -103,7 +112,8 @@ impl Model {
         // What is not kept as text is written anew, or belongs to another form.
         let any = design.in_form(Form::Zoo(Mixing::default()), 1);
         let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
-        let known = known.chain([Input::OLDER_STD.to_owned()]);
+        let known =
+            known.chain([Input::OLDER_STD].into_iter().chain(Input::UNITS).map(str::to_owned));
         known.for_each(|key| drop(metadata.remove(&key)));
         Ok(Self { network, input, classes, notes: metadata, origin, choice: None })
     }

@@ -392,7 +392,7 @@ impl Run {
             return session.train(observer);
         }
         let mut sources = Sources::open(&self.config)?;
-        sources.choices.iter().for_each(|choice| observer.note(&Event::Warning(choice)));
+        sources.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let input = self.config.data.input(sources.input.clone())?;
         let Opened { task, outputs, classes, samples, batches_per_epoch, notes, material } =
             open(&self.config, &input)?;

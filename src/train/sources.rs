@@ -3,12 +3,13 @@
 use super::checkpoint::averaged;
 use super::choice::FormName;
 use super::config::MethodConfig;
+use super::expectation::Expectation;
 use super::observe;
 use super::{Config, Input, Model};
-use crate::nn::{Blueprint, Design, Network, Role, Values, identified_zoo};
+use crate::nn::{Blueprint, Design, Identified, Network, Role, Values, identified_zoo};
 use crate::start::{Prepared, Probe, linear_probe};
 use crate::tensor::State;
-use crate::zoo::{Checkpoint, Manifest, Naming, Source, Zoo};
+use crate::zoo::{Checkpoint, Manifest, Naming, Source};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,11 @@ pub(super) struct Sources {
     pub input: Input,
     /// The network that the run goes on from, instead of sources.
     pub from: Option<Model>,
-    /// Of files that hold the network more than once, which was taken.
-    pub choices: Vec<String>,
+    /// Tensors that all of them have in the same shape.
+    pub shared: usize,
+    /// What is to be known of them: of a file with several networks, which was taken; which
+    /// normalisation a first layer took over.
+    pub notes: Vec<String>,
 }
 
 impl Sources {
@@ -42,8 +46,16 @@ impl Sources {
             check_channels(channels, &design)?;
             let (states, described) = (vec![], vec![]);
             let choice = model.choice.as_ref().map(|choice| format!("{}: {choice}", model.origin));
-            let choices = choice.into_iter().collect();
-            return Ok(Self { states, described, design, input, from: Some(model), choices });
+            let notes = choice.into_iter().collect();
+            return Ok(Self {
+                states,
+                described,
+                design,
+                input,
+                from: Some(model),
+                shared: 0,
+                notes,
+            });
         }
         let files = match method.form {
             // The files are not used, but may say what the architecture is.
@@ -56,20 +68,33 @@ impl Sources {
             let name = name.ok_or_else(|| Error::config("method.architecture", problem))?;
             let design = Design::named(name, channels.unwrap_or(1), 1)?;
             let input = Input::usual(&design);
-            let (states, described, choices) = (vec![], vec![], vec![]);
-            return Ok(Self { states, described, design, input, from: None, choices });
+            let (states, described, notes) = (vec![], vec![], vec![]);
+            return Ok(Self { states, described, design, input, from: None, shared: 0, notes });
         }
         let Opened { architecture, sources, described } = opened(&files, &method.rename)?;
         let name = name.or(architecture.as_deref());
         if method.form == FormName::Single && sources.len() > 1 {
             return Err(MethodConfig::too_many(sources.len()));
         }
-        let (zoo, design, choices) = identified_zoo(sources, name)?;
-        let input = input(&zoo, &design, config)?;
-        let states = State::from_zoo(&zoo)?;
+        let (zoo, identified) = identified_zoo(sources, name)?;
+        let design = identified[0].design.clone();
+        let choice = |(one, source): (&Identified, &Checkpoint)| {
+            Some(format!("{}: {}", source.path().display(), one.choice()?))
+        };
+        let mut notes: Vec<_> = identified.iter().zip(zoo.sources()).filter_map(choice).collect();
+        let shared = zoo.names().count();
+        let expectations = Expectation::of_all(&zoo, &identified, &config.data)?;
+        let input = expectations[0].input.clone();
         let (states, described) = match method.form {
             FormName::Scratch => (vec![], vec![]),
-            _ => (states, described),
+            _ => {
+                let mut states = State::from_zoo(&zoo)?;
+                let given = config.data.input(input.clone())?;
+                for (state, expectation) in states.iter_mut().zip(&expectations) {
+                    notes.extend(expectation.absorb(&design, state, &given)?);
+                }
+                (states, described)
+            }
         };
         if !states.is_empty() {
             check_channels(channels, &design)?;
@@ -79,10 +104,31 @@ impl Sources {
             let usual = Input::usual(&design);
             let Input { size, resize, resize_mode, .. } = input;
             let input = Input { size, resize, resize_mode, ..usual };
-            return Ok(Self { states, described, design, input, from: None, choices });
+            return Ok(Self { states, described, design, input, from: None, shared, notes });
         }
-        Ok(Self { states, described, design, input, from: None, choices })
+        Ok(Self { states, described, design, input, from: None, shared, notes })
     }
+}
+
+/// What was found of the sources of a zoo.
+#[derive(Clone, Debug)]
+pub struct CheckedZoo {
+    /// Tensors that all of them have in the same shape.
+    pub shared: usize,
+    /// What is to be known of them: of a file with several networks, which was taken; which
+    /// normalisation a first layer took over.
+    pub notes: Vec<String>,
+}
+
+/// Opens the sources that a description, or the files themselves, name, as a run does.
+///
+/// # Errors
+/// What a run refuses.
+pub fn check_zoo(files: &[PathBuf]) -> Result<CheckedZoo> {
+    let mut config = Config::default();
+    config.method.zoo = files.to_vec();
+    let Sources { shared, notes, .. } = Sources::open(&config)?;
+    Ok(CheckedZoo { shared, notes })
 }
 
 /// An error if the run wants other channels than its sources see.
@@ -161,29 +207,6 @@ fn described(sources: &[(Checkpoint, Naming)], entries: &[Source]) -> Vec<observ
         }
     };
     sources.iter().enumerate().map(described).collect()
-}
-
-/// What the sources expect their images to be: the same of all, unless the run says what.
-fn input(zoo: &Zoo, design: &Design, config: &Config) -> Result<Input> {
-    let of = |source: &Checkpoint| {
-        let origin = source.path().display().to_string();
-        Input::from_metadata(&origin, &source.declared(), design)
-    };
-    let first = of(&zoo.sources()[0])?;
-    let chosen = config.data.mean.is_some() && config.data.std.is_some();
-    for source in &zoo.sources()[1..] {
-        let input = of(source)?;
-        let same = (&first.mean, &first.std) == (&input.mean, &input.std);
-        if !chosen && !same {
-            let problem = format!(
-                "{} was trained with another normalisation than {}; choose one by --mean and --std",
-                source.path().display(),
-                zoo.sources()[0].path().display()
-            );
-            return Err(Error::config("data.mean and data.std", problem));
-        }
-    }
-    Ok(first)
 }
 
 /// The network before its first step, made of `sources` after a look at the samples of `probe`; and

@@ -113,7 +113,7 @@ impl Checkpoint {
 
     /// The same with these texts over its own.
     #[cfg(feature = "train")]
-    pub(super) fn with_metadata(mut self, texts: BTreeMap<String, String>) -> Self {
+    pub(crate) fn with_metadata(mut self, texts: BTreeMap<String, String>) -> Self {
         self.notes.retain(|key| !texts.contains_key(key));
         self.metadata.extend(texts);
         self

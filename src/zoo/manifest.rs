@@ -14,8 +14,10 @@
 //! rename = ["^old=new"]                      # before that
 //! size = 224
 //! resize = 256
-//! mean = [0.485, 0.456, 0.406]
-//! std = [0.229, 0.224, 0.225]
+//! mean = [103.53, 116.28, 123.675]
+//! std = [1, 1, 1]
+//! order = "bgr"                              # of the channels, and of mean and std; rgb if not given
+//! range = 255                                # what white is to mean and std; 1 if not given
 //! ```
 //!
 //! Only `file` has to be there; it counts from the folder of the description.
@@ -66,11 +68,15 @@ pub struct Source {
     pub size: Option<usize>,
     /// Height and width that its images were resized to before.
     pub resize: Option<usize>,
-    /// Subtracted from the images' values of 0 to 1, for each channel.
+    /// Subtracted from the images' values of 0 to 1, or to `range`, for each channel.
     pub mean: Option<Vec<f32>>,
     /// Divided by then, for each channel; in older files `deviation`.
     #[serde(alias = "deviation")]
     pub std: Option<Vec<f32>>,
+    /// The order of channels, `rgb` or `bgr`.
+    pub order: Option<String>,
+    /// The largest value of an image that is still to be normalised: 1, or 255.
+    pub range: Option<f32>,
 }
 
 impl Manifest {
@@ -139,6 +145,8 @@ impl Source {
             ("input_resize", self.resize.as_ref().map(usize::to_string)),
             ("input_mean", self.mean.as_ref().map(list)),
             ("input_std", self.std.as_ref().map(list)),
+            ("input_order", self.order.clone()),
+            ("input_range", self.range.as_ref().map(f32::to_string)),
         ];
         let text = |(key, text): (&str, Option<String>)| Some((key.to_owned(), text?));
         texts.into_iter().filter_map(text).collect()

@@ -155,6 +155,18 @@ fn a_described_zoo_is_checked_and_tuned() {
     assert!(bad(1, &mut train("zoo")).contains("does not hold a resnet18"));
     fs::write(&description, &licensed).unwrap();
 
+    // Another normalisation: the first layer of that source takes it over, and check says it as
+    // train does.
+    let halves = licensed.replacen("mean = [0.5]", "mean = [76.5]\nstd = [51]\nrange = 255", 1);
+    fs::write(&description, &halves).unwrap();
+    let checked = good(program().args(["zoo", "check"]).arg(&description));
+    let note = checked.lines().find(|line| line.contains("its first layer takes that over"));
+    let note = note.unwrap_or_else(|| panic!("{checked}"));
+    assert!(note.contains("expects images of mean 0.3000 and std 0.2000"), "{note}");
+    let said = train("average").output().unwrap();
+    assert!(said.status.success() && program::text(&said.stderr).contains(note));
+    fs::write(&description, &licensed).unwrap();
+
     // One bit in the middle.
     let path = folder.path().join(&files[1]);
     let mut bytes = fs::read(&path).unwrap();
