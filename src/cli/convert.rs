@@ -6,7 +6,7 @@ use crate::Error;
 use crate::export::{Names, converted, format_of_ending};
 use crate::nn::Identified;
 use crate::train::Input;
-use crate::zoo::{Checkpoint, Format};
+use crate::zoo::Format;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         let problem = format!("{} exists; --force replaces it", path.display());
         return Err(Error::config("OUT", problem).into());
     }
-    let checkpoint = Checkpoint::open(&input)?;
+    let checkpoint = network.open(&input)?;
     let format_before = checkpoint.format().name();
     // OUT may be IN.
     let bytes_before = checkpoint.file_bytes()?;

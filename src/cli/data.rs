@@ -6,7 +6,7 @@ use crate::nn::{Design, Identified};
 use crate::train::choice::CheckName;
 use crate::train::config::DataConfig;
 use crate::train::{Input, Model};
-use crate::zoo::{Checkpoint, Naming};
+use crate::zoo::{Axes, Checkpoint, Naming};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,15 @@ pub struct NetworkNames {
     /// one that is meant [default: found; of two, the average or the teacher]
     #[arg(long)]
     pub prefix: Option<String>,
+    /// The order of the kernels' axes: [O, C, kh, kw] as in PyTorch, [kh, kw, C, O] as in JAX and
+    /// TensorFlow, or this and matrices [C, O], as in Flax and Keras [default: oihw]
+    #[arg(long, value_parser = layouts())]
+    pub layout: Option<Axes>,
+}
+
+/// Reads the name of an order of axes.
+pub fn layouts() -> impl TypedValueParser<Value = Axes> {
+    PossibleValuesParser::new(Axes::NAMES).map(|name| Axes::named(&name).unwrap_or_default())
 }
 
 /// The name of an architecture that there is.
@@ -37,6 +46,11 @@ pub fn architecture(name: &str) -> Result<String, String> {
 }
 
 impl NetworkNames {
+    /// Opens a file, its kernels' axes in our order.
+    pub fn open(&self, path: &Path) -> crate::Result<Checkpoint> {
+        Ok(Checkpoint::open(path)?.with_axes(self.layout.unwrap_or_default()))
+    }
+
     /// The rules for names.
     pub fn rules(&self) -> crate::Result<Naming> {
         let rules = Naming::from_rules(&self.rename)?;
@@ -68,7 +82,7 @@ impl ModelFile {
 /// The network in a file. What is assumed of its images, because neither the file nor the options say
 /// it, is told.
 pub fn open_model(path: &Path, names: &NetworkNames, input: &InputOptions) -> crate::Result<Model> {
-    let checkpoint = Checkpoint::open(path)?;
+    let checkpoint = names.open(path)?;
     let is_said = Input::is_in(&checkpoint.declared());
     let mut model = model_of(checkpoint, names)?;
     model.input = input.over(model.input)?;

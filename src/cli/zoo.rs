@@ -5,7 +5,7 @@ use super::output::{self, Output, Result, Stop};
 use super::progress;
 use crate::nn::Identified;
 use crate::train::{CheckedZoo, Input, check_zoo};
-use crate::zoo::{Checkpoint, Manifest, Source, sha256_of};
+use crate::zoo::{Manifest, Source, sha256_of};
 use crate::{Error, tensor};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -186,11 +186,11 @@ fn show(report: &Report, output: &mut Output) -> Result {
 }
 
 fn describe(arguments: &Describe, output: &mut Output) -> Result {
-    let NetworkNames { architecture, rename, .. } = &arguments.network;
+    let NetworkNames { architecture, rename, layout, .. } = &arguments.network;
     let rules = arguments.network.rules()?;
     let mut manifest = Manifest { architecture: architecture.clone(), sources: vec![] };
     for file in &arguments.files {
-        let checkpoint = Checkpoint::open(file)?;
+        let checkpoint = arguments.network.open(file)?;
         let name = manifest.architecture.as_deref();
         let identified = Identified::new(&checkpoint, name, &rules)?;
         tell_choice(&checkpoint, &identified);
@@ -203,6 +203,7 @@ fn describe(arguments: &Describe, output: &mut Output) -> Result {
             sha256: Some(sha256_of(&checkpoint)?),
             prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
             rename: rename.clone(),
+            layout: *layout,
             ..Source::default()
         });
     }

@@ -3,7 +3,7 @@
 use super::catalog::{self, Catalog, Entry};
 use super::{Blueprint, Design, Nearness, Network};
 use crate::tensor::{Element, State};
-use crate::zoo::{Checkpoint, Expected, Fit, Names, Naming, Zoo};
+use crate::zoo::{Axes, Checkpoint, Expected, Fit, Names, Naming, Zoo};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -96,8 +96,12 @@ impl Identified {
             if identified.is_complete() {
                 return Ok(identified);
             }
+            let transposed = checkpoint.clone().with_axes(Axes::Hwio);
             let problem = match identified.caveat() {
                 Some(caveat) => format!("holds a {name} {}: {caveat}", identified.naming),
+                None if Self::compared(&transposed, name, rules)?.is_complete() => {
+                    Nearness::Transposed { architecture: name.to_owned() }.to_string()
+                }
                 None => format!(
                     "does not hold a {name}, its names taken {}: {}",
                     identified.naming, identified.fit
@@ -118,15 +122,22 @@ impl Identified {
         checkpoint: &Checkpoint,
         rules: &Naming,
     ) -> Result<std::result::Result<Self, Nearness>> {
-        let (catalog, names) = (Catalog::get()?, names(checkpoint, rules)?);
-        Ok(match catalog::search(&catalog, checkpoint, &names)? {
+        let (catalog, named) = (Catalog::get()?, names(checkpoint, rules)?);
+        Ok(match catalog::search(&catalog, checkpoint, &named)? {
             Some(mut identified) => {
                 let layouts = identified.design.architecture().layouts();
                 let expected = identified.design.tensors()?;
-                identified.elsewhere = names.elsewhere(&identified.naming, &expected, layouts);
+                identified.elsewhere = named.elsewhere(&identified.naming, &expected, layouts);
                 Ok(identified)
             }
-            None => Err(Nearness::new(&catalog, checkpoint, &names)?),
+            None => {
+                let transposed = checkpoint.clone().with_axes(Axes::Hwio);
+                let found = catalog::search(&catalog, &transposed, &names(&transposed, rules)?)?;
+                Err(match found.map(|one| one.design.name().to_owned()) {
+                    Some(architecture) => Nearness::Transposed { architecture },
+                    None => Nearness::new(&catalog, checkpoint, &named)?,
+                })
+            }
         })
     }
 }

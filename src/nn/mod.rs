@@ -39,7 +39,7 @@ pub use form::{Aligned, AlignedLayers, Form, Mixing};
 pub use gate::{Gate, GateAverage};
 pub use identify::{Identified, identified_zoo, open_network, open_zoo};
 pub use linear::Linear;
-pub use nearness::Nearness;
+pub use nearness::{Alike, Nearness};
 pub use network::Network;
 pub use operations::{Node, Operations};
 pub use parameters::{Id, Parameters, Role};

@@ -20,6 +20,11 @@ pub enum Nearness {
         /// Why it is not the same network.
         reason: String,
     },
+    /// The tensors of an architecture, the axes of its kernels in the order `[kh, kw, C, O]`.
+    Transposed {
+        /// The architecture.
+        architecture: String,
+    },
     /// The tensors of an architecture under names that are not known: rules can lead to them.
     Renamed {
         /// The architecture.
@@ -38,9 +43,20 @@ pub enum Nearness {
     Unknown {
         /// What it looks like.
         kind: Option<&'static str>,
+        /// The architecture whose kernels are most like its own, if half of them are.
+        alike: Option<Alike>,
         /// Its first tensors.
         first: Vec<String>,
     },
+}
+
+/// An architecture with kernels of the same shapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// The architecture.
+    pub architecture: String,
+    /// Kernels of the file that it has too, and all of the file's.
+    pub kernels: [usize; 2],
 }
 
 /// Names that tell of parts that no network at hand has.
@@ -52,7 +68,12 @@ const PARTS: [(&str, &[&str]); 4] = [
 ];
 
 /// What tensors of that name are of.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 14] = [
+    ("qweight", "a network whose weights GPTQ or AWQ packed, which is not read"),
+    (
+        "weight.quant_map",
+        "a network whose weights bitsandbytes packed to 4 bits, which is not read",
+    ),
     ("patch_embed.", "a vision transformer"),
     ("patch_embeddings.", "a vision transformer"),
     ("visual.", "a CLIP"),
@@ -112,10 +133,10 @@ impl Nearness {
             let most = renamed.as_ref().map_or(0, |(most, _)| *most);
             renamed = one.filter(|(matched, _)| *matched > most).or(renamed);
         }
-        Ok(renamed.map_or_else(|| Self::unknown(names), |(_, renamed)| renamed))
+        Ok(renamed.map_or_else(|| Self::unknown(catalog, names), |(_, renamed)| renamed))
     }
 
-    fn unknown(names: &Names) -> Self {
+    fn unknown(catalog: &Catalog, names: &Names) -> Self {
         const MOST: usize = 3;
         let is = |part: &&(&str, &str)| {
             names.iter().any(|(name, _)| {
@@ -124,13 +145,15 @@ impl Nearness {
         };
         let kind = KINDS.iter().find(is).map(|(_, kind)| *kind);
         let first = names.iter().take(MOST).map(|(name, shape)| format!("{name} {shape:?}"));
-        Self::Unknown { kind, first: first.collect() }
+        let alike = Alike::find(catalog, names);
+        Self::Unknown { kind, alike, first: first.collect() }
     }
 
     /// One word for the kind.
     pub fn id(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",
+            Self::Transposed { .. } => "transposed",
             Self::Renamed { .. } => "renamed",
             Self::Variant { .. } => "variant",
             Self::Unknown { .. } => "unknown",
@@ -141,9 +164,10 @@ impl Nearness {
     pub fn architecture(&self) -> Option<&str> {
         match self {
             Self::Refused { architecture, .. }
+            | Self::Transposed { architecture }
             | Self::Renamed { architecture, .. }
             | Self::Variant { architecture, .. } => Some(architecture),
-            Self::Unknown { .. } => None,
+            Self::Unknown { alike, .. } => alike.as_ref().map(|alike| &*alike.architecture),
         }
     }
 }
@@ -155,6 +179,12 @@ impl fmt::Display for Nearness {
             Self::Refused { architecture, layout, reason } => {
                 write!(f, "holds a {architecture} of {layout}, which is not supported: {reason}")
             }
+            Self::Transposed { architecture } => write!(
+                f,
+                "holds the kernels of a {architecture} with their axes in the order [kh, kw, C, O], as \
+                 JAX and TensorFlow have them; --layout hwio takes them, or hwio-io, if matrices are \
+                 [C, O] too"
+            ),
             Self::Renamed { architecture, examples } => {
                 write!(f, "holds the tensors of a {architecture} under other names")?;
                 if let [(first, its), ..] = &examples[..] {
@@ -171,14 +201,46 @@ impl fmt::Display for Nearness {
                 f.write_str(&differences.join("; "))
             }
             Self::Unknown { first, .. } if first.is_empty() => f.write_str("holds no tensors"),
-            Self::Unknown { kind, first } => {
+            Self::Unknown { kind, alike, first } => {
                 f.write_str("holds no network that is known here, nor one near to it: ")?;
                 if let Some(kind) = kind {
                     write!(f, "it looks like {kind}, and ")?;
                 }
+                if let Some(Alike { architecture, kernels: [same, all] }) = alike {
+                    write!(
+                        f,
+                        "{same} of its {all} kernels have the shapes of a {architecture}'s, and "
+                    )?;
+                }
                 write!(f, "its first tensors are {}", first.join(", "))
             }
         }
+    }
+}
+
+impl Alike {
+    /// The architecture with most kernels of the same shapes, whatever their names.
+    fn find(catalog: &Catalog, names: &Names) -> Option<Self> {
+        let of_file: Vec<&[usize]> =
+            names.iter().map(|(_, shape)| shape).filter(|shape| shape.len() == 4).collect();
+        let count = |member: &Entry| {
+            let mut free = HashMap::<&[usize], usize>::new();
+            of_file.iter().for_each(|shape| *free.entry(shape).or_default() += 1);
+            let kernels = member.tensors.iter().filter(|(_, shape)| shape.len() == 4);
+            let (mut same, mut all) = (0, 0);
+            for (_, shape) in kernels {
+                all += 1;
+                if let Some(left) = free.get_mut(&shape[..]).filter(|left| **left > 0) {
+                    (*left, same) = (*left - 1, same + 1);
+                }
+            }
+            (same, Reverse(all))
+        };
+        let members = catalog.families.iter().flat_map(|family| &family.members);
+        let counted = members.map(|member| (count(member), member.design.name()));
+        let ((same, Reverse(all)), name) = counted.max_by_key(|(count, _)| *count)?;
+        let is_half = same * 2 >= of_file.len().max(all).max(1);
+        is_half.then(|| Self { architecture: name.to_owned(), kernels: [same, of_file.len()] })
     }
 }
 

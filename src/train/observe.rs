@@ -10,6 +10,8 @@ use crate::dataset::{Image, Transform};
 use crate::nn::{Conv, Network, Pass};
 use crate::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 /// One pretrained network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,24 @@ pub struct Source {
     /// Where it is from, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+}
+
+/// The key in a model's metadata of what is known of its sources: a JSON list of names and scores.
+const NOTED: &str = "zoo_sources";
+
+/// Names and scores of the sources, as a model's metadata keep them; nothing of no source.
+pub(super) fn notes_of(sources: &[Source]) -> BTreeMap<String, String> {
+    let noted = |source: &Source| json!([source.name, source.scores.last()]);
+    let list: Vec<_> = sources.iter().map(noted).collect();
+    let text = (!list.is_empty()).then(|| serde_json::Value::from(list).to_string());
+    text.into_iter().map(|text| (NOTED.to_owned(), text)).collect()
+}
+
+/// The names of the sources of a model with such notes, and what they scored before tuning, 0 to 1;
+/// none if it does not say.
+pub fn noted_sources(notes: &BTreeMap<String, String>) -> Vec<(String, Option<f64>)> {
+    let text = notes.get(NOTED).map(String::as_str).unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// The gates of one layer.

@@ -407,8 +407,9 @@ impl Run {
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
         let (network, scores) =
             initial_network(&self.config, sources, &classes, outputs, task.probe(), phase)?;
-        let model = Model::from_network(network, input, &classes);
+        let mut model = Model::from_network(network, input, &classes);
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
+        model.notes = observe::notes_of(&described);
         if !scores.is_empty() {
             observer.note(&Event::Scored(&described));
         }

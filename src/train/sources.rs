@@ -9,7 +9,7 @@ use super::{Config, Input, Model};
 use crate::nn::{Blueprint, Design, Identified, Network, Role, Values, identified_zoo};
 use crate::start::{Prepared, Probe, linear_probe};
 use crate::tensor::State;
-use crate::zoo::{Checkpoint, Manifest, Naming, Source};
+use crate::zoo::{Axes, Checkpoint, Manifest, Naming, Source};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,8 @@ impl Sources {
         if let Some(path) = &method.from {
             let (name, rules) =
                 (method.architecture.as_deref(), Naming::from_rules(&method.rename)?);
-            let model = Model::from_checkpoint(Checkpoint::open(path)?, name, &rules)?;
+            let checkpoint = Checkpoint::open(path)?.with_axes(method.layout);
+            let model = Model::from_checkpoint(checkpoint, name, &rules)?;
             let (design, input) = (model.design().clone(), model.input.clone());
             check_channels(channels, &design)?;
             let (states, described) = (vec![], vec![]);
@@ -71,7 +72,7 @@ impl Sources {
             let (states, described, notes) = (vec![], vec![], vec![]);
             return Ok(Self { states, described, design, input, from: None, shared: 0, notes });
         }
-        let Opened { architecture, sources, described } = opened(&files, &method.rename)?;
+        let Opened { architecture, sources, described } = opened(&files, method)?;
         let name = name.or(architecture.as_deref());
         if method.form == FormName::Single && sources.len() > 1 {
             return Err(MethodConfig::too_many(sources.len()));
@@ -151,14 +152,18 @@ struct Opened {
 
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
 /// their names.
-fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
+fn opened(files: &[&PathBuf], method: &MethodConfig) -> Result<Opened> {
+    let MethodConfig { rename, layout, .. } = method;
     let (architecture, entries, sources): (_, Vec<Source>, Vec<_>) = match files {
         [file] if file.extension().is_some_and(|extension| extension == "toml") => {
-            if !rename.is_empty() {
-                let file = file.display();
-                let problem =
-                    format!("{file} has rules for each source of its own: write them there");
-                return Err(Error::config("method.rename", problem));
+            for (key, is_given) in
+                [("rename", !rename.is_empty()), ("layout", *layout != Axes::default())]
+            {
+                if is_given {
+                    let file = file.display();
+                    let problem = format!("{file} says it of each source: write it there");
+                    return Err(Error::config(format!("method.{key}"), problem));
+                }
             }
             let Manifest { architecture, sources } = Manifest::read(file)?;
             let open = sources.iter().map(Source::open).collect::<Result<_>>()?;
@@ -166,7 +171,10 @@ fn opened(files: &[&PathBuf], rename: &[String]) -> Result<Opened> {
         }
         _ => {
             let rules = Naming::from_rules(rename)?;
-            let open = |file: &&PathBuf| Ok((averaged(Checkpoint::open(file)?)?, rules.clone()));
+            let open = |file: &&PathBuf| {
+                let checkpoint = Checkpoint::open(file)?.with_axes(*layout);
+                Ok((averaged(checkpoint)?, rules.clone()))
+            };
             (None, vec![], files.iter().map(open).collect::<Result<_>>()?)
         }
     };

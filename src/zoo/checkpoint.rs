@@ -5,7 +5,7 @@ use super::contents::{Contents, Foreign};
 use super::format::{Format, Magic};
 use super::mapping::Mapping;
 use super::view::TensorView;
-use super::{numpy, onnx, pytorch, safetensors, shards};
+use super::{is_batch_count, numpy, onnx, pytorch, safetensors, shards};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -109,6 +109,20 @@ impl Checkpoint {
         });
         let tensors = named.collect();
         Self::new(&path, Contents { format, metadata, notes, tensors, foreign })
+    }
+
+    /// Puts what `change` makes of tensors, if it makes something, in their places, under their names.
+    pub(super) fn map_tensors(&mut self, change: impl Fn(&TensorView) -> Option<TensorView>) {
+        for view in &mut self.tensors {
+            if let Some(changed) = change(view) {
+                *view = changed.named(view.name().to_owned());
+            }
+        }
+    }
+
+    /// The tensors that a network may have: counts of batches and scales of others are none.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &TensorView> {
+        self.iter().filter(|view| !is_batch_count(view.name()) && !self.is_scale(view))
     }
 
     /// The same with these texts over its own.

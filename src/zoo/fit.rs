@@ -1,7 +1,6 @@
 //! How the tensors of a file fit a network, told as PyTorch's strict loading tells it.
 
 use super::checkpoint::Checkpoint;
-use super::is_batch_count;
 use super::naming::{Expected, Naming};
 use super::view::TensorView;
 use std::collections::{HashMap, HashSet};
@@ -47,13 +46,13 @@ pub struct Misshapen {
 
 impl Fit {
     /// Compares the file under that naming with the network. Counts of batches
-    /// (`num_batches_tracked`) are neither missing nor unexpected.
+    /// (`num_batches_tracked`) and scales of weights of 8 bits are neither missing nor unexpected.
     pub fn new(checkpoint: &Checkpoint, naming: &Naming, expected: &[Expected]) -> Self {
         let mut present: HashMap<String, &TensorView> = HashMap::new();
         let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
         let parts: HashSet<&str> = wanted.iter().copied().filter_map(first_part).collect();
         let mut fit = Self::default();
-        for view in checkpoint.iter().filter(|view| !is_batch_count(view.name())) {
+        for view in checkpoint.parts() {
             match naming.apply(view.name()) {
                 Some(name) if wanted.contains(name.as_str()) => drop(present.insert(name, view)),
                 name => {

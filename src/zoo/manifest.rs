@@ -12,6 +12,7 @@
 //! sha256 = "..."
 //! prefix = "state_dict.module.encoder_q."   # found by itself, if not given
 //! rename = ["^old=new"]                      # before that
+//! layout = "hwio"                            # of the kernels' axes; oihw if not given
 //! size = 224
 //! resize = 256
 //! mean = [103.53, 116.28, 123.675]
@@ -22,6 +23,7 @@
 //!
 //! Only `file` has to be there; it counts from the folder of the description.
 
+use super::axes::Axes;
 use super::checkpoint::Checkpoint;
 use super::mapping::Mapping;
 use super::naming::Naming;
@@ -64,6 +66,8 @@ pub struct Source {
     /// Rules `FROM=TO` for names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rename: Vec<String>,
+    /// The order of its kernels' axes.
+    pub layout: Option<Axes>,
     /// Height and width that the network was trained on.
     pub size: Option<usize>,
     /// Height and width that its images were resized to before.
@@ -109,8 +113,8 @@ impl Manifest {
 }
 
 impl Source {
-    /// Opens the file, with what the description says of its images among its metadata, and the
-    /// rules for its names.
+    /// Opens the file, its kernels' axes in our order, with what the description says of its images
+    /// among its metadata; and the rules for its names.
     ///
     /// # Errors
     /// If the file cannot be opened, is of another format, or a rule has no meaning.
@@ -121,6 +125,7 @@ impl Source {
             let problem = format!("its description says {format}, but it is {found}");
             return Err(Error::format(&self.file, problem));
         }
+        let checkpoint = checkpoint.with_axes(self.layout.unwrap_or_default());
         Ok((checkpoint.with_metadata(self.image_metadata()), self.naming()?))
     }
 

@@ -10,6 +10,7 @@
 //! | `format` | the formats, and how a file's first bytes tell them |
 //! | `archive`, `literal`, `beside` | what several formats share: zip archives, literals of Python, files beside a file |
 //! | `checkpoint` | all tensors of one file, whatever its format |
+//! | `axes`, `scales` | kernels whose axes are in another order; weights of 8 bits with scales |
 //! | `naming`, `layout`, `fit` | from a file's names of tensors to a network's; what is missing then |
 //! | `manifest` | a zoo described in a file, with feature `cli` |
 //!
@@ -31,6 +32,7 @@
 //! ```
 
 mod archive;
+mod axes;
 mod beside;
 mod bytes;
 mod checkpoint;
@@ -52,9 +54,11 @@ pub mod onnx;
 pub mod pickle;
 pub mod pytorch;
 pub mod safetensors;
+mod scales;
 pub mod shards;
 mod view;
 
+pub use axes::Axes;
 pub use checkpoint::Checkpoint;
 pub use contents::Foreign;
 pub use dtype::Dtype;

@@ -5,9 +5,9 @@
 //! by Detectron2 as `model.backbone.bottom_up.stem.conv1.weight`. A [`Naming`] leads from the
 //! file's names to the network's: found by [`Naming::detect`], or said as rules `FROM=TO`.
 
+use super::BATCH_COUNT;
 use super::checkpoint::Checkpoint;
 use super::layout::{Layout, Rule, Translation, apply};
-use super::{BATCH_COUNT, is_batch_count};
 use crate::{Error, Result};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -137,20 +137,22 @@ impl Naming {
 
     /// As [`Self::renamed`], of the network `expected` alone: what else stands behind the same
     /// prefix, such as the head of another task, is left out. Its counters of batches
-    /// (`num_batches_tracked`) are kept.
+    /// (`num_batches_tracked`) are kept. Weights of 8 bits that have scales beside them are what they
+    /// stand for, in F32.
     ///
     /// # Errors
-    /// If two would have one name.
+    /// If two would have one name, or scales do not fit their weight.
     pub fn network(&self, checkpoint: Checkpoint, expected: &[Expected]) -> Result<Checkpoint> {
         let wanted: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
         let is_counter = |name: &str| {
             let layer = name.strip_suffix(BATCH_COUNT);
             layer.is_some_and(|layer| wanted.contains(format!("{layer}running_mean").as_str()))
         };
-        checkpoint.map_names(|name| {
+        let named = |name: &str| {
             let name = self.apply(name)?;
             (wanted.contains(name.as_str()) || is_counter(&name)).then_some(name)
-        })
+        };
+        checkpoint.with_scales(|name| named(name).is_some())?.map_names(named)
     }
 
     /// The tensors of the checkpoint behind the prefix, under the network's names.
@@ -195,8 +197,8 @@ impl<'a> Names<'a> {
             apply(&naming.rules, &mut name);
             Some(name.strip_prefix(&naming.prefix)?.to_owned())
         };
-        let views = checkpoint.iter().filter(|view| !is_batch_count(view.name()));
-        let (names, ruled): (Vec<_>, Vec<_>) = views
+        let (names, ruled): (Vec<_>, Vec<_>) = checkpoint
+            .parts()
             .filter_map(|view| {
                 let name = behind(view.name())?;
                 let is_ruled = view.name().strip_prefix(&naming.prefix) != Some(&name);

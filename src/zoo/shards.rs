@@ -145,6 +145,15 @@ pub(super) fn folder(path: &Path) -> Error {
         let mut names = names.iter().filter(|name| is_one(name));
         names.next().filter(|_| names.next().is_none())
     };
+    if names.iter().any(|name| name.ends_with(".distcp")) {
+        let problem = format!(
+            "the folder holds a distributed checkpoint of PyTorch, which is not read; PyTorch makes \
+             one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {} \
+             model.pth",
+            path.display()
+        );
+        return Error::format(path, problem);
+    }
     let suffix = |name: &str| Path::new(name).extension()?.to_str().map(str::to_lowercase);
     let found = named(&|name| name.ends_with("safetensors.index.json"))
         .or_else(|| named(&|name| name.ends_with(INDEX)))
@@ -342,6 +351,17 @@ mod tests {
         assert!(error().ends_with("bin.index.json"), "{}", error());
         add("model.safetensors.index.json");
         assert!(error().ends_with("safetensors.index.json"), "{}", error());
+    }
+
+    #[test]
+    fn a_distributed_checkpoint_is_named_as_such_with_what_converts_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".metadata", "__0_0.distcp"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("a distributed checkpoint of PyTorch"), "{error}");
+        assert!(error.contains("dcp_to_torch") && error.ends_with("model.pth"), "{error}");
     }
 
     #[test]

@@ -121,6 +121,29 @@ impl TensorView {
         Self { name, ..self }
     }
 
+    /// The same tensor with its axes in another order: axis `a` is the one that was `order[a]`. None
+    /// if its numbers are packed into bytes, or it has other axes.
+    pub(super) fn transposed(&self, order: &[usize]) -> Option<Self> {
+        self.dtype.bytes_of(&[1])?;
+        let strides = self.strides.clone().unwrap_or_else(|| row_major_strides(&self.shape));
+        let of = |all: &[usize]| -> Option<Vec<usize>> {
+            order.iter().map(|&axis| all.get(axis).copied()).collect()
+        };
+        let (shape, strides) = (of(&self.shape)?, of(&strides)?);
+        let strides = (!row_major(&shape, &strides)).then_some(strides);
+        Some(Self { shape, strides, ..self.clone() })
+    }
+
+    /// A tensor of the same name and shape with these values, made of the file's.
+    ///
+    /// # Errors
+    /// If they are not as many.
+    pub(super) fn remade(&self, values: &[f32]) -> Result<Self> {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = self.bytes.made_beside(bytes);
+        Self::new(bytes, &*self.name, Dtype::F32, self.shape.clone())
+    }
+
     /// The name in the checkpoint.
     pub fn name(&self) -> &str {
         &self.name
@@ -270,6 +293,15 @@ fn row_major(shape: &[usize], strides: &[usize]) -> bool {
         expected *= size;
         fits
     })
+}
+
+/// The strides of row-major order without gaps.
+fn row_major_strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
 }
 
 /// Calls `f` with the place of each number, in row-major order.

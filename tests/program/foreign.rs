@@ -162,7 +162,7 @@ fn a_described_zoo_is_checked_and_tuned() {
     let checked = good(program().args(["zoo", "check"]).arg(&description));
     let note = checked.lines().find(|line| line.contains("its first layer takes that over"));
     let note = note.unwrap_or_else(|| panic!("{checked}"));
-    assert!(note.contains("expects images of mean 0.3000 and std 0.2000"), "{note}");
+    assert!(note.contains("edges.pth: expects images of mean 0.5000 and std 0.5000"), "{note}");
     let said = train("average").output().unwrap();
     assert!(said.status.success() && program::text(&said.stderr).contains(note));
     fs::write(&description, &licensed).unwrap();

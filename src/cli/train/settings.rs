@@ -9,6 +9,7 @@ use crate::train::choice::{
     ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
+use crate::zoo::Axes;
 use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser};
 use serde::Serialize;
@@ -52,6 +53,10 @@ struct Method {
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
     rename: Option<Vec<String>>,
+    /// The order of their kernels' axes: [O, C, kh, kw] as in PyTorch, [kh, kw, C, O] as in JAX and
+    /// TensorFlow, or this and matrices [C, O], as in Flax and Keras [default: oihw]
+    #[arg(long, value_parser = PossibleValuesParser::new(Axes::NAMES))]
+    layout: Option<String>,
     /// What becomes of them: one is tuned, the one that fits best, their mean, a zoo gated per sample
     /// or per batch, or nothing [default: lite]
     #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES))]

@@ -5,6 +5,7 @@ use crate::nn::{Aligned, AlignedLayers, Design, Form, Mixing};
 use crate::ops::GateFunction;
 use crate::start::Preparation;
 use crate::train::choice::{FormName, GateName, Start};
+use crate::zoo::Axes;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub struct MethodConfig {
     /// A network to go on from, instead of sources.
     pub from: Option<PathBuf>,
     pub rename: Vec<String>,
+    pub layout: Axes,
     pub form: FormName,
     pub architecture: Option<String>,
     pub start: Start,
@@ -44,6 +46,7 @@ impl Default for MethodConfig {
             zoo: vec![],
             from: None,
             rename: vec![],
+            layout: Axes::Oihw,
             form: FormName::Lite,
             architecture: None,
             start: Start::Matched,
@@ -101,8 +104,8 @@ impl MethodConfig {
 
     /// An error if a key has no effect beside the others: what `from` names has its form already.
     pub(super) fn check_effect(&self, key: &str) -> Result<()> {
-        const OF_ANY: [&str; 7] =
-            ["zoo", "from", "rename", "architecture", "linear_probe", "l2_sp", "delta"];
+        const OF_ANY: [&str; 8] =
+            ["zoo", "from", "rename", "layout", "architecture", "linear_probe", "l2_sp", "delta"];
         if key == "delta_attention" {
             let problem = "has no effect without --delta, whose channels it weighs";
             let has_effect = self.delta.is_some().then_some(());

@@ -134,15 +134,18 @@ pub(super) fn foreign(pickle: &Pickle<'_>) -> Vec<Foreign> {
             Value::Global { .. } if !is_known(id) => drop(place(id)),
             // What calls the result of a call is never known.
             Value::Call(call) if !is_known(class(pickle, call.callable)) => {
-                calls.push((place(call.callable), id))
+                // A class with its source code beside it is called without arguments: its name
+                // tells as much, and the code is long.
+                let is_plain = class(pickle, call.callable) == call.callable;
+                calls.push((place(call.callable), id, is_plain));
             }
             _ => {}
         }
     }
-    for (at, id) in calls {
+    for (at, id, is_plain) in calls {
         let foreign = &mut found[at];
         foreign.count += 1;
-        if foreign.calls.len() < CALLS {
+        if is_plain && foreign.calls.len() < CALLS {
             foreign.calls.push(pickle.describe(id));
         }
     }

@@ -1,0 +1,195 @@
+//! Sources as people have them: kernels in another order, weights of 8 bits, files given twice.
+#![cfg(feature = "cli")]
+
+mod program;
+
+use program::{bad, digits, file, good, json, program, source, text};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use zoo_tuning::zoo::Checkpoint;
+
+/// A tensor to be written: its name, type, shape and bytes.
+type Tensor = (String, &'static str, Vec<usize>, Vec<u8>);
+
+/// A file of these tensors that says nothing of what it is, but for its images.
+fn written(path: &Path, tensors: &[Tensor]) {
+    let (mut entries, mut data) = (Vec::new(), Vec::new());
+    entries
+        .push(r#""__metadata__":{"input_mean":"0","input_std":"1","input_size":"16"}"#.to_owned());
+    for (name, dtype, shape, bytes) in tensors {
+        let (start, end) = (data.len(), data.len() + bytes.len());
+        entries.push(format!(
+            r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
+        ));
+        data.extend_from_slice(bytes);
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length[..], header.as_bytes(), &data].concat()).unwrap();
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The tensors of the source `as_is`, each changed into some.
+fn changed(change: impl Fn(&str, &[usize], Vec<f32>) -> Vec<Tensor>) -> Vec<Tensor> {
+    let checkpoint = Checkpoint::open(source("as_is")).unwrap();
+    let floats = checkpoint.iter().filter(|view| view.dtype().name() == "F32");
+    floats.flat_map(|view| change(view.name(), view.shape(), view.to_vec().unwrap())).collect()
+}
+
+fn whole(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+    (name.to_owned(), "F32", shape.to_vec(), bytes(values))
+}
+
+/// What a network of `path` loses on the digits, with `options`.
+fn loss(path: &Path, options: &[&str]) -> f64 {
+    let mut eval = program();
+    eval.args(["eval", "--json", "--data"]).arg(digits()).arg(path).args(options);
+    json(&good(&mut eval))["loss"].as_f64().unwrap()
+}
+
+fn inspected(options: &[&str], files: &[&Path]) -> String {
+    good(program().args(["inspect", "--brief"]).args(options).args(files))
+}
+
+#[test]
+fn kernels_in_the_order_of_jax_are_named_and_taken() {
+    let folder = TempDir::new().unwrap();
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    written(&ours, &changed(|name, shape, values| vec![whole(name, shape, &values)]));
+    let transposed = |name: &str, shape: &[usize], values: Vec<f32>| match *shape {
+        [o, c, kh, kw] => {
+            let at = |i: usize| {
+                let (tap, channel, output) = (i / (c * o), i / o % c, i % o);
+                values[(output * c + channel) * kh * kw + tap]
+            };
+            vec![whole(name, &[kh, kw, c, o], &(0..values.len()).map(at).collect::<Vec<_>>())]
+        }
+        [o, c] => {
+            let at = |i: usize| values[i % o * c + i / o];
+            vec![whole(name, &[c, o], &(0..values.len()).map(at).collect::<Vec<_>>())]
+        }
+        _ => vec![whole(name, shape, &values)],
+    };
+    written(&theirs, &changed(transposed));
+
+    let shown = inspected(&[], &[&theirs]);
+    for part in ["the kernels of a resnet_small", "[kh, kw, C, O]", "--layout hwio takes them"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let says = bad(
+        1,
+        program().args(["eval", "--as", "resnet_small", "--data"]).arg(digits()).arg(&theirs),
+    );
+    assert!(says.contains("--layout hwio"), "{says}");
+    let layout = ["--layout", "hwio-io"];
+    assert!(inspected(&layout, &[&theirs]).contains("holds a resnet_small, names as they are"));
+    assert_eq!(loss(&theirs, &layout), loss(&ours, &[]));
+
+    let run = folder.path().join("run");
+    let mut train = program();
+    train.args(["train", "--form", "single", "--shots", "2", "--steps", "1", "--zoo"]).arg(&theirs);
+    good(train.args(["--layout", "hwio", "--out"]).arg(&run).arg("--data").arg(digits()));
+    // Of each source in a description, which train and check read.
+    let mut describe = program();
+    describe.args(["zoo", "describe", "--layout", "hwio"]).arg(&theirs);
+    let description = folder.path().join("zoo.toml");
+    fs::write(&description, good(&mut describe)).unwrap();
+    let checked = good(program().args(["zoo", "check"]).arg(&description));
+    assert!(checked.contains("this source forms a zoo"), "{checked}");
+}
+
+#[test]
+fn weights_of_8_bits_are_read_with_the_scales_beside_them() {
+    let folder = TempDir::new().unwrap();
+    let int8 = folder.path().join("int8.safetensors");
+    let quantised = |name: &str, shape: &[usize], values: Vec<f32>| {
+        if shape.len() != 4 {
+            return vec![whole(name, shape, &values)];
+        }
+        let row = values.len() / shape[0];
+        let largest = |row: &[f32]| row.iter().fold(1e-9f32, |most, v| most.max(v.abs()));
+        let scales: Vec<f32> = values.chunks(row).map(largest).collect();
+        let quantum = |(at, v): (usize, &f32)| (v / scales[at / row] * 127.0).round() as i8 as u8;
+        let bytes = values.iter().enumerate().map(quantum).collect();
+        let weight = (name.to_owned(), "I8", shape.to_vec(), bytes);
+        vec![weight, whole(&name.replace("weight", "SCB"), &shape[..1], &scales)]
+    };
+    written(&int8, &changed(quantised));
+    assert!(inspected(&[], &[&int8]).contains("holds a resnet_small, names as they are"));
+    let ours = folder.path().join("ours.safetensors");
+    written(&ours, &changed(|name, shape, values| vec![whole(name, shape, &values)]));
+    let (theirs, ours) = (loss(&int8, &[]), loss(&ours, &[]));
+    // What 8 bits lose, and no more.
+    assert!(theirs != ours && (theirs - ours).abs() < 0.05, "{theirs} against {ours}");
+}
+
+#[test]
+fn inspect_shows_all_files_though_one_is_bad() {
+    let folder = TempDir::new().unwrap();
+    let broken = folder.path().join("broken.pth");
+    fs::write(&broken, "<!DOCTYPE html>").unwrap();
+    let mut command = program();
+    command.args(["inspect", "--brief"]).args([source("as_is"), broken.clone(), source("edges")]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(shown.contains("as_is") && shown.contains("edges"), "{shown}");
+    assert!(said.contains("error: ") && said.contains("broken.pth"), "{said}");
+    let output = command.arg("--json").output().unwrap();
+    let report = json(&text(&output.stdout));
+    assert!(report["files"][1]["problem"].as_str().unwrap().contains("broken.pth"));
+    assert_eq!(report["files"][2]["network"]["architecture"], "resnet_small");
+}
+
+#[test]
+fn a_file_that_is_given_twice_is_marked() {
+    let again = file("zoo/../zoo/as_is.safetensors");
+    let shown = inspected(&[], &[&source("as_is"), &again]);
+    assert!(
+        shown.contains("  the same file as ") && shown.contains("1 of them given before"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_zoo_of_our_own_is_described_with_its_sources_and_gates() {
+    let folder = TempDir::new().unwrap();
+    let trained = |form: &str| -> PathBuf {
+        let run = folder.path().join(form);
+        let mut train = program();
+        train.args(["train", "--form", form, "--shots", "4", "--steps", "2", "--zoo"]);
+        train.args(["as_is", "edges"].map(source)).arg("--data").arg(digits());
+        good(train.arg("--out").arg(&run));
+        run.join("model.safetensors")
+    };
+    let lite = trained("lite");
+    let shown = inspected(&[], &[&lite]);
+    assert!(
+        shown.contains("holds a lite zoo of 2 sources, resnet_small with 1 channels"),
+        "{shown}"
+    );
+    for name in ["as_is", "edges"] {
+        let row = shown.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        assert!(row.contains("conv") || row.contains("downsample"), "{row}");
+    }
+    let report = json(&good(program().args(["inspect", "--json"]).arg(&lite)));
+    let mixed = &report["files"][0]["mixed"];
+    assert!(mixed["sources"][0]["score"].as_f64().is_some_and(|score| score > 0.2), "{mixed}");
+    let sum = |gate: &serde_json::Value| -> f64 {
+        gate[1].as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).sum()
+    };
+    assert!(mixed["gates"].as_array().unwrap().iter().all(|gate| (sum(gate) - 1.0).abs() < 1e-3));
+    let shown = inspected(&[], &[&trained("zoo")]);
+    assert!(shown.contains("holds a zoo, gated sample by sample, of 2 sources"), "{shown}");
+}
+
+#[test]
+fn an_old_whole_module_is_listed_by_its_class() {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/module_legacy.pt");
+    let shown = inspected(&[], &[&module]);
+    assert!(shown.contains("Python would import") && !shown.contains("<persistent"), "{shown}");
+}
