@@ -15,4 +15,5 @@ mod program;
 mod report;
 #[cfg(feature = "serve")]
 mod serve;
+mod sources;
 mod train;

@@ -1,9 +1,6 @@
 //! Sources as people have them: kernels in another order, weights of 8 bits, files given twice.
-#![cfg(feature = "cli")]
 
-mod program;
-
-use program::{bad, digits, file, good, json, program, source, text};
+use crate::program::{bad, digits, file, good, json, program, source, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
