@@ -266,6 +266,7 @@ fn opened(
             return Ok(Arc::new(pictures));
         }
         Kind::List(path) => return Ok(Arc::new(Pictures::list(path, reading)?)),
+        Kind::Published(published) => return Ok(Arc::new(published.pictures(reading)?)),
         Kind::Cifar(files) => return Ok(Arc::new(files.read(reading.channels)?)),
     };
     Ok(match input.channels {

@@ -1,7 +1,7 @@
 //! What kind of data lies at a path.
 
 use super::Purpose;
-use crate::dataset::{cifar, is_list};
+use crate::dataset::{Published, cifar, is_list};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Folder(PathBuf),
     /// A CSV or TSV file that lists pictures.
     List(PathBuf),
+    /// Pictures as a data set was published.
+    Published(Published),
     /// CIFAR-10 or CIFAR-100.
     Cifar(cifar::Files),
     /// MNIST: images and labels.
@@ -23,7 +25,8 @@ pub(super) enum Kind {
 }
 
 const KINDS: &str = "a folder with a folder of pictures for each class, a .csv or .tsv that lists \
-                     pictures and classes, the digits of UCI as .csv or .csv.gz, CIFAR in binary, or \
+                     pictures and classes, COCO-70, FGVC Aircraft or MIT Indoor Scenes as \
+                     they are published, the digits of UCI as .csv or .csv.gz, CIFAR in binary, or \
                      MNIST as IDX files or as 0.json to 9.json";
 
 /// What kind of data is at `path`.
@@ -48,6 +51,9 @@ pub(super) fn kind(path: &Path, purpose: Purpose) -> Result<Kind> {
     }
     if let Some(files) = cifar::Files::find(path) {
         return Ok(Kind::Cifar(files));
+    }
+    if let Some(published) = Published::find(path) {
+        return Ok(Kind::Published(published));
     }
     let (mut images, mut folders) = (vec![], 0);
     for entry in std::fs::read_dir(path).map_err(Error::io("read", path))? {

@@ -159,4 +159,31 @@ mod tests {
         ]);
         assert!(!file.iter().any(|view| file.is_scale(view)));
     }
+
+    #[test]
+    fn five_thousand_damaged_files_of_scaled_weights_in_any_order_are_read_or_refused() {
+        let scales = floats(&[0.5, 0.25]);
+        let tensors: [(&str, Dtype, &[usize], &[u8]); 4] = [
+            ("a.weight", Dtype::I8, &[2, 1, 2, 1], &[1, 2, 3, 4]),
+            ("a.SCB", Dtype::F32, &[2], &scales),
+            ("b.weight", Dtype::F8E4M3, &[2, 2], &[5, 6, 7, 8]),
+            ("b.weight_scale_inv", Dtype::F32, &[1, 2], &scales),
+        ];
+        let (whole, folder) = (fixture::safetensors(&tensors), tempfile::tempdir().unwrap());
+        let network = ["a.weight", "b.weight"].map(|name| (name.to_owned(), vec![2, 2]));
+        let (path, mut rng) = (folder.path().join("a.safetensors"), fastrand::Rng::with_seed(1));
+        for _ in 0..5000 {
+            let mut bytes = whole.clone();
+            for _ in 0..rng.usize(1..4) {
+                // In the header above all, whose length stands before it.
+                let at = rng.usize(8..bytes.len());
+                bytes[at] =
+                    if rng.bool() { rng.u8(..) } else { rng.choice(*b"0123456789,[]FI8").unwrap() };
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            let Ok(file) = Checkpoint::open(&path) else { continue };
+            let file = file.with_axes(crate::zoo::Axes::HwioIo);
+            drop(Naming::default().network(file, &network));
+        }
+    }
 }
