@@ -124,7 +124,7 @@ impl Material {
 }
 
 /// How many there are, and the first few of them.
-pub fn first(files: &[String]) -> String {
+fn first(files: &[String]) -> String {
     const SHOWN: usize = 5;
     let more = match files.len().saturating_sub(SHOWN) {
         0 => String::new(),
