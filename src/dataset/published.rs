@@ -127,10 +127,11 @@ mod tests {
     use super::*;
     use crate::dataset::{Channels, Dataset};
 
-    /// Files, classes, labels and splits of a folder in which these files are.
-    fn found(
-        files: &[(&str, &str)],
-    ) -> Result<(Vec<String>, Vec<String>, Vec<usize>, Vec<Split>), String> {
+    /// Files, classes, labels and splits.
+    type Found = (Vec<String>, Vec<String>, Vec<usize>, Vec<Split>);
+
+    /// What is found in a folder in which these files are.
+    fn found(files: &[(&str, &str)]) -> Result<Found, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
             let path = folder.path().join(name);
