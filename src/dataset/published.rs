@@ -127,11 +127,8 @@ mod tests {
     use super::*;
     use crate::dataset::{Channels, Dataset};
 
-    /// Files, classes, labels and splits.
-    type Found = (Vec<String>, Vec<String>, Vec<usize>, Vec<Split>);
-
-    /// What is found in a folder in which these files are.
-    fn found(files: &[(&str, &str)]) -> Result<Found, String> {
+    /// The pictures of a folder in which these files are; theirs without the folder.
+    fn found(files: &[(&str, &str)]) -> Result<Pictures, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
             let path = folder.path().join(name);
@@ -140,59 +137,80 @@ mod tests {
         }
         let published = Published::find(folder.path()).ok_or("none of them")?;
         let pictures = published.pictures(Reading::upright(Channels::Rgb));
-        let pictures = pictures.map_err(|error| error.to_string())?;
-        let bare = |file: &PathBuf| {
-            let file = file.strip_prefix(folder.path()).unwrap();
-            file.to_string_lossy().replace('\\', "/")
-        };
-        Ok((
-            pictures.files().iter().map(bare).collect(),
-            pictures.classes().to_vec(),
-            pictures.labels().to_vec(),
-            pictures.splits().to_vec(),
-        ))
+        let mut found = pictures.map_err(|error| error.to_string())?;
+        let bare = |file: &PathBuf| file.strip_prefix(folder.path()).unwrap().to_path_buf();
+        found.files = found.files.iter().map(bare).collect();
+        Ok(found)
+    }
+
+    /// Asserts what was found.
+    #[track_caller]
+    fn assert_found(
+        found: &Pictures,
+        files: &[&str],
+        classes: &[&str],
+        labels: &[usize],
+        splits: &[Split],
+    ) {
+        let found_files: Vec<&Path> = found.files().iter().map(PathBuf::as_path).collect();
+        assert_eq!(found_files, files.iter().map(Path::new).collect::<Vec<_>>());
+        assert_eq!((&found.classes().join(","), found.labels()), (&classes.join(","), labels));
+        assert_eq!(found.splits(), splits);
     }
 
     #[test]
     fn coco_70_is_read_by_its_lists() {
-        let (files, classes, labels, splits) = found(&[
+        let pictures = found(&[
             ("image_list/train_15.txt", "train/cat/1.jpg 1\n"),
             ("image_list/train_100.txt", "train/cat/1.jpg 1\r\ntrain/hot dog/2.jpg 10\n\n"),
             ("image_list/test.txt", "test/cat/3.jpg 1"),
         ])
         .unwrap();
-        assert_eq!(files, ["train/cat/1.jpg", "train/hot dog/2.jpg", "test/cat/3.jpg"]);
-        assert_eq!((classes, labels), (vec!["1".to_owned(), "10".to_owned()], vec![0, 1, 0]));
-        assert_eq!(splits, [Split::Training, Split::Training, Split::Test]);
+        let files = ["train/cat/1.jpg", "train/hot dog/2.jpg", "test/cat/3.jpg"];
+        let splits = [Split::Training, Split::Training, Split::Test];
+        assert_found(&pictures, &files, &["1", "10"], &[0, 1, 0], &splits);
         let error = found(&[("image_list/train.txt", "a.jpg 1\na.jpg\n")]).unwrap_err();
         assert!(error.contains("line 2: expected a file and the number"), "{error}");
     }
 
     #[test]
     fn fgvc_aircraft_is_read_by_its_variants() {
-        let (files, classes, labels, splits) = found(&[
+        let pictures = found(&[
             ("data/images_variant_train.txt", "0056978 707-320\n"),
             ("data/images_variant_val.txt", "1025794 Cessna 172\n"),
             ("data/images_variant_test.txt", "0062765 707-320\n"),
         ])
         .unwrap();
-        assert_eq!(files[1], "data/images/1025794.jpg");
-        assert_eq!((classes, labels), (vec!["707-320".into(), "Cessna 172".into()], vec![0, 1, 0]));
-        assert_eq!(splits, [Split::Training, Split::Validation, Split::Test]);
+        let files = ["0056978", "1025794", "0062765"].map(|n| format!("data/images/{n}.jpg"));
+        let splits = [Split::Training, Split::Validation, Split::Test];
+        assert_found(
+            &pictures,
+            &files.each_ref().map(|f| &**f),
+            &["707-320", "Cessna 172"],
+            &[0, 1, 0],
+            &splits,
+        );
         let error = found(&[("images_variant_train.txt", "0056978\n")]).unwrap_err();
         assert!(error.contains("line 1: expected a number and a variant"), "{error}");
     }
 
     #[test]
     fn mit_indoor_scenes_are_read_by_their_lists() {
-        let (files, classes, labels, splits) = found(&[
+        let pictures = found(&[
             ("TrainImages.txt", "kitchen/int474.jpg\nbakery/x y.jpg\n"),
             ("TestImages.txt", "kitchen/b.jpg\n"),
         ])
         .unwrap();
-        assert_eq!(files[..2], ["Images/kitchen/int474.jpg", "Images/bakery/x y.jpg"]);
-        assert_eq!((classes, labels), (vec!["bakery".into(), "kitchen".into()], vec![1, 0, 1]));
-        assert_eq!(splits, [Split::Training, Split::Training, Split::Test]);
+        let files = ["kitchen/int474.jpg", "bakery/x y.jpg", "kitchen/b.jpg"];
+        let files = files.map(|file| format!("Images/{file}"));
+        let splits = [Split::Training, Split::Training, Split::Test];
+        assert_found(
+            &pictures,
+            &files.each_ref().map(|f| &**f),
+            &["bakery", "kitchen"],
+            &[1, 0, 1],
+            &splits,
+        );
     }
 
     #[test]

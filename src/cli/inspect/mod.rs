@@ -130,7 +130,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             Some(name) => Some(Identified::compared(&checkpoint, name, &rules)?),
             // A zoo that was written here says what it is.
             None if mixed::is_mixed(&checkpoint) => {
-                file.mixed = Some(MixedReport::new(checkpoint.clone(), &rules)?);
+                match MixedReport::new(checkpoint.clone(), &rules) {
+                    Ok(mixed) => file.mixed = Some(mixed),
+                    Err(error) => file.near = Some(NearnessReport::broken(&error)),
+                }
                 None
             }
             None => match Identified::or_nearness(&checkpoint, &rules)? {

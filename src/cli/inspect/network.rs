@@ -1,6 +1,7 @@
 //! Which network a file holds, as `inspect` tells it.
 
 use super::super::output::{self, Output, Result};
+use crate::Error;
 use crate::nn::{Identified, Nearness};
 use serde::Serialize;
 
@@ -113,6 +114,12 @@ impl NearnessReport {
             differences,
             text: nearness.to_string(),
         }
+    }
+
+    /// Of a file that says that it holds a zoo of ours.
+    pub fn broken(error: &Error) -> Self {
+        let text = format!("says that it holds a zoo that was tuned here, but: {error}");
+        Self { kind: "broken", architecture: None, differences: vec![], text }
     }
 
     pub fn show(&self, output: &mut Output) -> Result {
