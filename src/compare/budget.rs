@@ -49,7 +49,8 @@ pub(super) fn most_important(plan: &Plan) -> Option<MethodKind> {
     IMPORTANCE.into_iter().find(|kind| plan.methods.contains(kind))
 }
 
-/// How long a run of a method takes, in times of tuning one source, as measured on the demo's data.
+/// About how long a run of a method takes, in times of tuning one source: zoo and lite as in the README's
+/// table, the others by the forward and backward passes of a step.
 fn unit(kind: MethodKind, sources: usize) -> f64 {
     match kind {
         MethodKind::Delta => 1.4,

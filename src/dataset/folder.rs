@@ -229,7 +229,7 @@ mod tests {
         let bare = |file: &PathBuf| {
             file.strip_prefix(&pictures.root).unwrap().to_str().unwrap().replace('\\', "/")
         };
-        pictures.files().iter().map(bare).collect()
+        pictures.files.iter().map(bare).collect()
     }
 
     #[test]

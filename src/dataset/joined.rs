@@ -3,7 +3,7 @@
 use super::samples::no_such_sample;
 use super::{Dataset, Image, Split, Transform};
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Data sets one after the other, each for one purpose, with the classes of the first.
@@ -11,7 +11,6 @@ pub struct Joined {
     sets: Vec<Arc<dyn Dataset>>,
     labels: Vec<usize>,
     splits: Vec<Split>,
-    files: Vec<PathBuf>,
 }
 
 impl Joined {
@@ -23,7 +22,7 @@ impl Joined {
     pub fn new(first: Arc<dyn Dataset>, others: Vec<(Split, Arc<dyn Dataset>)>) -> Result<Self> {
         let mut splits = first.splits().to_vec();
         splits.resize(first.len(), Split::Training);
-        let (mut labels, mut files) = (first.labels().to_vec(), first.files().to_vec());
+        let mut labels = first.labels().to_vec();
         let known = first.classes().to_vec();
         let mut sets = vec![first];
         for (split, other) in others {
@@ -36,11 +35,21 @@ impl Joined {
             };
             let numbers = other.classes().iter().map(number).collect::<Result<Vec<_>>>()?;
             labels.extend(other.labels().iter().map(|&label| numbers[label]));
-            files.extend_from_slice(other.files());
             splits.resize(labels.len(), split);
             sets.push(other);
         }
-        Ok(Self { sets, labels, splits, files })
+        Ok(Self { sets, labels, splits })
+    }
+
+    /// The data set of a sample, and its number there.
+    fn place(&self, mut index: usize) -> Option<(&dyn Dataset, usize)> {
+        for set in &self.sets {
+            match index.checked_sub(set.len()) {
+                Some(behind) => index = behind,
+                None => return Some((set.as_ref(), index)),
+            }
+        }
+        None
     }
 }
 
@@ -57,8 +66,9 @@ impl Dataset for Joined {
         &self.splits
     }
 
-    fn files(&self) -> &[PathBuf] {
-        &self.files
+    fn file(&self, index: usize) -> Option<&Path> {
+        let (set, index) = self.place(index)?;
+        set.file(index)
     }
 
     fn image(&self, index: usize) -> Result<Image> {
@@ -72,21 +82,17 @@ impl Dataset for Joined {
         transforms: &[Transform],
         rng: &mut fastrand::Rng,
     ) -> Result<Image> {
-        let mut place = index;
-        for set in &self.sets {
-            match place.checked_sub(set.len()) {
-                Some(behind) => place = behind,
-                None => return set.transformed(place, transforms, rng),
-            }
+        match self.place(index) {
+            Some((set, index)) => set.transformed(index, transforms, rng),
+            None => Err(no_such_sample(Path::new("the data"), index, self.len())),
         }
-        Err(no_such_sample(Path::new("the data"), index, self.len()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Samples;
+    use crate::dataset::{Channels, Pictures, Reading, Samples};
 
     fn toy(value: f32, labels: Vec<usize>, classes: &[&str]) -> Arc<dyn Dataset> {
         let images =
@@ -105,6 +111,19 @@ mod tests {
         let values = (0..5).map(|index| joined.image(index).unwrap().values()[0]);
         assert_eq!(values.collect::<Vec<_>>(), [0.0, 1.0, 2.0, 10.0, 11.0]);
         assert!(joined.image(5).is_err());
+        assert_eq!(joined.file(4), None);
+    }
+
+    #[test]
+    fn samples_without_files_leave_those_of_others_in_their_places() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("data.csv"), "path,class\nx.png,a\n").unwrap();
+        let list = folder.path().join("data.csv");
+        let pictures = Pictures::list(&list, Reading::upright(Channels::Rgb)).unwrap();
+        let first = toy(0.0, vec![0, 0], &["a"]);
+        let joined = Joined::new(first, vec![(Split::Test, Arc::new(pictures))]).unwrap();
+        let file = folder.path().join("x.png");
+        assert_eq!([0, 1, 2, 3].map(|index| joined.file(index)), [None, None, Some(&*file), None]);
     }
 
     #[test]

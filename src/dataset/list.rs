@@ -175,7 +175,7 @@ mod tests {
             "label,split,path\ncat,train,\"x/1,5.jpg\"\ndog,val,2.png\ncat,TEST,3.png\n",
         );
         let found = found.unwrap();
-        assert_eq!(found.files(), [Path::new("x/1,5.jpg"), Path::new("2.png"), Path::new("3.png")]);
+        assert_eq!(found.files, [Path::new("x/1,5.jpg"), Path::new("2.png"), Path::new("3.png")]);
         assert_eq!(
             (found.classes(), found.labels()),
             (&["cat", "dog"].map(String::from)[..], &[0, 1, 0][..])

@@ -51,7 +51,7 @@ pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten
 pub use views::Views;
 
 use crate::Result;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Labelled images, by index.
 ///
@@ -71,7 +71,7 @@ pub trait Dataset: Send + Sync {
 
     /// What a reader knows the sample `index` by: its file, or its number.
     fn name(&self, index: usize) -> String {
-        self.files().get(index).map_or_else(|| index.to_string(), |path| path.display().to_string())
+        self.file(index).map_or_else(|| index.to_string(), |path| path.display().to_string())
     }
 
     /// The image `index`, values 0 to 1.
@@ -85,9 +85,9 @@ pub trait Dataset: Send + Sync {
         &[]
     }
 
-    /// The file of each sample, if each has its own; otherwise empty.
-    fn files(&self) -> &[PathBuf] {
-        &[]
+    /// The file of the sample `index`, if it has one of its own.
+    fn file(&self, _index: usize) -> Option<&Path> {
+        None
     }
 
     /// The image `index` after `transforms`; what is random in them is drawn from `rng`.

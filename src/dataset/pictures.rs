@@ -6,7 +6,7 @@ use super::split::Split;
 use super::{Dataset, Image, Samples, Transform, sample_rng};
 use crate::Result;
 use rayon::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Pictures in files, decoded when they are asked for.
 ///
@@ -59,8 +59,8 @@ impl Dataset for Pictures {
         &self.splits
     }
 
-    fn files(&self) -> &[PathBuf] {
-        &self.files
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.files.get(index).map(PathBuf::as_path)
     }
 
     fn image(&self, index: usize) -> Result<Image> {

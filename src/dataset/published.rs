@@ -152,7 +152,7 @@ mod tests {
         labels: &[usize],
         splits: &[Split],
     ) {
-        let found_files: Vec<&Path> = found.files().iter().map(PathBuf::as_path).collect();
+        let found_files: Vec<&Path> = found.files.iter().map(PathBuf::as_path).collect();
         assert_eq!(found_files, files.iter().map(Path::new).collect::<Vec<_>>());
         assert_eq!((&found.classes().join(","), found.labels()), (&classes.join(","), labels));
         assert_eq!(found.splits(), splits);

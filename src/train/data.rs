@@ -88,7 +88,7 @@ impl Data {
     }
 
     fn of(dataset: Arc<dyn Dataset>, input: &Input, mut notes: Vec<String>) -> Self {
-        if let ([class], Some(file)) = (dataset.classes(), dataset.files().first()) {
+        if let ([class], Some(file)) = (dataset.classes(), dataset.file(0)) {
             notes.push(format!(
                 "there is one class only, {class:?}: is the data's folder one level too high or too \
                  low? Its first picture is {}, and a class is the folder in the data's folder",
@@ -106,10 +106,9 @@ impl Data {
     /// # Errors
     /// If there are such; all of them are named.
     pub fn checked(mut self, check: Check, skips_unreadable: bool) -> Result<Self> {
-        let files = self.dataset.files();
         let seen = Seen::open();
         let look = |&index: &usize| {
-            let file = files.get(index)?;
+            let file = self.dataset.file(index)?;
             if seen.knows(file, check) {
                 return None;
             }
@@ -118,7 +117,7 @@ impl Data {
         let bad: Vec<(usize, Error)> = self.used.par_iter().filter_map(look).collect();
         let is_bad = |index: usize| bad.binary_search_by_key(&index, |(bad, _)| *bad).is_ok();
         let good = self.used.iter().filter(|index| !is_bad(**index));
-        seen.keep(good.filter_map(|&index| Some(files.get(index)?.as_path())), check);
+        seen.keep(good.filter_map(|&index| self.dataset.file(index)), check);
         if bad.is_empty() {
             return Ok(self);
         }
@@ -144,8 +143,7 @@ impl Data {
 
     /// What the data of a run are made of now.
     pub(super) fn material(&self, config: &DataConfig) -> Result<Material> {
-        let files = self.dataset.files();
-        let used = self.used.iter().filter_map(|&index| files.get(index));
+        let used = self.used.iter().filter_map(|&index| self.dataset.file(index));
         Material::look(config, used, &self.unreadable)
     }
 

@@ -51,10 +51,10 @@ impl Material {
     /// If a file cannot be looked at.
     pub(super) fn look<'a>(
         config: &DataConfig,
-        pictures: impl Iterator<Item = &'a PathBuf>,
+        pictures: impl Iterator<Item = &'a Path>,
         unreadable: &[String],
     ) -> Result<Self> {
-        let mut paths: Vec<PathBuf> = pictures.cloned().collect();
+        let mut paths: Vec<PathBuf> = pictures.map(Path::to_path_buf).collect();
         let given =
             [Some(&config.path), config.validation_data.as_ref(), config.test_data.as_ref()];
         for path in given.into_iter().flatten() {
