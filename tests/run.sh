@@ -220,20 +220,14 @@ networks() {
     [ "$count" -ge 8 ]
 }
 
-# Whether each feature is enough for what it promises; nothing of it is run, so nothing is optimised,
-# and nothing is kept.
+# Whether each feature is enough for what it promises. Nothing of it is run or linked, and to compile
+# the library five times more took half as long as all tests: it is checked as a compiler checks it.
 features() {
-    local feature folder status=0
-    local plain=(--config 'profile.dev.opt-level=0' --config 'profile.dev.package."*".opt-level=0'
-        --config 'profile.dev.debug=false')
-    folder=$(mktemp --directory --tmpdir="$target" features.XXXX) || return
+    local feature
     for feature in train report cli serve opencl; do
         echo "$feature"
-        cargo build "${plain[@]}" --no-default-features --features "$feature" --locked \
-            --target-dir "$folder" || status=$?
+        cargo check --no-default-features --features "$feature" --locked || return
     done
-    rm -rf "$folder"
-    return "$status"
 }
 
 if [ "${1:-}" = --quick ]; then
