@@ -262,7 +262,7 @@ mod tests {
         assert_eq!((over.learning_rate, over.head_rate), (0.01, 10.0), "a flag's preset");
         let paper = layered("", "preset = 'paper'").unwrap();
         assert_eq!((paper.optimizer.steps, paper.optimizer.epochs), (Some(15_000), None));
-        assert!(paper.method.gate_prior);
+        assert!(!paper.method.gate_prior, "the whole recipe, its method too");
     }
 
     #[test]
