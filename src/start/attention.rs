@@ -3,6 +3,7 @@
 use super::linear_probe::fitted;
 use super::prior::{Features, features};
 use crate::Result;
+use crate::kernel::reduce::{log_softmax_row, softmax_row};
 use crate::nn::Network;
 use crate::tensor::{Element, Tensor};
 
@@ -41,15 +42,13 @@ pub fn channel_attention<T: Element>(
         }
     }
     // The loss of the whole is the same for all, and softmax does not see it.
-    let largest = losses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let shares: Vec<f64> = losses.iter().map(|loss| (loss - largest).exp()).collect();
-    let sum: f64 = shares.iter().sum();
-    Ok(shares.into_iter().map(|share| share / sum).collect())
+    softmax_row(&mut losses);
+    Ok(losses)
 }
 
-fn cross_entropy(logits: Vec<f64>, label: usize) -> f64 {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    logits.iter().map(|z| (z - largest).exp()).sum::<f64>().ln() - (logits[label] - largest)
+fn cross_entropy(mut logits: Vec<f64>, label: usize) -> f64 {
+    log_softmax_row(&mut logits);
+    -logits[label]
 }
 
 #[cfg(test)]

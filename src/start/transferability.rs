@@ -5,6 +5,7 @@ use super::leave_one_out_accuracy;
 use super::prior::{Features, features};
 use super::spectrum::spectrum;
 use crate::kernel::gemm::{Matrix, par_gemm};
+use crate::kernel::reduce::softmax_row;
 use crate::nn::{Design, Head, Network, Values};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -70,12 +71,7 @@ fn own_head<T: Element>(design: &Design, source: &State<T>) -> Result<Option<Des
 fn softmax<T: Element>(outputs: &Tensor<T>) -> Tensor<f64> {
     let mut outputs = outputs.cast::<f64>();
     let columns = outputs.shape()[1].max(1);
-    for row in outputs.as_mut_slice().chunks_mut(columns) {
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.iter_mut().for_each(|z| *z = (*z - largest).exp());
-        let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|z| *z /= sum);
-    }
+    outputs.as_mut_slice().chunks_mut(columns).for_each(softmax_row);
     outputs
 }
 
