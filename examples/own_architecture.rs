@@ -91,7 +91,8 @@ fn main() -> Result<()> {
     let (zoo, design) = open_zoo(&files, None)?;
     let split = Target::read("data/digits/digits.csv.gz")?.split(Part::Demo, 20, 1)?;
     let (images, labels) = split.train.batch(&(0..200).collect::<Vec<_>>())?;
-    let preparation = Preparation { matches: true, prior: Some(STRENGTH), chooses: false };
+    let prior = Some(STRENGTH);
+    let preparation = Preparation { matches: true, prior, chooses: false, router: None };
     let probe = Whole { images, labels };
     let prepared = preparation.prepare(&design, State::from_zoo(&zoo)?, &probe, |_| ())?;
     println!("leave-one-out accuracy of the sources: {:.3?}", prepared.scores);

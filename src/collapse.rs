@@ -43,6 +43,13 @@ fn collapsed<T: Element>(
         reason,
         hint,
     };
+    if conv.routes.is_some() {
+        return Err(impossible(
+            "each sample goes through the source that its router chooses".to_owned(),
+            "train a lite network with it as a teacher (train --form lite --teachers MODEL), and \
+             collapse that",
+        ));
+    }
     let Some(mix) = &conv.mix else {
         return Err(impossible(
             "it is a plain network already".to_owned(),

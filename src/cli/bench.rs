@@ -282,6 +282,9 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     let design = Design::named(&arguments.architecture(), 3, 100)?;
     let blueprint = design.in_form(kind.form(Aligned::default()), m.into());
     let mut network = Network::new(&blueprint, Values::drawn(0))?;
+    if matches!(what, What::Infer) {
+        network = network.settled()?;
+    }
     let mut rng = fastrand::Rng::with_seed(0);
     let (n, side) = (usize::from(batch), usize::from(size));
     // The pixels of a batch that a mistake in a size must not exceed.
@@ -302,7 +305,9 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
             give_averages(&mut network, m);
             network.parameters_mut().to(device)?;
             let seconds = median(1, runs, || {
-                let mut pass = Pass::evaluate(network.parameters());
+                // A drawn router would send all images to one source.
+                let routes: Vec<usize> = (0..n).map(|image| image % usize::from(m)).collect();
+                let mut pass = Pass::evaluate(network.parameters()).give_routes(&routes);
                 let x = pass.input(images.to(device)?);
                 let y = network.forward(&mut pass, x)?;
                 black_box(pass.value(y)?);

@@ -1,6 +1,6 @@
 //! What `bench` measures, and how: shared by its works and by `--explain`.
 
-use crate::nn::{Aligned, Form, Mixing};
+use crate::nn::{Aligned, Form, Mixing, Routing};
 use crate::ops::GateFunction;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -12,6 +12,8 @@ pub enum Kind {
     Zoo,
     /// A kernel for the batch
     Lite,
+    /// One source for each sample
+    Routed,
     /// One plain network
     Single,
 }
@@ -21,6 +23,7 @@ impl Kind {
         match self {
             Self::Zoo => "zoo",
             Self::Lite => "lite",
+            Self::Routed => "routed",
             Self::Single => "single",
         }
     }
@@ -31,6 +34,7 @@ impl Kind {
         match self {
             Self::Zoo => Form::Zoo(mixing),
             Self::Lite => Form::Lite(mixing),
+            Self::Routed => Form::Routed(Routing { shares_change: true }),
             Self::Single => Form::Plain,
         }
     }

@@ -4,7 +4,7 @@ use super::output::{Result, message, printable};
 use crate::Error;
 use crate::train::observe::Source;
 use crate::train::task::Scores;
-use crate::train::{Event, Observer};
+use crate::train::{Event, Observer, RoutingPromise};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -78,6 +78,20 @@ impl Progress {
     }
 }
 
+/// What a router promises, and what follows from it.
+fn routed(promise: &RoutingPromise) -> String {
+    let RoutingPromise { best_alone, routed, error_ratio, taken, .. } = promise;
+    let [best, routed] = [best_alone, routed].map(|accuracy| 100.0 * accuracy);
+    let follows = match taken {
+        true => "each sample goes through the source that fits it",
+        false => "sources complement each other too little; no sample is routed",
+    };
+    format!(
+        "leave-one-out accuracy of the best source {best:.1} %, routed {routed:.1} %, {error_ratio:.2} \
+         of its errors: {follows}"
+    )
+}
+
 impl Observer for Progress {
     fn note(&mut self, event: &Event) {
         match *event {
@@ -96,6 +110,13 @@ impl Observer for Progress {
                 });
                 let texts = texts.collect::<Vec<_>>().join(", ");
                 let text = format!("accuracy of the sources before tuning: {texts}");
+                match &self.bar {
+                    Some(bar) => bar.suspend(|| message(text)),
+                    None => message(text),
+                }
+            }
+            Event::Routed(promise) => {
+                let text = routed(promise);
                 match &self.bar {
                     Some(bar) => bar.suspend(|| message(text)),
                     None => message(text),

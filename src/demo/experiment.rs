@@ -187,7 +187,8 @@ fn groups() -> Groups {
 fn prepare(design: &Design, sources: &[State<f32>], split: Split, seed: u64) -> Result<Setting> {
     let all: Vec<usize> = (0..split.train.images().len()).collect();
     let (images, labels) = split.train.batch(&all)?;
-    let preparation = Preparation { matches: true, prior: Some(start::STRENGTH), chooses: false };
+    let prior = Some(start::STRENGTH);
+    let preparation = Preparation { matches: true, prior, chooses: false, router: None };
     let probe = Whole { images, labels };
     let prepared = preparation.prepare(design, sources.to_vec(), &probe, |_| ())?;
     Ok(Setting { seed, split, prepared })

@@ -1,5 +1,6 @@
 //! Batch normalisation as a layer, with its running statistics.
 
+use super::pass::Mode;
 use super::{Id, Pass};
 use crate::kernel::Epilogue;
 use crate::tape::Var;
@@ -40,7 +41,8 @@ impl BatchNorm {
     }
 
     /// The normalised batch: by its own statistics in training, by the running ones in
-    /// evaluation; and what follows on it in the same pass.
+    /// evaluation; and what follows on it in the same pass. In a [transparent](Pass::transparent)
+    /// pass it stays as it is.
     ///
     /// # Errors
     /// If `x` has another number of channels, or too few values to have a variance, or a residual
@@ -54,17 +56,38 @@ impl BatchNorm {
         let (weight, bias) = (pass.var(self.weight), pass.var(self.bias));
         let mean = pass.parameter(self.running_mean);
         let variance = pass.parameter(self.running_variance);
-        let (training, tape, epsilon) = (pass.is_training(), pass.tape(), self.epsilon);
-        if !training {
-            let scale = [weight, bias];
-            return ops::batch_norm_frozen(tape, x, scale, mean, variance, epsilon, then);
-        }
-        let (y, batch) = ops::batch_norm(tape, x, weight, bias, epsilon, then)?;
+        let (mode, epsilon) = (pass.mode(), self.epsilon);
+        let momentum = match mode {
+            Mode::Train => self.momentum,
+            Mode::Measure => 1.0,
+            Mode::Evaluate => {
+                let (tape, scale) = (pass.tape(), [weight, bias]);
+                return ops::batch_norm_frozen(tape, x, scale, mean, variance, epsilon, then);
+            }
+            Mode::Transparent => return self.let_through(pass, x, then),
+        };
+        let (y, batch) = ops::batch_norm(pass.tape(), x, weight, bias, epsilon, then)?;
         let unbiased = batch.count as f64 / (batch.count - 1) as f64;
-        let towards = |running, batch, factor| towards(running, batch, self.momentum, factor);
+        let towards = |running, batch, factor| towards(running, batch, momentum, factor);
         pass.update(self.running_mean, towards(mean, &batch.mean, 1.0)?);
         pass.update(self.running_variance, towards(variance, &batch.variance, unbiased)?);
         Ok(y)
+    }
+
+    /// `x`, and what follows on it; leaves the moments of `x` as running statistics.
+    fn let_through<T: Element>(
+        &self,
+        pass: &mut Pass<T>,
+        x: Var,
+        then: Epilogue<Var>,
+    ) -> Result<Var> {
+        let channels = pass.parameter(self.weight).len();
+        let [none, one] = [T::zero(), T::one()].map(|value| Tensor::full(&[channels], value));
+        let moments = ops::batch_moments(pass.tape(), x)?;
+        pass.update(self.running_mean, moments.mean);
+        pass.update(self.running_variance, moments.variance);
+        let scale = [pass.input(one.clone()), pass.input(none.clone())];
+        ops::batch_norm_frozen(pass.tape(), x, scale, &none, &one, 0.0, then)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Declares the tensors of a network, layer by layer.
 
 use super::gate::GateAverage;
-use super::{BatchNorm, Conv, Design, Form, Gate, Id, Linear, Mix, Mixing, Role};
+use super::{BatchNorm, Conv, Design, Form, Gate, Id, Linear, Mix, Mixing, Role, Routes};
 use crate::kernel::{Window, reduce};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -38,6 +38,13 @@ pub(super) enum Inherits {
     Nothing,
     /// They are stacked, `[m, ...]`.
     Stack,
+    /// That of one source, under its own name.
+    One {
+        /// The source.
+        source: usize,
+        /// The name that it has there.
+        name: String,
+    },
     /// Their mean, by these shares or by equal ones.
     Mean(Option<Vec<f64>>),
     /// As [`Inherits::Mean`], if statistics are inherited at all.
@@ -155,6 +162,26 @@ impl<'a> Builder<'a> {
         let [outputs, inputs, kh, kw] = shape;
         let is_head = self.is_head(name);
         let (start, start_of_bias) = self.starts(shape);
+        let (is_matrix, is_same) = (stored.len() == 2, false);
+        if let (Form::Routed(routing), false) = (self.form, is_head) {
+            let routes = self.routes(name, stored, start, has_bias, routing.shares_change)?;
+            let weight = routes.change.unwrap_or(routes.kernels[0]);
+            let (bias, mix, routes, name) = (None, None, Some(routes), name.to_owned());
+            let conv = Conv {
+                weight,
+                bias,
+                shape,
+                window,
+                is_same,
+                mix,
+                routes,
+                is_head,
+                is_matrix,
+                name,
+            };
+            self.convolutions.push(conv.clone());
+            return Ok(conv);
+        }
         let (role, inherits) = self.backbone(is_head);
         let stack: &[usize] = match inherits {
             Inherits::Stack => &[self.sources],
@@ -183,11 +210,59 @@ impl<'a> Builder<'a> {
             let key = format!("{name}.bias");
             bias = Some(self.declare(key, role, &stacked, start_of_bias, inherits)?);
         }
-        let (is_matrix, name) = (stored.len() == 2, name.to_owned());
-        let is_same = false;
-        let conv = Conv { weight, bias, shape, window, is_same, mix, is_head, is_matrix, name };
+        let (routes, name) = (None, name.to_owned());
+        let conv =
+            Conv { weight, bias, shape, window, is_same, mix, routes, is_head, is_matrix, name };
         self.convolutions.push(conv.clone());
         Ok(conv)
+    }
+
+    /// The kernels and biases of all sources. Each has a bias, which takes up what its batch norm
+    /// adds.
+    fn routes(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        start: Start,
+        has_bias: bool,
+        shares_change: bool,
+    ) -> Result<Routes> {
+        let (mut kernels, mut biases) = (vec![], vec![]);
+        for source in 0..self.sources {
+            let inherits = |part: &str| Inherits::One { source, name: format!("{name}.{part}") };
+            let key = |part: &str| format!("{name}.sources.{source}.{part}");
+            let of_kernel = inherits("weight");
+            kernels.push(self.declare(
+                key("weight"),
+                Role::Backbone,
+                stored,
+                start.clone(),
+                of_kernel,
+            )?);
+            let of_bias = if has_bias { inherits("bias") } else { Inherits::Nothing };
+            let none = Start::Constant(0.0);
+            biases.push(self.declare(key("bias"), Role::Backbone, &stored[..1], none, of_bias)?);
+        }
+        let mut change = None;
+        if shares_change {
+            let (key, none) = (format!("{name}.change"), Start::Constant(0.0));
+            change = Some(self.declare(key, Role::Backbone, stored, none, Inherits::Nothing)?);
+        }
+        Ok(Routes { kernels, biases, change })
+    }
+
+    /// A tensor of zeros that is kept, but not trained.
+    pub(super) fn buffer(&mut self, name: String, shape: &[usize]) -> Result<Id> {
+        self.declare(name, Role::Buffer, shape, Start::Constant(0.0), Inherits::Nothing)
+    }
+
+    pub(super) fn declared_name(&self, id: Id) -> &str {
+        &self.declared[id.0].name
+    }
+
+    /// Sources of the network.
+    pub(super) fn sources(&self) -> usize {
+        self.sources
     }
 
     /// Whether a layer belongs to the head.
@@ -216,7 +291,9 @@ impl<'a> Builder<'a> {
         match (is_head, self.form) {
             (true, _) => (Role::Head, Inherits::Head),
             (false, Form::Plain) => (Role::Backbone, Inherits::Mean(None)),
-            (false, Form::Zoo(_) | Form::Lite(_)) => (Role::Backbone, Inherits::Stack),
+            (false, Form::Zoo(_) | Form::Lite(_) | Form::Routed(_)) => {
+                (Role::Backbone, Inherits::Stack)
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Convolution as a layer, in its three forms.
+//! Convolution as a layer, in its forms.
 
 use super::{Gate, Id, Pass};
 use crate::kernel::{Geometry, Window};
@@ -10,7 +10,8 @@ use crate::{Result, ops};
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// `[O, C / groups, kh, kw]`, or `[O, C kh kw]` of a fully connected layer; in a zoo with a
-    /// leading axis of m sources.
+    /// leading axis of m sources. In a routed layer the change that all sources share, if there is
+    /// one, and otherwise the kernel of the first source.
     pub weight: Id,
     /// `[O]`, or `[m, O]`.
     pub bias: Option<Id>,
@@ -22,6 +23,8 @@ pub struct Conv {
     pub is_same: bool,
     /// How sources are mixed; `None` for a plain convolution.
     pub mix: Option<Mix>,
+    /// The sources' kernels, if each sample goes through one of them.
+    pub routes: Option<Routes>,
     /// Whether it belongs to the network's head.
     pub is_head: bool,
     /// Whether the weight is stored as a matrix.
@@ -38,6 +41,17 @@ pub struct Mix {
     pub gate: Gate,
     /// One kernel for the whole batch, instead of one for each sample.
     pub lite: bool,
+}
+
+/// The kernels and biases of a routed layer, one of each for every source.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// Of the shape in which a plain layer's weight is stored.
+    pub kernels: Vec<Id>,
+    /// `[O]`.
+    pub biases: Vec<Id>,
+    /// What is added to all kernels.
+    pub change: Option<Id>,
 }
 
 impl Mix {
@@ -60,7 +74,8 @@ impl Conv {
     ///
     /// - plain: `conv(x, W) + b`;
     /// - zoo: `y_n = conv(x_n, sum_i g[n, i] T_i W_i) + sum_i g[n, i] T_i b_i`;
-    /// - lite: the same with the batch's mean gate `g[i]`.
+    /// - lite: the same with the batch's mean gate `g[i]`;
+    /// - routed: `y_n = conv(x_n, W_i(n) + D) + b_i(n)`, for samples that are sorted by source.
     ///
     /// Alignment is a change of the order, or the mixture, of a source's output channels, so that
     /// it goes for the biases as it goes for the kernels: `T (W x + b) = (T W) x + T b`.
@@ -71,6 +86,10 @@ impl Conv {
         pass.tape().enter(&self.name);
         let [_, _, height, width] = pass.value(x)?.dims("conv2d", "input", "[N, C, H, W]")?;
         let (window, cut) = self.padded([height, width]);
+        if let Some(routes) = &self.routes {
+            let y = self.routed(pass, x, routes, window)?;
+            return without_first(pass, y, cut);
+        }
         let (mut weight, mut bias) = (pass.var(self.weight), self.bias.map(|bias| pass.var(bias)));
         let sources = match &self.mix {
             Some(_) => &pass.parameter(self.weight).shape()[..1],
@@ -96,6 +115,32 @@ impl Conv {
         let kernels = ops::ZooKernels { weight, alignment, bias, gate };
         let y = ops::aggregated_conv2d(pass.tape(), x, kernels, window)?;
         without_first(pass, y, cut)
+    }
+
+    fn routed<T: Element>(
+        &self,
+        pass: &mut Pass<T>,
+        x: Var,
+        routes: &Routes,
+        window: Window,
+    ) -> Result<Var> {
+        let counts = pass.counts_of_sources(routes.kernels.len())?;
+        let mut kernel = |id: &Id| {
+            let weight = pass.var(*id);
+            if self.is_matrix { ops::reshape(pass.tape(), weight, &self.shape) } else { Ok(weight) }
+        };
+        let weights = routes.kernels.iter().map(&mut kernel).collect::<Result<Vec<_>>>()?;
+        let change = routes.change.as_ref().map(kernel).transpose()?;
+        let biases: Vec<Var> = routes.biases.iter().map(|&bias| pass.var(bias)).collect();
+        let kernels =
+            ops::RoutedKernels { weights: &weights, biases: &biases, change, counts: &counts };
+        ops::routed_conv2d(pass.tape(), x, kernels, window)
+    }
+
+    /// The shape in which a plain layer's weight is stored.
+    pub(super) fn stored_shape(&self) -> Vec<usize> {
+        let [outputs, columns @ ..] = self.shape;
+        if self.is_matrix { vec![outputs, columns.iter().product()] } else { self.shape.to_vec() }
     }
 
     /// Height and width of the output for an input `[N, C, H, W]` of these sizes.

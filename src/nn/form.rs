@@ -14,25 +14,38 @@ pub enum Form {
     Zoo(Mixing),
     /// Lite Zoo-Tuning: a kernel for each batch; collapses into a plain network.
     Lite(Mixing),
+    /// Each sample goes through one source, which a [`Router`](super::Router) chooses for all
+    /// layers.
+    Routed(Routing),
 }
 
 impl Form {
-    /// `plain`, `zoo` or `lite`.
+    /// `plain`, `zoo`, `lite` or `routed`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Zoo(_) => "zoo",
             Self::Lite(_) => "lite",
+            Self::Routed(_) => "routed",
         }
     }
 
     /// How sources are mixed, if they are.
     pub fn mixing(&self) -> Option<&Mixing> {
         match self {
-            Self::Plain => None,
+            Self::Plain | Self::Routed(_) => None,
             Self::Zoo(mixing) | Self::Lite(mixing) => Some(mixing),
         }
     }
+}
+
+/// How the sources of a routed network are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Whether a change that all sources share is trained beside their own kernels, so that each
+    /// sample teaches all of them. A network that is only used does without: see
+    /// [`Network::settled`](super::Network::settled).
+    pub shares_change: bool,
 }
 
 /// How the sources of a zoo are mixed.

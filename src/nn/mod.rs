@@ -2,7 +2,7 @@
 //!
 //! An [`Architecture`] says once what a network is: one function declares its tensors to a
 //! [`Builder`] and returns what runs. A [`Design`] is an architecture at a size, a [`Blueprint`] also
-//! knows the [`Form`] of its convolutions (plain, zoo or lite), and a [`Network`] has values: drawn,
+//! knows the [`Form`] of its convolutions (plain, zoo, lite or routed), and a [`Network`] has values: drawn,
 //! of one source, of several, or saved ([`Values`]). A [`Pass`] is one forward pass over a batch, with
 //! the tape it is recorded on; [`Operations`] is what a network asks of it, and of whatever else wants
 //! to know what the network computes.
@@ -25,6 +25,7 @@ mod network;
 mod operations;
 mod parameters;
 mod pass;
+mod router;
 mod run;
 mod step;
 mod trace;
@@ -34,8 +35,8 @@ pub use architecture::{Architecture, Design, Layers};
 pub use batch_norm::BatchNorm;
 pub use blueprint::Blueprint;
 pub use builder::{Builder, Initial};
-pub use conv::{Conv, Mix};
-pub use form::{Aligned, AlignedLayers, Form, Mixing};
+pub use conv::{Conv, Mix, Routes};
+pub use form::{Aligned, AlignedLayers, Form, Mixing, Routing};
 pub use gate::{Gate, GateAverage};
 pub use identify::{Identified, identified_zoo, open_network, open_zoo};
 pub use linear::Linear;
@@ -44,6 +45,7 @@ pub use network::Network;
 pub use operations::{Node, Operations};
 pub use parameters::{Id, Parameters, Role};
 pub use pass::Pass;
+pub use router::Router;
 pub use step::Step;
 pub use trace::{ChannelGroup, ChannelPlace, FirstLayer, FirstNorm, LayerCost};
 pub use values::{Head, Statistics, Values};

@@ -1,11 +1,12 @@
 //! A network: what runs, in one of its forms, with its values.
 
+use super::router::Sorted;
 use super::trace::Graph;
-use super::{Blueprint, Builder, Conv, Design, Form, Layers, Node, Operations, Parameters};
-use super::{Pass, Run, Values};
+use super::{BatchNorm, Blueprint, Builder, Conv, Design, Form, Layers, Node, Operations};
+use super::{Parameters, Pass, Router, Routing, Run, Values};
 use crate::tape::Var;
-use crate::tensor::{Element, State};
-use crate::{Result, ops};
+use crate::tensor::{Device, Element, State};
+use crate::{Error, Result, ops};
 
 /// A network that can be trained and evaluated.
 ///
@@ -15,6 +16,7 @@ pub struct Network<T> {
     layers: Layers,
     graph: Graph,
     convolutions: Vec<Conv>,
+    router: Option<Router>,
     parameters: Parameters<T>,
 }
 
@@ -30,10 +32,15 @@ impl<T: Element> Network<T> {
         let mut builder = Builder::new(design, form, *sources);
         let layers = design.architecture().layers(&mut builder)?;
         let graph = Graph::trace(&builder, &layers, None)?;
+        let router = match form {
+            Form::Routed(_) => Some(router(&mut builder, &graph)?),
+            _ => None,
+        };
         let convolutions = builder.convolutions;
         form.mixing().map_or(Ok(()), |mixing| mixing.aligned.check(&convolutions))?;
         let parameters = values.fill(builder.declared)?;
-        Ok(Self { blueprint: blueprint.clone(), layers, graph, convolutions, parameters })
+        let blueprint = blueprint.clone();
+        Ok(Self { blueprint, layers, graph, convolutions, router, parameters })
     }
 
     /// A plain network with drawn values.
@@ -83,15 +90,72 @@ impl<T: Element> Network<T> {
         self.convolutions.iter()
     }
 
+    /// What chooses a source for each sample, in a routed network.
+    pub fn router(&self) -> Option<&Router> {
+        self.router.as_ref()
+    }
+
+    /// The batch norm that alone reads the output of a convolution, if there is one.
+    pub fn norm_behind(&self, conv: &Conv) -> Option<&BatchNorm> {
+        self.graph.norms.get(conv.name())
+    }
+
+    /// A routed network that computes the same, in which the change that all sources share is added
+    /// to their kernels: smaller, and nothing is added at inference. Any other stays as it is.
+    ///
+    /// # Errors
+    /// If a kernel is on a device that refuses.
+    pub fn settled(&self) -> Result<Self> {
+        let mut state = self.parameters.state("the network");
+        if self.blueprint.form != Form::Routed(Routing { shares_change: true }) {
+            return self.blueprint.build(&state);
+        }
+        for routes in self.convolutions.iter().filter_map(|conv| conv.routes.as_ref()) {
+            let Some(change) = routes.change else { continue };
+            state.tensors.remove(self.parameters.name(change));
+            let change = self.parameters.value(change);
+            for &kernel in &routes.kernels {
+                let value = self.parameters.value(kernel);
+                let sum = Device::of("settled", [value, change])?.engine().add(value, change)?;
+                state.insert(self.parameters.name(kernel), sum);
+            }
+        }
+        let form = Form::Routed(Routing { shares_change: false });
+        Blueprint { form, ..self.blueprint.clone() }.build(&state)
+    }
+
     /// The output for the batch `x` `[N, C, H, W]`, recorded in `pass`: logits `[N, outputs]`, or
     /// maps `[N, outputs, H', W']`.
     ///
     /// # Errors
     /// If `x` does not have the shape that the network takes.
     pub fn forward(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let x = self.sorted(pass, x)?;
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         let output = (self.layers)(&mut run, Node::INPUT)?;
-        run.finish(output)
+        let output = run.finish(output)?;
+        as_given(pass, output)
+    }
+
+    /// The batch sorted by source, in a routed network; any other takes it as it is.
+    fn sorted(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let Some(router) = &self.router else { return Ok(x) };
+        let routes = router.routes(pass, x)?;
+        let count = pass.value(x)?.shape()[0];
+        let sources = self.blueprint.sources;
+        if routes.len() != count || routes.iter().any(|&source| source >= sources) {
+            let problem = format!(
+                "{routes:?} should name one of {sources} sources for each of {count} samples"
+            );
+            return Err(Error::argument("Pass::give_routes", problem));
+        }
+        let sorted = Sorted::new(&routes, sources);
+        let y = match sorted.is_sorted() {
+            true => x,
+            false => ops::reorder(pass.tape(), x, &sorted.order)?,
+        };
+        pass.sort(sorted);
+        Ok(y)
     }
 
     /// What goes into the head, `[N, D]`: of a map the mean of each channel.
@@ -99,6 +163,7 @@ impl<T: Element> Network<T> {
     /// # Errors
     /// As [`Network::forward`].
     pub fn features(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let x = self.sorted(pass, x)?;
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         (self.layers)(&mut run, Node::INPUT)?;
         let features = run.finish(self.graph.features)?;
@@ -120,8 +185,9 @@ impl<T: Element> Network<T> {
     ///
     /// # Errors
     /// If there was none.
-    pub fn last_map(&self, pass: &Pass<T>) -> Result<Var> {
-        pass.activation_var(self.graph.last_map)
+    pub fn last_map(&self, pass: &mut Pass<T>) -> Result<Var> {
+        let map = pass.activation_var(self.graph.last_map)?;
+        as_given(pass, map)
     }
 
     /// The same output, by whoever else carries out operations; `x` is its first node.
@@ -135,8 +201,36 @@ impl<T: Element> Network<T> {
 
 /// Features `[N, D]`: of a map the mean of each channel.
 fn pooled<T: Element>(pass: &mut Pass<T>, features: Var) -> Result<Var> {
-    match pass.value(features)?.shape().len() {
-        4 => ops::global_mean_pool(pass.tape(), features),
-        _ => Ok(features),
+    let features = match pass.value(features)?.shape().len() {
+        4 => ops::global_mean_pool(pass.tape(), features)?,
+        _ => features,
+    };
+    as_given(pass, features)
+}
+
+/// What was computed of a batch, in the order in which its samples were given.
+fn as_given<T: Element>(pass: &mut Pass<T>, values: Var) -> Result<Var> {
+    match pass.sorted().filter(|sorted| !sorted.is_sorted()).map(|sorted| sorted.inverse.clone()) {
+        Some(inverse) => ops::reorder(pass.tape(), values, &inverse),
+        None => Ok(values),
     }
+}
+
+/// The router of a network whose image is read by one convolution alone.
+fn router(builder: &mut Builder, graph: &Graph) -> Result<Router> {
+    let first = graph.first_layer.as_ref().and_then(|first| {
+        let is_first = |conv: &&Conv| builder.declared_name(conv.weight) == first.weight;
+        builder.convolutions.iter().find(is_first).cloned()
+    });
+    let problem = "the routed form describes an image by the one layer that reads it, and here \
+                   several layers read it, or one that is no convolution";
+    let first = first.ok_or_else(|| Error::argument("Network::new", problem))?;
+    if let Some(norm) = &graph.loose_norm {
+        let problem = format!(
+            "the routed form folds each batch norm into the convolution that it follows, and {norm} \
+             follows none"
+        );
+        return Err(Error::argument("Network::new", problem));
+    }
+    Router::declare(builder, &first)
 }

@@ -1,5 +1,6 @@
 //! One forward pass over a batch.
 
+use super::router::Sorted;
 use super::{Id, Node, Parameters, Role, Step};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Element, Tensor};
@@ -26,7 +27,7 @@ pub struct Pass<'a, T> {
     parameters: &'a Parameters<T>,
     tape: Tape<T>,
     on_tape: Vec<Option<Var>>,
-    training: bool,
+    mode: Mode,
     keeps_activations: bool,
     /// By parameter.
     frozen: Vec<bool>,
@@ -34,31 +35,109 @@ pub struct Pass<'a, T> {
     observed: Vec<(String, Var)>,
     /// By the number of the node, if nothing is forgotten.
     activations: Vec<Var>,
+    /// What sources are drawn by, if they are drawn.
+    draws: Option<u64>,
+    /// The source of each sample, if that is the caller's choice.
+    given_routes: Option<Vec<usize>>,
+    /// How the samples of the last batch were sorted, in a routed network.
+    sorted: Option<Sorted>,
+}
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Norms by the batch's statistics; gradients.
+    Train,
+    /// Norms by the running statistics; no gradients.
+    Evaluate,
+    /// Norms by the batch's statistics, which the running ones become; no gradients.
+    Measure,
+    /// Norms let everything through, and their running statistics become the batch's; no gradients.
+    Transparent,
 }
 
 impl<'a, T: Element> Pass<'a, T> {
-    fn new(parameters: &'a Parameters<T>, training: bool) -> Self {
+    fn new(parameters: &'a Parameters<T>, mode: Mode) -> Self {
         Self {
             parameters,
             tape: Tape::new(),
             on_tape: vec![None; parameters.len()],
-            training,
+            mode,
             keeps_activations: false,
             frozen: vec![false; parameters.len()],
             updates: Vec::new(),
             observed: Vec::new(),
             activations: Vec::new(),
+            draws: None,
+            given_routes: None,
+            sorted: None,
         }
     }
 
     /// A pass for training: batch statistics, gradients for the parameters.
     pub fn train(parameters: &'a Parameters<T>) -> Self {
-        Self::new(parameters, true)
+        Self::new(parameters, Mode::Train)
     }
 
     /// A pass for evaluation: running statistics, no gradients.
     pub fn evaluate(parameters: &'a Parameters<T>) -> Self {
-        Self::new(parameters, false)
+        Self::new(parameters, Mode::Evaluate)
+    }
+
+    /// A pass that measures a batch: norms go by its statistics, and leave these as the running
+    /// ones (of momentum 1); no gradients. See [`Pass::end`].
+    pub fn measure(parameters: &'a Parameters<T>) -> Self {
+        Self::new(parameters, Mode::Measure)
+    }
+
+    /// A pass that measures what comes into the norms while they let everything through as it is:
+    /// each leaves mean and (biased) variance of its input as its running statistics; no gradients.
+    pub fn transparent(parameters: &'a Parameters<T>) -> Self {
+        Self::new(parameters, Mode::Transparent)
+    }
+
+    /// In a routed network, the source of each sample is drawn by how likely the router finds it,
+    /// as follows from `seed`. Without it, it is the likeliest.
+    pub fn draw_routes(mut self, seed: u64) -> Self {
+        self.draws = Some(seed);
+        self
+    }
+
+    /// In a routed network, sample n of the batch goes through source `routes[n]`, whatever its
+    /// router finds.
+    pub fn give_routes(mut self, routes: &[usize]) -> Self {
+        self.given_routes = Some(routes.to_vec());
+        self
+    }
+
+    pub(super) fn draws(&self) -> Option<u64> {
+        self.draws
+    }
+
+    pub(super) fn given_routes(&self) -> Option<&[usize]> {
+        self.given_routes.as_deref()
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Leaves how the batch is sorted by source.
+    pub(super) fn sort(&mut self, sorted: Sorted) {
+        self.sorted = Some(sorted);
+    }
+
+    pub(super) fn sorted(&self) -> Option<&Sorted> {
+        self.sorted.as_ref()
+    }
+
+    /// How many samples of the batch each of `sources` sources has.
+    pub(super) fn counts_of_sources(&self, sources: usize) -> Result<Vec<usize>> {
+        let counts = self.sorted.as_ref().map(|sorted| sorted.counts.clone());
+        counts.filter(|counts| counts.len() == sources).ok_or_else(|| {
+            let problem = "a routed layer works on samples that its network has sorted";
+            Error::argument("Pass", problem)
+        })
     }
 
     /// The same, without gradients for these parameters: nothing is computed for them on the way
@@ -77,7 +156,7 @@ impl<'a, T: Element> Pass<'a, T> {
 
     /// Whether this pass is for training.
     pub fn is_training(&self) -> bool {
-        self.training
+        self.mode == Mode::Train
     }
 
     /// The tape, for operations.
@@ -100,11 +179,11 @@ impl<'a, T: Element> Pass<'a, T> {
 
     /// A parameter or buffer on the tape.
     pub fn var(&mut self, id: Id) -> Var {
-        let Self { parameters, tape, on_tape, training, frozen, .. } = self;
+        let Self { parameters, tape, on_tape, mode, frozen, .. } = self;
         *on_tape[id.0].get_or_insert_with(|| {
             let value = parameters.value(id).clone();
             let role = parameters.role(id);
-            if *training && role != Role::Buffer && !frozen[id.0] {
+            if *mode == Mode::Train && role != Role::Buffer && !frozen[id.0] {
                 tape.parameter(value)
             } else {
                 tape.constant(value)
@@ -127,7 +206,7 @@ impl<'a, T: Element> Pass<'a, T> {
         self.updates.push((id, value));
     }
 
-    /// In evaluation, forgets the values that operations have made since there were `first` on the
+    /// Where no gradient is wanted, forgets the values that operations have made since there were `first` on the
     /// tape, but for `kept` and those that were left by name: a network of many layers need not
     /// hold them all.
     pub(super) fn forget(&mut self, first: usize, kept: Var) {
@@ -139,7 +218,7 @@ impl<'a, T: Element> Pass<'a, T> {
         }
     }
 
-    /// In evaluation, forgets one value.
+    /// Where no gradient is wanted, forgets one value.
     pub(super) fn forget_one(&mut self, var: Var) {
         if self.forgets() {
             self.tape.forget(var.index()..var.index() + 1, |_| false);
@@ -147,7 +226,7 @@ impl<'a, T: Element> Pass<'a, T> {
     }
 
     fn forgets(&self) -> bool {
-        !self.training && !self.keeps_activations
+        self.mode != Mode::Train && !self.keeps_activations
     }
 
     pub(super) fn leave_activations(&mut self, nodes: Vec<Var>) {
@@ -199,6 +278,11 @@ impl<'a, T: Element> Pass<'a, T> {
     /// If a value is on a device that is lost.
     pub fn first_not_finite(&self) -> Result<Option<String>> {
         self.tape.first_not_finite()
+    }
+
+    /// What the layers want to keep, without any gradients.
+    pub fn end(self) -> Step<T> {
+        Step::new(vec![None; self.parameters.len()], self.updates)
     }
 
     /// The gradients of the scalar `loss`, and what the layers want to keep.

@@ -141,6 +141,11 @@ impl<T: Element> Step<T> {
         Ok(norm)
     }
 
+    /// The buffers' new values.
+    pub fn updates(&self) -> impl Iterator<Item = (Id, &Tensor<T>)> {
+        self.updates.iter().map(|(id, value)| (*id, value))
+    }
+
     /// Gives the buffers their new values, once.
     pub fn update_buffers(&mut self, parameters: &mut Parameters<T>) {
         for (id, value) in self.updates.drain(..) {

@@ -88,6 +88,10 @@ pub(super) struct Graph {
     pub costs: Vec<LayerCost>,
     /// If one convolution, and nothing else, reads the image.
     pub first_layer: Option<FirstLayer>,
+    /// The batch norms that alone read a convolution's output, by the name of that.
+    pub norms: BTreeMap<String, BatchNorm>,
+    /// The first batch norm that reads something else.
+    pub loose_norm: Option<String>,
 }
 
 impl Graph {
@@ -103,6 +107,8 @@ impl Graph {
             costs: vec![],
             reads: vec![],
             first_layer: None,
+            outputs: BTreeMap::new(),
+            norms: vec![],
         };
         let input = trace.new_group(builder.channels());
         trace.groups[input].is_fixed = true;
@@ -174,6 +180,10 @@ struct Trace<'a> {
     reads: Vec<usize>,
     /// The last convolution that reads the image, and its output.
     first_layer: Option<(FirstLayer, Node)>,
+    /// The convolutions' names by their outputs.
+    outputs: BTreeMap<Node, String>,
+    /// The batch norms, and what they read.
+    norms: Vec<(Node, BatchNorm)>,
 }
 
 impl Trace<'_> {
@@ -208,14 +218,32 @@ impl Trace<'_> {
             ChannelGroup { channels, activations: std::mem::take(shown), places }
         });
         let channel_groups = channel_groups.collect();
-        let Self { last_uses, costs, reads, first_layer, .. } = self;
+        let Self { builder, last_uses, costs, reads, first_layer, outputs, norms, .. } = self;
         let is_read_once = |node: Node| reads[node.0] == 1;
         let first_layer = first_layer.filter(|_| is_read_once(Node::INPUT));
         let first_layer = first_layer.map(|(layer, y)| {
             let norm = layer.norm.filter(|_| is_read_once(y));
             FirstLayer { norm, ..layer }
         });
-        Ok(Graph { last_uses, features, last_map, channel_groups, costs, first_layer })
+        let of_conv = |(read, norm): (Node, BatchNorm)| {
+            let conv = outputs.get(&read).filter(|_| is_read_once(read));
+            conv.map_or(Err(norm.clone()), |conv| Ok((conv.clone(), norm)))
+        };
+        let (found, loose): (Vec<_>, Vec<_>) =
+            norms.into_iter().map(of_conv).partition(Result::is_ok);
+        let loose_norm = loose.into_iter().filter_map(Result::err).next();
+        let loose_norm = loose_norm.map(|norm| builder.declared[norm.weight.0].name.clone());
+        let norms = found.into_iter().flatten().collect();
+        Ok(Graph {
+            last_uses,
+            features,
+            last_map,
+            channel_groups,
+            costs,
+            first_layer,
+            norms,
+            loose_norm,
+        })
     }
 
     fn value(&self, node: Node) -> Result<&Value> {
@@ -399,6 +427,7 @@ impl Operations for Trace<'_> {
         }
         let y = self.push(output, &[x]);
         self.show(y, false);
+        self.outputs.insert(y, conv.name().to_owned());
         if x == Node::INPUT && groups == 1 {
             let bias = conv.bias.map(|bias| self.name(bias));
             // As SAME the odd zero is at the end.
@@ -427,6 +456,7 @@ impl Operations for Trace<'_> {
             let epsilon = norm.epsilon;
             first.norm = Some(FirstNorm { weight, running_mean, running_variance, epsilon });
         }
+        self.norms.push((x, norm.clone()));
         let operands: Vec<Node> = residual.into_iter().chain([x]).collect();
         let y = self.push(value, &operands);
         self.show(y, !matches!(then, Epilogue::Nothing));

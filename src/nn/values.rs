@@ -141,6 +141,10 @@ impl<'a, T: Element> Values<'a, T> {
         };
         match &tensor.inherits {
             Inherits::Nothing => Ok(None),
+            Inherits::One { source, name } => {
+                let Some(source) = sources.get(*source) else { return Ok(None) };
+                of_shape(source, name, shape).cloned().map(Some)
+            }
             Inherits::Stack => Tensor::stack(&each(&shape[1..])?).map(Some),
             Inherits::Mean(shares) => mean(shares.as_deref()),
             Inherits::Statistics(_) if statistics == Statistics::Reset && sources.len() > 1 => {

@@ -47,6 +47,21 @@ pub fn batch_norm<T: Element>(
     Ok((y, Moments { mean, variance, count: channels.count() }))
 }
 
+/// Mean and variance of each channel of `x` `[N, C, ...]`.
+///
+/// # Errors
+/// If `x` has no channels, or no value.
+pub fn batch_moments<T: Element>(tape: &Tape<T>, x: Var) -> Result<Moments<T>> {
+    let value = tape.value(x)?;
+    let (&[batch, channels, ref rest @ ..], false) = (value.shape(), value.is_empty()) else {
+        let expected = "[N, C, ...], with one value at least";
+        return Err(Error::shape("batch_moments", "input", expected, value.shape()));
+    };
+    let channels = Channels { batch, channels, len: rest.iter().product() };
+    let [mean, variance] = value.device().engine().moments(channels, value)?;
+    Ok(Moments { mean, variance, count: channels.count() })
+}
+
 /// Batch normalisation in evaluation: `x` `[N, C, ...]` by the given `mean` and
 /// `variance` `[C]`, which are constants.
 ///

@@ -29,7 +29,9 @@ mod mse;
 mod reduction;
 mod relu;
 mod relu6;
+mod reorder;
 mod reshape;
+mod routed_conv2d;
 mod select;
 mod sigmoid;
 mod slice;
@@ -44,7 +46,7 @@ pub use align::align;
 pub use arithmetic::{mul, scale, sub};
 pub use avg_pool2d::avg_pool2d;
 pub use batch_mean::batch_mean;
-pub use batch_norm::{Moments, batch_norm, batch_norm_frozen};
+pub use batch_norm::{Moments, batch_moments, batch_norm, batch_norm_frozen};
 pub use concat::concat;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
@@ -61,7 +63,9 @@ pub use mse::mse;
 pub use reduction::{mean_all, mean_axes, sum_all, sum_axes};
 pub use relu::relu;
 pub use relu6::relu6;
+pub use reorder::reorder;
 pub use reshape::reshape;
+pub use routed_conv2d::{RoutedKernels, routed_conv2d};
 pub use select::select;
 pub use sigmoid::sigmoid;
 pub use slice::slice;
@@ -104,7 +108,9 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("mul", arithmetic::mul_case),
     ("relu", relu::case),
     ("relu6", relu6::case),
+    ("reorder", reorder::case),
     ("reshape", reshape::case),
+    ("routed_conv2d", routed_conv2d::case),
     ("scale", arithmetic::scale_case),
     ("select", select::case),
     ("sigmoid", sigmoid::case),

@@ -3,7 +3,8 @@
 //! Tuning that begins from a fresh head first spoils features by the head's random gradients; from a
 //! fitted one it does not (Kumar et al., 2022, "Fine-tuning can distort pretrained features").
 
-use super::prior::{Features, Standardised, features, inverse_gram};
+use super::prior::{Features, features};
+use super::ridge::{Standardised, best_factor, dual, left_out};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::nn::{Id, Network, Role};
 use crate::tensor::{Element, Tensor};
@@ -72,18 +73,9 @@ pub(super) fn fitted<T: Element>(
     let fit = Standardised::of(features, labels.len())?;
     let Standardised { x, n, d, mean, scale } = &fit;
     let (n, d) = (*n, *d);
-    let inverse = inverse_gram(&fit);
-    // Y - G^-1 Y / diagonal, by rows.
-    let (mut dual, mut left_out) = (vec![0.0; n * classes], vec![0.0; n * classes]);
-    for i in 0..n {
-        let row = &inverse[i * n..][..n];
-        let of_row = i * classes..(i + 1) * classes;
-        let (dual, left_out) = (&mut dual[of_row.clone()], &mut left_out[of_row]);
-        row.iter().zip(labels).for_each(|(v, &label)| dual[label] += v);
-        left_out.iter_mut().zip(&*dual).for_each(|(out, a)| *out = -a / row[i]);
-        left_out[labels[i]] += 1.0;
-    }
-    let factor = best_factor(&left_out, labels, classes);
+    let inverse = fit.gram().inverse();
+    let dual = dual(&inverse, labels, classes, None);
+    let (factor, _) = best_factor(&left_out(&inverse, labels, classes), labels, classes);
     let mut slopes = vec![0.0; d * classes];
     par_gemm(Matrix::new(x, n, d).t(), Matrix::new(&dual, n, classes), &mut slopes);
     let mut weights = vec![0.0; classes * d];
@@ -98,27 +90,6 @@ pub(super) fn fitted<T: Element>(
         }
     }
     Ok((weights, biases))
-}
-
-/// What outputs `[N, K]` are best multiplied with to be logits, from 1 to 1000, by golden section: the
-/// cross-entropy is convex in it.
-fn best_factor(outputs: &[f64], labels: &[usize], classes: usize) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    let loss = |log: f64| -> f64 {
-        let factor = log.exp();
-        let of_row = |(row, &label): (&[f64], &usize)| {
-            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let above = |v: &f64| factor * (v - largest);
-            row.iter().map(|v| above(v).exp()).sum::<f64>().ln() - above(&row[label])
-        };
-        outputs.chunks(classes.max(1)).zip(labels).map(of_row).sum()
-    };
-    let (mut low, mut high) = (0.0, 1000f64.ln());
-    for _ in 0..40 {
-        let (a, b) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-        if loss(a) < loss(b) { high = b } else { low = a }
-    }
-    f64::midpoint(low, high).exp()
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
 //!
 //! Before all of them, [`absorb`] makes sources of other normalisations see the same images.
 //!
+//! [`fit_router`] begins a zoo that routes each sample through one source.
+//!
 //! [`Preparation`] does the first two, by samples that a [`Probe`] shows.
 
 mod absorption;
@@ -23,6 +25,8 @@ mod linear_probe;
 mod matching;
 mod prior;
 mod probe;
+mod ridge;
+mod routing;
 mod spectrum;
 mod transferability;
 
@@ -32,6 +36,7 @@ pub use linear_probe::linear_probe;
 pub use matching::matched;
 pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
 pub use probe::{Labelled, Preparation, Prepared, Probe};
+pub use routing::{Fitted, RouterSettings, fit_router};
 pub use transferability::{Transferability, h_score, leep, log_me};
 
 /// Samples that are looked at where a Gram matrix has a row for each.

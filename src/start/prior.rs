@@ -1,10 +1,9 @@
 //! The gate prior: which source fits the target, before any tuning.
 
-use crate::kernel::gemm::{Matrix, par_gemm};
+use super::ridge::{Standardised, left_out};
 use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
-use rayon::prelude::*;
 
 /// The usual strength of the prior.
 pub const STRENGTH: f64 = 2.5;
@@ -85,13 +84,14 @@ pub(super) fn features<T: Element>(
         let x = pass.input(images);
         let output = network.forward(&mut pass, x)?;
         let features = network.last_features(&mut pass)?;
+        let map = network.last_map(&mut pass)?;
+        channels = pass.value(map)?.shape()[1];
         let (features, output) = (pass.value(features)?, pass.value(output)?);
         if let [_, of_output] = output.shape() {
             classes = Some(*of_output);
             outputs.extend_from_slice(output.as_slice());
         }
         [_, columns] = features.dims("score", "features", "[N, D]")?;
-        channels = pass.value(network.last_map(&pass)?)?.shape()[1];
         values.extend_from_slice(features.as_slice());
         labels.extend(of_batch);
     }
@@ -125,115 +125,22 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
     known.sort_unstable();
     known.dedup();
     let labels: Vec<usize> = labels[..n].iter().map(|l| known.partition_point(|k| k < l)).collect();
-    let inverse = inverse_gram(&Standardised::of(features, n)?);
-    let mut right = 0;
-    for i in 0..n {
-        let row = &inverse[i * n..][..n];
-        let mut score = vec![0.0; known.len()];
-        row.iter().zip(&labels).for_each(|(v, &label)| score[label] -= v / row[i]);
-        score[labels[i]] += 1.0;
-        right += usize::from(best(&score) == Some(labels[i]));
-    }
-    Ok(right as f64 / n as f64)
+    let inverse = Standardised::of(features, n)?.gram().inverse();
+    let outputs = left_out(&inverse, &labels, known.len());
+    Ok(accuracy(&outputs, &labels, known.len()))
 }
 
-/// Features, each with mean 0 and variance 1.
-pub(super) struct Standardised {
-    /// `[n, d]`: `(feature - mean) scale`.
-    pub x: Vec<f64>,
-    pub n: usize,
-    pub d: usize,
-    pub mean: Vec<f64>,
-    pub scale: Vec<f64>,
-}
-
-impl Standardised {
-    /// The first `n` rows of features `[N, D]`.
-    ///
-    /// # Errors
-    /// If one is not finite.
-    pub fn of<T: Element>(features: &Tensor<T>, n: usize) -> Result<Self> {
-        let [_, d] = features.dims("features", "features", "[N, D]")?;
-        if !features.is_finite() {
-            let problem = "a feature is not finite; does the source overflow on these images?";
-            return Err(Error::argument("features", problem));
-        }
-        let mut x: Vec<f64> = features.as_slice()[..n * d].iter().map(|v| v.widen()).collect();
-        let (mut means, mut scales) = (vec![0.0; d], vec![0.0; d]);
-        for column in 0..d {
-            let of_column = || (0..n).map(|row| row * d + column);
-            let mean = of_column().map(|at| x[at]).sum::<f64>() / n as f64;
-            let variance = of_column().map(|at| (x[at] - mean).powi(2)).sum::<f64>() / n as f64;
-            // A feature that never changes says nothing.
-            let scale = if variance > 1e-12 { 1.0 / variance.sqrt() } else { 0.0 };
-            for at in of_column() {
-                x[at] = (x[at] - mean) * scale;
-            }
-            (means[column], scales[column]) = (mean, scale);
-        }
-        Ok(Self { x, n, d, mean: means, scale: scales })
-    }
-}
-
-/// The inverse of the Gram matrix `[n, n]` of features and a constant one, with its ridge.
-pub(super) fn inverse_gram(features: &Standardised) -> Vec<f64> {
-    const RIDGE: f64 = 1e-2;
-    let Standardised { x, n, d, .. } = features;
-    let (n, d) = (*n, *d);
-    let mut gram = vec![0.0; n * n];
-    par_gemm(Matrix::new(x, n, d), Matrix::new(x, n, d).t(), &mut gram);
-    gram.iter_mut().for_each(|v| *v += 1.0);
-    let ridge = RIDGE * (0..n).map(|i| gram[i * n + i]).sum::<f64>() / n as f64;
-    (0..n).for_each(|i| gram[i * n + i] += ridge);
-    inverse_of_positive(n, gram)
-}
-
-/// The inverse of a symmetric positive definite matrix by elimination without pivots, which
-/// such a matrix does not need.
-fn inverse_of_positive(n: usize, mut a: Vec<f64>) -> Vec<f64> {
-    /// Rows that are worth a task.
-    const ROWS: usize = 64;
-    for k in 0..n {
-        let pivot = 1.0 / a[k * n + k];
-        let row: Vec<f64> = a[k * n..][..n].to_vec();
-        let rows = a.par_chunks_mut(n).enumerate().with_min_len(ROWS);
-        rows.filter(|&(i, _)| i != k).for_each(|(_, of_row)| {
-            let factor = of_row[k] * pivot;
-            for (v, &r) in of_row.iter_mut().zip(&row) {
-                *v -= factor * r;
-            }
-            of_row[k] = -factor;
-        });
-        a[k * n..][..n].iter_mut().for_each(|v| *v *= pivot);
-        a[k * n + k] = pivot;
-    }
-    a
+/// The share of rows of `outputs` `[N, K]` whose first largest value is the label's.
+pub(super) fn accuracy(outputs: &[f64], labels: &[usize], classes: usize) -> f64 {
+    let rows = outputs.chunks(classes.max(1)).zip(labels);
+    let right = rows.filter(|(row, label)| best(row) == Some(**label)).count();
+    right as f64 / labels.len() as f64
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ridge::inverse_of_positive;
     use super::*;
-
-    #[test]
-    fn the_inverse_is_one() {
-        let n = 7;
-        let mut rng = fastrand::Rng::with_seed(3);
-        let b: Vec<f64> = (0..n * n).map(|_| rng.f64() - 0.5).collect();
-        let a: Vec<f64> = (0..n * n)
-            .map(|at| {
-                let (i, j) = (at / n, at % n);
-                let dot: f64 = (0..n).map(|k| b[i * n + k] * b[j * n + k]).sum();
-                dot + if i == j { 0.1 } else { 0.0 }
-            })
-            .collect();
-        let inverse = inverse_of_positive(n, a.clone());
-        for i in 0..n {
-            for j in 0..n {
-                let v: f64 = (0..n).map(|k| a[i * n + k] * inverse[k * n + j]).sum();
-                assert!((v - f64::from(u8::from(i == j))).abs() < 1e-9);
-            }
-        }
-    }
 
     /// Against fitting n ridge regressions, each without one sample.
     #[test]

@@ -1,9 +1,9 @@
 //! The start of a zoo as a whole: sources are scored, matched, and give the gates their bias.
 
-use super::{best, gate_bias, matched, score};
-use crate::Result;
-use crate::nn::Design;
+use super::{Fitted, RouterSettings, best, fit_router, gate_bias, matched, score};
+use crate::nn::{Design, Network};
 use crate::tensor::{State, Tensor};
+use crate::{Error, Result};
 
 /// Labelled images `[N, C, H, W]` of a batch, or why there are none.
 pub type Labelled = Result<(Tensor<f32>, Vec<usize>)>;
@@ -29,6 +29,8 @@ pub struct Preparation {
     pub prior: Option<f64>,
     /// Whether only the source that fits best is kept.
     pub chooses: bool,
+    /// How a router is fitted, if one is wanted.
+    pub router: Option<RouterSettings>,
 }
 
 /// Sources that are ready to become a zoo.
@@ -41,6 +43,29 @@ pub struct Prepared {
     /// What the gates' biases start with, if there is a prior: see
     /// [`Mixing::prior`](crate::nn::Mixing::prior).
     pub prior: Option<Vec<f64>>,
+    /// The router that was fitted, if one was wanted.
+    pub router: Option<Fitted>,
+    /// The samples that it was fitted to, `[N, C, H, W]`.
+    routed: Option<Tensor<f32>>,
+}
+
+impl Prepared {
+    /// Sources that are taken as they are.
+    pub fn unprepared(sources: Vec<State<f32>>) -> Self {
+        Self { sources, ..Self::default() }
+    }
+
+    /// The routed network of the sources, with a fresh head that follows from `seed`; see
+    /// [`Fitted::network`].
+    ///
+    /// # Errors
+    /// If no router was fitted.
+    pub fn routed_network(&self, design: &Design, seed: u64) -> Result<Network<f32>> {
+        let (Some(router), Some(images)) = (&self.router, &self.routed) else {
+            return Err(Error::argument("routed_network", "no router was fitted"));
+        };
+        router.network(design, &self.sources, images, seed)
+    }
 }
 
 impl Preparation {
@@ -56,13 +81,19 @@ impl Preparation {
         probe: &dyn Probe,
         mut note: impl FnMut(&str),
     ) -> Result<Prepared> {
-        if sources.len() < 2 || !(self.matches || self.prior.is_some() || self.chooses) {
-            return Ok(Prepared { sources, ..Prepared::default() });
+        if sources.len() < 2 && self.router.is_some() {
+            let problem = "a router chooses between sources: two at least";
+            return Err(Error::argument("Preparation", problem));
+        }
+        let is_scored =
+            self.matches || self.prior.is_some() || self.chooses || self.router.is_some();
+        if sources.len() < 2 || !is_scored {
+            return Ok(Prepared::unprepared(sources));
         }
         note("scoring the sources");
         let scores = sources.iter().map(|source| score(design, source, probe.labelled()));
         let scores = scores.collect::<Result<Vec<_>>>()?;
-        let mut prepared = Prepared { sources, scores, prior: None };
+        let mut prepared = Prepared { scores, ..Prepared::unprepared(sources) };
         if self.chooses {
             let best = best(&prepared.scores).unwrap_or(0);
             prepared.sources = vec![prepared.sources.swap_remove(best)];
@@ -74,6 +105,35 @@ impl Preparation {
             prepared.sources = matched(design, &prepared.sources, reference, &probe.images()?)?;
         }
         prepared.prior = self.prior.map(|strength| gate_bias(&prepared.scores, strength));
+        if let Some(settings) = &self.router {
+            note("fitting the router");
+            let (images, labels) = gathered(probe, settings.most)?;
+            let reference = best(&prepared.scores).unwrap_or(0);
+            let sources = &prepared.sources;
+            let fitted = fit_router(design, sources, reference, &images, &labels, settings)?;
+            (prepared.router, prepared.routed) = (Some(fitted), Some(images));
+        }
         Ok(prepared)
     }
+}
+
+/// The first `most` of the labelled samples.
+fn gathered(probe: &dyn Probe, most: usize) -> Result<(Tensor<f32>, Vec<usize>)> {
+    let (mut values, mut labels, mut shape) = (vec![], vec![], vec![]);
+    for batch in probe.labelled() {
+        let (images, of_batch) = batch?;
+        let count = of_batch.len().min(most - labels.len());
+        let len = images.len() / of_batch.len().max(1);
+        shape = images.shape().to_vec();
+        values.extend_from_slice(&images.as_slice()[..count * len]);
+        labels.extend_from_slice(&of_batch[..count]);
+        if labels.len() == most {
+            break;
+        }
+    }
+    match shape.first_mut() {
+        Some(count) => *count = labels.len(),
+        None => return Err(Error::argument("fit_router", "there are no labelled samples")),
+    }
+    Ok((Tensor::new(&shape, values)?, labels))
 }

@@ -6,6 +6,7 @@
 //! `run.`. Opened as a network, it is the average, where there is one. There is no state of a random generator to keep: a batch
 //! follows from the seed and its step.
 
+use super::RoutingPromise;
 use super::task::Scores;
 use super::{Meter, Model, Trainer};
 use crate::export::write_safetensors;
@@ -52,6 +53,9 @@ pub struct Progress {
     pub samples: usize,
     /// What the sources scored at the start.
     pub scores: Vec<f64>,
+    /// What a router promised at the start, if one was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingPromise>,
     /// The loss of the last line of `metrics.jsonl`.
     pub loss: Option<f64>,
     /// What was measured last.

@@ -51,8 +51,20 @@ names! {
         Zoo = "zoo",
         /// Lite Zoo-Tuning: a kernel for each batch.
         Lite = "lite",
+        /// Each sample goes through the source that fits it, if sources complement each other.
+        Routed = "routed",
         /// No source is used.
         Scratch = "scratch",
+    }
+}
+
+names! {
+    /// What becomes of sources that do not complement each other, so that no sample is routed.
+    Otherwise {
+        /// Zoo-Tuning: a kernel for each sample.
+        Zoo = "zoo",
+        /// Lite Zoo-Tuning: a kernel for each batch.
+        Lite = "lite",
     }
 }
 

@@ -75,6 +75,6 @@ pub use prediction::{Prediction, PredictionFile};
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Event, Observer, Run, Summary};
-pub use sources::{CheckedZoo, check_zoo};
+pub use sources::{CheckedZoo, RoutingPromise, check_zoo};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};

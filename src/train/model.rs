@@ -3,7 +3,7 @@
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::{Renamed, format_of_ending, write_onnx};
-use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
+use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network, Routing};
 use crate::start::{Normalisation, absorb};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Format, Naming};
@@ -110,8 +110,9 @@ impl Model {
                 })?;
         }
         // What is not kept as text is written anew, or belongs to another form.
-        let any = design.in_form(Form::Zoo(Mixing::default()), 1);
-        let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
+        let forms = [Form::Zoo(Mixing::default()), Form::Routed(Routing::default())];
+        let of_forms = forms.into_iter().flat_map(|form| design.in_form(form, 1).to_metadata());
+        let known = of_forms.map(|(key, _)| key).chain(input.to_metadata().into_keys());
         let known =
             known.chain([Input::OLDER_STD].into_iter().chain(Input::UNITS).map(str::to_owned));
         known.for_each(|key| drop(metadata.remove(&key)));
@@ -157,14 +158,27 @@ impl Model {
     /// # Errors
     /// As [`collapse`].
     pub fn collapsed(&self) -> Result<Self> {
-        Ok(Self {
-            network: collapse(&self.network)?,
+        Ok(self.with_network(collapse(&self.network)?))
+    }
+
+    /// The same, of a routed network without what only training needs; see [`Network::settled`].
+    ///
+    /// # Errors
+    /// As [`Network::settled`].
+    pub fn settled(&self) -> Result<Self> {
+        Ok(self.with_network(self.network.settled()?))
+    }
+
+    /// Another network for the same images and classes.
+    fn with_network(&self, network: Network<f32>) -> Self {
+        Self {
+            network,
             input: self.input.clone(),
             classes: self.classes.clone(),
             notes: self.notes.clone(),
             origin: self.origin.clone(),
             choice: None,
-        })
+        }
     }
 
     /// For each class of a data set, the class of the network: by their names, or in their

@@ -27,7 +27,7 @@ use super::rates::rates;
 use super::record::{Record, is_leftover, remove_leftovers};
 use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
-use super::sources::{Sources, initial_network};
+use super::sources::{Begun, RoutingPromise, Sources, initial_network};
 use super::task::{Opened, Scores, Task};
 use super::{Config, Data, EventFile, Input, Material, Model, Trainer, observe};
 use crate::export::write_atomically;
@@ -48,6 +48,8 @@ pub enum Event<'a> {
     Phase(&'a str),
     /// The sources were scored.
     Scored(&'a [observe::Source]),
+    /// A router was fitted, and followed or not.
+    Routed(&'a RoutingPromise),
     /// Training begins after `step` of `steps`.
     Begin {
         /// Steps done before.
@@ -107,6 +109,9 @@ pub struct Summary {
     /// What the sources scored on the training images before tuning, 0 to 1; empty if they
     /// were not asked.
     pub source_scores: Vec<f64>,
+    /// What a router promised before tuning, if one was wanted, and whether it was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingPromise>,
     /// Steps of the optimizer.
     pub steps: u64,
     /// The key of the configuration that ended the run before its last step, if one did:
@@ -405,8 +410,11 @@ impl Run {
         let gates = Record::open(self.folder.join(GATES), 0)?;
         let mut described = std::mem::take(&mut sources.described);
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
-        let (network, scores) =
+        let Begun { network, scores, routing } =
             initial_network(&self.config, sources, &classes, outputs, task.probe(), phase)?;
+        if let Some(routing) = &routing {
+            observer.note(&Event::Routed(routing));
+        }
         let mut model = Model::from_network(network, input, &classes);
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
         model.notes = observe::notes_of(&described);
@@ -415,7 +423,8 @@ impl Run {
         }
         Observations { classes, sources: described, ..Observations::default() }
             .write(&self.folder)?;
-        let progress = Progress { seed: self.config.seed, samples, scores, ..Progress::default() };
+        let seed = self.config.seed;
+        let progress = Progress { seed, samples, scores, routing, ..Progress::default() };
         if self.config.method.stays_near() {
             model.write(self.folder.join(START))?;
         }
@@ -496,6 +505,7 @@ impl Run {
         let average = average.map(|decay| WeightAverage::new(network.parameters(), decay));
         Ok(Trainer {
             accumulate: settings.accumulate,
+            seed: self.config.seed,
             clip_norm: settings.clip_norm,
             average: average.transpose()?,
             penalties: penalties(&self.config, &self.folder.join(START), probe)?,
@@ -519,6 +529,7 @@ impl Run {
                 Form::Plain => FormName::Single,
                 Form::Zoo(_) => FormName::Zoo,
                 Form::Lite(_) => FormName::Lite,
+                Form::Routed(_) => FormName::Routed,
             };
         }
         data.channels = Some(input.channels);

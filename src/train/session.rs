@@ -137,7 +137,7 @@ impl<K: Task> Session<'_, K> {
             }
         }
         self.trade_averages()?;
-        let written = self.model.write(self.run.model_file());
+        let written = self.model.settled()?.write(self.run.model_file());
         self.trade_averages()?;
         written
     }
@@ -217,7 +217,7 @@ impl<K: Task> Session<'_, K> {
         self.progress.waited = 0;
         if let Some(path) = self.run.best_file() {
             self.trade_averages()?;
-            let written = self.model.write(path);
+            let written = self.model.settled()?.write(path);
             self.trade_averages()?;
             written?;
         }
@@ -348,6 +348,7 @@ impl<K: Task> Session<'_, K> {
             architecture: self.model.design().name().to_owned(),
             zoo: config.method.zoo.clone(),
             source_scores: self.progress.scores,
+            routing: self.progress.routing,
             steps: self.progress.step,
             stopped_by: stopped_by.map(str::to_owned),
             training_samples: self.progress.samples,

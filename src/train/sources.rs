@@ -7,10 +7,11 @@ use super::expectation::Expectation;
 use super::observe;
 use super::{Config, Input, Model};
 use crate::nn::{Blueprint, Design, Identified, Network, Role, Values, identified_zoo};
-use crate::start::{Prepared, Probe, linear_probe};
+use crate::start::{Fitted, Prepared, Probe, linear_probe};
 use crate::tensor::State;
 use crate::zoo::{Axes, Checkpoint, Manifest, Naming, Source};
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The sources of a run and what they say of themselves.
@@ -217,8 +218,49 @@ fn described(sources: &[(Checkpoint, Naming)], entries: &[Source]) -> Vec<observ
     sources.iter().enumerate().map(described).collect()
 }
 
-/// The network before its first step, made of `sources` after a look at the samples of `probe`; and
-/// what the sources scored, if anything depended on it.
+/// What a router promised before any tuning, and whether samples are routed by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoutingPromise {
+    /// The leave-one-out accuracy of the best source alone.
+    pub best_alone: f64,
+    /// That of the features of samples that go through the source that fits them.
+    pub routed: f64,
+    /// The error of the second in parts of the first's.
+    pub error_ratio: f64,
+    /// The share of samples that goes through each source.
+    pub shares: Vec<f64>,
+    /// Whether samples are routed.
+    pub taken: bool,
+}
+
+impl RoutingPromise {
+    fn new(fitted: &Fitted, sources: usize, is_guarded: bool) -> Self {
+        Self {
+            best_alone: fitted.best_alone,
+            routed: fitted.routed,
+            error_ratio: fitted.error_ratio(),
+            shares: fitted.shares(sources),
+            taken: !is_guarded || fitted.is_worth_it(),
+        }
+    }
+}
+
+/// The network before its first step.
+pub(super) struct Begun {
+    pub network: Network<f32>,
+    /// What the sources scored, if anything depended on it.
+    pub scores: Vec<f64>,
+    /// If a router was wanted.
+    pub routing: Option<RoutingPromise>,
+}
+
+impl Begun {
+    fn new(network: Network<f32>) -> Self {
+        Self { network, scores: vec![], routing: None }
+    }
+}
+
+/// The network before its first step, made of `sources` after a look at the samples of `probe`.
 pub(super) fn initial_network(
     config: &Config,
     sources: Sources,
@@ -226,15 +268,15 @@ pub(super) fn initial_network(
     outputs: usize,
     probe: Option<&dyn Probe>,
     mut note: impl FnMut(&str),
-) -> Result<(Network<f32>, Vec<f64>)> {
-    let (mut network, scores) = joined(config, sources, classes, outputs, probe, &mut note)?;
+) -> Result<Begun> {
+    let mut begun = joined(config, sources, classes, outputs, probe, &mut note)?;
     if config.method.linear_probe {
         note("fitting the classifier");
         let problem = "the task has no labelled samples";
         let probe = probe.ok_or_else(|| Error::config("method.linear_probe", problem))?;
-        linear_probe(&mut network, probe.labelled())?;
+        linear_probe(&mut begun.network, probe.labelled())?;
     }
-    Ok((network, scores))
+    Ok(begun)
 }
 
 /// The same, before its head is fitted.
@@ -245,9 +287,9 @@ fn joined(
     outputs: usize,
     probe: Option<&dyn Probe>,
     note: impl FnMut(&str),
-) -> Result<(Network<f32>, Vec<f64>)> {
+) -> Result<Begun> {
     if let Some(model) = sources.from {
-        return Ok((gone_on_from(model, classes, outputs, config.seed)?, vec![]));
+        return gone_on_from(model, classes, outputs, config.seed).map(Begun::new);
     }
     let design = sources.design.with_outputs(outputs);
     for source in &sources.states {
@@ -256,19 +298,29 @@ fn joined(
             return Err(Error::format_of(&source.origin, name, problem));
         }
     }
-    let Prepared { sources, scores, prior } = match probe {
+    let form = config.method.form;
+    let prepared = match probe {
         Some(probe) => config.method.preparation().prepare(&design, sources.states, probe, note)?,
-        None if config.method.form == FormName::Chosen => {
-            let problem = "chosen scores sources on labelled samples, and the task has none";
+        None if matches!(form, FormName::Chosen | FormName::Routed) => {
+            let name = form.name();
+            let problem =
+                format!("{name} looks at sources by labelled samples, and the task has none");
             return Err(Error::config("method.form", problem));
         }
-        None => Prepared { sources: sources.states, ..Prepared::default() },
+        None => Prepared::unprepared(sources.states),
     };
+    let promise = |fitted| RoutingPromise::new(fitted, prepared.sources.len(), config.method.guard);
+    let routing = prepared.router.as_ref().map(promise);
+    if routing.as_ref().is_some_and(|routing| routing.taken) {
+        let network = prepared.routed_network(&design, config.seed)?;
+        return Ok(Begun { network, scores: prepared.scores, routing });
+    }
+    let Prepared { sources, scores, prior, .. } = prepared;
     let network = match &sources[..] {
         [] => Network::drawn(&design, config.seed)?,
         sources => Network::from_sources(&design, config.method.form(prior), sources, config.seed)?,
     };
-    Ok((network, scores))
+    Ok(Begun { network, scores, routing })
 }
 
 /// The network of `model`; with a fresh head, unless it knows just these classes.

@@ -27,6 +27,8 @@ pub struct Trainer {
     pub penalties: Vec<Box<dyn Penalty>>,
     /// What happens to the gradients between backward pass and update.
     pub reduce: Box<dyn Reduce>,
+    /// What the sources of a routed network are drawn by.
+    pub seed: u64,
     /// The average of the parameters over the steps, if one is kept.
     pub average: Option<WeightAverage<f32>>,
 }
@@ -107,6 +109,7 @@ impl Trainer {
             clip_norm: None,
             penalties: vec![],
             reduce: Box::new(()),
+            seed: 0,
             average: None,
         }
     }
@@ -150,8 +153,9 @@ impl Trainer {
         let count = self.accumulate.max(1);
         let (mut sum, mut loss, mut indices): (Option<Step<f32>>, _, _) = (None, 0.0, vec![]);
         for part in 0..count {
-            let batch = task.batch(step * count + part, network)?;
-            let (of_part, mut gradients) = self.gradients(network, task, &batch)?;
+            let number = step * count + part;
+            let batch = task.batch(number, network)?;
+            let (of_part, mut gradients) = self.gradients(network, task, &batch, number)?;
             loss += of_part / count as f64;
             indices.extend_from_slice(batch.indices());
             if count > 1 {
@@ -190,10 +194,11 @@ impl Trainer {
         network: &Network<f32>,
         task: &mut K,
         batch: &K::Batch,
+        number: u64,
     ) -> Result<(f64, Step<f32>)> {
-        self.gradients_of(network, task, batch).map_err(|error| {
+        self.gradients_of(network, task, batch, number).map_err(|error| {
             room::advised(error, batch.indices().len(), |count| {
-                self.gradients_of(network, task, &batch.first(count)?).map(drop)
+                self.gradients_of(network, task, &batch.first(count)?, number).map(drop)
             })
         })
     }
@@ -203,10 +208,13 @@ impl Trainer {
         network: &Network<f32>,
         task: &mut K,
         batch: &K::Batch,
+        number: u64,
     ) -> Result<(f64, Step<f32>)> {
         // What is not trained needs no gradient.
         let frozen = self.optimizer.frozen(network.parameters());
-        let mut pass = Pass::train(network.parameters()).freeze(&frozen);
+        // Far apart for neighbouring batches (the golden ratio's fraction, as in SplitMix64).
+        let draws = self.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut pass = Pass::train(network.parameters()).freeze(&frozen).draw_routes(draws);
         let x = pass.input(batch.images().to(&network.parameters().device())?);
         let output = network.forward(&mut pass, x)?;
         pass.tape().enter("loss");

@@ -60,7 +60,11 @@ impl MixedReport {
     /// In a sentence and a table of the sources.
     pub fn show(&self, output: &mut Output) -> Result {
         let Self { architecture, form, channels, outputs, sources, gates } = self;
-        let kind = if *form == "zoo" { "zoo, gated sample by sample," } else { "lite zoo" };
+        let kind = match *form {
+            "zoo" => "zoo, gated sample by sample,",
+            "routed" => "routed zoo, of which each sample takes one source,",
+            _ => "lite zoo",
+        };
         output.line(format!(
             "  holds a {kind} of {} sources, {architecture} with {channels} channels and {outputs} \
              outputs",

@@ -5,8 +5,8 @@
 
 use crate::dataset::ResizeMode;
 use crate::train::choice::{
-    AugmentationName, CheckName, ClassWeights, FormName, GateName, Keep, Preset, RuleName, Sampler,
-    ScheduleName, Start, ViewsName,
+    AugmentationName, CheckName, ClassWeights, FormName, GateName, Keep, Otherwise, Preset,
+    RuleName, Sampler, ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
 use crate::zoo::Axes;
@@ -58,7 +58,8 @@ struct Method {
     #[arg(long, value_parser = PossibleValuesParser::new(Axes::NAMES))]
     layout: Option<String>,
     /// What becomes of them: one is tuned, the one that fits best, their mean, a zoo gated per sample
-    /// or per batch, or nothing [default: lite]
+    /// or per batch, one of which each sample takes the source that fits it, or nothing
+    /// [default: lite]
     #[arg(long, value_parser = PossibleValuesParser::new(FormName::NAMES))]
     form: Option<String>,
     /// The networks' architecture [default: as their files say, or as their tensors tell]
@@ -90,6 +91,15 @@ struct Method {
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     shortcuts_per_sample: Option<bool>,
+    /// With --form routed, what the zoo becomes where its sources do not complement each other
+    /// [default: zoo]
+    #[arg(long, value_parser = PossibleValuesParser::new(Otherwise::NAMES))]
+    otherwise: Option<String>,
+    /// With --form routed, whether samples are only routed where the leave-one-out error falls to two
+    /// thirds of the best source's; elsewhere routing harms [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    guard: Option<bool>,
     /// Whether the classifier begins as a ridge classifier of the network's features of the training
     /// images, in closed form, instead of at random: a linear probe first, then tuning [default: off]
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",

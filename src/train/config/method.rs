@@ -3,8 +3,8 @@
 use super::within;
 use crate::nn::{Aligned, AlignedLayers, Design, Form, Mixing};
 use crate::ops::GateFunction;
-use crate::start::Preparation;
-use crate::train::choice::{FormName, GateName, Start};
+use crate::start::{Preparation, RouterSettings};
+use crate::train::choice::{FormName, GateName, Otherwise, Start};
 use crate::zoo::Axes;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,10 @@ pub struct MethodConfig {
     pub align: String,
     pub align_pointwise: bool,
     pub shortcuts_per_sample: bool,
+    /// What a zoo becomes that is not worth routing.
+    pub otherwise: Otherwise,
+    /// Whether samples are only routed where that is worth it.
+    pub guard: bool,
     pub linear_probe: bool,
     /// The strength of L2-SP's penalty.
     pub l2_sp: Option<f64>,
@@ -56,6 +60,8 @@ impl Default for MethodConfig {
             align: layers.to_text(),
             align_pointwise: pointwise,
             shortcuts_per_sample: false,
+            otherwise: Otherwise::Zoo,
+            guard: true,
             linear_probe: false,
             l2_sp: None,
             delta: None,
@@ -111,6 +117,10 @@ impl MethodConfig {
             let has_effect = self.delta.is_some().then_some(());
             return has_effect.ok_or_else(|| Error::config(super::Config::flag(key), problem));
         }
+        if matches!(key, "otherwise" | "guard") && self.form != FormName::Routed {
+            let problem = "has no effect without --form routed";
+            return Err(Error::config(super::Config::flag(key), problem));
+        }
         if self.from.is_none() || OF_ANY.contains(&key) {
             return Ok(());
         }
@@ -124,7 +134,8 @@ impl MethodConfig {
         Error::config("method.zoo", problem)
     }
 
-    /// The form of the network; `prior` is what the gates' biases start with.
+    /// The form of the network, of one that is not routed; `prior` is what the gates' biases start
+    /// with.
     pub fn form(&self, prior: Option<Vec<f64>>) -> Form {
         let mixing = Mixing {
             function: match self.gate {
@@ -136,14 +147,23 @@ impl MethodConfig {
                 pointwise: self.align_pointwise,
             },
             prior,
-            shortcuts_per_sample: self.shortcuts_per_sample && self.form == FormName::Lite,
+            shortcuts_per_sample: self.shortcuts_per_sample && self.unrouted() == FormName::Lite,
         };
-        match self.form {
+        match self.unrouted() {
             FormName::Single | FormName::Chosen | FormName::Average | FormName::Scratch => {
                 Form::Plain
             }
-            FormName::Zoo => Form::Zoo(mixing),
+            FormName::Zoo | FormName::Routed => Form::Zoo(mixing),
             FormName::Lite => Form::Lite(mixing),
+        }
+    }
+
+    /// The form that is taken where no sample is routed.
+    fn unrouted(&self) -> FormName {
+        match (self.form, self.otherwise) {
+            (FormName::Routed, Otherwise::Zoo) => FormName::Zoo,
+            (FormName::Routed, Otherwise::Lite) => FormName::Lite,
+            (form, _) => form,
         }
     }
 
@@ -154,11 +174,12 @@ impl MethodConfig {
 
     /// What is done with the sources before the network is built.
     pub fn preparation(&self) -> Preparation {
-        let gated = matches!(self.form, FormName::Zoo | FormName::Lite);
+        let gated = matches!(self.unrouted(), FormName::Zoo | FormName::Lite);
         Preparation {
             matches: self.start == Start::Matched,
             prior: (self.gate_prior && gated).then_some(self.gate_prior_strength),
             chooses: self.form == FormName::Chosen,
+            router: (self.form == FormName::Routed).then(RouterSettings::default),
         }
     }
 }

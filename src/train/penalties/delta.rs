@@ -41,7 +41,8 @@ impl Delta {
         let mut pass = Pass::train(parameters).freeze(&parameters.ids().collect::<Vec<Id>>());
         let x = pass.input(x);
         self.start.forward(&mut pass, x)?;
-        pass.value(self.start.last_map(&pass)?).cloned()
+        let map = self.start.last_map(&mut pass)?;
+        pass.value(map).cloned()
     }
 }
 

@@ -1,0 +1,326 @@
+//! The start of a routed zoo: a router in closed form and by the leave-one-out loss, before any
+//! tuning.
+//!
+//! Where sources know different conditions of the input, kernels that are mixed know less than each
+//! of them; a sample that goes through the *one* source that fits it loses nothing and costs one
+//! network. So every sample is described by what a frozen first layer sees in it
+//! ([`Router`](crate::nn::Router)), and a linear map of that chooses the source:
+//!
+//! 1. *Expectation*: responsibilities `q` `[N, m]` of the sources. Ridge classifiers of each source's
+//!    features, weighted by `q`, say how likely the label of each sample is that they were not
+//!    shown; a regression of these log likelihoods on the descriptor gives new `q`.
+//! 2. *Refinement*: gradient descent on the leave-one-out loss of one ridge classifier on the
+//!    features `f_n = sum_i q_ni F_ni` that the softmax of the scores mixes.
+//! 3. Of several such starts, the one whose hard routes have the least leave-one-out loss.
+//! 4. *Folding*: the norms of each source, with the statistics of the samples that are routed to
+//!    it, go into its kernels and biases, so that the routed network computes exactly what the
+//!    sources compute; see [`Fitted::network`].
+//!
+//! It is ours, not the paper's. Where sources do not complement each other it harms: see
+//! [`Fitted::is_worth_it`].
+
+mod classifier;
+mod expectation;
+mod fold;
+mod frozen;
+mod map;
+mod refinement;
+
+use super::prior::{accuracy, best};
+use super::ridge::{Standardised, best_factor, left_out};
+use crate::nn::{Design, Network};
+use crate::tensor::{Element, State, Tensor};
+use crate::{Error, Result};
+use frozen::Frozen;
+use map::Map;
+
+/// The constants of the fit of a router.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RouterSettings {
+    /// With which penalties of the regression on the descriptor the search begins, and how often
+    /// each result is refined.
+    pub starts: [(f64, usize); 2],
+    /// Rounds of the expectation.
+    pub rounds: usize,
+    /// In which part of them the responsibilities reach their full sharpness.
+    pub warm: f64,
+    /// What standardised scores are multiplied with to be logits of the responsibilities.
+    pub sharpness: f64,
+    /// What outputs of a ridge classifier are multiplied with to be logits.
+    pub temperature: f64,
+    /// The least weight of a sample in a source's classifier, where the mean is 1.
+    pub least_weight: f64,
+    /// What standardised scores are multiplied with before they are refined.
+    pub scale: f64,
+    /// Steps of a refinement.
+    pub steps: usize,
+    /// Their learning rate (Adam).
+    pub learning_rate: f64,
+    /// The penalty of `|V - V0|^2`.
+    pub stay: f64,
+    /// The penalty of the mean entropy of the routes.
+    pub entropy: f64,
+    /// The fewest samples whose statistics a source's norms take; with fewer, those of all.
+    pub fewest: usize,
+    /// The most samples that are looked at.
+    pub most: usize,
+    /// The leave-one-out error that is worth routing, in parts of the best source's.
+    pub guard: f64,
+}
+
+impl Default for RouterSettings {
+    fn default() -> Self {
+        Self {
+            starts: [(0.3, 2), (0.1, 1)],
+            rounds: 30,
+            warm: 0.6,
+            sharpness: 3.0,
+            temperature: 6.0,
+            least_weight: 0.02,
+            scale: 6.0,
+            steps: 100,
+            learning_rate: 0.05,
+            stay: 1e-3,
+            entropy: 0.1,
+            fewest: 8,
+            most: 400,
+            guard: 2.0 / 3.0,
+        }
+    }
+}
+
+/// A router that is fitted to samples, and what it promises.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// Scores of the sources from the descriptor as it is.
+    map: Map,
+    settings: RouterSettings,
+    /// The source whose first layer describes the samples.
+    pub reference: usize,
+    /// The source of each sample.
+    pub routes: Vec<usize>,
+    /// The leave-one-out accuracy of the best source alone, on the same samples.
+    pub best_alone: f64,
+    /// The leave-one-out accuracy of the features that are routed.
+    pub routed: f64,
+}
+
+impl Fitted {
+    /// The error of the routed features in parts of the best source's; 1 where that makes none.
+    pub fn error_ratio(&self) -> f64 {
+        match 1.0 - self.best_alone {
+            error if error > 0.0 => (1.0 - self.routed) / error,
+            _ => 1.0,
+        }
+    }
+
+    /// Whether sources complement each other so much that routing is worth it: the leave-one-out
+    /// error falls to [`RouterSettings::guard`] of the best source's at least. The leave-one-out
+    /// score is optimistic, since the router was fitted to the same samples; so a mere gain says
+    /// nothing.
+    pub fn is_worth_it(&self) -> bool {
+        self.error_ratio() <= self.settings.guard
+    }
+
+    /// The share of samples that goes to each of the `sources` sources.
+    pub fn shares(&self, sources: usize) -> Vec<f64> {
+        let count = |source| self.routes.iter().filter(|&&route| route == source).count();
+        (0..sources).map(|source| count(source) as f64 / self.routes.len() as f64).collect()
+    }
+
+    /// The routed network that computes what the sources compute of the samples routed to them, with
+    /// a fresh head that follows from `seed`; `sources` and `images` are those of [`fit_router`].
+    ///
+    /// # Errors
+    /// If the architecture cannot be routed.
+    pub fn network<T: Element>(
+        &self,
+        design: &Design,
+        sources: &[State<T>],
+        images: &Tensor<T>,
+        seed: u64,
+    ) -> Result<Network<T>> {
+        let images = Frozen::<T>::first(images, self.routes.len())?;
+        let mut frozen = Frozen::new(design, sources, &images)?;
+        frozen.route(&self.routes, self.settings.fewest)?;
+        fold::folded(design, sources, &frozen, self, seed)
+    }
+}
+
+/// Fits a router to labelled `images` `[N, C, H, W]` of the target, of which
+/// [`RouterSettings::most`] are looked at; the `sources` should be [`matched`](super::matched).
+/// `reference` is the source whose first layer describes them.
+///
+/// # Errors
+/// If there is not one label for each image, there are fewer than two samples, a source is not of
+/// that architecture, its features are not finite, or the architecture cannot be routed.
+pub fn fit_router<T: Element>(
+    design: &Design,
+    sources: &[State<T>],
+    reference: usize,
+    images: &Tensor<T>,
+    labels: &[usize],
+    settings: &RouterSettings,
+) -> Result<Fitted> {
+    let [count, ..] = images.dims::<4>("fit_router", "images", "[N, C, H, W]")?;
+    if count != labels.len() || count < 2 || reference >= sources.len() {
+        let problem = format!(
+            "{count} images, {} labels and source {reference} of {}; a router is fitted to two \
+             labelled images at least",
+            labels.len(),
+            sources.len()
+        );
+        return Err(Error::argument("fit_router", problem));
+    }
+    let count = count.min(settings.most);
+    let images = Frozen::<T>::first(images, count)?;
+    // Only the classes that occur, numbered in their order.
+    let mut known = labels[..count].to_vec();
+    known.sort_unstable();
+    known.dedup();
+    let number = |label: &usize| known.partition_point(|class| class < label);
+    let labels = Labels { of: labels[..count].iter().map(number).collect(), classes: known.len() };
+    let mut frozen = Frozen::new(design, sources, &images)?;
+    let phi = Standardised::of(&frozen.descriptor(design, &sources[reference])?, count)?;
+    let alone = frozen.features()?;
+    let of_sources =
+        alone.iter().map(|f| Standardised::of(f, count)).collect::<Result<Vec<_>>>()?;
+    let judged: Vec<f64> =
+        of_sources.iter().map(|features| labels.judged(features).accuracy).collect();
+    let best_alone = best(&judged).map_or(0.0, |at| judged[at]);
+    let mut found: Option<(f64, Fitted)> = None;
+    for &(penalty, refinements) in &settings.starts {
+        let map = expectation::expected(&of_sources, &labels, &phi, penalty, settings);
+        let mut map = map.scaled(settings.scale);
+        for _ in 0..refinements {
+            frozen.route(&map.routes(&phi), settings.fewest)?;
+            map = refinement::refined(&map, &frozen.evaluated()?, &labels, &phi, settings)?;
+            let routes = map.routes(&phi);
+            frozen.route(&routes, settings.fewest)?;
+            let features = frozen::routed(&frozen.evaluated()?, &routes)?;
+            let judged = labels.judged(&Standardised::of(&features, count)?);
+            if found.as_ref().is_none_or(|(loss, _)| judged.loss < *loss) {
+                let (map, settings) = (map.of_raw(&phi), *settings);
+                let routed = judged.accuracy;
+                let fitted = Fitted { map, settings, reference, routes, best_alone, routed };
+                found = Some((judged.loss, fitted));
+            }
+        }
+    }
+    let problem = "there is no start that is refined";
+    found.map(|(_, fitted)| fitted).ok_or_else(|| Error::argument("fit_router", problem))
+}
+
+/// The classes of samples.
+struct Labels {
+    of: Vec<usize>,
+    classes: usize,
+}
+
+/// How well features tell classes apart, of samples that were left out.
+struct Judged {
+    accuracy: f64,
+    /// The mean cross-entropy, of outputs multiplied by what makes it smallest.
+    loss: f64,
+}
+
+impl Labels {
+    fn judged(&self, features: &Standardised) -> Judged {
+        let outputs = left_out(&features.gram().inverse(), &self.of, self.classes);
+        let (_, loss) = best_factor(&outputs, &self.of, self.classes);
+        Judged { accuracy: accuracy(&outputs, &self.of, self.classes), loss }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Form, Pass, Routing, Values};
+
+    /// Sources of `resnet_small` with drawn kernels and norms.
+    fn sources(design: &Design, count: u64) -> Vec<State<f64>> {
+        let source = |seed| {
+            let mut network = Network::<f64>::new(&design.plain(), Values::drawn(seed)).unwrap();
+            let mut rng = fastrand::Rng::with_seed(seed + 100);
+            let ids: Vec<_> = network.parameters().ids().collect();
+            for id in ids {
+                let name = network.parameters().name(id).to_owned();
+                if name.contains("bn") || name.contains("downsample.1") {
+                    let value = network.parameters_mut().value_mut(id);
+                    value.as_mut_slice().iter_mut().for_each(|v| *v += 0.3 * rng.f64());
+                }
+            }
+            network.parameters().state(format!("source {seed}"))
+        };
+        (0..count).map(source).collect()
+    }
+
+    #[test]
+    fn the_routed_network_computes_what_the_sources_compute() {
+        let design = Design::named("resnet_small", 1, 3).unwrap();
+        let sources = sources(&design, 3);
+        let images = Tensor::<f64>::normal(&[14, 1, 8, 8], 1.0, &mut fastrand::Rng::with_seed(1));
+        // None for the last source.
+        let routes: Vec<usize> = (0..14).map(|sample| sample * 7 % 2).collect();
+        let map = Map { weight: vec![0.0; 3 * 16], bias: vec![0.0; 3] };
+        let (settings, routes_of) = (RouterSettings::default(), routes.clone());
+        let fitted =
+            Fitted { map, settings, reference: 1, routes: routes_of, best_alone: 0.5, routed: 0.9 };
+        assert!(fitted.is_worth_it() && (fitted.error_ratio() - 0.2).abs() < 1e-12);
+        assert_eq!(fitted.shares(3), [0.5, 0.5, 0.0]);
+        let network = fitted.network(&design, &sources, &images, 4).unwrap();
+        let mut frozen = Frozen::new(&design, &sources, &images).unwrap();
+        frozen.route(&routes, 8).unwrap();
+        let expected = frozen::routed(&frozen.evaluated().unwrap(), &routes).unwrap();
+        let features = |network: &Network<f64>| {
+            let mut pass = Pass::evaluate(network.parameters()).give_routes(&routes);
+            let x = pass.input(images.clone());
+            let features = network.features(&mut pass, x).unwrap();
+            pass.value(features).unwrap().clone()
+        };
+        assert!(features(&network).relative_difference(&expected).unwrap() < 1e-12);
+        let settled = network.settled().unwrap();
+        assert_eq!(settled.blueprint().form, Form::Routed(Routing { shares_change: false }));
+        assert!(features(&settled).relative_difference(&expected).unwrap() < 1e-12);
+    }
+
+    /// Of two sources, each makes noise of half of the images; what half an image is of shows in its
+    /// mean.
+    #[test]
+    fn samples_go_through_the_source_that_knows_them() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        let (n, d, classes) = (80, 6, 2);
+        let labels = Labels { of: (0..n).map(|i| i / 2 % classes).collect(), classes };
+        let condition = |i: usize| i % 2;
+        let mut features = Vec::new();
+        for source in 0..2 {
+            let values = (0..n * d).map(|at| {
+                let (i, noise) = (at / d, rng.f64() - 0.5);
+                let is_known = condition(i) == source && at % d < classes;
+                noise + if is_known && at % d == labels.of[i] { 3.0 } else { 0.0 }
+            });
+            features.push(Tensor::new(&[n, d], values.collect()).unwrap());
+        }
+        let phi = (0..n * 3)
+            .map(|at| rng.f64() + if at % 3 == 0 { condition(at / 3) as f64 } else { 0.0 });
+        let phi = Tensor::<f64>::new(&[n, 3], phi.collect()).unwrap();
+        let phi = Standardised::of(&phi, n).unwrap();
+        let standardised: Vec<_> =
+            features.iter().map(|f| Standardised::of(f, n).unwrap()).collect();
+        let settings = RouterSettings::default();
+        let right = |map: &Map| {
+            let routes = map.routes(&phi);
+            routes.iter().enumerate().filter(|(i, route)| **route == condition(*i)).count()
+        };
+        let map = expectation::expected(&standardised, &labels, &phi, 0.3, &settings);
+        let map = map.scaled(settings.scale);
+        assert!(right(&map) > 70, "{}", right(&map));
+        let refined = refinement::refined(&map, &features, &labels, &phi, &settings).unwrap();
+        assert!(right(&refined) >= 74, "{}", right(&refined));
+        let judged = |routes: &[usize]| {
+            let features = frozen::routed(&features, routes).unwrap();
+            labels.judged(&Standardised::of(&features, n).unwrap()).loss
+        };
+        assert!(judged(&refined.routes(&phi)) < judged(&vec![0; n]));
+    }
+}
