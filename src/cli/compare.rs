@@ -190,17 +190,18 @@ fn verdict(outcome: &Outcome) -> String {
     let count = outcome.plan.seeds;
     let seeds = format!("{count} seed{}", if count == 1 { "" } else { "s" });
     let Some(reference) = outcome.reference() else { return format!("{seeds}.") };
-    let said = [MethodKind::Zoo, MethodKind::Lite].into_iter().filter_map(|kind| {
-        let method = outcome.methods.iter().find(|method| method.kind == kind)?;
-        let difference = paired(&method.runs, &reference.runs)?;
-        let points = format!("{:+.1} points", 100.0 * difference.mean);
-        Some(match (difference.interval, difference.verdict()) {
-            (None, _) => format!("{}: {points}, of one seed", method.name),
-            (_, Ahead) => format!("{} is better ({points})", method.name),
-            (_, Behind) => format!("{} is worse ({points})", method.name),
-            (_, Unclear) => format!("{}: no clear difference ({points})", method.name),
-        })
-    });
+    let said =
+        [MethodKind::Routed, MethodKind::Zoo, MethodKind::Lite].into_iter().filter_map(|kind| {
+            let method = outcome.methods.iter().find(|method| method.kind == kind)?;
+            let difference = paired(&method.runs, &reference.runs)?;
+            let points = format!("{:+.1} points", 100.0 * difference.mean);
+            Some(match (difference.interval, difference.verdict()) {
+                (None, _) => format!("{}: {points}, of one seed", method.name),
+                (_, Ahead) => format!("{} is better ({points})", method.name),
+                (_, Behind) => format!("{} is worse ({points})", method.name),
+                (_, Unclear) => format!("{}: no clear difference ({points})", method.name),
+            })
+        });
     let said: Vec<String> = said.collect();
     format!("Against {}, over {seeds}: {}.", reference.name, said.join("; "))
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 ///
 /// IN may have any format that inspect shows. OUT's ending says the new one: .safetensors; .pth,
 /// .pt or .bin for what torch.load(OUT, weights_only=True) reads; .onnx for a plain network with
-/// its graph. Tensors keep their names, their types and every bit (in ONNX, as F32); the texts beside
+/// its graph, or a routed one for one image at a time. Tensors keep their names, their types and every bit (in ONNX, as F32); the texts beside
 /// them are carried along, in a PyTorch file as the attribute zoo_tuning of the state dict. With
 /// --as, a network is taken out of IN, under torchvision's names.
 #[derive(Args)]

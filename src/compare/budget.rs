@@ -19,6 +19,7 @@ pub struct Budget {
 /// The methods that tune networks, what one wants to know most first.
 const IMPORTANCE: [MethodKind; Plan::TUNED.len()] = [
     MethodKind::Single,
+    MethodKind::Routed,
     MethodKind::Lite,
     MethodKind::Zoo,
     MethodKind::Scratch,
@@ -56,7 +57,7 @@ fn unit(kind: MethodKind, sources: usize) -> f64 {
         MethodKind::Delta => 1.4,
         MethodKind::Distilled => 1.0 + 0.3 * sources as f64,
         MethodKind::Lite => 1.3,
-        MethodKind::Zoo => 1.6,
+        MethodKind::Zoo | MethodKind::Routed => 1.6,
         _ => 1.0,
     }
 }

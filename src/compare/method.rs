@@ -65,6 +65,8 @@ pub enum MethodKind {
     Matched,
     /// Zoo-Tuning.
     Zoo,
+    /// Each sample through the source that fits it, or Zoo-Tuning where that is not worth it.
+    Routed,
     /// Lite Zoo-Tuning.
     Lite,
     /// The lite network as one plain network, read back from its file.
@@ -88,6 +90,7 @@ impl MethodKind {
             Self::Average => "average",
             Self::Matched => "matched",
             Self::Zoo => "zoo",
+            Self::Routed => "routed",
             Self::Lite => "lite",
             Self::Collapsed => "collapsed",
         }

@@ -68,7 +68,7 @@ struct Finished<'a> {
 }
 
 /// Name and description of the methods that tune one network with each seed.
-const ROWS: [(MethodKind, &str, &str); 8] = [
+const ROWS: [(MethodKind, &str, &str); 9] = [
     (
         MethodKind::Probed,
         "linear probe, then tuning",
@@ -92,6 +92,11 @@ const ROWS: [(MethodKind, &str, &str); 8] = [
         "the single by score, tuned to the mean answers of all tuned singles beside the labels",
     ),
     (MethodKind::Zoo, "Zoo-Tuning", "all sources in one network: a kernel for each image"),
+    (
+        MethodKind::Routed,
+        "routed zoo",
+        "each image through the source that fits it; Zoo-Tuning where that is not worth it",
+    ),
     (MethodKind::Lite, "lite Zoo-Tuning", "all sources in one network: a kernel for all images"),
 ];
 

@@ -42,7 +42,7 @@ pub(super) struct Job {
 
 impl Plan {
     /// The methods that tune networks.
-    pub const TUNED: [MethodKind; 11] = [
+    pub const TUNED: [MethodKind; 12] = [
         MethodKind::Scratch,
         MethodKind::Single,
         MethodKind::Probed,
@@ -53,6 +53,7 @@ impl Plan {
         MethodKind::Matched,
         MethodKind::Distilled,
         MethodKind::Zoo,
+        MethodKind::Routed,
         MethodKind::Lite,
     ];
 
@@ -162,6 +163,7 @@ impl Plan {
                 MethodKind::Average => (FormName::Average, Start::Plain),
                 MethodKind::Matched => (FormName::Average, Start::Matched),
                 MethodKind::Zoo => (FormName::Zoo, method.start),
+                MethodKind::Routed => (FormName::Routed, method.start),
                 _ => (FormName::Lite, method.start),
             };
             let mut folder = format!("seed-{seed}/{}", kind.name());
@@ -178,6 +180,8 @@ impl Plan {
             self.methods.iter().flat_map(move |&kind| -> Vec<Job> {
                 let of: Vec<Option<usize>> = match kind {
                     MethodKind::Single => (0..sources.len()).map(Some).collect(),
+                    // There is nothing to choose from.
+                    MethodKind::Routed if sources.len() < 2 => vec![],
                     _ => vec![None],
                 };
                 let rates = self.rates_of(kind);

@@ -36,7 +36,7 @@ impl Router {
             bias: Some(builder.buffer(bias_of_stem, &[channels])?),
             routes: None,
             mix: None,
-            name: Self::NAME.to_owned(),
+            name: format!("{}.stem", Self::NAME),
             ..first.clone()
         };
         let weight = builder.buffer(weight, &[sources, channels])?;

@@ -25,7 +25,7 @@ pub(crate) const TEXT: f64 = 12.0;
 pub(crate) struct Colour(u8);
 
 impl Colour {
-    const VARIABLES: [&str; 20] = [
+    const VARIABLES: [&str; 21] = [
         "ink",
         "muted",
         "grid",
@@ -38,6 +38,7 @@ impl Colour {
         "zoo",
         "lite",
         "collapsed",
+        "routed",
         "s1",
         "s2",
         "s3",
@@ -72,10 +73,12 @@ impl Colour {
     pub(crate) const LITE: Self = Self(10);
     /// A lite zoo as one plain network.
     pub(crate) const COLLAPSED: Self = Self(11);
+    /// A zoo of which each sample takes one source.
+    pub(crate) const ROUTED: Self = Self(12);
 
     /// The colour of the source at this place of the zoo.
     pub(crate) fn source(at: usize) -> Self {
-        Self(12 + (at % 8) as u8)
+        Self(13 + (at % 8) as u8)
     }
 
     /// How the page's style sheet calls the colour.

@@ -328,6 +328,7 @@ pub(crate) fn colour(kind: MethodKind) -> Colour {
         MethodKind::Ensemble => Colour::ENSEMBLE,
         MethodKind::Average | MethodKind::Matched => Colour::AVERAGE,
         MethodKind::Zoo => Colour::ZOO,
+        MethodKind::Routed => Colour::ROUTED,
         MethodKind::Lite => Colour::LITE,
         MethodKind::Collapsed => Colour::COLLAPSED,
     }

@@ -145,7 +145,7 @@ impl Model {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let (format, metadata) = (format_of_ending(&path)?, self.metadata());
         if format == Format::Onnx {
-            return write_onnx(path, &self.network, &metadata);
+            return write_onnx(path, &self.network.settled()?, &metadata);
         }
         let state = self.network.parameters().state("the network");
         let tensors = state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.into()));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
 use zoo_tuning::nn::architectures::{Block, ResNet, Stem};
-use zoo_tuning::nn::{Design, Network, Pass};
+use zoo_tuning::nn::{Design, Form, Network, Pass, Routing, Values};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::{Checkpoint, Format};
 use zoo_tuning::{Result, zoo::TensorView};
@@ -99,6 +99,27 @@ fn network(block: Block, stem: Stem) -> Result<Network<f32>> {
     Ok(network)
 }
 
+/// One of two sources for each image, as the first channel of the stem says.
+fn routed(design: Design) -> Result<Network<f32>> {
+    let form = Form::Routed(Routing::default());
+    let mut network = Network::new(&design.in_form(form, 2), Values::drawn(7))?;
+    let parameters = network.parameters_mut();
+    let mut rng = fastrand::Rng::with_seed(9);
+    for id in parameters.ids() {
+        let is_router = parameters.name(id).starts_with("router.");
+        let values = parameters.value_mut(id).as_mut_slice();
+        let lowest = if values.len() < 5 { 0.5 } else { -0.5 };
+        values.iter_mut().for_each(|v| *v = lowest + rng.f32());
+        if is_router && values.len() == 4 {
+                // The first source for images of much in that channel: for the second one.
+            values.copy_from_slice(&[1.0, 0.0, -1.0, 0.0]);
+        }
+    }
+    let bias = parameters.find("router.bias")?;
+    *parameters.value_mut(bias) = Tensor::new(&[2], vec![-2.02, 2.02])?;
+    Ok(network)
+}
+
 fn logits(network: &Network<f32>, images: &Tensor<f32>) -> Result<Tensor<f32>> {
     let mut pass = Pass::evaluate(network.parameters());
     let x = pass.input(images.clone());
@@ -144,8 +165,10 @@ fn what_is_written_is_what_onnx_runtime_ran() -> Result<()> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("onnx");
     std::fs::create_dir_all(&folder).unwrap();
     let mut others = Vec::new();
-    for (name, block, stem) in KINDS {
-        let network = network(block, stem)?;
+    let plain = KINDS.map(|(name, block, stem)| Ok((name, network(block, stem)?)));
+    let plain = plain.into_iter().collect::<Result<Vec<_>>>()?;
+    let routed = ("onnx_routed", routed(plain[0].1.design().clone())?);
+    for (name, network) in plain.into_iter().chain([routed]) {
         let path = folder.join(format!("{name}.onnx"));
         write_onnx(&path, &network, &metadata())?;
         let images = Tensor::normal(&[2, 3, 31, 29], 1.0, &mut fastrand::Rng::with_seed(1));

@@ -13,6 +13,7 @@ mod pictures;
 mod profile;
 mod program;
 mod report;
+mod routed;
 #[cfg(feature = "serve")]
 mod serve;
 mod sources;

@@ -3,7 +3,7 @@
 use super::super::protobuf::Message;
 use crate::kernel::elementwise::Rectifier;
 use crate::kernel::{Divisor, Epilogue, Interpolation, Window};
-use crate::nn::{BatchNorm, Conv, Id, Linear, Node, Operations, Parameters};
+use crate::nn::{BatchNorm, Conv, Id, Linear, Node, Operations, Parameters, Router};
 use crate::{Error, Result};
 
 /// The operators so far.
@@ -12,6 +12,8 @@ pub struct Graph<'a> {
     operators: Vec<Operator>,
     /// The names of the network's nodes.
     names: Vec<String>,
+    /// The source of the image, `[1]`, in a routed network.
+    route: Option<String>,
 }
 
 /// A node of the graph, as ONNX calls it.
@@ -26,7 +28,41 @@ struct Operator {
 impl<'a> Graph<'a> {
     /// A graph whose first node is the input of that name.
     pub fn new(parameters: &'a Parameters<f32>, input: &str) -> Self {
-        Self { parameters, operators: vec![], names: vec![input.to_owned()] }
+        Self { parameters, operators: vec![], names: vec![input.to_owned()], route: None }
+    }
+
+    /// Notes down how a router chooses the source of the one image.
+    pub fn route(&mut self, router: &Router) -> Result<()> {
+        let y = self.conv(&router.stem, Node::INPUT)?;
+        let y = self.relu(y)?;
+        let y = self.global_mean_pool(y)?;
+        let inputs =
+            vec![self.name(y)?, self.parameter(router.weight), self.parameter(router.bias)];
+        let scores = self.layer("Gemm", Router::NAME, inputs, vec![integer("transB", 1)]);
+        let attributes = vec![integer("axis", 1), integer("keepdims", 0)];
+        self.route = Some(self.free("ArgMax", vec![scores], attributes));
+        // What follows counts its nodes from the input.
+        self.names.truncate(1);
+        Ok(())
+    }
+
+    /// The one of the sources' tensors that the router chooses, in that shape.
+    fn routed(&mut self, ids: &[Id], shape: &[usize]) -> Result<String> {
+        let route = self
+            .route
+            .clone()
+            .ok_or_else(|| Error::argument("write_onnx", "a routed layer without a router"))?;
+        let parts = ids.iter().map(|&id| self.parameter(id)).collect();
+        let all = self.free("Concat", parts, vec![integer("axis", 0)]);
+        let stacked = [&[ids.len()], shape].concat();
+        let stacked = self.in_shape(all, &stacked);
+        let one = self.free("Gather", vec![stacked, route], vec![integer("axis", 0)]);
+        Ok(self.in_shape(one, shape))
+    }
+
+    fn in_shape(&mut self, value: String, shape: &[usize]) -> String {
+        let shape = self.free("Constant", vec![], vec![integers("value_ints", shape)]);
+        self.free("Reshape", vec![value, shape], vec![])
     }
 
     /// The operators as messages, in the order in which they were noted, which is one in which
@@ -109,13 +145,20 @@ impl Operations for Graph<'_> {
                 hint: "collapse it into a plain one first, as `zoo-tuning collapse` does",
             });
         }
-        let mut weight = self.parameter(conv.weight);
-        if self.parameters.value(conv.weight).shape() != conv.shape {
-            let shape = self.free("Constant", vec![], vec![integers("value_ints", &conv.shape)]);
-            weight = self.free("Reshape", vec![weight, shape], vec![]);
-        }
-        let inputs = [self.name(x)?, weight];
-        let inputs = inputs.into_iter().chain(conv.bias.map(|id| self.parameter(id))).collect();
+        let (weight, bias) = match &conv.routes {
+            Some(routes) => {
+                let weight = self.routed(&routes.kernels, &conv.shape)?;
+                (weight, Some(self.routed(&routes.biases, &conv.shape[..1])?))
+            }
+            None => {
+                let mut weight = self.parameter(conv.weight);
+                if self.parameters.value(conv.weight).shape() != conv.shape {
+                    weight = self.in_shape(weight, &conv.shape);
+                }
+                (weight, conv.bias.map(|id| self.parameter(id)))
+            }
+        };
+        let inputs = [self.name(x)?, weight].into_iter().chain(bias).collect();
         let mut attributes = of_window(&conv.shape[2..], conv.window);
         if conv.is_same {
             attributes[PADS] = text("auto_pad", "SAME_UPPER");

@@ -12,6 +12,7 @@
 //! | ReLU6 | `Clip` between two `Constant`s |
 //! | global mean pooling | `GlobalAveragePool`, `Flatten` |
 //! | linear layer | `Gemm` with the weight transposed |
+//! | a source chosen by a router | `ArgMax`; of each kernel `Concat`, `Reshape`, `Gather` |
 
 mod graph;
 
@@ -43,14 +44,15 @@ const INITIALIZER: u32 = 5;
 const LONGEST: u64 = i32::MAX as u64;
 
 /// Writes a plain network to the ONNX model at `path`: from `input` `[N, C, H, W]`, with any
-/// number of images of any size, to `logits` `[N, classes]`.
+/// number of images of any size, to `logits` `[N, classes]`. A routed one, which should be
+/// [settled](Network::settled), is written for one image at a time: its kernels depend on it.
 ///
 /// Its initializers are the network's tensors under their own names, so that the file is a
 /// checkpoint too; `metadata` becomes the model's texts. The file is there in whole or not at
 /// all, see [`write_atomically`]; the weights are written from where they are.
 ///
 /// # Errors
-/// If the network is not plain, or longer than the 2 GiB that readers take, or the file cannot be
+/// If the network mixes sources, or is longer than the 2 GiB that readers take, or the file cannot be
 /// written.
 pub fn write_onnx(
     path: impl AsRef<Path>,
@@ -79,6 +81,11 @@ fn model<'a>(
     let design = network.design();
     let parameters = network.parameters();
     let mut operators = Graph::new(parameters, INPUT);
+    let mut batch = Size::Any("batch");
+    if let Some(router) = network.router() {
+        operators.route(router)?;
+        batch = Size::Of(1);
+    }
     let output = network.operate(&mut operators, Node::INPUT)?;
 
     let mut graph = Message::default();
@@ -89,10 +96,9 @@ fn model<'a>(
     for id in parameters.ids() {
         graph.message(INITIALIZER, initializer(parameters, id, graph.len()));
     }
-    let (batch, channels) = (Size::Any("batch"), Size::Of(design.channels));
-    let images = [batch, channels, Size::Any("height"), Size::Any("width")];
+    let images = [batch, Size::Of(design.channels), Size::Any("height"), Size::Any("width")];
     graph.message(11, value_info(INPUT, &images));
-    let logits = [Size::Any("batch"), Size::Of(design.outputs)];
+    let logits = [batch, Size::Of(design.outputs)];
     graph.message(12, value_info(OUTPUT, &logits));
 
     let mut model = Message::default();
@@ -153,6 +159,7 @@ fn entry<'a>(key: &str, value: &str) -> Message<'a> {
 }
 
 /// The size of an axis.
+#[derive(Clone, Copy)]
 enum Size {
     Of(usize),
     /// As it comes; the same for all axes of one name.

@@ -1,0 +1,93 @@
+//! The form routed: its guard, and that its runs go on, are read and used like all others.
+
+use crate::program::{SOURCES, digits, good, json, program, source};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A run into `folder` of these sources, routed unless it says otherwise.
+fn training(folder: &Path, sources: &[&str], extra: &[&str]) -> Command {
+    let mut command = program();
+    let form = if extra.contains(&"--form") { &[][..] } else { &["--form", "routed"] };
+    command.arg("train").args(form).args(["--shots", "6", "--batch", "10", "--steps", "8"]);
+    command.args(["--validation", "0.02", "--validate-every", "4", "--checkpoint-every", "3"]);
+    command.arg("--zoo").args(sources.iter().map(|name| source(name)));
+    command.arg("--data").arg(digits()).args(extra).arg("--out").arg(folder);
+    command
+}
+
+fn messages(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_routed_run_ends_with_the_same_bits_and_its_file_is_used() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let result = |run: &str| {
+        let files = ["metrics.jsonl", "model.safetensors", "checkpoint.safetensors"];
+        files.map(|name| fs::read(at(run).join(name)).unwrap())
+    };
+    let whole = training(&at("whole"), &SOURCES, &["--guard", "off", "--threads", "2"]).output();
+    let said = messages(&whole.unwrap());
+    assert!(said.contains("each sample goes through the source that fits it"), "{said}");
+    good(&mut training(&at("alone"), &SOURCES, &["--guard", "off", "--threads", "1"]));
+    assert!(result("whole") == result("alone"), "threads change nothing");
+    // Ended early, and extended.
+    let short = ["--guard", "off", "--threads", "2", "--time-limit", "1ns"];
+    good(&mut training(&at("short"), &SOURCES, &short));
+    let limit = ["train", "--threads", "2", "--time-limit", "1h", "--resume"];
+    good(program().args(limit).arg(at("short")));
+    let [metrics, model, _] = result("short");
+    let [_, expected, _] = result("whole");
+    assert!(!metrics.is_empty() && model == expected, "a run that goes on is the same");
+
+    let model = at("whole/model.safetensors");
+    let summary = json(&fs::read_to_string(at("whole/summary.json")).unwrap());
+    assert_eq!(summary["routing"]["taken"], true);
+    let eval = |path: &Path| {
+        json(&good(program().args(["eval", "--json", "--data"]).arg(digits()).arg(path)))
+    };
+    // The change that all sources share is added to their kernels there.
+    let checkpoint = at("whole/checkpoint.safetensors");
+    assert_eq!(eval(&model)["accuracy"], eval(&checkpoint)["accuracy"]);
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(2 * size(&model) < size(&checkpoint));
+    let shown = good(program().arg("inspect").arg(&model));
+    assert!(shown.contains("routed zoo, of which each sample takes one source"), "{shown}");
+    let refused = program().arg("collapse").arg(&model).arg(at("plain.pth")).output().unwrap();
+    assert!(messages(&refused).contains("train --form lite --teachers"), "{refused:?}");
+    let onnx = at("routed.onnx");
+    good(program().arg("convert").arg(&model).arg(&onnx));
+    let shown = good(program().arg("inspect").arg(&onnx));
+    assert!(shown.contains("router.stem.weight"), "{shown}");
+    let page = fs::read_to_string(at("whole/report.html")).unwrap();
+    assert!(page.contains("router"), "the page shows which source each sample took");
+}
+
+#[test]
+fn sources_that_do_not_complement_each_other_are_not_routed() {
+    let folder = TempDir::new().unwrap();
+    // Twice the same.
+    let alike = ["as_is", "as_is"];
+    for (form, extra) in [("zoo", &[][..]), ("lite", &["--otherwise", "lite"])] {
+        let run = folder.path().join(form);
+        let output = training(&run, &alike, extra).output().unwrap();
+        let said = messages(&output);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("no sample is routed"), "{said}");
+        let summary = json(&fs::read_to_string(run.join("summary.json")).unwrap());
+        let ratio = summary["routing"]["error_ratio"].as_f64().unwrap();
+        assert_eq!(summary["routing"]["taken"], false);
+        assert!(ratio > 0.67, "{ratio}");
+        let shown = good(program().args(["inspect", "--json"]).arg(run.join("model.safetensors")));
+        assert_eq!(json(&shown)["files"][0]["mixed"]["form"], form, "{shown}");
+    }
+    let run = folder.path().join("no");
+    let refused = training(&run, &["as_is"], &[]).output().unwrap();
+    assert!(messages(&refused).contains("a router chooses between sources: two at least"));
+    let zoo = ["--form", "zoo", "--guard", "off"];
+    let refused = training(&run, &alike, &zoo).output().unwrap();
+    assert!(messages(&refused).contains("has no effect without --form routed"), "{refused:?}");
+}
