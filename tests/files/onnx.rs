@@ -111,7 +111,7 @@ fn routed(design: Design) -> Result<Network<f32>> {
         let lowest = if values.len() < 5 { 0.5 } else { -0.5 };
         values.iter_mut().for_each(|v| *v = lowest + rng.f32());
         if is_router && values.len() == 4 {
-                // The first source for images of much in that channel: for the second one.
+            // The first source for images of much in that channel: for the second one.
             values.copy_from_slice(&[1.0, 0.0, -1.0, 0.0]);
         }
     }
