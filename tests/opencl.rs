@@ -4,7 +4,9 @@
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
 use zoo_tuning::kernel::opencl::cuts;
-use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Values};
+use zoo_tuning::nn::{
+    Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Routing, Values,
+};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::opencl::{Cut, OpenCl, ProductSizes, Transfers, discover};
 use zoo_tuning::tensor::{Device, Tensor};
@@ -87,7 +89,7 @@ impl Training {
 
     /// A step; gives the loss.
     fn step(&mut self) -> Result<f32> {
-        let mut pass = Pass::train(self.network.parameters());
+        let mut pass = Pass::train(self.network.parameters()).draw_routes(7);
         let x = pass.input(self.images.to(&self.device)?);
         let logits = self.network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &LABELS, 0.1)?;
@@ -103,9 +105,10 @@ impl Training {
     }
 }
 
-fn forms() -> [Form; 3] {
+fn forms() -> [Form; 4] {
     let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
-    [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing)]
+    let routed = Form::Routed(Routing { shares_change: true });
+    [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing), routed]
 }
 
 #[test]
@@ -177,10 +180,12 @@ fn transfers(device: &OpenCl, training: &mut Training) -> Transfers {
 fn alone_a_step_moves_images_labels_and_the_loss() {
     for device in devices() {
         for form in forms() {
+            // The host draws the sources by their scores.
+            let back = 1 + u64::from(matches!(form, Form::Routed(_)));
             let mut training = Training::new(form, Rule::SGD, &device).unwrap();
             let Device::OpenCl(device) = &device else { unreachable!("an OpenCL device") };
             for _ in 0..3 {
-                let expected = Transfers { there: 2, back: 1 };
+                let expected = Transfers { there: 2, back };
                 assert_eq!(transfers(device, &mut training), expected);
             }
         }

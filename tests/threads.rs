@@ -5,7 +5,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use zoo_tuning::kernel::{Divisor, Epilogue, Window};
-use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role};
+use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Routing};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
@@ -126,6 +126,17 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("relu6", &[&[3, 50_001]], |t, v| ops::relu6(t, v[0])),
     ("reshape", &[&[3, 400]], |t, v| ops::reshape(t, v[0], &[1200])),
     ("scale", &[&[3, 50_001]], |t, v| ops::scale(t, v[0], 0.3)),
+    ("reorder", &[&[9, 40, 17, 16]], |t, v| ops::reorder(t, v[0], &[4, 5, 6, 0, 8, 7, 1, 3, 2])),
+    (
+        "routed_conv2d",
+        &[&[9, 64, 12, 11], &[48, 64, 3, 3], &[48, 64, 3, 3], &[48], &[48, 64, 3, 3], &[48]],
+        |t, v| {
+            let (weights, biases) = ([v[2], v[4]], [v[3], v[5]]);
+            let (change, counts) = (Some(v[1]), &[7, 2]);
+            let kernels = ops::RoutedKernels { weights: &weights, biases: &biases, change, counts };
+            ops::routed_conv2d(t, v[0], kernels, SAME)
+        },
+    ),
     ("select", &[&[300, 7]], |t, v| {
         ops::select(t, v[0], &(0..300).map(|n| n * n % 7).collect::<Vec<_>>())
     }),
@@ -196,7 +207,7 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
     for step in 0..5 {
         let images = Tensor::normal(&[16, 3, 16, 16], 1.0, &mut rng);
         let labels: Vec<usize> = (0..16).map(|n| (n * 7 + step) % 10).collect();
-        let mut pass = Pass::train(network.parameters());
+        let mut pass = Pass::train(network.parameters()).draw_routes(step as u64);
         let x = pass.input(images);
         let logits = network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.1)?;
@@ -238,7 +249,8 @@ fn a_norm_of_gradients_is_bit_identical_for_any_number_of_threads() {
 fn training_is_bit_identical_for_any_number_of_threads() {
     let pools = pools();
     let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
-    for form in [Form::Zoo(mixing.clone()), Form::Lite(mixing)] {
+    let routed = Form::Routed(Routing { shares_change: true });
+    for form in [Form::Zoo(mixing.clone()), Form::Lite(mixing), routed] {
         let [one, two, seven] =
             pools.each_ref().map(|pool| pool.install(|| trained(&form)).unwrap());
         assert!(one[0].iter().all(|&bits| f32::from_bits(bits).is_finite()));

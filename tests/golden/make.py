@@ -250,6 +250,37 @@ def log_softmax_cases():
     yield case(F.log_softmax, [draw(2, 3) + 1024], dim=1)
 
 
+def reorder_cases():
+    def reorder(x, order):
+        return x[torch.tensor(order)]
+
+    yield case(reorder, [draw(5, 2, 3)], order=[3, 4, 0, 2, 1])
+    yield case(reorder, [draw(1, 4)], order=[0])
+
+
+def routed_conv2d(x, *tensors, counts, changed, stride, padding, dilation, groups):
+    """Sample by sample: `tensors` are a change, if there is one, then kernel and bias of each source."""
+    change = tensors[0] if changed else 0
+    sources = list(zip(tensors[int(changed) :: 2], tensors[int(changed) + 1 :: 2]))
+    routes = [i for i, count in enumerate(counts) for _ in range(count)]
+    window = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    samples = [
+        F.conv2d(x[n : n + 1], sources[i][0] + change, sources[i][1], **window)
+        for n, i in enumerate(routes)
+    ]
+    return torch.cat(samples)
+
+
+def routed_conv2d_cases():
+    for i, window in enumerate(WINDOWS):
+        kernel = (4, 4 // window["groups"], 3, 3)
+        changed = i % 2 == 0
+        inputs = [draw(4, 4, 5, 5)] + [draw(*kernel)] * changed
+        for _ in range(3):
+            inputs += [draw(*kernel), draw(4)]
+        yield case(routed_conv2d, inputs, counts=[2, 1, 1], changed=changed, **window)
+
+
 def select_cases():
     def select(x, indices):
         return x.gather(1, torch.tensor(indices)[:, None])[:, 0]
@@ -383,6 +414,8 @@ SEEDED = {
     "mean_axes": lambda: reduction_cases(lambda x, axes: x.mean(dim=axes)),
     "mul": lambda: [case(torch.mul, [draw(2, 3, 4), draw(2, 3, 4)])],
     "scale": lambda: [case(lambda x, factor: factor * x, [draw(3, 4)], factor=-1.5)],
+    "reorder": reorder_cases,
+    "routed_conv2d": routed_conv2d_cases,
     "select": select_cases,
     "sub": lambda: [case(torch.sub, [draw(2, 3, 4), draw(2, 3, 4)])],
     "sum_all": lambda: [case(torch.sum, [draw(2, 3, 4)])],
