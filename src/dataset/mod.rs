@@ -9,6 +9,7 @@
 //! the order in which threads come to it.
 
 mod ahead;
+mod augment;
 mod bytes;
 pub mod cifar;
 mod condition;
@@ -24,6 +25,7 @@ mod loader;
 pub mod mnist;
 mod picture;
 mod pictures;
+mod pixels;
 mod published;
 mod randomness;
 mod resize;

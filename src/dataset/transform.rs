@@ -1,5 +1,6 @@
 //! What happens to an image between the data set and the batch.
 
+use super::augment::{rand_augment, trivial_augment};
 use super::frame::{Area, Frame};
 use super::{Condition, Image, ResizeMode};
 use crate::{Error, Result};
@@ -37,6 +38,17 @@ pub enum Transform {
     RandomShift(usize),
     /// Mirrors every other image, at random.
     RandomFlip,
+    /// So many operations at random, of colours and of places, at a magnitude of 0 to 30: RandAugment
+    /// (Cubuk et al., 2020), with the operations and magnitudes of torchvision. It belongs before
+    /// [`Transform::Normalise`], as values are rounded to 8 bits.
+    RandAugment {
+        /// How many.
+        operations: usize,
+        /// How strong each is.
+        magnitude: usize,
+    },
+    /// One such operation at any magnitude: TrivialAugment (Müller and Hutter, 2021), its wide space.
+    TrivialAugment,
     /// Sets a random part to 0 in so large a share of images: random erasing (Zhong et al., 2020), of
     /// 2 to 33 % of the area and proportions from 3:10 to 10:3, as torchvision's. It belongs behind
     /// [`Transform::Normalise`], where 0 is the mean.
@@ -68,6 +80,10 @@ impl Transform {
                 let (down, right) = (rng.isize(-most..=most), rng.isize(-most..=most));
                 Ok(image.shifted(down, right))
             }
+            Self::RandAugment { operations, magnitude } => {
+                rand_augment(image, [*operations, *magnitude], rng)
+            }
+            Self::TrivialAugment => trivial_augment(&image, rng),
             Self::RandomErasing(share) => {
                 Ok(if rng.f64() < *share { erased(image, rng) } else { image })
             }

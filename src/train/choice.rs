@@ -127,6 +127,18 @@ names! {
 }
 
 names! {
+    /// What is done to images at random beside that.
+    AutoAugment {
+        /// Nothing.
+        None = "none",
+        /// See [`crate::dataset::Transform::RandAugment`].
+        Rand = "randaugment",
+        /// See [`crate::dataset::Transform::TrivialAugment`].
+        Trivial = "trivialaugment",
+    }
+}
+
+names! {
     /// How much each class counts in the loss.
     #[derive(Default)]
     ClassWeights {

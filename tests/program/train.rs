@@ -52,8 +52,18 @@ fn a_run_with_everything_goes_on_as_if_nothing_had_happened() {
         ["--optimizer", "adamw", "--lr", "1e-3", "--betas", "0.8,0.99", "--accumulate", "2"];
     let adamw = [&adamw[..], &["--average", "0.7", "--clip-norm", "1", "--tensorboard"]].concat();
     let rms_prop = ["--optimizer", "rmsprop", "--lr", "1e-4", "--momentum", "0.5", "--centred"];
-    let mixed =
-        ["--mixup", "0.4", "--cutmix", "1", "--class-weights", "balanced", "--erasing", "0.5"];
+    let mixed = [
+        "--mixup",
+        "0.4",
+        "--cutmix",
+        "1",
+        "--class-weights",
+        "balanced",
+        "--erasing",
+        "0.5",
+        "--auto-augment",
+        "randaugment",
+    ];
     let slowed = ["--sampler", "balanced", "--freeze", "conv1,bn1", "--layer-decay", "0.8"];
     let mixed = [&mixed[..], &slowed, &["--label-smoothing", "0.1"]].concat();
     for (name, extra) in [("adamw", &adamw[..]), ("rmsprop", &rms_prop), ("mixed", &mixed)] {

@@ -5,8 +5,8 @@
 
 use crate::dataset::ResizeMode;
 use crate::train::choice::{
-    AugmentationName, CheckName, ClassWeights, FormName, GateName, Keep, Otherwise, Preset,
-    RuleName, Sampler, ScheduleName, Start, ViewsName,
+    AugmentationName, AutoAugment, CheckName, ClassWeights, FormName, GateName, Keep, Otherwise,
+    Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
 use crate::zoo::Axes;
@@ -289,6 +289,16 @@ struct Data {
     /// part, mirrored or not [default: shift]
     #[arg(long, value_parser = PossibleValuesParser::new(AugmentationName::NAMES))]
     augmentation: Option<String>,
+    /// What is done to training images beside that: nothing; RandAugment, so many operations of colours
+    /// and places at random; or TrivialAugment, one of any magnitude [default: none]
+    #[arg(long, value_parser = PossibleValuesParser::new(AutoAugment::NAMES))]
+    auto_augment: Option<String>,
+    /// Operations of randaugment, one after the other [default: 2]
+    #[arg(long, value_name = "N")]
+    augment_operations: Option<usize>,
+    /// How strong each of them is, 0 to 30 [default: 9]
+    #[arg(long, value_name = "M")]
+    augment_magnitude: Option<usize>,
     /// Share of training images that lose a random part, after all other changes [default: 0]
     #[arg(long, value_name = "SHARE")]
     erasing: Option<f64>,

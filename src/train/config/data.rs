@@ -1,8 +1,8 @@
 //! The table `[data]`: the samples, and how the network sees them.
 
 use super::{one_or_more, within};
-use crate::dataset::ResizeMode;
-use crate::train::choice::{AugmentationName, CheckName, Sampler, ViewsName};
+use crate::dataset::{ResizeMode, Transform};
+use crate::train::choice::{AugmentationName, AutoAugment, CheckName, Sampler, ViewsName};
 use crate::train::{Augmentation, Input};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,11 @@ pub struct DataConfig {
     pub mean: Option<Vec<f32>>,
     pub std: Option<Vec<f32>>,
     pub augmentation: AugmentationName,
+    pub auto_augment: AutoAugment,
+    /// Operations of RandAugment.
+    pub augment_operations: usize,
+    /// How strong they are, 0 to 30.
+    pub augment_magnitude: usize,
     /// Share of training images that lose a random part.
     pub erasing: f64,
     pub sampler: Sampler,
@@ -55,6 +60,9 @@ impl Default for DataConfig {
             mean: None,
             std: None,
             augmentation: AugmentationName::Shift,
+            auto_augment: AutoAugment::None,
+            augment_operations: 2,
+            augment_magnitude: 9,
             erasing: 0.0,
             sampler: Sampler::Shuffled,
             views: ViewsName::One,
@@ -68,6 +76,8 @@ impl DataConfig {
         one_or_more("data.shots", self.shots.unwrap_or(1) as u64)?;
         within("data.validation", self.validation, 0.0, 1.0)?;
         within("data.test", self.test, 0.0, 1.0)?;
+        within("data.augment_operations", self.augment_operations, 0, 100)?;
+        within("data.augment_magnitude", self.augment_magnitude, 0, 30)?;
         within("data.erasing", self.erasing, 0.0, 1.0)
     }
 
@@ -84,6 +94,27 @@ impl DataConfig {
     /// Whether there are samples to measure on while training.
     pub(super) fn has_validation(&self) -> bool {
         self.validation > 0.0
+    }
+
+    /// An error if a key has no effect beside the others.
+    pub(super) fn check_effect(&self, key: &str) -> Result<()> {
+        let is_of_rand = ["augment_operations", "augment_magnitude"].contains(&key);
+        if is_of_rand && self.auto_augment != AutoAugment::Rand {
+            let problem = "has no effect without --auto-augment randaugment, which it belongs to";
+            return Err(Error::config(super::Config::flag(key), problem));
+        }
+        Ok(())
+    }
+
+    /// What is done to images at random before their values are normalised, beside
+    /// [`DataConfig::augmentation`].
+    pub fn auto_augment(&self) -> Option<Transform> {
+        let (operations, magnitude) = (self.augment_operations, self.augment_magnitude);
+        match self.auto_augment {
+            AutoAugment::None => None,
+            AutoAugment::Rand => Some(Transform::RandAugment { operations, magnitude }),
+            AutoAugment::Trivial => Some(Transform::TrivialAugment),
+        }
     }
 
     /// How images are changed at random.

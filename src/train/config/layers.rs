@@ -42,6 +42,7 @@ impl Config {
         given.iter().try_for_each(|(table, key)| match table.as_str() {
             "method" => config.method.check_effect(key),
             "optimizer" => config.optimizer.check_effect(key),
+            "data" => config.data.check_effect(key),
             _ => Ok(()),
         })?;
         Ok(config)

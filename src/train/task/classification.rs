@@ -86,6 +86,10 @@ impl ClassificationConfig {
         check_size(batch, input.size)?;
         let augmentation = config.data.augmentation();
         let mut loader = data.shuffled(Some(&parts.training), batch, seed, augmentation)?;
+        if let Some(transform) = config.data.auto_augment() {
+            // Behind it, values are normalised.
+            loader = loader.preceded_by(transform);
+        }
         if config.data.erasing > 0.0 {
             loader = loader.followed_by(Transform::RandomErasing(config.data.erasing));
         }
