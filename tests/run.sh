@@ -209,14 +209,14 @@ served() {
 # Every network that the demo wrote is read again, and the collapsed one used.
 networks() {
     local file count=0
-    for file in "$out"/demo/seed-1/*.safetensors; do
+    for file in "$out"/demo/compared/seed-1/{,*/}*.safetensors; do
         zoo inspect --json "$file" >"$out/inspect.json" || return
         node -e 'JSON.parse(require("node:fs").readFileSync(process.argv[1]))' \
             "$out/inspect.json" || return
         count=$((count + 1))
     done
     echo "$count files"
-    zoo eval "$out/demo/seed-1/collapsed.safetensors" --data data/digits/digits.csv.gz || return
+    zoo eval "$out/demo/compared/seed-1/collapsed.safetensors" --data data/digits/digits.csv.gz || return
     [ "$count" -ge 8 ]
 }
 

@@ -1,20 +1,17 @@
 //! `compare`: is a zoo better than the best of its sources, on this data?
 
+use super::compared::Compared;
+use super::device::DeviceOption;
 use super::output::{Output, Result, count, message};
-use super::progress::{catch_interrupts, interrupted};
+use super::progress::catch_interrupts;
 use super::train::Settings;
-use crate::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Score, Watch, paired};
+use crate::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Score, paired};
 use crate::export::write_atomically;
 use crate::train::Config;
-use crate::train::task::Scores;
 use crate::{Error, report};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::{HashMap, HashSet};
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use toml::{Table, Value};
 
 /// What a comparison that goes on has in its folder already.
@@ -91,14 +88,20 @@ pub struct Arguments {
     /// many
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
+    /// Go on though the data are not what they were when a run began; it says so
+    #[arg(long, requires = "resume")]
+    accept_changed_data: bool,
+    #[command(flatten)]
+    device: DeviceOption,
     #[command(flatten)]
     settings: Settings,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { config, out, resume, seeds, methods, rates, budget, jobs, settings } =
+    let Arguments { config, out, resume, seeds, methods, rates, budget, jobs, settings, .. } =
         arguments;
-    let comparison = match (resume, out) {
+    let device = arguments.device.open()?;
+    let mut comparison = match (resume, out) {
         (Some(folder), _) => Comparison::resume(folder)?,
         (None, Some(folder)) => {
             let config = configured(config, &settings)?;
@@ -109,15 +112,22 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             };
             let methods = Plan::TUNED.into_iter().filter(is_chosen).collect();
             let budget = budget.map(|time| Budget { time, left_out: None });
-            Comparison::create(folder, Plan { seeds, methods, rates, budget, config })?
+            Comparison::create(
+                folder,
+                Plan { seeds, methods, rates, budget, config, ..Plan::default() },
+            )?
         }
         // clap asks for one of them.
         (None, None) => return Err(Error::config("out", "is missing").into()),
     };
+    comparison = comparison.on(device);
+    if arguments.accept_changed_data {
+        comparison = comparison.accepting_changed_data();
+    }
     catch_interrupts()?;
-    let progress = Progress::new();
+    let progress = Compared::new();
     let found = comparison.run(jobs.into(), rayon::current_num_threads(), &progress);
-    progress.bars.clear().ok();
+    progress.finish();
     let outcome = found?;
     for folder in outcome.folders() {
         // The results are there, whatever becomes of a run's page.
@@ -212,79 +222,4 @@ fn foretold(outcome: &Outcome) -> Option<String> {
     let found: Vec<String> = outcome.scores.iter().filter_map(of).collect();
     let text = "Rank correlation of scores before tuning with accuracy after, over the sources";
     (!found.is_empty()).then(|| format!("{text}: {}.", found.join(", ")))
-}
-
-/// A bar for each run on a terminal, a line for each finished one elsewhere.
-struct Progress {
-    bars: MultiProgress,
-    all: Mutex<Option<ProgressBar>>,
-    each: Mutex<HashMap<String, ProgressBar>>,
-    warnings: Mutex<HashSet<String>>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            bars: MultiProgress::new(),
-            all: Mutex::default(),
-            each: Mutex::default(),
-            warnings: Mutex::default(),
-        }
-    }
-
-    fn say(&self, text: String) {
-        if std::io::stderr().is_terminal() {
-            self.bars.suspend(|| message(text));
-        } else {
-            message(text);
-        }
-    }
-}
-
-impl Watch for Progress {
-    fn begin(&self, runs: usize) {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} networks {elapsed}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = self.bars.add(ProgressBar::new(runs as u64).with_style(style));
-        if let Ok(mut all) = self.all.lock() {
-            *all = Some(bar);
-        }
-    }
-
-    fn step(&self, run: &str, step: u64, steps: u64) {
-        let Ok(mut each) = self.each.lock() else { return };
-        let bar = each.entry(run.to_owned()).or_insert_with(|| {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(steps).with_style(style).with_message(run.to_owned());
-            self.bars.add(bar)
-        });
-        bar.set_position(step);
-    }
-
-    /// Runs have most warnings in common; each is said once.
-    fn warned(&self, run: &str, warning: &str) {
-        if self.warnings.lock().is_ok_and(|mut said| said.insert(warning.to_owned())) {
-            self.say(format!("{run}: {warning}"));
-        }
-    }
-
-    fn finished(&self, run: &str, scores: Option<&Scores>) {
-        if let Some(bar) = self.each.lock().ok().and_then(|mut each| each.remove(run)) {
-            bar.finish_and_clear();
-        }
-        if let Ok(all) = self.all.lock() {
-            all.iter().for_each(|bar| bar.inc(1));
-        }
-        let scores = scores.map_or("not tested".to_owned(), Scores::to_string);
-        self.say(format!("{run}: {scores}"));
-    }
-
-    fn failed(&self, run: &str, _: &Error) {
-        self.say(format!("{run} cannot go on:"));
-    }
-
-    fn stopped(&self) -> bool {
-        interrupted()
-    }
 }

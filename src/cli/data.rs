@@ -84,9 +84,14 @@ impl ModelFile {
 pub fn open_model(path: &Path, names: &NetworkNames, input: &InputOptions) -> crate::Result<Model> {
     let checkpoint = names.open(path)?;
     let is_said = Input::is_in(&checkpoint.declared());
+    let beside = Input::file_beside(&checkpoint);
     let mut model = model_of(checkpoint, names)?;
     model.input = input.over(model.input)?;
-    if !is_said && !input.say_all() {
+    if let Some(file) = &beside {
+        let (path, file) = (path.display(), file.display());
+        message(format!("{path}: what images it expects is said by {file}: {}", model.input));
+    }
+    if !is_said && beside.is_none() && !input.say_all() {
         message(format!(
             "{} does not say what images it was trained on; assumed: {} (--size, --resize, \
              --resize-mode, --mean, --std)",

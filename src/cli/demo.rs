@@ -1,34 +1,33 @@
 //! `zoo-tuning demo`: the main job, on data that travel inside the program.
 
+use super::compared::Compared;
 use super::device::DeviceOption;
-use super::output::{Output, Result, count, message};
+use super::output::{Output, Result, count};
 use super::profile::Profiling;
-use super::progress::{catch_interrupts, interrupted};
+use super::progress::catch_interrupts;
 use crate::Error;
 use crate::compare::MethodKind;
-use crate::demo::{self, Options, Outcome, Part, Watch};
+use crate::demo::{self, Options, Outcome, Part};
 use crate::export::write_atomically;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
 /// Four networks were trained on MNIST, each with its images in one condition. The target is a few
 /// digits of another data set, each in one of the conditions at random. Every method gets the
 /// same labelled images and the same number of steps; accuracy is measured on all others. The
-/// data are inside of this program. The result is a table, a page (OUT/report.html), its numbers (OUT/results.json), and every
-/// network (OUT/seed-1/*.safetensors).
+/// data are inside of this program, which writes them to OUT/zoo and OUT/digits. The result is a table,
+/// a page (OUT/report.html), its numbers (OUT/results.json), and every network, as a run of the
+/// comparison in OUT/compared. What an earlier demo has left there is replaced.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   zoo-tuning demo                        the whole comparison, in about a minute
   zoo-tuning demo --shots 40             with twice as many labelled images of each class
   zoo-tuning demo --seeds 1 --epochs 5   a first look, in seconds
-  zoo-tuning inspect zoo-demo/seed-1/*.safetensors   what the networks are that it tuned")]
+  zoo-tuning inspect zoo-demo/compared/seed-1/*/model.safetensors   what the networks are that it
+                                         tuned")]
 pub struct Arguments {
     /// Runs of every method, each with its own draw of labelled images
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -63,7 +62,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
-        seeds: (1..=arguments.seeds).collect(),
+        seeds: arguments.seeds,
         shots: arguments.shots,
         epochs: arguments.epochs,
         threads: threads.map_or_else(available, usize::from),
@@ -75,9 +74,9 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     };
     std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
     catch_interrupts()?;
-    let progress = Progress::new();
+    let progress = Compared::new();
     let result = demo::run(&options, &progress);
-    progress.bar.finish_and_clear();
+    progress.finish();
     let outcome = result?;
     let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
     // First of all: whatever becomes of the page, the numbers are there.
@@ -113,7 +112,7 @@ fn table(outcome: &Outcome) -> Vec<Vec<String>> {
         rows.push(vec![
             method.name.clone(),
             format!("{:.1}", 100.0 * method.mean),
-            format!("{:.1}", 100.0 * method.deviation),
+            format!("{:.1}", 100.0 * method.std),
             count(method.parameters),
             count(method.multiply_adds),
             format!("{:.1}", method.seconds),
@@ -150,60 +149,4 @@ fn verdict(outcome: &Outcome) -> String {
         outcome.settings.shots,
         outcome.settings.test_samples,
     )
-}
-
-/// A bar on a terminal, a line every few seconds elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    plain: Option<Mutex<(Instant, u64, u64)>>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = "{bar:40} {percent:>3} %  {elapsed} of about {duration}  {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        const FIRST: &str = "scoring and matching the sources";
-        bar.set_message(FIRST);
-        if !terminal {
-            message(FIRST);
-        }
-        Self { bar, plain: (!terminal).then(|| Mutex::new((Instant::now(), 0, 0))) }
-    }
-}
-
-impl Watch for Progress {
-    fn begin(&self, steps: u64) {
-        self.bar.set_length(steps);
-        if let Some(Ok(mut state)) = self.plain.as_ref().map(Mutex::lock) {
-            state.2 = steps;
-        }
-    }
-
-    fn step(&self) -> crate::Result<()> {
-        if interrupted() {
-            return Err(Error::Interrupted { saved: None });
-        }
-        self.bar.inc(1);
-        if let Some(Ok(mut state)) = self.plain.as_ref().map(Mutex::lock) {
-            state.1 += 1;
-            if state.0.elapsed() > Duration::from_secs(5) {
-                state.0 = Instant::now();
-                message(format!("{} of {} steps", state.1, state.2));
-            }
-        }
-        Ok(())
-    }
-
-    fn tuned(&self, seed: u64, method: &str, accuracy: f64) {
-        let text = format!("seed {seed}, {method}: {:.1} %", 100.0 * accuracy);
-        if self.plain.is_some() {
-            message(&text);
-        }
-        self.bar.set_message(text);
-    }
 }

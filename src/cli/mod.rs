@@ -6,6 +6,7 @@
 mod bench;
 mod collapse;
 mod compare;
+mod compared;
 mod completions;
 mod convert;
 mod data;

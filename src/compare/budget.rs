@@ -105,13 +105,12 @@ pub(super) fn within(plan: &Plan, sources: usize, runs: f64) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Config;
 
     #[test]
     fn a_budget_takes_seeds_then_methods_then_seeds() {
         let budget = Some(Budget { time: "1h".into(), left_out: None });
         let methods = Plan::TUNED.to_vec();
-        let plan = Plan { seeds: 8, methods, rates: vec![], budget, config: Config::default() };
+        let plan = Plan { seeds: 8, methods, budget, ..Plan::default() };
         let whole = cost(&plan, 4);
         let of = |units: f64| {
             let left = within(&plan, 4, units);

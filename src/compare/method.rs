@@ -21,7 +21,8 @@ pub struct Method {
     /// Mean accuracy over the runs, 0 to 1.
     pub mean: f64,
     /// Standard deviation between the runs (n - 1); 0 for a single run.
-    pub deviation: f64,
+    #[serde(alias = "deviation")]
+    pub std: f64,
     /// Half width of the 95 % confidence interval of the mean (Student's t); `None` for a
     /// single run.
     pub interval: Option<f64>,
@@ -36,7 +37,7 @@ pub struct Method {
 }
 
 /// Kinds of methods, which the page shows apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MethodKind {
     /// Uses no source.
@@ -114,7 +115,7 @@ impl Method {
             description: description.to_owned(),
             kind,
             mean: summary.mean,
-            deviation: summary.deviation,
+            std: summary.std,
             interval: summary.interval,
             runs,
             parameters,
@@ -137,7 +138,7 @@ pub struct Run {
     /// The highest learning rate, where it is the method's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
-    /// The course of training; empty for methods that train nothing themselves.
+    /// The course of training, where it was measured; empty for methods that train nothing themselves.
     pub curve: Vec<Point>,
 }
 
@@ -148,7 +149,7 @@ pub struct Point {
     pub step: usize,
     /// Mean training loss since the point before.
     pub loss: f64,
-    /// Accuracy on a fixed part of the test samples, 0 to 1; shown only, nothing is chosen by it.
+    /// Accuracy on the validation samples, 0 to 1.
     pub accuracy: f64,
 }
 

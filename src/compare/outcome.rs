@@ -1,13 +1,13 @@
 //! What a comparison found: from finished runs to the rows of the table.
 
-use super::plan::{Job, Plan};
+use super::plan::Plan;
 use super::rates::{Done, fittest};
 use super::scores::correlate;
 use super::soup::greedy_soup;
-use super::{Method, MethodKind, Run, Score, ensemble_accuracy, multiply_adds};
+use super::{Comparison, Method, MethodKind, Point, Run, Score, ensemble_accuracy, multiply_adds};
 use crate::start::best;
 use crate::train::task::Part;
-use crate::train::{self, Model, Summary};
+use crate::train::{Answers, Meter, Metrics, Model, Recorded, Summary};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -56,15 +56,15 @@ impl Outcome {
     }
 }
 
-/// A finished run, measured.
-struct Finished<'a> {
-    job: &'a Job,
+/// A finished network, measured.
+struct Finished {
+    kind: MethodKind,
+    source: Option<usize>,
     run: Run,
     /// Parameters, multiply-adds, bytes.
     sizes: [u64; 3],
-    /// Of singles: the probabilities of the classes, an image after the other.
-    probabilities: Vec<Vec<f64>>,
-    labels: Vec<usize>,
+    /// To the test images, where more than the accuracy is asked for.
+    answers: Answers,
 }
 
 /// Name and description of the methods that tune one network with each seed.
@@ -102,48 +102,26 @@ const ROWS: [(MethodKind, &str, &str); 9] = [
 
 /// The table of finished runs; of a run without a summary the loss did not stay finite.
 pub(super) fn outcome(
-    folder: &Path,
+    comparison: &Comparison,
     plan: &Plan,
     sources: Vec<String>,
     mut scores: Vec<Score>,
     done: &[Done],
 ) -> Result<Outcome> {
-    let (mut finished, mut collapsed) = (Vec::new(), Vec::new());
     // What a soup is made of is no network of its own.
     let (soups, done): (Vec<&Done>, Vec<&Done>) =
         done.iter().partition(|(job, _)| job.kind == MethodKind::Soup);
-    let soup = soup(folder, plan, &soups)?;
-    let done = &fittest(done);
-    for (job, summary) in done {
-        let Some(summary) = summary else { continue };
-        let path = folder.join(&job.folder);
-        let run = train::Run::resume(&path)?;
-        let model = Model::open(run.model_file(), None)?;
-        let test = summary.test.as_ref().ok_or_else(|| Error::format(&path, "was not tested"))?;
-        let accuracy = test.deciding().map_or(f64::NAN, |(_, value)| value);
-        let (seed, seconds) = (job.seed, summary.seconds);
-        let learning_rate = Some(job.config.optimizer.learning_rate);
-        let one = |accuracy| Run { seed, accuracy, seconds, learning_rate, curve: vec![] };
-        if job.kind == MethodKind::Lite {
-            let path = folder.join(format!("seed-{seed}/collapsed.safetensors"));
-            model.collapsed()?.write(&path)?;
-            let plain = Model::open(&path, None)?;
-            let answers = run.answers(&plain, Part::Test)?;
-            collapsed.push((one(answers.accuracy), sizes(&plain, &path)?));
-        }
-        let sizes = sizes(&model, &run.model_file())?;
-        let answers = match job.kind {
-            MethodKind::Single => run.answers(&model, Part::Test)?,
-            _ => train::Answers::default(),
-        };
-        let train::Answers { probabilities, labels, .. } = answers;
-        finished.push(Finished { job, run: one(accuracy), sizes, probabilities, labels });
+    let done = fittest(done);
+    let mut finished = Vec::new();
+    for seed in plan.each_seed() {
+        let done: Vec<&Done> = done.iter().filter(|(job, _)| job.seed == seed).collect();
+        let soups: Vec<&Done> = soups.iter().filter(|(job, _)| job.seed == seed).copied().collect();
+        finished.extend(of_seed(comparison, &done, &soups)?);
     }
     let with = |get: fn(&Summary) -> usize| {
         done.iter().find_map(|(_, summary)| summary.as_ref().map(get)).unwrap_or(0)
     };
-    let derived = Derived { soup, collapsed };
-    let methods = methods(plan, &sources, done, &finished, derived, &scores)?;
+    let methods = methods(plan, &sources, &done, &finished, &scores)?;
     correlate(&mut scores, &methods, sources.len());
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,33 +135,69 @@ pub(super) fn outcome(
     })
 }
 
-/// A run of a network that was made of others, and its sizes.
-type Made = (Run, [u64; 3]);
-
-/// Networks that were made of tuned ones.
-struct Derived {
-    soup: Vec<Made>,
-    collapsed: Vec<Made>,
+/// The networks of a seed, and those that are made of them: the collapsed one, and the soup.
+fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<Vec<Finished>> {
+    let Some((first, _)) = done.iter().chain(soups).next() else { return Ok(vec![]) };
+    let seed = first.seed;
+    let run =
+        |accuracy, seconds| Run { seed, accuracy, seconds, learning_rate: None, curve: vec![] };
+    let mut finished: Vec<Finished> = Vec::new();
+    // By their places, those that are shown the test images once more.
+    let mut asked: Vec<(usize, Model)> = Vec::new();
+    let mut made: Vec<(MethodKind, Model, f64)> = Vec::new();
+    for (job, summary) in done {
+        let Some(Summary { test, seconds, .. }) = summary else { continue };
+        let of_job = comparison.run_of(job)?;
+        let (path, file) = (of_job.folder(), of_job.model_file());
+        let model = Model::open(&file, None)?;
+        let test = test.as_ref().ok_or_else(|| Error::format(path, "was not tested"))?;
+        let accuracy = test.deciding().map_or(f64::NAN, |(_, value)| value);
+        let run = Run {
+            learning_rate: Some(job.config.optimizer.learning_rate),
+            curve: curve(&Recorded::read(path)?.metrics),
+            ..run(accuracy, *seconds)
+        };
+        let (kind, source, sizes) = (job.kind, job.source, sizes(&model, &file)?);
+        finished.push(Finished { kind, source, run, sizes, answers: Answers::default() });
+        match kind {
+            MethodKind::Single => asked.push((finished.len() - 1, model)),
+            MethodKind::Lite => made.push((MethodKind::Collapsed, model.collapsed()?, *seconds)),
+            _ => {}
+        }
+    }
+    if let Some(soup) = greedy_soup(comparison, soups)? {
+        let seconds = soups.iter().filter_map(|(_, summary)| Some(summary.as_ref()?.seconds));
+        made.push((MethodKind::Soup, soup, seconds.sum()));
+    }
+    for (kind, model, seconds) in made {
+        let file = comparison.folder().join(format!("seed-{seed}/{}.safetensors", kind.name()));
+        model.write(&file)?;
+        let model = Model::open(&file, None)?;
+        let (run, sizes) = (run(f64::NAN, seconds), sizes(&model, &file)?);
+        asked.push((finished.len(), model));
+        finished.push(Finished { kind, source: None, run, sizes, answers: Answers::default() });
+    }
+    let models: Vec<&Model> = asked.iter().map(|(_, model)| model).collect();
+    let answers = comparison.run_of(first)?.answers(&models, Part::Test)?;
+    for ((at, _), answers) in asked.iter().zip(answers) {
+        let Finished { kind, run, answers: kept, .. } = &mut finished[*at];
+        if *kind != MethodKind::Single {
+            run.accuracy = answers.accuracy;
+        }
+        *kept = answers;
+    }
+    Ok(finished)
 }
 
-/// The soup of each seed, of the runs at its learning rates.
-fn soup(folder: &Path, plan: &Plan, done: &[&Done]) -> Result<Vec<Made>> {
-    let first = plan.config.seed;
-    let mut soups = Vec::new();
-    for seed in first..first.saturating_add(plan.seeds) {
-        let of_seed: Vec<&Done> =
-            done.iter().filter(|(job, _)| job.seed == seed).copied().collect();
-        let Some(model) = greedy_soup(folder, &of_seed)? else { continue };
-        let path = folder.join(format!("seed-{seed}/soup.safetensors"));
-        model.write(&path)?;
-        let run = train::Run::resume(folder.join(&of_seed[0].0.folder))?;
-        let accuracy = run.answers(&model, Part::Test)?.accuracy;
-        let seconds = of_seed.iter().filter_map(|(_, summary)| Some(summary.as_ref()?.seconds));
-        let seconds = seconds.sum();
-        let run = Run { seed, accuracy, seconds, learning_rate: None, curve: vec![] };
-        soups.push((run, sizes(&model, &path)?));
-    }
-    Ok(soups)
+/// The course of a run, at the steps at which it was measured.
+fn curve(metrics: &[Metrics]) -> Vec<Point> {
+    let mut losses = Meter::default();
+    let point = |line: &Metrics| {
+        losses.add(line.loss);
+        let (_, accuracy) = line.validation.as_ref()?.deciding()?;
+        Some(Point { step: line.step as usize, loss: losses.take()?, accuracy })
+    };
+    metrics.iter().filter_map(point).collect()
 }
 
 fn sizes(model: &Model, path: &Path) -> Result<[u64; 3]> {
@@ -196,12 +210,9 @@ fn methods(
     sources: &[String],
     done: &[Done],
     finished: &[Finished],
-    Derived { soup, collapsed }: Derived,
     scores: &[Score],
 ) -> Result<Vec<Method>> {
-    let of = |kind, source| {
-        finished.iter().filter(move |f| (f.job.kind, f.job.source) == (kind, source))
-    };
+    let of = |kind, source| finished.iter().filter(move |f| (f.kind, f.source) == (kind, source));
     let row = |kind: MethodKind, source: Option<usize>, name: &str, description: &str| {
         let sizes = of(kind, source).next()?.sizes;
         let runs: Vec<Run> = of(kind, source).map(|finished| finished.run.clone()).collect();
@@ -229,11 +240,6 @@ fn methods(
     methods.extend(singles.iter().map(|(_, method)| method.clone()));
     methods.extend(chosen(&singles, scores));
     methods.extend(hindsight(&singles));
-    let made = |kind, name: &str, text: &str, made: Vec<Made>| {
-        let &(_, sizes) = made.first()?;
-        let runs = made.into_iter().map(|(run, _)| run).collect();
-        Some(Method::new(kind, name, text, runs, sizes))
-    };
     let texts: Vec<String> = plan.rates_of(MethodKind::Soup).iter().map(f64::to_string).collect();
     let text = format!(
         "the single by score tuned at learning rates {}; those that help on the validation samples, \
@@ -242,22 +248,22 @@ fn methods(
     );
     let rows = ROWS.iter().map(|(kind, name, text)| row(*kind, None, name, text));
     methods.extend(rows.flatten());
-    methods.extend(made(MethodKind::Soup, "greedy soup", &text, soup));
+    methods.extend(row(MethodKind::Soup, None, "greedy soup", &text));
     let (name, text) = ("lite, collapsed", "the lite network as one plain network, read back");
-    methods.extend(made(MethodKind::Collapsed, name, text, collapsed));
+    methods.extend(row(MethodKind::Collapsed, None, name, text));
     methods.extend(ensemble(plan, sources.len(), finished)?);
     Ok(methods)
 }
 
 /// At which learning rates the runs of a method are, if there was a choice.
 fn at_rates(plan: &Plan, runs: &[Run]) -> String {
-    if plan.rates.len() < 2 {
-        return String::new();
-    }
     let at = |rate: &f64| runs.iter().filter(|run| run.learning_rate == Some(*rate)).count();
     let counted = plan.rates.iter().map(|rate| (rate, at(rate))).filter(|(_, count)| *count > 0);
-    let texts = counted.map(|(rate, count)| format!("{rate} in {count}"));
-    format!("; learning rate {} of {} runs", texts.collect::<Vec<_>>().join(", "), runs.len())
+    let texts: Vec<_> = counted.map(|(rate, count)| format!("{rate} in {count}")).collect();
+    if plan.rates.len() < 2 || texts.is_empty() {
+        return String::new();
+    }
+    format!("; learning rate {} of {} runs", texts.join(", "), runs.len())
 }
 
 /// What someone gets who tunes only the source that scores best.
@@ -298,17 +304,16 @@ fn hindsight(singles: &[(usize, Method)]) -> Option<Method> {
 /// All singles, their probabilities averaged; of the seeds with all of them.
 fn ensemble(plan: &Plan, sources: usize, finished: &[Finished]) -> Result<Option<Method>> {
     let of = |seed| {
-        let is_member = move |f: &&Finished| f.job.kind == MethodKind::Single && f.job.seed == seed;
+        let is_member = move |f: &&Finished| f.kind == MethodKind::Single && f.run.seed == seed;
         finished.iter().filter(is_member)
     };
-    let first = plan.config.seed;
     let (mut runs, mut sizes) = (Vec::new(), [0; 3]);
-    for seed in (first..first.saturating_add(plan.seeds)).filter(|&s| of(s).count() == sources) {
+    for seed in plan.each_seed().filter(|&seed| of(seed).count() == sources) {
         let Some(one) = of(seed).next() else { continue };
-        let members = of(seed).map(|member| member.probabilities.concat());
+        let members = of(seed).map(|member| member.answers.probabilities.concat());
         runs.push(Run {
             seed,
-            accuracy: ensemble_accuracy(members, &one.labels)?,
+            accuracy: ensemble_accuracy(members, &one.answers.labels)?,
             seconds: of(seed).map(|member| member.run.seconds).sum(),
             learning_rate: None,
             curve: vec![],

@@ -7,10 +7,12 @@ use crate::train::config::TaskConfig;
 use crate::zoo::Manifest;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Everything that decides what a comparison computes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// How many seeds, counted from that of `config`. A seed draws the samples of every method alike.
@@ -21,6 +23,10 @@ pub struct Plan {
     /// samples; none for that of `config`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rates: Vec<f64>,
+    /// The learning rates of single methods, where one is chosen for them alone; that of `config` for
+    /// all others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_rates: BTreeMap<MethodKind, f64>,
     /// How long all of it may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -74,7 +80,8 @@ impl Plan {
             let problem = "distilled learns from the tuned singles: choose single too";
             return Err(Error::config("methods", problem));
         }
-        if let Some(rate) = self.rates.iter().find(|rate| !(rate.is_finite() && **rate > 0.0)) {
+        let rates = self.rates.iter().chain(self.own_rates.values());
+        if let Some(rate) = rates.into_iter().find(|rate| !(rate.is_finite() && **rate > 0.0)) {
             return Err(Error::config("rates", format!("{rate} should be above 0")));
         }
         if (self.rates.len() > 1 || has(MethodKind::Soup)) && self.config.data.validation == 0.0 {
@@ -90,7 +97,8 @@ impl Plan {
 
     /// The learning rates that a method is tuned at.
     pub(super) fn rates_of(&self, kind: MethodKind) -> Vec<f64> {
-        let usual = self.config.optimizer.learning_rate;
+        let usual = self.own_rates.get(&kind).copied();
+        let usual = usual.unwrap_or(self.config.optimizer.learning_rate);
         match (kind, &self.rates[..]) {
             // Of one network there is no soup.
             (MethodKind::Soup, [] | [_]) => {
@@ -135,9 +143,14 @@ impl Plan {
         Ok(sources)
     }
 
+    /// All seeds.
+    pub(super) fn each_seed(&self) -> Range<u64> {
+        let first = self.config.seed;
+        first..first.saturating_add(self.seeds)
+    }
+
     /// All networks that are tuned, those of a seed after each other.
     pub(super) fn jobs(&self, sources: &[(String, PathBuf)]) -> Vec<Job> {
-        let first = self.config.seed;
         let job = |seed: u64, kind: MethodKind, source: Option<usize>, rate: f64| {
             /// The strength of a penalty, where none is chosen.
             const STRENGTH: f64 = 0.01;
@@ -191,7 +204,7 @@ impl Plan {
                 jobs.collect()
             })
         };
-        (first..first.saturating_add(self.seeds)).flat_map(of_seed).collect()
+        self.each_seed().flat_map(of_seed).collect()
     }
 }
 
@@ -223,7 +236,7 @@ mod tests {
         let mut config = Config { seed: 5, ..Config::default() };
         config.method.zoo = ["a/model.pth", "b/model.pth", "c d.pth"].map(PathBuf::from).to_vec();
         let methods = vec![MethodKind::Single, MethodKind::Matched];
-        Plan { seeds: 2, methods, rates: vec![], budget: None, config }
+        Plan { seeds: 2, methods, config, ..Plan::default() }
     }
 
     #[test]
@@ -238,7 +251,11 @@ mod tests {
         );
         assert_eq!(jobs[1].config.optimizer.learning_rate, 0.1);
         // A soup needs several, whatever was chosen.
-        assert_eq!(Plan { rates: vec![], ..plan }.rates_of(MethodKind::Soup), [0.005, 0.01, 0.02]);
+        let mut plan = Plan { rates: vec![], ..plan };
+        assert_eq!(plan.rates_of(MethodKind::Soup), [0.005, 0.01, 0.02]);
+        plan.own_rates.insert(MethodKind::Average, 0.5);
+        let of = |kind| plan.rates_of(kind);
+        assert_eq!((of(MethodKind::Average), of(MethodKind::Zoo)), (vec![0.5], vec![0.01]));
     }
 
     #[test]

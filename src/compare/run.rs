@@ -18,11 +18,15 @@ use super::plan::{Job, Plan};
 use super::rates::{Done, fittest};
 use super::scores::scores;
 use super::{MethodKind, work};
+use crate::dataset::Dataset;
 use crate::export::write_atomically;
+use crate::tensor::Device;
 use crate::train::task::Scores;
 use crate::train::{Config, Event, Observer, Recorded, Summary};
 use crate::{Error, Result, train};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Who looks on; the calls come from several threads.
@@ -50,6 +54,12 @@ pub trait Watch: Sync {
 pub struct Comparison {
     folder: PathBuf,
     plan: Plan,
+    /// What computes.
+    device: Device,
+    /// Whether its runs may go on with other data than they began with.
+    accepts_changed_data: bool,
+    /// Data of each seed that take the place of those at their path.
+    data: BTreeMap<u64, Arc<dyn Dataset>>,
 }
 
 impl Comparison {
@@ -78,7 +88,7 @@ impl Comparison {
         }
         std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
         write_plan(&folder, &plan)?;
-        Ok(Self { folder, plan })
+        Ok(Self::of(folder, plan))
     }
 
     /// The comparison in `folder`, to go on with.
@@ -98,7 +108,47 @@ impl Comparison {
             .and_then(toml::Table::try_into)
             .map_err(|error| Error::format(&path, error.message().to_owned()))?;
         plan.check()?;
-        Ok(Self { folder, plan })
+        Ok(Self::of(folder, plan))
+    }
+
+    fn of(folder: PathBuf, plan: Plan) -> Self {
+        let (device, data) = (Device::Cpu, BTreeMap::new());
+        Self { folder, plan, device, accepts_changed_data: false, data }
+    }
+
+    /// The same comparison, whose runs go on though their data are not what they were, and record that.
+    pub fn accepting_changed_data(self) -> Self {
+        Self { accepts_changed_data: true, ..self }
+    }
+
+    /// The same comparison, its networks tuned by `device`.
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
+    /// The same comparison, on these data of each seed in place of those at the plan's path; see
+    /// [`train::Run::with_data`].
+    pub fn with_data(self, data: BTreeMap<u64, Arc<dyn Dataset>>) -> Self {
+        Self { data, ..self }
+    }
+
+    /// The data of a seed that take the place of those at the plan's path.
+    pub(super) fn data(&self, seed: u64) -> Option<Arc<dyn Dataset>> {
+        self.data.get(&seed).cloned()
+    }
+
+    /// The run of a job: the one in its folder, or a new one.
+    pub(super) fn run_of(&self, job: &Job) -> Result<train::Run> {
+        let folder = self.folder.join(&job.folder);
+        let run = train::Run::resume_or_create(folder, job.config.clone())?;
+        let mut run = run.on(self.device.clone());
+        if self.accepts_changed_data {
+            run = run.accepting_changed_data();
+        }
+        if let Some(data) = self.data(job.seed) {
+            run = run.with_data(data);
+        }
+        Ok(run)
     }
 
     /// The folder.
@@ -143,11 +193,11 @@ impl Comparison {
         done.extend(all(taught)?);
         done.extend(alone.into_iter().map(|job| (job, None)));
         let names: Vec<String> = sources.into_iter().map(|(name, _)| name).collect();
-        let scores = scores(&self.folder, &plan).unwrap_or_else(|error| {
+        let scores = scores(self, &plan).unwrap_or_else(|error| {
             watch.warned("scores", &format!("the sources could not be scored: {error}"));
             vec![]
         });
-        let mut outcome = outcome(&self.folder, &plan, names, scores, &done)?;
+        let mut outcome = outcome(self, &plan, names, scores, &done)?;
         outcome.seconds = begun.elapsed().as_secs_f64();
         let json = serde_json::to_vec_pretty(&outcome)
             .map_err(|error| Error::format(&self.folder, error.to_string()))?;
@@ -192,9 +242,7 @@ impl Comparison {
         for job in jobs {
             let is_teacher =
                 |(single, summary): &&Done| single.seed == job.seed && summary.is_some();
-            let file = |(single, _): &Done| -> Result<PathBuf> {
-                Ok(train::Run::resume(self.folder.join(&single.folder))?.model_file())
-            };
+            let file = |(single, _): &Done| Ok(self.run_of(single)?.model_file());
             let files = singles.iter().filter(is_teacher).map(file).collect::<Result<Vec<_>>>()?;
             match files.len() == sources {
                 true => taught.push(job.taught_by(files)),
@@ -217,14 +265,13 @@ impl Comparison {
 
     /// The run of a job, brought to its end.
     fn tuned(&self, job: &Job, watch: &dyn Watch) -> Result<Summary> {
-        let folder = self.folder.join(&job.folder);
-        let mut run = train::Run::resume_or_create(&folder, job.config.clone())?;
+        let mut run = self.run_of(job)?;
         if !run.is_finished() {
             run.train(&mut Seen { run: &job.folder, steps: 0, watch })?;
         }
         // As its file has it, whether it was trained now or before.
-        let summary = Recorded::read(&folder)?.summary;
-        let summary = summary.ok_or_else(|| Error::format(&folder, "its summary is gone"))?;
+        let summary = Recorded::read(run.folder())?.summary;
+        let summary = summary.ok_or_else(|| Error::format(run.folder(), "its summary is gone"))?;
         watch.finished(&job.folder, summary.test.as_ref());
         Ok(summary)
     }

@@ -1,14 +1,13 @@
 //! What was said of the sources before any tuning, and how well that foretold what came of it.
 
 use super::statistics::rank_correlation;
-use super::{Method, MethodKind, Plan};
+use super::{Comparison, Method, MethodKind, Plan};
 use crate::export::write_atomically;
 use crate::start::Transferability;
 use crate::train::choice::FormName;
 use crate::train::{Config, transferability};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// A score of the sources by the training images, before any tuning; more is better.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,15 +26,15 @@ impl Score {
     pub const LEAVE_ONE_OUT: &str = "leave-one-out";
 }
 
-/// The scores of all sources with every seed of the plan, computed or as a file in `folder` has them.
+/// The scores of all sources with every seed of the plan, computed or as a file of the comparison has
+/// them.
 ///
 /// # Errors
 /// If sources or samples cannot be read, or a feature is not finite.
-pub(super) fn scores(folder: &Path, plan: &Plan) -> Result<Vec<Score>> {
-    let first = plan.config.seed;
+pub(super) fn scores(comparison: &Comparison, plan: &Plan) -> Result<Vec<Score>> {
     let mut scores: Vec<Score> = Vec::new();
-    for seed in first..first.saturating_add(plan.seeds) {
-        for (name, values) in of_seed(folder, &plan.config, seed)? {
+    for seed in plan.each_seed() {
+        for (name, values) in of_seed(comparison, &plan.config, seed)? {
             match scores.iter_mut().find(|score| score.name == name) {
                 Some(score) => score.values.push((seed, values)),
                 None => scores.push(Score {
@@ -51,8 +50,8 @@ pub(super) fn scores(folder: &Path, plan: &Plan) -> Result<Vec<Score>> {
 
 type Named = Vec<(String, Vec<f64>)>;
 
-fn of_seed(folder: &Path, config: &Config, seed: u64) -> Result<Named> {
-    let folder = folder.join(format!("seed-{seed}"));
+fn of_seed(comparison: &Comparison, config: &Config, seed: u64) -> Result<Named> {
+    let folder = comparison.folder().join(format!("seed-{seed}"));
     let path = folder.join("scores.json");
     let broken = |error: serde_json::Error| Error::format(&path, error.to_string());
     if let Ok(text) = std::fs::read(&path) {
@@ -61,7 +60,7 @@ fn of_seed(folder: &Path, config: &Config, seed: u64) -> Result<Named> {
     let mut config = Config { seed, ..config.clone() };
     // All of them, as they are.
     config.method.form = FormName::Average;
-    let found = transferability(&config)?;
+    let found = transferability(&config, comparison.data(seed))?;
     let of = |get: fn(&Transferability) -> Option<f64>| found.iter().map(get).collect();
     let all: [(&str, Option<Vec<f64>>); 4] = [
         (Score::LEAVE_ONE_OUT, of(|t| Some(t.leave_one_out))),

@@ -1,18 +1,19 @@
 //! Greedy soup: tuned networks of one start, averaged as far as that helps.
 
+use super::Comparison;
+use super::plan::Job;
 use super::rates::{Done, validation};
 use crate::nn::Network;
 use crate::tensor::{State, Tensor};
+use crate::train::Model;
 use crate::train::task::Part;
-use crate::train::{self, Model};
 use crate::{Error, Result};
-use std::path::Path;
 
 /// The greedy soup of runs (Wortsman et al., 2022, "Model soups", recipe 1), or nothing if there is no
 /// run: beginning with the run that is best on the validation samples, and in that order, each network
 /// is taken into the average unless that makes it worse there. All values are averaged, running
-/// statistics too. In `folder` are the runs.
-pub(super) fn greedy_soup(folder: &Path, done: &[&Done]) -> Result<Option<Model>> {
+/// statistics too.
+pub(super) fn greedy_soup(comparison: &Comparison, done: &[&Done]) -> Result<Option<Model>> {
     let mut ingredients: Vec<_> = done
         .iter()
         .filter_map(|(job, summary)| {
@@ -22,33 +23,32 @@ pub(super) fn greedy_soup(folder: &Path, done: &[&Done]) -> Result<Option<Model>
         .collect();
     ingredients.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let Some((_, first)) = ingredients.first() else { return Ok(None) };
-    let run = train::Run::resume(folder.join(&first.folder))?;
-    let open = |(_, job): &(f64, &super::plan::Job)| {
-        let run = train::Run::resume(folder.join(&job.folder))?;
-        Model::open(run.model_file(), None)
-    };
+    let run = comparison.run_of(first)?;
+    let open = |(_, job): &(f64, &Job)| Model::open(comparison.run_of(job)?.model_file(), None);
     let models = ingredients.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let average = |chosen: &[usize]| -> Result<Model> {
+    let average = |chosen: &[usize]| -> Result<(Model, f64)> {
         let chosen: Vec<&Model> = chosen.iter().map(|&at| &models[at]).collect();
         let network = averaged(&chosen)?;
-        Ok(Model::from_network(network, models[0].input.clone(), &models[0].classes))
+        let soup = Model::from_network(network, models[0].input.clone(), &models[0].classes);
+        let accuracy = run.answers(&[&soup], Part::Validation)?[0].accuracy;
+        Ok((soup, accuracy))
     };
-    let measure = |chosen: &[usize]| Ok(run.answers(&average(chosen)?, Part::Validation)?.accuracy);
-    average(&greedy(models.len(), measure)?).map(Some)
+    greedy(models.len(), average).map(Some)
 }
 
-/// Which of `count` ingredients, the best first, are taken.
-fn greedy(count: usize, measure: impl Fn(&[usize]) -> Result<f64>) -> Result<Vec<usize>> {
+/// What is made of those of `count` ingredients, the best first, that make it no worse: `make` makes it
+/// and says how good it is.
+fn greedy<M>(count: usize, make: impl Fn(&[usize]) -> Result<(M, f64)>) -> Result<M> {
     let mut taken = vec![0];
-    let mut best = measure(&taken)?;
+    let (mut made, mut best) = make(&taken)?;
     for next in 1..count {
         let tried = [&taken[..], &[next]].concat();
-        let found = measure(&tried)?;
+        let (other, found) = make(&tried)?;
         if found >= best {
-            (taken, best) = (tried, found);
+            (taken, made, best) = (tried, other, found);
         }
     }
-    Ok(taken)
+    Ok(made)
 }
 
 /// The mean of networks that are of one design.
@@ -71,18 +71,21 @@ mod tests {
     use super::*;
     use crate::nn::Design;
     use crate::train::Input;
+    use std::cell::Cell;
 
     #[test]
     fn a_soup_takes_what_makes_it_no_worse() {
         // The second helps, the third harms, the fourth changes nothing.
-        let measure = |chosen: &[usize]| {
-            Ok(0.5
-                + [0.0, 0.2, -0.1, 0.0].iter().enumerate().fold(0.0, |sum, (at, gain)| {
-                    if chosen.contains(&at) { sum + gain } else { sum }
-                }))
+        let tries = Cell::new(0);
+        let make = |chosen: &[usize]| {
+            tries.set(tries.get() + 1);
+            let gains = [0.0, 0.2, -0.1, 0.0];
+            let found = chosen.iter().fold(0.5, |sum, &at| sum + gains[at]);
+            Ok((chosen.to_vec(), found))
         };
-        assert_eq!(greedy(4, measure).unwrap(), [0, 1, 3]);
-        assert_eq!(greedy(1, measure).unwrap(), [0]);
+        assert_eq!(greedy(4, make).unwrap(), [0, 1, 3]);
+        assert_eq!(tries.get(), 4, "what is taken at last is not made again");
+        assert_eq!(greedy(1, make).unwrap(), [0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub struct Summary {
     /// Their mean.
     pub mean: f64,
     /// Their standard deviation (n - 1); 0 for a single value.
-    pub deviation: f64,
+    pub std: f64,
     /// Half width of the 95 % confidence interval of the mean, by Student's t; `None` for a
     /// single value.
     pub interval: Option<f64>,
@@ -22,11 +22,11 @@ pub fn summary(values: &[f64]) -> Summary {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     if values.len() < 2 {
-        return Summary { mean, deviation: 0.0, interval: None };
+        return Summary { mean, std: 0.0, interval: None };
     }
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    let deviation = (squares / (n - 1.0)).sqrt();
-    Summary { mean, deviation, interval: Some(t95(values.len() - 1) * deviation / n.sqrt()) }
+    let std = (squares / (n - 1.0)).sqrt();
+    Summary { mean, std, interval: Some(t95(values.len() - 1) * std / n.sqrt()) }
 }
 
 /// The 97.5 % quantile of Student's t with `freedom` degrees of freedom: tables up to 30, then
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn the_interval_is_students() {
-        // Mean 2, deviation 1, three values: 4.303 / sqrt(3).
+        // Mean 2, standard deviation 1, three values: 4.303 / sqrt(3).
         let of_three = summary(&[1.0, 2.0, 3.0]);
-        assert_eq!((of_three.mean, of_three.deviation), (2.0, 1.0));
+        assert_eq!((of_three.mean, of_three.std), (2.0, 1.0));
         assert!((of_three.interval.unwrap() - 4.303 / 3f64.sqrt()).abs() < 1e-9);
-        assert_eq!(summary(&[0.5]), Summary { mean: 0.5, deviation: 0.0, interval: None });
+        assert_eq!(summary(&[0.5]), Summary { mean: 0.5, std: 0.0, interval: None });
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_interval_of_a_difference_is_students() {
-        // Differences 0.1, 0.2, 0.3: deviation 0.1, so 4.303 * 0.1 / sqrt(3).
+        // Differences 0.1, 0.2, 0.3: standard deviation 0.1, so 4.303 * 0.1 / sqrt(3).
         let ours = runs(&[(1, 0.6), (2, 0.7), (3, 0.8)]);
         let other = runs(&[(1, 0.5), (2, 0.5), (3, 0.5)]);
         let difference = paired(&ours, &other).unwrap();

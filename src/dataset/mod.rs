@@ -49,7 +49,7 @@ pub use published::Published;
 pub use randomness::sample_rng;
 pub use samples::Samples;
 pub use split::{Split, few_shot, train_validation_test};
-pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops};
+pub use transform::{IMAGENET_MEAN, IMAGENET_STD, Transform, apply_all, ten_crops};
 pub use views::Views;
 
 use crate::Result;

@@ -1,11 +1,10 @@
 //! The demo's data: inside the program, or in a folder.
 
-use super::{CONDITIONS, SIDE, Target};
+use super::{CONDITIONS, Target};
 use crate::Result;
-use crate::dataset::digits;
-use crate::zoo::{Checkpoint, Mapping, Zoo};
-use std::path::Path;
-use std::sync::Arc;
+use crate::export::write_atomically;
+use crate::{Error, zoo::Zoo};
+use std::path::{Path, PathBuf};
 
 /// A network for each of the [`CONDITIONS`].
 const SOURCES: [&[u8]; CONDITIONS.len()] = [
@@ -18,40 +17,30 @@ const DIGITS: &[u8] = include_bytes!("../../data/digits/digits.csv.gz");
 
 /// What the demo tunes, and what it tunes it to.
 pub(super) struct Data {
-    pub zoo: Zoo,
-    /// The bytes of each source's file.
-    pub sizes: Vec<u64>,
+    pub sources: Vec<PathBuf>,
+    pub digits: PathBuf,
     pub target: Target,
 }
 
 impl Data {
-    /// The data that came with the program, wherever it runs.
-    fn inside() -> Result<Self> {
-        let open = |(condition, bytes)| {
-            let mapping = Mapping::inside(format!("{condition}.safetensors"), bytes);
-            Checkpoint::from_mapping(Arc::new(mapping))
-        };
-        let sources = CONDITIONS.into_iter().zip(SOURCES).map(open).collect::<Result<_>>()?;
-        let zoo = Zoo::from_checkpoints(sources, &[])?;
-        let sizes = SOURCES.map(|bytes| bytes.len() as u64).into();
-        let target = Target::from_digits(digits::from_bytes(DIGITS, "digits.csv.gz", SIDE)?)?;
-        Ok(Self { zoo, sizes, target })
-    }
-
-    /// The same files in a folder, or what somebody put in their place.
-    fn in_folder(folder: &Path) -> Result<Self> {
-        let file = |condition| folder.join("zoo").join(format!("{condition}.safetensors"));
-        let zoo = Zoo::open(&CONDITIONS.map(file))?;
-        let sizes = zoo.sources().iter().map(Checkpoint::file_bytes).collect::<Result<_>>()?;
-        let target = Target::read(folder.join("digits").join("digits.csv.gz"))?;
-        Ok(Self { zoo, sizes, target })
-    }
-
-    /// The data in the folder, if one is given, and otherwise the program's own.
+    /// The data in `folder`; its own, which the program brings along and writes to `out`, if none is
+    /// given.
     ///
     /// # Errors
-    /// If a file in the folder cannot be read, or the sources form no zoo.
-    pub fn open(folder: Option<&Path>) -> Result<Self> {
-        folder.map_or_else(Self::inside, Self::in_folder)
+    /// If a file cannot be read or written, or the sources form no zoo.
+    pub fn open(folder: Option<&Path>, out: &Path) -> Result<Self> {
+        let at = folder.unwrap_or(out);
+        let sources = CONDITIONS.map(|name| at.join(format!("zoo/{name}.safetensors"))).to_vec();
+        let digits = at.join("digits/digits.csv.gz");
+        if folder.is_none() {
+            for (path, content) in sources.iter().zip(SOURCES).chain([(&digits, DIGITS)]) {
+                let parent = path.parent().unwrap_or(out);
+                std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+                write_atomically(path, |file| file.write_all(content))?;
+            }
+        }
+        Zoo::open(&sources)?;
+        let target = Target::read(&digits)?;
+        Ok(Self { sources, digits, target })
     }
 }

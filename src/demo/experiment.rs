@@ -1,18 +1,13 @@
-//! Every way of using the sources, on the same samples, with the same budget.
+//! The demo: a comparison of its sources on its target, and a look into what came out.
 
 use super::data::Data;
-use super::job::{Collapsed, Finished, Job, Setting};
-use super::observe::samples;
-use super::table::methods;
-use super::{CONDITIONS, Outcome, Part, Recipe, Settings, Split, Test, Tuned, input, tune};
-use crate::compare::{multiply_adds, work};
-use crate::nn::{Aligned, Design, Form, Mixing, Network};
-use crate::optim::{Group, Groups};
-use crate::start::{self, Preparation, Prepared};
-use crate::tensor::{Device, State, Tensor};
-use crate::train::observe::{self, Source};
-use crate::train::task::Whole;
-use crate::train::{Model, accuracy, logits};
+use super::{CONDITIONS, Outcome, Part, Settings, Split, Target, Test, input};
+use crate::compare::{Comparison, MethodKind, Plan, Watch};
+use crate::nn::Network;
+use crate::tensor::Device;
+use crate::train::choice::Keep;
+use crate::train::observe::{self, SampleGates, Source};
+use crate::train::{Config, Model, Observations, Recorded, logits};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +16,8 @@ use std::time::Instant;
 /// What the demo is asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// One run of every method for each of them.
-    pub seeds: Vec<u64>,
+    /// Runs of every method, with the seeds from 1.
+    pub seeds: u64,
     /// Labelled target samples of each class.
     pub shots: usize,
     /// Passes over these samples.
@@ -35,41 +30,35 @@ pub struct Options {
     pub rate: Option<f64>,
     /// A folder with the target and the sources, instead of those inside the program.
     pub data: Option<PathBuf>,
-    /// The folder that the networks are written to.
+    /// The folder that data and networks are written to.
     pub out: PathBuf,
     /// What computes the steps of tuning.
     pub device: Device,
 }
 
-/// Told how the demo gets on; the calls come from several threads.
-pub trait Watch: Sync {
-    /// There will be so many steps of training.
-    fn begin(&self, steps: u64);
-
-    /// One of them is done.
-    ///
-    /// # Errors
-    /// To stop the demo, such as [`Error::Interrupted`].
-    fn step(&self) -> Result<()>;
-
-    /// A network is tuned.
-    fn tuned(&self, seed: u64, method: &str, accuracy: f64);
-}
-
+/// The methods that tune networks.
+const METHODS: [MethodKind; 6] = [
+    MethodKind::Scratch,
+    MethodKind::Single,
+    MethodKind::Average,
+    MethodKind::Matched,
+    MethodKind::Zoo,
+    MethodKind::Lite,
+];
+/// The highest learning rate of all methods, and those of which the other one was better: of 0.05 and
+/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's.
+const RATE: f64 = 0.1;
+const OWN_RATES: [(MethodKind, f64); 2] =
+    [(MethodKind::Average, 0.05), (MethodKind::Matched, 0.05)];
 /// Samples of a batch.
 const BATCH: usize = 32;
 /// Points of a learning curve.
 const POINTS: usize = 12;
+/// The folder of the comparison, in that of the demo.
+const COMPARED: &str = "compared";
 
-struct Experiment {
-    design: Design,
-    sources: Vec<State<f32>>,
-    classes: Vec<String>,
-    out: PathBuf,
-    device: Device,
-}
-
-/// Runs the demo: see [`Outcome`] for what it measures.
+/// Runs the demo: see [`Outcome`] for what it measures. What an earlier one has left in its folder is
+/// replaced.
 ///
 /// Results do not depend on the number of threads; only times do.
 ///
@@ -78,93 +67,54 @@ struct Experiment {
 pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let begun = Instant::now();
     check(options)?;
-    let Data { zoo, sizes, target } = Data::open(options.data.as_deref())?;
-    let sources = State::from_zoo(&zoo)?;
-    let design = Design::named("resnet_small", 1, target.classes().len())?;
-    let settings: Vec<Setting> = options
-        .seeds
-        .iter()
-        .map(|&seed| {
-            prepare(&design, &sources, target.split(options.part, options.shots, seed)?, seed)
-        })
-        .collect::<Result<_>>()?;
+    let data = Data::open(options.data.as_deref(), &options.out)?;
+    let Data { target, .. } = &data;
+    let seeds = 1..=options.seeds;
+    let shown = |seed| Ok((seed, target.dataset(options.part, options.shots, seed)?));
+    let shown = seeds.clone().map(shown).collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
-    let classes = target.classes().to_vec();
-    let (out, device) = (options.out.clone(), options.device.clone());
-    let experiment = Experiment { design, sources, classes, out, device };
+    let comparison = Comparison::create(cleared(&options.out)?, plan(options, &data, steps))?
+        .on(options.device.clone())
+        .with_data(shown);
+    let found = comparison.run(options.threads, options.threads, watch)?;
+    let folder = comparison.folder();
 
-    let mut parts = vec![Job::Zoo, Job::Lite, Job::Scratch, Job::Average];
-    parts.extend((0..CONDITIONS.len()).map(Job::Single));
-    // The longest first, so that no thread is left alone with one at the end.
-    let jobs: Vec<(usize, Job)> =
-        parts.iter().flat_map(|&part| (0..settings.len()).map(move |at| (at, part))).collect();
-    watch.begin((jobs.len() * steps) as u64);
-    let finished = work(&jobs, options.threads, 1, |&(at, part)| {
-        let recipe = Recipe {
-            steps,
-            batch: BATCH,
-            rate: options.rate.unwrap_or_else(|| part.rate()),
-            groups: groups(),
-            points: POINTS,
-        };
-        experiment.finish(&settings[at], part, &recipe, watch)
-    })?;
-    let of: BTreeMap<(Job, usize), Finished> =
-        jobs.iter().map(|&(at, part)| (part, at)).zip(finished).collect();
-
-    let first = &settings[0];
-    let (zoo_network, lite) = (&of[&(Job::Zoo, 0)].tuned.network, &of[&(Job::Lite, 0)].tuned);
-    let source = |(i, checkpoint): (usize, &crate::zoo::Checkpoint)| Source {
-        name: CONDITIONS[i].to_string(),
-        trained_on: checkpoint.metadata().get("trained_on").cloned().unwrap_or_default(),
-        file: checkpoint.path().display().to_string(),
-        bytes: sizes[i],
-        scores: settings.iter().map(|setting| setting.prepared.scores[i]).collect(),
-        licence: None,
-        origin: None,
-    };
-    let errors =
-        (0..settings.len()).filter_map(|at| Some(of[&(Job::Lite, at)].collapsed.as_ref()?.error));
+    let first = target.split(options.part, options.shots, 1)?;
+    let zoo = model(folder, 1, "zoo/model")?.network;
+    let lite = Recorded::read(folder.join("seed-1/lite"))?;
+    let ema = observe::courses(lite.gates.iter().map(|line| (line.step as usize, &line.gates[..])));
     Ok(Outcome {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: found.version,
         settings: Settings {
-            seeds: options.seeds.clone(),
+            seeds: seeds.collect(),
             shots: options.shots,
             epochs: options.epochs,
             steps,
             batch: BATCH,
             threads: options.threads,
-            test_samples: first.split.test.labels.len(),
-            classes: experiment.classes.len(),
+            test_samples: first.test.labels.len(),
+            classes: target.classes().len(),
             validation: options.part == Part::Validation,
             rate: options.rate,
         },
-        sources: zoo.sources().iter().enumerate().map(source).collect(),
-        methods: methods(&settings, &of)?,
-        gates: observe::gates(zoo_network, &first.split.test.images)?,
-        samples: samples(zoo_network, &first.split)?,
-        alignment: observe::alignment(zoo_network)?,
-        ema: observe::courses(lite.averages.iter().map(|(step, of)| (*step, &of[..]))),
-        collapse_error: errors
-            .fold(0.0, |worst, e| if e > worst || e.is_nan() { e } else { worst }),
+        sources: sources(folder, options.seeds)?,
+        gates: observe::gates(&zoo, &first.test.images)?,
+        samples: samples(&zoo, &first)?,
+        alignment: observe::alignment(&zoo)?,
+        ema,
+        collapse_error: collapse_error(folder, target, options)?,
+        methods: found.methods,
         seconds: begun.elapsed().as_secs_f64(),
     })
 }
 
 fn check(options: &Options) -> Result<()> {
-    let least = [
-        ("seeds", options.seeds.len(), 1),
-        ("shots", options.shots, 1),
-        ("epochs", options.epochs, 1),
-        ("threads", options.threads, 1),
-    ];
-    for (key, value, least) in least {
-        if value < least {
-            return Err(Error::config(key, format!("should be at least {least}, not {value}")));
+    let least =
+        [("shots", options.shots), ("epochs", options.epochs), ("threads", options.threads)];
+    for (key, value) in least {
+        if value < 1 {
+            return Err(Error::config(key, format!("should be at least 1, not {value}")));
         }
-    }
-    if let Some(rate) = options.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-        return Err(Error::config("rate", format!("{rate} should be a number above 0")));
     }
     if options.epochs > 10_000 {
         let problem = format!("{} is more than 10000 passes over a few samples", options.epochs);
@@ -173,99 +123,82 @@ fn check(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The parameter groups of every network: weight decay draws kernels towards zero, but
-/// alignment should not forget that it started as the identity, and moves slowly: a step of it
-/// moves a whole kernel. The gates learn faster: they have few steps to leave the prior.
-/// (`data/README.md` has the comparison.)
-fn groups() -> Groups {
-    let mut groups = Groups::uniform(5e-4);
-    groups.alignment = Group { rate: 0.1, decay: 0.0 };
-    groups.gate = Group { rate: 5.0, ..groups.gate };
-    groups
+/// What is compared, for so many steps.
+fn plan(options: &Options, data: &Data, steps: usize) -> Plan {
+    let mut config = Config::default();
+    config.data.path.clone_from(&data.digits);
+    let Config { method, optimizer, record, .. } = &mut config;
+    method.zoo.clone_from(&data.sources);
+    // Weight decay draws kernels towards zero, but alignment should not forget that it started as the
+    // identity, and moves slowly: a step of it moves a whole kernel. The gates learn faster: they have
+    // few steps to leave the prior. (`data/README.md` has the comparison.)
+    method.align = "all".to_owned();
+    (optimizer.alignment_rate, optimizer.alignment_decay) = (0.1, Some(0.0));
+    optimizer.gate_rate = 5.0;
+    optimizer.learning_rate = options.rate.unwrap_or(RATE);
+    (optimizer.batch, optimizer.warmup) = (BATCH, steps / 20);
+    (optimizer.epochs, optimizer.steps) = (None, Some(steps as u64));
+    let every = steps.div_ceil(POINTS) as u64;
+    (record.validate_every, record.log_every) = (every, every);
+    (record.checkpoint_every, record.keep) = (steps as u64, Keep::Last);
+    let own_rates = options.rate.map_or(OWN_RATES.into(), |_| BTreeMap::new());
+    let methods = METHODS.to_vec();
+    Plan { seeds: options.seeds, methods, own_rates, config, ..Plan::default() }
 }
 
-fn prepare(design: &Design, sources: &[State<f32>], split: Split, seed: u64) -> Result<Setting> {
-    let all: Vec<usize> = (0..split.train.images().len()).collect();
-    let (images, labels) = split.train.batch(&all)?;
-    let prior = Some(start::STRENGTH);
-    let preparation = Preparation { matches: true, prior, chooses: false, router: None };
-    let probe = Whole { images, labels };
-    let prepared = preparation.prepare(design, sources.to_vec(), &probe, |_| ())?;
-    Ok(Setting { seed, split, prepared })
-}
-
-impl Experiment {
-    /// Tunes one network, writes it, and measures it.
-    fn finish(
-        &self,
-        setting: &Setting,
-        part: Job,
-        recipe: &Recipe,
-        watch: &dyn Watch,
-    ) -> Result<Finished> {
-        let network = self.network(setting, part)?;
-        let (split, seed) = (&setting.split, setting.seed);
-        let tuned = tune(network, split, recipe, seed, &self.device, &|| watch.step())?;
-        let folder = self.out.join(format!("seed-{}", setting.seed));
-        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let path = folder.join(format!("{}.safetensors", part.file()));
-        let model = Model::from_network(tuned.network, input(), &self.classes);
-        model.write(&path)?;
-        let Test { images, labels, .. } = &setting.split.test;
-        let found = logits(&model.network, images, 100)?;
-        let collapsed = if part == Job::Lite {
-            let path = folder.join("collapsed.safetensors");
-            model.collapsed()?.write(&path)?;
-            Some(measure_collapsed(&path, &found, images, labels)?)
-        } else {
-            None
-        };
-        let accuracy = accuracy(&found, labels)?;
-        watch.tuned(setting.seed, &part.file(), accuracy);
-        Ok(Finished {
-            accuracy,
-            parameters: model.network.parameters().trained() as u64,
-            multiply_adds: multiply_adds(&model)?,
-            bytes: size_of(&path)?,
-            collapsed,
-            logits: found,
-            tuned: Tuned { network: model.network, ..tuned },
-        })
+/// The folder of the comparison in that of the demo, without what an earlier one has left there.
+fn cleared(out: &Path) -> Result<PathBuf> {
+    let folder = out.join(COMPARED);
+    if Comparison::resume(&folder).is_ok() {
+        std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
     }
-
-    /// The network before its first step.
-    fn network(&self, setting: &Setting, part: Job) -> Result<Network<f32>> {
-        let Prepared { sources: matched, prior, .. } = setting.prepared.clone();
-        let mixing = Mixing { aligned: Aligned::everywhere(), prior, ..Mixing::default() };
-        let (sources, form) = match part {
-            Job::Scratch => return Network::drawn(&self.design, setting.seed),
-            Job::Single(i) => (&self.sources[i..=i], Form::Plain),
-            Job::Average => (&self.sources[..], Form::Plain),
-            Job::Zoo => (&matched[..], Form::Zoo(mixing)),
-            Job::Lite => (&matched[..], Form::Lite(mixing)),
-        };
-        Network::from_sources(&self.design, form, sources, setting.seed)
-    }
+    Ok(folder)
 }
 
-/// The collapsed network, read back from the file that was written.
-fn measure_collapsed(
-    path: &Path,
-    lite: &Tensor<f32>,
-    images: &Tensor<f32>,
-    labels: &[usize],
-) -> Result<Collapsed> {
-    let model = Model::open(path, None)?;
-    let found = logits(&model.network, images, 100)?;
-    Ok(Collapsed {
-        accuracy: accuracy(&found, labels)?,
-        parameters: model.network.parameters().trained() as u64,
-        multiply_adds: multiply_adds(&model)?,
-        bytes: size_of(path)?,
-        error: lite.relative_difference(&found)?,
+/// A network of a seed, in the folder of the comparison.
+fn model(folder: &Path, seed: u64, name: &str) -> Result<Model> {
+    let path = folder.join(format!("seed-{seed}/{name}.safetensors"));
+    if !path.is_file() {
+        let problem = format!("the loss did not stay finite, and {} is not there", path.display());
+        return Err(Error::config("rate", format!("{problem}; choose a lower rate")));
+    }
+    Model::open(path, None)
+}
+
+/// The sources as the runs describe them, with what they scored with each seed.
+fn sources(folder: &Path, seeds: u64) -> Result<Vec<Source>> {
+    let of = |seed| -> Result<Vec<Source>> {
+        let seen = Observations::read(folder.join(format!("seed-{seed}/zoo")))?;
+        Ok(seen.unwrap_or_default().sources)
+    };
+    let mut sources = of(1)?;
+    for seed in 2..=seeds {
+        for (source, other) in sources.iter_mut().zip(of(seed)?) {
+            source.scores.extend(other.scores);
+        }
+    }
+    Ok(sources)
+}
+
+/// The gates of the first two test samples of each condition.
+fn samples(network: &Network<f32>, split: &Split) -> Result<Vec<SampleGates>> {
+    let Test { images, labels, conditions } = &split.test;
+    let of = |condition| (0..labels.len()).filter(move |&n| conditions[n] == condition).take(2);
+    let chosen: Vec<usize> = CONDITIONS.into_iter().flat_map(of).collect();
+    let mut samples = observe::samples(network, images, labels, &chosen, &input())?;
+    for (sample, &n) in samples.iter_mut().zip(&chosen) {
+        sample.condition = conditions[n].to_string();
+    }
+    Ok(samples)
+}
+
+/// The largest difference between a logit of a collapsed network and of the lite one that it came
+/// from, relative to the largest logit, over all seeds.
+fn collapse_error(folder: &Path, target: &Target, options: &Options) -> Result<f64> {
+    (1..=options.seeds).try_fold(0.0, |worst, seed| {
+        let images = target.split(options.part, options.shots, seed)?.test.images;
+        let of = |name| logits(&model(folder, seed, name)?.network, &images, 100);
+        let error = of("lite/model")?.relative_difference(&of("collapsed")?)?;
+        Ok(if error > worst || error.is_nan() { error } else { worst })
     })
-}
-
-fn size_of(path: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(path).map_err(Error::io("look at", path))?.len())
 }

@@ -3,20 +3,16 @@
 //! Four small residual networks were trained on MNIST, each with its images in one
 //! condition: as they are, rotated, inverted, edges only. The target is a few digits of
 //! another data set (UCI), each image in one of these conditions at random, so that no source
-//! covers the target alone. See `data/README.md`.
+//! covers the target alone. The demo is a [comparison](crate::compare) on them. See
+//! `data/README.md`.
 
 mod data;
 mod experiment;
-mod job;
-mod observe;
 mod outcome;
 mod page;
-mod table;
 mod task;
-mod tuning;
 
-pub use experiment::{Options, Watch, run};
+pub use experiment::{Options, run};
 pub use outcome::{Outcome, Settings};
 pub use page::page;
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
-pub use tuning::{Recipe, Tuned, tune};

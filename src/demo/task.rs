@@ -1,13 +1,14 @@
 //! The target: few digits, each in a condition of its own.
 
 use crate::dataset::{
-    Condition, Dataset, ResizeMode, Samples, Transform, digits, few_shot, sample_rng,
+    self, Condition, Dataset, Joined, ResizeMode, Samples, Transform, digits, few_shot, sample_rng,
     train_validation_test,
 };
 use crate::tensor::Tensor;
 use crate::train::Input;
 use crate::{Error, Result};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Height and width of the images, of sources and target alike.
 pub const SIDE: usize = 16;
@@ -78,22 +79,12 @@ impl Target {
     /// # Errors
     /// If the file cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_digits(digits::read(path, SIDE)?)
-    }
-
-    /// Of digits of the demo's size; as [`Self::read`].
-    ///
-    /// # Errors
-    /// If they are of another size.
-    pub(super) fn from_digits(raw: Samples) -> Result<Self> {
         const SEED: u64 = 2021;
+        let raw = digits::read(path, SIDE)?;
         let condition =
             |index: usize| CONDITIONS[sample_rng(SEED, 1, index).usize(..CONDITIONS.len())];
         let conditions = (0..raw.len()).map(condition).collect();
-        let normalise = normalise();
-        let samples = raw.map(SEED, |index, image, rng| {
-            normalise.apply(condition(index).apply(image, rng), rng)
-        })?;
+        let samples = raw.map(SEED, |index, image, rng| Ok(condition(index).apply(image, rng)))?;
         let classes = samples.classes().len();
         let [demo, validation, _] =
             train_validation_test(samples.labels(), classes, 1.0 / 3.0, 0.0, SEED)?;
@@ -110,6 +101,33 @@ impl Target {
     /// # Errors
     /// If a class has no more samples than that.
     pub fn split(&self, part: Part, shots: usize, seed: u64) -> Result<Split> {
+        let [train, test] = self.drawn(part, shots, seed)?;
+        let seen = |places: &[usize]| {
+            let samples = self.samples.subset(places)?;
+            samples.map(0, |_, image, rng| normalise().apply(image.clone(), rng))
+        };
+        let all: Vec<usize> = (0..test.len()).collect();
+        let (images, labels) = seen(&test)?.batch(&all)?;
+        let conditions = test.iter().map(|&index| self.conditions[index]).collect();
+        Ok(Split { train: seen(&train)?, test: Test { images, labels, conditions } })
+    }
+
+    /// The same as data of a run, values 0 to 1: samples to tune on, to measure on, and some of the
+    /// latter once more, which a learning curve looks at.
+    pub(super) fn dataset(&self, part: Part, shots: usize, seed: u64) -> Result<Arc<dyn Dataset>> {
+        const WATCHED: usize = 300;
+        use dataset::Split::{Test, Validation};
+        let [train, test] = self.drawn(part, shots, seed)?;
+        let watched = &test[..test.len().min(WATCHED)];
+        let of = |places: &[usize]| -> Result<Arc<dyn Dataset>> {
+            Ok(Arc::new(self.samples.subset(places)?))
+        };
+        let others = vec![(Test, of(&test)?), (Validation, of(watched)?)];
+        Ok(Arc::new(Joined::new(of(&train)?, others)?))
+    }
+
+    /// The samples to tune on, `shots` of each class of a part, and all others of it.
+    fn drawn(&self, part: Part, shots: usize, seed: u64) -> Result<[Vec<usize>; 2]> {
         let pool = match part {
             Part::Demo => &self.demo,
             Part::Validation => &self.validation,
@@ -119,11 +137,6 @@ impl Target {
         if test.is_empty() {
             return Err(Error::config("shots", "leaves no sample to test on"));
         }
-        let [train, test] =
-            [train, test].map(|places| places.into_iter().map(|p| pool[p]).collect::<Vec<_>>());
-        let (images, labels) = self.samples.batch(&test)?;
-        let conditions = test.iter().map(|&index| self.conditions[index]).collect();
-        let test = Test { images, labels, conditions };
-        Ok(Split { train: self.samples.subset(&train)?, test })
+        Ok([train, test].map(|places| places.into_iter().map(|place| pool[place]).collect()))
     }
 }

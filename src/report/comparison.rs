@@ -4,7 +4,7 @@ use super::canvas::{Colour, Mark};
 use super::format::{self, escape, percent};
 use super::plot::{self, Layout, Place, Row};
 use super::table::{open, row};
-use super::{Page, Section};
+use super::{Page, Section, learning};
 use crate::Result;
 use crate::compare::{Difference, Method, MethodKind, Outcome, Score, paired, summary};
 use std::fmt::Write;
@@ -35,6 +35,7 @@ pub fn comparison(outcome: &Outcome) -> Result<String> {
     let sections: Vec<Section> = [
         Some(Section { id: "result", title: "What came out", link: "Result", body: result }),
         table(methods),
+        learning::section(methods, "the validation samples")?,
         scores(outcome),
         Some(runs(outcome)),
     ]
@@ -264,8 +265,8 @@ pub(crate) fn table(methods: &[Method]) -> Option<Section> {
             escape(&method.description)
         );
         let mut accuracy = percent(method.mean);
-        if method.runs.len() > 1 && method.deviation.is_finite() {
-            let _ = write!(accuracy, " ± {}", percent(method.deviation));
+        if method.runs.len() > 1 && method.std.is_finite() {
+            let _ = write!(accuracy, " ± {}", percent(method.std));
         }
         if method.mean == best {
             accuracy = format!("<span class=\"best\">{accuracy}</span>");

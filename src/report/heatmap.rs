@@ -26,8 +26,8 @@ pub(crate) struct Row<'a> {
     pub(crate) name: &'a str,
     /// Its values, in the order of the columns.
     pub(crate) values: &'a [f64],
-    /// Their deviations, shown small; may be empty.
-    pub(crate) deviations: &'a [f64],
+    /// Their stds, shown small; may be empty.
+    pub(crate) stds: &'a [f64],
 }
 
 impl Heatmap<'_> {
@@ -51,8 +51,8 @@ impl Heatmap<'_> {
                 let value = row.values.get(at).copied().unwrap_or(f64::NAN);
                 let _ =
                     write!(html, "<td{}>{}", shade(value, self.top), decimal(value, self.decimals));
-                if let Some(deviation) = row.deviations.get(at).filter(|d| d.is_finite()) {
-                    let _ = write!(html, " <small>±{}</small>", decimal(*deviation, 2));
+                if let Some(std) = row.stds.get(at).filter(|d| d.is_finite()) {
+                    let _ = write!(html, " <small>±{}</small>", decimal(*std, 2));
                 }
                 html.push_str("</td>");
             }
@@ -143,8 +143,8 @@ mod tests {
             top: 1.0,
             decimals: 2,
             rows: vec![
-                Row { name: "conv1", values: &[0.25, 0.75], deviations: &[0.125] },
-                Row { name: "conv2", values: &[f64::NAN, f64::INFINITY, 7.0], deviations: &[] },
+                Row { name: "conv1", values: &[0.25, 0.75], stds: &[0.125] },
+                Row { name: "conv2", values: &[f64::NAN, f64::INFINITY, 7.0], stds: &[] },
             ],
         };
         let html = map.html();

@@ -79,11 +79,11 @@ pub(crate) fn gates(inside: &Inside) -> Option<Section> {
     if gates.is_empty() || columns.is_empty() {
         return None;
     }
-    let shared = gates.iter().all(|layer| layer.deviation.is_empty());
+    let shared = gates.iter().all(|layer| layer.std.is_empty());
     let caption = match shared {
         true => "Gate of every source in every layer".to_owned(),
         false => format!(
-            "Mean gate of every source in every layer, with its deviation over {images} images"
+            "Mean gate of every source in every layer, with its standard deviation over {images} images"
         ),
     };
     let map = Heatmap {
@@ -94,11 +94,7 @@ pub(crate) fn gates(inside: &Inside) -> Option<Section> {
         decimals: 2,
         rows: gates
             .iter()
-            .map(|layer| Row {
-                name: &layer.layer,
-                values: &layer.mean,
-                deviations: &layer.deviation,
-            })
+            .map(|layer| Row { name: &layer.layer, values: &layer.mean, stds: &layer.std })
             .collect(),
     };
     let shares = gates.iter().all(|l| (l.mean.iter().sum::<f64>() - 1.0).abs() < 0.01);
@@ -220,7 +216,7 @@ pub(crate) fn alignment(inside: &Inside) -> Option<Section> {
         },
         rows: alignment
             .iter()
-            .map(|layer| Row { name: &layer.layer, values: &layer.distance, deviations: &[] })
+            .map(|layer| Row { name: &layer.layer, values: &layer.distance, stds: &[] })
             .collect(),
     };
     let body = format!(

@@ -23,6 +23,7 @@ pub(crate) mod courses;
 pub(crate) mod format;
 pub(crate) mod heatmap;
 pub(crate) mod layers;
+pub(crate) mod learning;
 pub(crate) mod plot;
 mod runs;
 mod table;

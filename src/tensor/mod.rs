@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_values_have_the_asked_mean_and_deviation() {
+    fn normal_values_have_the_asked_mean_and_std() {
         let mut rng = fastrand::Rng::with_seed(1);
         let t = Tensor::<f64>::normal(&[20_000], 2.0, &mut rng);
         let mean = t.as_slice().iter().sum::<f64>() / 2e4;

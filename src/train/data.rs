@@ -24,6 +24,9 @@ pub enum Purpose {
     Testing,
 }
 
+/// Data that a program brings to a run, instead of those that its configuration names.
+pub(super) type Given = Option<Arc<dyn Dataset>>;
+
 /// Labelled images, as a network is to see them; a copy shares them.
 #[derive(Clone)]
 pub struct Data {
@@ -61,12 +64,16 @@ impl Data {
         Ok(data)
     }
 
-    /// Opens the data of a run: those at its path, and those for validation and test alone.
+    /// Opens the data of a run: those at its path, and those for validation and test alone; or
+    /// shows what is `given` instead.
     ///
     /// # Errors
     /// As [`Data::open`]; if there are two sets for one purpose, or their classes differ.
-    pub(super) fn of_run(config: &DataConfig, input: &Input) -> Result<Self> {
+    pub(super) fn of_run(config: &DataConfig, input: &Input, given: &Given) -> Result<Self> {
         input.check("")?;
+        if let Some(dataset) = given {
+            return Ok(Self::of(Arc::clone(dataset), input, vec![]));
+        }
         let mut notes = Vec::new();
         let mut dataset = opened(&config.path, Purpose::Training, input, &mut notes)?;
         let mut others = Vec::new();
@@ -282,13 +289,13 @@ pub(super) struct DataProbe {
 }
 
 impl Probe for DataProbe {
-    /// Up to 2000 images.
+    /// Up to 2000 images, of which small ones fill large batches: statistics of batches are then
+    /// nearer to those of all.
     fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_> {
         const SCORED: usize = 2000;
-        const BATCH: usize = 64;
         let mut spread = spread(&self.training, SCORED);
         fastrand::Rng::with_seed(self.seed).shuffle(&mut spread);
-        match self.data.in_order(Some(&spread), BATCH) {
+        match self.data.in_order(Some(&spread), self.at_once(64)) {
             Ok(loader) => Box::new((0..loader.batches_per_epoch() as u64).map(move |step| {
                 let batch = loader.batch(step)?;
                 Ok((batch.images, batch.labels))
@@ -299,10 +306,17 @@ impl Probe for DataProbe {
 
     /// So many images that correlations are stable; time grows with their pixels.
     fn images(&self) -> Result<Tensor<f32>> {
+        let spread = spread(&self.training, self.at_once(8));
+        Ok(self.data.in_order(Some(&spread), spread.len())?.batch(0)?.images)
+    }
+}
+
+impl DataProbe {
+    /// How many images are computed at once, by their pixels; `least` of large ones.
+    fn at_once(&self, least: usize) -> usize {
         const PIXELS: usize = 1 << 21;
         let pixels = self.data.input.size.max(1).saturating_pow(2);
-        let spread = spread(&self.training, (PIXELS / pixels).clamp(8, 512));
-        Ok(self.data.in_order(Some(&spread), spread.len())?.batch(0)?.images)
+        (PIXELS / pixels).clamp(least, 512)
     }
 }
 

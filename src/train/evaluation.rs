@@ -23,31 +23,50 @@ pub fn evaluate(
     names: &[String],
     mut each: impl FnMut(&Told) -> Result<()>,
 ) -> Result<Evaluation> {
-    let _span = profile::span("evaluate");
     let mut measures = Measures::default();
-    for step in 0..loader.batches_per_epoch() as u64 {
-        let batch = loader.batch(step)?;
-        let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
-        let logits = logits(&batch).map_err(|error| {
-            let fewer = |count| logits(&batch.first(count)?).map(drop);
-            room::advised(error, batch.labels.len(), fewer)
-        })?;
-        let logits = mean_of_views(logits, batch.labels.len())?;
-        let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
-        let rows = logits.as_slice().chunks(classes.max(1)).zip(predictions(&logits)?);
-        for ((row, predicted), (index, label)) in rows.zip(batch.indices.iter().zip(&batch.labels))
-        {
-            let label = numbers.get(*label).copied().filter(|&n| n < classes);
-            let label = label
-                .ok_or_else(|| Error::argument("evaluate", "a label is no class of the network"))?;
-            let log_probability = log_probabilities(row);
-            let probabilities = (0..classes).map(|k| log_probability(k).exp()).collect();
-            let told = Told { index: *index, label, predicted, probabilities };
-            measures.add(&told, log_probability(label));
-            each(&told)?;
-        }
-    }
+    for_each_batch(loader, |batch| add(&mut measures, network, batch, numbers, &mut each))?;
     measures.evaluation(names)
+}
+
+/// Calls `each` with every batch of `loader`, to evaluate networks on.
+///
+/// # Errors
+/// If an image cannot be read; those of `each`.
+pub(super) fn for_each_batch(
+    loader: &Loader,
+    mut each: impl FnMut(&Batch) -> Result<()>,
+) -> Result<()> {
+    let _span = profile::span("evaluate");
+    (0..loader.batches_per_epoch() as u64).try_for_each(|step| each(&loader.batch(step)?))
+}
+
+/// Adds what a network makes of a batch to its measures; as [`evaluate`].
+pub(super) fn add(
+    measures: &mut Measures,
+    network: &Network<f32>,
+    batch: &Batch,
+    numbers: &[usize],
+    each: &mut impl FnMut(&Told) -> Result<()>,
+) -> Result<()> {
+    let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
+    let logits = logits(batch).map_err(|error| {
+        let fewer = |count| logits(&batch.first(count)?).map(drop);
+        room::advised(error, batch.labels.len(), fewer)
+    })?;
+    let logits = mean_of_views(logits, batch.labels.len())?;
+    let [_, classes] = logits.dims("evaluate", "logits", "[N, classes]")?;
+    let rows = logits.as_slice().chunks(classes.max(1)).zip(predictions(&logits)?);
+    for ((row, predicted), (index, label)) in rows.zip(batch.indices.iter().zip(&batch.labels)) {
+        let label = numbers.get(*label).copied().filter(|&n| n < classes);
+        let label = label
+            .ok_or_else(|| Error::argument("evaluate", "a label is no class of the network"))?;
+        let log_probability = log_probabilities(row);
+        let probabilities = (0..classes).map(|k| log_probability(k).exp()).collect();
+        let told = Told { index: *index, label, predicted, probabilities };
+        measures.add(&told, log_probability(label));
+        each(&told)?;
+    }
+    Ok(())
 }
 
 /// The means `[N, classes]` of the rows of logits `[N V, classes]`, the V views of an image after

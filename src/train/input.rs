@@ -1,10 +1,12 @@
 //! What a network expects its images to be.
 
-use crate::dataset::{Channels, IMAGENET_DEVIATION, IMAGENET_MEAN, Reading, ResizeMode, Transform};
+use super::hub;
+use crate::dataset::{Channels, IMAGENET_MEAN, IMAGENET_STD, Reading, ResizeMode, Transform};
 use crate::nn::Design;
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The images that a network was trained on, so that it is shown the same later.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +66,7 @@ impl Input {
         let [resize, size] = design.architecture().usual_sizes();
         let channels = design.channels;
         let (mean, std) = if channels == 3 {
-            (IMAGENET_MEAN.to_vec(), IMAGENET_DEVIATION.to_vec())
+            (IMAGENET_MEAN.to_vec(), IMAGENET_STD.to_vec())
         } else {
             (vec![0.5; channels.min(3)], vec![0.5; channels.min(3)])
         };
@@ -119,7 +121,7 @@ impl Input {
 
     /// The last of the transforms.
     pub fn normalise(&self) -> Transform {
-        Transform::Normalise { mean: self.mean.clone(), deviation: self.std.clone() }
+        Transform::Normalise { mean: self.mean.clone(), std: self.std.clone() }
     }
 
     /// How many images to evaluate at once: `wanted`, or fewer if they are large, so that what a
@@ -161,10 +163,22 @@ impl Input {
     /// and none of them.
     pub(super) const UNITS: [&str; 2] = [Self::ORDER, Self::RANGE];
 
-    /// What a file says of its tensors and images; where nothing of images, what networks whose
-    /// names are of that layout usually expect.
+    /// The file beside a checkpoint that says what images it expects, as hubs of models lay it there, if
+    /// the checkpoint itself says nothing of them.
+    pub fn file_beside(checkpoint: &Checkpoint) -> Option<PathBuf> {
+        let is_silent = !Self::is_in(&checkpoint.declared());
+        is_silent.then(|| hub::beside(checkpoint.path())).flatten().map(|(file, _)| file)
+    }
+
+    /// What a file says of its tensors and images; where nothing of images, what a file beside it
+    /// says, or what networks whose names are of that layout usually expect.
     pub fn said_by(checkpoint: &Checkpoint, layout: Option<&str>) -> BTreeMap<String, String> {
         let mut said = checkpoint.declared();
+        if !Self::is_in(&said)
+            && let Some((_, beside)) = hub::beside(checkpoint.path())
+        {
+            said.extend(beside);
+        }
         // Detectron2 has taken over weights of torchvision too, which are for usual images.
         let is_torchvisions =
             checkpoint.metadata().get("__author__").is_some_and(|author| author == "torchvision");
@@ -275,7 +289,7 @@ mod tests {
         let input = read(3, &[("input_size", "24"), ("input_resize", "32"), ("input_mean", "0.1")]);
         let input = input.unwrap();
         assert_eq!((input.size, input.resize, &input.mean[..]), (24, 32, &[0.1; 3][..]));
-        assert_eq!(input.std, IMAGENET_DEVIATION);
+        assert_eq!(input.std, IMAGENET_STD);
         let design = Design::named("resnet_small", 3, 10).unwrap();
         let again = Input::from_metadata("a", &input.to_metadata(), &design).unwrap();
         assert_eq!(again, input);

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `run` | a folder, and the training that fills it |
+//! | `observer` | who looks on, and what they are told |
 //! | `session` | its steps: what is measured, written down and saved after each |
 //! | [`config`] | what a run is to do, as a file says it |
 //! | `choice` | what may be chosen in a configuration, by name; presets |
@@ -29,6 +30,7 @@
 //! | `data` | labelled images, and how they are shown to a network |
 //! | `seen` | pictures that need no second look; `material`: what a resumed run compares its files with |
 //! | `input` | what a network expects its images to be |
+//! | `hub` | what files beside a checkpoint say of its images |
 //! | `model` | a network in a file, with all that is needed to use it |
 
 mod answers;
@@ -39,12 +41,14 @@ mod data;
 mod evaluation;
 mod expectation;
 mod foretold;
+mod hub;
 mod input;
 mod kind;
 mod material;
 mod measures;
 mod model;
 pub mod observe;
+mod observer;
 mod parts;
 mod penalties;
 mod prediction;
@@ -71,10 +75,11 @@ pub use input::Input;
 pub use material::{Accepted, Material, Stamp};
 pub use measures::{ClassEvaluation, Confusion, Evaluation, Measures, Told};
 pub use model::Model;
+pub use observer::{Event, Observer};
 pub use prediction::{Prediction, PredictionFile};
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
-pub use run::{Event, Observer, Run, Summary};
+pub use run::{Run, Summary};
 pub use sources::{CheckedZoo, RoutingPromise, check_zoo};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};

@@ -61,7 +61,8 @@ pub struct LayerGates {
     /// Mean over the samples, for each source.
     pub mean: Vec<f64>,
     /// Standard deviation over the samples, for each source; empty where one gate serves all.
-    pub deviation: Vec<f64>,
+    #[serde(alias = "deviation")]
+    pub std: Vec<f64>,
 }
 
 /// One image, and the gates that it got.
@@ -139,11 +140,11 @@ pub fn gates(network: &Network<f32>, images: &Tensor<f32>) -> Result<Vec<LayerGa
     }
     let layer = |Sums(layer, sums, rows, shared): Sums| {
         let count = rows as f64;
-        let deviation = |s: &[f64; 2]| (s[1] / count - (s[0] / count).powi(2)).max(0.0).sqrt();
+        let std = |s: &[f64; 2]| (s[1] / count - (s[0] / count).powi(2)).max(0.0).sqrt();
         LayerGates {
             layer,
             mean: sums.iter().map(|s| s[0] / count).collect(),
-            deviation: if shared { vec![] } else { sums.iter().map(deviation).collect() },
+            std: if shared { vec![] } else { sums.iter().map(std).collect() },
         }
     };
     Ok(layers.into_iter().map(layer).collect())

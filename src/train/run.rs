@@ -20,6 +20,7 @@
 use super::checkpoint::{self, Best, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
+use super::data::Given;
 use super::material::{Accepted, MATERIAL};
 use super::parts::Parts;
 use super::penalties::penalties;
@@ -29,7 +30,8 @@ use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
 use super::sources::{Begun, RoutingPromise, Sources, initial_network};
 use super::task::{Opened, Scores, Task};
-use super::{Config, Data, EventFile, Input, Material, Model, Trainer, observe};
+use super::{Config, Data, Event, EventFile, Input, Material, Model, Observer, Trainer, observe};
+use crate::dataset::Dataset;
 use crate::export::write_atomically;
 use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
@@ -38,62 +40,9 @@ use crate::tensor::Device;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use toml::Table;
-
-/// What happens in a run, to be shown.
-#[derive(Clone, Debug)]
-pub enum Event<'a> {
-    /// Something that takes a while begins.
-    Phase(&'a str),
-    /// The sources were scored.
-    Scored(&'a [observe::Source]),
-    /// A router was fitted, and followed or not.
-    Routed(&'a RoutingPromise),
-    /// Training begins after `step` of `steps`.
-    Begin {
-        /// Steps done before.
-        step: u64,
-        /// Steps of the whole run.
-        steps: u64,
-    },
-    /// A step is done.
-    Step {
-        /// Steps done.
-        step: u64,
-        /// Its epoch, counted from 1.
-        epoch: u64,
-        /// Its loss.
-        loss: f64,
-        /// Its learning rate.
-        learning_rate: f64,
-    },
-    /// The network was measured after a step.
-    Validated {
-        /// Steps done.
-        step: u64,
-        /// What was found.
-        scores: &'a Scores,
-    },
-    /// Something that a user should know, or that went wrong and the run does not depend on.
-    Warning(&'a str),
-}
-
-/// Who looks on.
-pub trait Observer {
-    /// Is told what happens.
-    fn note(&mut self, event: &Event);
-
-    /// Whether the run should stop after this step, to be resumed later.
-    fn stopped(&self) -> bool {
-        false
-    }
-}
-
-/// Looks on in silence.
-impl Observer for () {
-    fn note(&mut self, _: &Event) {}
-}
 
 /// What came out of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -145,10 +94,14 @@ pub struct Run {
     made: bool,
     /// Whether there may be a checkpoint.
     resumed: bool,
+    /// Whether it goes on for longer than it was to.
+    extended: bool,
     /// Whether it may go on with other data than it began with.
     accepts_changed_data: bool,
     /// What computes.
     device: Device,
+    /// Data that take the place of those at its path.
+    given: Given,
 }
 
 impl Run {
@@ -178,8 +131,10 @@ impl Run {
             config,
             made,
             resumed: false,
+            extended: false,
             accepts_changed_data: false,
             device: Device::Cpu,
+            given: None,
         })
     }
 
@@ -203,8 +158,10 @@ impl Run {
             config,
             made: false,
             resumed: true,
+            extended: false,
             accepts_changed_data: false,
             device: Device::Cpu,
+            given: None,
         })
     }
 
@@ -221,10 +178,10 @@ impl Run {
 
     /// The same run for longer: `flags` may set what its length depends on, `optimizer.epochs`,
     /// `steps`, `patience` and `time_limit`. The learning rate then follows the schedule of the new
-    /// length from where the run stopped.
+    /// length from where the run stopped. Its folder stays as it is until the run goes on.
     ///
     /// # Errors
-    /// If `flags` set anything else, or to no use; if the configuration cannot be written.
+    /// If `flags` set anything else, or to no use.
     pub fn extended(mut self, flags: Table) -> Result<Self> {
         const KEYS: [&str; 4] = ["epochs", "steps", "patience", "time_limit"];
         let values = |value: &toml::Value| value.as_table().map_or(1, Table::len);
@@ -244,12 +201,18 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         self.config = Config::read(Some(&self.folder.join(CONFIG)), flags)?;
+        self.extended = true;
+        Ok(self)
+    }
+
+    /// Writes down what the run is to do, once nothing refuses it; what came out is no longer that.
+    fn begin(&self) -> Result<()> {
         self.write_config()?;
         let summary = self.folder.join(SUMMARY);
         if summary.exists() {
             std::fs::remove_file(&summary).map_err(Error::io("remove", &summary))?;
         }
-        Ok(self)
+        Ok(())
     }
 
     /// The same run, which goes on though its data are not what they were, and records that.
@@ -263,9 +226,20 @@ impl Run {
         Self { device, ..self }
     }
 
+    /// The same run on these data, in place of those at its path; which are for what, they say
+    /// themselves, or it is as the configuration says. Who resumes the run gives them again.
+    pub fn with_data(self, data: Arc<dyn Dataset>) -> Self {
+        Self { given: Some(data), ..self }
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What the run's task is opened with.
+    pub(super) fn given(&self) -> &Given {
+        &self.given
     }
 
     /// What computes.
@@ -284,7 +258,7 @@ impl Run {
     /// If the data cannot be read or divided as they were.
     pub fn training_images(&self, input: &Input) -> Result<(Data, Vec<usize>)> {
         let Config { data: config, seed, .. } = &self.config;
-        let data = Data::of_run(config, input)?;
+        let data = Data::of_run(config, input, &self.given)?;
         let data = data.checked(config.check.check(), config.skip_unreadable)?;
         let training = Parts::of(config, &data, *seed)?.training;
         Ok((data, training))
@@ -304,9 +278,9 @@ impl Run {
         }
     }
 
-    /// Whether the run is finished.
+    /// Whether the run is finished, and is not to go on for longer.
     pub fn is_finished(&self) -> bool {
-        self.folder.join(SUMMARY).exists()
+        !self.extended && self.folder.join(SUMMARY).exists()
     }
 
     /// The [`Summary`] of a finished run, as its file has it.
@@ -328,7 +302,8 @@ impl Run {
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Summary> {
         let trained = match self.config.task.clone() {
             TaskConfig::Classification(settings) => {
-                self.train_by(observer, |config, input| settings.open(config, input))
+                let given = self.given.clone();
+                self.train_by(observer, |config, input| settings.open(config, input, &given))
             }
         };
         if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
@@ -367,11 +342,20 @@ impl Run {
             let Saved { model, optimizer, average, task: state, mut progress } =
                 checkpoint::load(&file, optimizer)?;
             let opened = open(&self.config, &model.input)?;
+            let steps = Steps::of(settings, opened.batches_per_epoch)?;
+            if progress.step > steps.last {
+                let (step, last) = (progress.step, steps.last);
+                let problem =
+                    format!("the checkpoint is of step {step}, but there are only {last}");
+                return Err(Error::config("resume", problem));
+            }
             self.check_data(&opened, &model, &mut progress, observer)?;
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&state)?;
-            let steps = Steps::of(settings, opened.batches_per_epoch)?;
+            if self.extended {
+                self.begin()?;
+            }
             let mut trainer = self.trainer(&model.network, optimizer, steps, task.probe())?;
             if let (Some(kept), Some(saved)) = (&mut trainer.average, &average) {
                 kept.load(saved)?;
@@ -393,6 +377,7 @@ impl Run {
                 gates,
                 events,
                 begun,
+                written: None,
             };
             return session.train(observer);
         }
@@ -404,7 +389,7 @@ impl Run {
         notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
-        self.write_config()?;
+        self.begin()?;
         material.write(&self.folder)?;
         let record = self.record(0)?;
         let gates = Record::open(self.folder.join(GATES), 0)?;
@@ -443,6 +428,7 @@ impl Run {
             gates,
             events,
             begun,
+            written: None,
         };
         session.save()?;
         session.train(observer)

@@ -69,6 +69,8 @@ pub(super) struct Session<'a, K> {
     pub begun: Instant,
     /// Seconds that earlier processes trained.
     pub earlier: f64,
+    /// The step after which the network was written.
+    pub written: Option<u64>,
 }
 
 impl<K: Task> Session<'_, K> {
@@ -81,10 +83,6 @@ impl<K: Task> Session<'_, K> {
 
     fn train_to_the_end(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let (first, last) = (self.progress.step, self.steps.last);
-        if first > last {
-            let problem = format!("the checkpoint is of step {first}, but there are only {last}");
-            return Err(Error::config("resume", problem));
-        }
         self.model.network.parameters_mut().to(self.run.device())?;
         self.trainer.optimizer.to(self.run.device())?;
         if let Some(average) = &mut self.trainer.average {
@@ -124,10 +122,11 @@ impl<K: Task> Session<'_, K> {
         self.earlier + self.begun.elapsed().as_secs_f64()
     }
 
-    /// Writes the last network, if it is kept, with the average of its parameters, if there is one;
-    /// but none that is not finite, which the measuring or the checkpoint tells of.
+    /// Writes the last network, if it is kept and not written yet, with the average of its parameters,
+    /// if there is one; but none that is not finite, which the measuring or the checkpoint tells of.
     fn write_model(&mut self) -> Result<()> {
-        if self.run.config().record.keep == Keep::Best {
+        let step = Some(self.progress.step);
+        if self.run.config().record.keep == Keep::Best || self.written == step {
             return Ok(());
         }
         let state = self.model.network.parameters().state("the network");
@@ -139,6 +138,7 @@ impl<K: Task> Session<'_, K> {
         self.trade_averages()?;
         let written = self.model.settled()?.write(self.run.model_file());
         self.trade_averages()?;
+        self.written = step;
         written
     }
 

@@ -2,7 +2,7 @@
 
 use super::checkpoint::averaged;
 use super::choice::FormName;
-use super::config::MethodConfig;
+use super::config::{DataConfig, MethodConfig};
 use super::expectation::Expectation;
 use super::observe;
 use super::{Config, Input, Model};
@@ -43,12 +43,20 @@ impl Sources {
             let (name, rules) =
                 (method.architecture.as_deref(), Naming::from_rules(&method.rename)?);
             let checkpoint = Checkpoint::open(path)?.with_axes(method.layout);
+            let beside = Input::file_beside(&checkpoint);
+            let is_said = Input::is_normalised(&checkpoint.declared());
             let model = Model::from_checkpoint(checkpoint, name, &rules)?;
+            if is_said {
+                check_normalisation(&config.data, &model)?;
+            }
             let (design, input) = (model.design().clone(), model.input.clone());
             check_channels(channels, &design)?;
             let (states, described) = (vec![], vec![]);
             let choice = model.choice.as_ref().map(|choice| format!("{}: {choice}", model.origin));
-            let notes = choice.into_iter().collect();
+            let beside = beside.map(|file| {
+                format!("{}: expects images as {} says: {input}", model.origin, file.display())
+            });
+            let notes = choice.into_iter().chain(beside).collect();
             return Ok(Self {
                 states,
                 described,
@@ -86,6 +94,11 @@ impl Sources {
         let mut notes: Vec<_> = identified.iter().zip(zoo.sources()).filter_map(choice).collect();
         let shared = zoo.names().count();
         let expectations = Expectation::of_all(&zoo, &identified, &config.data)?;
+        let beside = |(source, one): (&Checkpoint, &Expectation)| {
+            let (path, file) = (source.path().display(), Input::file_beside(source)?);
+            Some(format!("{path}: expects images as {} says: {}", file.display(), one.input))
+        };
+        notes.extend(zoo.sources().iter().zip(&expectations).filter_map(beside));
         let input = expectations[0].input.clone();
         let (states, described) = match method.form {
             FormName::Scratch => (vec![], vec![]),
@@ -140,6 +153,24 @@ fn check_channels(wanted: Option<usize>, design: &Design) -> Result<()> {
     }
     let problem = format!("the sources see {} channels", design.channels);
     Err(Error::config("data.channels", problem))
+}
+
+/// An error if the run wants images of another mean or standard deviation than its network says that
+/// it sees.
+fn check_normalisation(data: &DataConfig, model: &Model) -> Result<()> {
+    let Input { mean, std, .. } = data.input(model.input.clone())?;
+    let seen = [("mean", mean, &model.input.mean), ("std", std, &model.input.std)];
+    for (key, wanted, seen) in seen {
+        if wanted != *seen {
+            let problem = format!(
+                "{wanted:?} is not what {} was trained with, {seen:?}; leave it out, so that the \
+                 network sees what it knows",
+                model.origin
+            );
+            return Err(Error::config(format!("data.{key}"), problem));
+        }
+    }
+    Ok(())
 }
 
 /// Open files.

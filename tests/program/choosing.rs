@@ -48,6 +48,40 @@ fn a_finished_run_that_is_extended_is_the_longer_run() {
 }
 
 #[test]
+fn what_cannot_go_on_for_longer_stays_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let [run, data] = ["run", "digits.csv.gz"].map(|name| folder.path().join(name));
+    fs::copy(digits(), &data).unwrap();
+    good(training(&run, &["--steps", "2"]).arg("--data").arg(&data));
+    let files = ["config.toml", "summary.json", "data.json"];
+    let before = files.map(|name| bits(&run, name));
+    let file = fs::File::options().append(true).open(&data).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let refused = bad(1, &mut resumed(&run, &["--steps", "4"]));
+    assert!(refused.contains("--accept-changed-data"), "{refused}");
+    let refused = bad(1, &mut resumed(&run, &["--steps", "1", "--accept-changed-data"]));
+    assert!(refused.contains("the checkpoint is of step 2"), "{refused}");
+    assert!(before == files.map(|name| bits(&run, name)));
+    let longer = json(&good(&mut resumed(&run, &["--steps", "4", "--accept-changed-data"])));
+    assert_eq!(longer["steps"], 4);
+}
+
+#[test]
+fn another_normalisation_than_that_of_the_network_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let train = |extra: &[&str]| {
+        let mut train = program();
+        train.args(["train", "--steps", "1", "--shots", "2", "--data"]).arg(digits());
+        train.arg("--from").arg(source("as_is")).args(extra);
+        train.arg("--out").arg(folder.path().join("run"));
+        train
+    };
+    let refused = bad(1, &mut train(&["--mean", "0.25"]));
+    assert!(refused.contains("data.mean: [0.25] is not what"), "{refused}");
+    good(&mut train(&["--mean", "0.5", "--std", "0.5"]));
+}
+
+#[test]
 fn patience_ends_a_run_and_the_best_network_is_kept() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);

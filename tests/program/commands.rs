@@ -1,6 +1,6 @@
 //! The program as its users have it: arguments in, text, files and exit codes out.
 
-use crate::program::{SOURCES, bad, digits, file, good, json, program, source, text};
+use crate::program::{SOURCES, bad, digits, file, good, json, program, source, text, training};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -30,26 +30,6 @@ fn shells_and_man_know_every_command() {
         let page = folder.path().join(format!("man1/zoo-tuning-{name}.1"));
         assert!(fs::read_to_string(page).unwrap().contains(".SH SYNOPSIS"), "{name}");
     }
-}
-
-/// A short run of a zoo of two sources into `folder`, with `extra` arguments.
-fn training(folder: &Path, extra: &[&str]) -> Command {
-    let mut command = program();
-    command.args([
-        "train",
-        "--shots",
-        "4",
-        "--batch",
-        "9",
-        "--steps",
-        "24",
-        "--validation",
-        "0.02",
-    ]);
-    command.args(["--checkpoint-every", "5", "--log-every", "2", "--threads", "2"]);
-    command.arg("--zoo").args(["as_is", "edges"].map(source));
-    command.arg("--data").arg(digits()).args(extra).arg("--out").arg(folder);
-    command
 }
 
 fn resumption(folder: &Path) -> Command {

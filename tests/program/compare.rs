@@ -44,7 +44,7 @@ fn plan() -> Plan {
     (config.optimizer.batch, config.optimizer.epochs) = (10, Some(2));
     use MethodKind::{Lite, Scratch, Single, Zoo};
     let methods = vec![Scratch, Single, Zoo, Lite];
-    Plan { seeds: 2, methods, rates: vec![], budget: None, config }
+    Plan { seeds: 2, methods, config, ..Plan::default() }
 }
 
 /// Method, seed and accuracy of every run.
@@ -158,4 +158,21 @@ fn a_folder_is_not_compared_in_twice() {
     let other = folder.path().join("other");
     assert!(Comparison::create(&other, empty).is_err());
     assert!(!other.exists(), "a folder was made for a plan that cannot be");
+}
+
+#[test]
+fn a_comparison_goes_on_with_changed_data_if_that_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [compared, data] = ["compared", "digits.csv.gz"].map(|name| folder.path().join(name));
+    std::fs::copy("data/digits/digits.csv.gz", &data).unwrap();
+    let mut plan = Plan { seeds: 1, methods: vec![MethodKind::Scratch], ..plan() };
+    plan.config.data.path.clone_from(&data);
+    Comparison::create(&compared, plan).unwrap().run(1, 1, &Patience::of(1)).unwrap_err();
+    let file = std::fs::File::options().append(true).open(&data).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let resume = || Comparison::resume(&compared).unwrap();
+    let refused = resume().run(1, 1, &Patience::of(u64::MAX)).unwrap_err().to_string();
+    assert!(refused.contains("--accept-changed-data"), "{refused}");
+    let outcome = resume().accepting_changed_data().run(1, 1, &Patience::of(u64::MAX)).unwrap();
+    assert_eq!(outcome.methods[0].runs.len(), 1);
 }

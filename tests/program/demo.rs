@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use zoo_tuning::Error;
-use zoo_tuning::compare::MethodKind;
-use zoo_tuning::demo::{self, CONDITIONS, Options, Outcome, Part, Target, Watch};
+use zoo_tuning::compare::{Comparison, MethodKind, Plan, Watch};
+use zoo_tuning::demo::{self, CONDITIONS, Options, Outcome, Part, Target};
 use zoo_tuning::tensor::Device;
 use zoo_tuning::train::Model;
+use zoo_tuning::train::task::Scores;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
@@ -18,35 +19,42 @@ fn options(out: &Path, threads: usize) -> Options {
     let out = out.to_path_buf();
     let (part, rate, data) = (Part::Demo, None, Some(data()));
     let device = Device::Cpu;
-    Options { seeds: vec![1], shots: 4, epochs: 2, threads, part, rate, data, out, device }
+    Options { seeds: 1, shots: 4, epochs: 2, threads, part, rate, data, out, device }
 }
 
 /// Counts, and stops after so many steps.
 struct Count {
-    announced: AtomicU64,
-    steps: AtomicU64,
-    most: u64,
+    runs: AtomicUsize,
+    steps: AtomicUsize,
+    most: usize,
 }
 
 impl Count {
-    fn new(most: u64) -> Self {
-        Self { announced: AtomicU64::new(0), steps: AtomicU64::new(0), most }
+    fn new(most: usize) -> Self {
+        Self { runs: AtomicUsize::new(0), steps: AtomicUsize::new(0), most }
     }
 }
 
 impl Watch for Count {
-    fn begin(&self, steps: u64) {
-        self.announced.store(steps, Ordering::Relaxed);
+    fn begin(&self, runs: usize) {
+        self.runs.store(runs, Ordering::Relaxed);
     }
 
-    fn step(&self) -> zoo_tuning::Result<()> {
-        match self.steps.fetch_add(1, Ordering::Relaxed) {
-            done if done >= self.most => Err(Error::Interrupted { saved: None }),
-            _ => Ok(()),
-        }
+    fn step(&self, _: &str, _: u64, _: u64) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn tuned(&self, _: u64, _: &str, _: f64) {}
+    fn warned(&self, run: &str, warning: &str) {
+        panic!("{run}: {warning}");
+    }
+
+    fn finished(&self, _: &str, _: Option<&Scores>) {}
+
+    fn failed(&self, _: &str, _: &Error) {}
+
+    fn stopped(&self) -> bool {
+        self.steps.load(Ordering::Relaxed) >= self.most
+    }
 }
 
 /// What has to be the same whatever the number of threads: everything but time.
@@ -63,17 +71,15 @@ fn results(outcome: &Outcome) -> String {
 #[test]
 fn every_method_is_measured_and_threads_change_nothing() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let count = Count::new(u64::MAX);
+    let count = Count::new(usize::MAX);
     let one = demo::run(&options(folders[0].path(), 1), &count).unwrap();
-    let (announced, steps) = (count.announced.into_inner(), count.steps.into_inner());
-    assert_eq!(announced, steps);
-    // Two epochs of two batches; eight networks.
-    assert_eq!(steps, 4 * 8);
+    // Two epochs of two batches; nine networks.
+    assert_eq!((count.runs.into_inner(), count.steps.into_inner()), (9, 4 * 9));
     let inside = Options { data: None, ..options(folders[1].path(), 5) };
-    let mut many = demo::run(&inside, &Count::new(u64::MAX)).unwrap();
-    // The same files, inside the program and in the repository.
+    let mut many = demo::run(&inside, &Count::new(usize::MAX)).unwrap();
+    // The same files, from inside the program and in the repository.
     for (inside, file) in many.sources.iter_mut().zip(&one.sources) {
-        assert!(file.file.ends_with(&inside.file) && inside.file.len() < 24, "{}", inside.file);
+        assert!(Path::new(&inside.file).starts_with(folders[1].path()), "{}", inside.file);
         inside.file.clone_from(&file.file);
     }
     assert_eq!(results(&one), results(&many));
@@ -81,8 +87,11 @@ fn every_method_is_measured_and_threads_change_nothing() {
     let kinds: Vec<MethodKind> = one.methods.iter().map(|m| m.kind).collect();
     use MethodKind::*;
     let singles = [Single; CONDITIONS.len()];
-    let expected =
-        [&[Scratch], &singles[..], &[Hindsight, Average, Zoo, Lite, Collapsed, Ensemble]];
+    let expected = [
+        &[Scratch],
+        &singles[..],
+        &[Chosen, Hindsight, Average, Matched, Zoo, Lite, Collapsed, Ensemble],
+    ];
     assert_eq!(kinds, expected.concat());
     assert!(one.collapse_error < 1e-5, "{}", one.collapse_error);
     let of = |kind| one.methods.iter().find(|m| m.kind == kind).unwrap();
@@ -102,7 +111,10 @@ fn every_method_is_measured_and_threads_change_nothing() {
     // 1x1 shortcuts are not aligned.
     assert_eq!(one.alignment.len(), 7);
 
-    let path = folders[0].path().join("seed-1").join("collapsed.safetensors");
+    // Validated every step here; nothing is learnt from that.
+    assert!(of(Zoo).runs[0].curve.iter().map(|point| point.step).eq(1..=4));
+
+    let path = folders[0].path().join("compared/seed-1/collapsed.safetensors");
     let model = Model::open(path, None).unwrap();
     assert_eq!(model.classes.len(), 10);
 }
@@ -115,11 +127,28 @@ fn a_watcher_stops_it() {
 }
 
 #[test]
+fn a_demo_takes_the_place_of_the_one_before_and_of_nothing_else() {
+    let out = tempfile::tempdir().unwrap();
+    let [folder, other] = ["compared", "compared/seed-7"].map(|name| out.path().join(name));
+    let mut before = Plan { seeds: 1, methods: vec![MethodKind::Scratch], ..Plan::default() };
+    before.config.method.zoo = vec!["zoo.safetensors".into()];
+    before.config.data.path = "digits.csv".into();
+    Comparison::create(&folder, before).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let stopped = demo::run(&options(out.path(), 2), &Count::new(0)).unwrap_err();
+    assert!(matches!(stopped, Error::Interrupted { .. }), "{stopped}");
+    assert!(!other.exists());
+    std::fs::remove_file(folder.join("plan.toml")).unwrap();
+    let refused = demo::run(&options(out.path(), 2), &Count::new(0)).unwrap_err().to_string();
+    assert!(refused.contains("is not empty"), "{refused}");
+}
+
+#[test]
 fn options_that_leave_nothing_to_do_are_errors() {
     let out = tempfile::tempdir().unwrap();
     let usual = options(out.path(), 1);
     for wrong in [
-        Options { seeds: vec![], ..usual.clone() },
+        Options { seeds: 0, ..usual.clone() },
         Options { shots: 0, ..usual.clone() },
         Options { shots: usize::MAX, ..usual.clone() },
         Options { epochs: 0, ..usual.clone() },

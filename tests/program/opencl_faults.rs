@@ -1,7 +1,7 @@
 //! What the program does where a driver fails: a device that tells nothing of itself, one that is
 //! lost, one that is full. `program/failing_driver.c`, put before the loader, makes a driver fail.
 
-use crate::program::{bad, digits, good, json, program, source};
+use crate::program::{bad, digits, good, json, program, source, training_by};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -73,22 +73,8 @@ fn a_variant_that_does_not_exist_is_an_error() {
 
 /// A short run of a zoo on the device, into `folder`.
 fn training(folder: &Path, faults: &[(&str, &str)]) -> Command {
-    let mut command = faulty(faults);
-    command.args([
-        "train",
-        "--shots",
-        "4",
-        "--batch",
-        "9",
-        "--steps",
-        "30",
-        "--validation",
-        "0.02",
-    ]);
-    command.args(["--checkpoint-every", "2", "--threads", "2", "--device", "opencl:0", "--zoo"]);
-    command.args(["as_is", "edges"].map(source)).arg("--data").arg(digits());
-    command.arg("--out").arg(folder);
-    command
+    let extra = ["--steps", "30", "--checkpoint-every", "2", "--device", "opencl:0"];
+    training_by(faulty(faults), folder, &extra)
 }
 
 /// What the run in `folder` left is whole: its checkpoint is of a step that was made, and can be

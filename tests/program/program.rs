@@ -23,6 +23,20 @@ pub fn program() -> Command {
     command
 }
 
+/// A short run of a zoo of two sources into `folder`; `extra` arguments win.
+pub fn training(folder: &Path, extra: &[&str]) -> Command {
+    training_by(program(), folder, extra)
+}
+
+/// The same by another command of the program.
+pub fn training_by(mut command: Command, folder: &Path, extra: &[&str]) -> Command {
+    command.args(["train", "--shots", "4", "--batch", "9", "--steps", "24", "--threads", "2"]);
+    command.args(["--validation", "0.02", "--checkpoint-every", "5", "--log-every", "2"]);
+    command.arg("--zoo").args(["as_is", "edges"].map(source));
+    command.arg("--data").arg(digits()).args(extra).arg("--out").arg(folder);
+    command
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -74,7 +74,7 @@ fn a_run_leaves_its_page_and_several_stand_side_by_side() {
     assert!(of_zoo.gates.is_empty() && of_zoo.observations.samples.len() == 12);
     let gates = &of_zoo.observations.gates;
     assert!(gates.iter().all(|g| (g.mean.iter().sum::<f64>() - 1.0).abs() < 1e-4));
-    assert!(gates.iter().all(|g| g.deviation.len() == 2));
+    assert!(gates.iter().all(|g| g.std.len() == 2));
 
     let out = folder.path().join("both.html");
     let said =

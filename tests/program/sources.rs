@@ -4,6 +4,9 @@ use crate::program::{bad, digits, file, good, json, program, source, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use zoo_tuning::nn::{Form, Mixing, Network, open_zoo};
+use zoo_tuning::tensor::State;
+use zoo_tuning::train::{Input, Model};
 use zoo_tuning::zoo::Checkpoint;
 
 /// A tensor to be written: its name, type, shape and bytes.
@@ -190,4 +193,81 @@ fn an_old_whole_module_is_listed_by_its_class() {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/module_legacy.pt");
     let shown = inspected(&[], &[&module]);
     assert!(shown.contains("Python would import") && !shown.contains("<persistent"), "{shown}");
+}
+
+#[test]
+fn networks_of_names_that_nobody_knows_are_told_by_their_structure() {
+    let folder = TempDir::new().unwrap();
+    let [odd, half] = ["odd", "half"].map(|name| folder.path().join(name));
+    let count = std::cell::Cell::new(0);
+    let named = |shape: &[usize], values: &[f32]| {
+        count.set(count.get() + 1);
+        vec![whole(&format!("blob{}", count.get()), shape, values)]
+    };
+    let tensors = changed(|_, shape, values| named(shape, &values));
+    written(&odd, &tensors);
+    let shown = inspected(&[], &[&odd]);
+    assert!(shown.contains("the tensors of a resnet_small under other names"), "{shown}");
+    let report = json(&good(program().args(["inspect", "--json"]).arg(&odd)));
+    assert_eq!(report["files"][0]["near"]["architecture"], "resnet_small");
+    let kernels = tensors.into_iter().filter(|(_, _, shape, _)| shape.len() == 4).skip(2);
+    written(&half, &kernels.collect::<Vec<_>>());
+    let shown = inspected(&[], &[&half]);
+    assert!(shown.contains("kernels have the shapes of a resnet_small"), "{shown}");
+}
+
+#[test]
+fn inspect_says_what_is_wrong_with_a_zoo_of_our_own() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("lite.safetensors");
+    let (zoo, design) = open_zoo(&["as_is", "edges"].map(source), None).unwrap();
+    let (sources, form) = (State::from_zoo(&zoo).unwrap(), Form::Lite(Mixing::default()));
+    let network = Network::<f32>::from_sources(&design, form, &sources, 1).unwrap();
+    let input = Input::usual(&design);
+    Model::from_network(network, input, &[]).write(&path).unwrap();
+    let mut content = fs::read(&path).unwrap();
+    let name = content.windows(9).position(|part| part == b"\"fc.bias\"").unwrap();
+    content[name + 4..name + 8].copy_from_slice(b"nose");
+    fs::write(&path, content).unwrap();
+    let shown = inspected(&[], &[&path]);
+    assert!(shown.contains("says that it holds a zoo that was tuned here, but: "), "{shown}");
+    assert!(shown.contains("fc.bias"), "{shown}");
+    let report = json(&good(program().args(["inspect", "--json"]).arg(&path)));
+    assert_eq!(report["files"][0]["near"]["kind"], "broken");
+}
+
+#[test]
+fn what_a_hub_says_beside_a_checkpoint_is_used_and_told() {
+    let folder = TempDir::new().unwrap();
+    let [path, config] = ["model", "config.json"].map(|name| folder.path().join(name));
+    // It no longer says what its images are.
+    let mut silent = fs::read(source("as_is")).unwrap();
+    for at in 0..2000 {
+        if silent[at..].starts_with(b"input_") {
+            silent[at..at + 5].copy_from_slice(b"other");
+        }
+    }
+    fs::write(&path, silent).unwrap();
+    let content = r#"{"pretrained_cfg": {"input_size": [1, 16, 16], "crop_pct": 1.0,
+        "mean": [0.25], "std": [0.5]}}"#;
+    fs::write(&config, content).unwrap();
+    let told = |options: &[&str]| {
+        let mut eval = program();
+        eval.args(["eval", "--data"]).arg(digits()).arg(&path).args(options);
+        let output = eval.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let said = told(&[]);
+    assert!(said.contains("config.json: 16x16") && said.contains("mean 0.25, std 0.5"), "{said}");
+    assert!(!said.contains("assumed"), "{said}");
+    assert!(told(&["--mean", "0.5"]).contains("mean 0.5, std 0.5"));
+    // Flags of train are what all sources are shown, so that this one takes the difference over.
+    let mut train = program();
+    train.args(["train", "--form", "single", "--steps", "1", "--shots", "2", "--mean", "0.5"]);
+    train.arg("--data").arg(digits()).arg("--zoo").arg(&path);
+    let output = train.arg("--out").arg(folder.path().join("run")).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("its first layer takes that over"), "{said}");
+    assert!(said.contains("expects images as") && said.contains("config.json says"), "{said}");
 }

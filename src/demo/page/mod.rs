@@ -3,7 +3,6 @@
 //! What stands in it is computed from the numbers, the headline too: it says so where Zoo-Tuning
 //! loses.
 
-mod curves;
 mod results;
 #[cfg(test)]
 mod sample;
@@ -12,7 +11,7 @@ use super::{Outcome, Settings};
 use crate::Result;
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
-use crate::report::{Page, Section, comparison, courses};
+use crate::report::{Page, Section, comparison, courses, learning};
 use std::fmt::Write;
 
 /// The page that shows `outcome`, as HTML.
@@ -40,7 +39,10 @@ pub fn page(outcome: &Outcome) -> Result<String> {
         results::section(outcome)?,
         comparison::table(&outcome.methods),
         layers::sources(&outcome.sources, scored),
-        curves::section(outcome)?,
+        learning::section(
+            &outcome.methods,
+            "a fixed part of the test samples, to be looked at only; nothing was chosen by it",
+        )?,
         layers::gates(&inside),
         // An image is shown beside its gates.
         if names.is_empty() { None } else { layers::samples(&inside)? },
@@ -181,7 +183,7 @@ mod tests {
     fn vectors_of_the_wrong_length_do_not_break_it() {
         let mut outcome = Sample::default().outcome();
         outcome.gates[0].mean.clear();
-        outcome.gates[1].deviation.push(1.0);
+        outcome.gates[1].std.push(1.0);
         outcome.samples[0].pixels.truncate(7);
         outcome.samples[1].size = [0, usize::MAX];
         outcome.samples[2].gates.clear();
@@ -201,13 +203,13 @@ mod tests {
             outcome.seconds = none;
             outcome.collapse_error = none;
             outcome.gates[0].mean[0] = none;
-            outcome.gates[0].deviation[0] = none;
+            outcome.gates[0].std[0] = none;
             outcome.samples[0].gates[0][0] = none;
             outcome.alignment[0].distance[0] = none;
             outcome.ema[0].values[3][0] = none;
             outcome.sources[0].scores[0] = none;
             for method in &mut outcome.methods {
-                (method.mean, method.deviation, method.seconds) = (none, none, none);
+                (method.mean, method.std, method.seconds) = (none, none, none);
                 method.interval = Some(none);
                 for run in &mut method.runs {
                     run.accuracy = none;

@@ -62,7 +62,7 @@ impl Sample {
                 .map(|layer| LayerGates {
                     layer: layer.clone(),
                     mean: softmax(self.sources, 1.6, &mut draw),
-                    deviation: (0..self.sources).map(|_| 0.02 + 0.1 * draw.f64()).collect(),
+                    std: (0..self.sources).map(|_| 0.02 + 0.1 * draw.f64()).collect(),
                 })
                 .collect(),
             samples: (0..self.samples).map(|at| self.sample(at, &mut draw)).collect(),
@@ -166,7 +166,7 @@ impl Sample {
                 let n = accuracies.len() as f64;
                 let mean = accuracies.iter().sum::<f64>() / n;
                 let squares = accuracies.iter().map(|a| (a - mean).powi(2)).sum::<f64>();
-                let deviation = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+                let std = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
                 let (copies, cost) = match kind {
                     Ensemble => (m, 100 * m),
                     Zoo => (m, 118),
@@ -177,8 +177,8 @@ impl Sample {
                     description,
                     kind,
                     mean,
-                    deviation,
-                    interval: (n > 1.0).then(|| 4.303 * deviation / n.sqrt()),
+                    std,
+                    interval: (n > 1.0).then(|| 4.303 * std / n.sqrt()),
                     parameters: 61_706 * copies,
                     multiply_adds: 15_400 * cost,
                     seconds: runs.iter().map(|run| run.seconds).sum::<f64>() / n,

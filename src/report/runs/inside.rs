@@ -36,7 +36,7 @@ impl Shown<'_> {
 pub(super) fn sections(shown: &Shown) -> Result<Vec<Option<Section>>> {
     let names = shown.sources();
     let seen = &shown.run.observations;
-    let is_shared = seen.gates.iter().all(|layer| layer.deviation.is_empty());
+    let is_shared = seen.gates.iter().all(|layer| layer.std.is_empty());
     let whose = match seen.count {
         _ if is_shared => super::words(super::form(shown.run)).to_owned(),
         count => format!("{}, {count} images", super::words(super::form(shown.run))),

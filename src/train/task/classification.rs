@@ -10,7 +10,7 @@ use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::train::choice::{ClassWeights, Sampler};
 use crate::train::config::within;
-use crate::train::data::DataProbe;
+use crate::train::data::{DataProbe, Given};
 use crate::train::parts::Parts;
 use crate::train::{ClassEvaluation, Config, Data, Input, evaluate};
 use crate::{Error, Result, ops};
@@ -63,7 +63,8 @@ impl ClassificationConfig {
         within("task.temperature", self.temperature, 0.01, 100.0)
     }
 
-    /// The task of a run: its images, seen as `input`, and divided as `config` says.
+    /// The task of a run: its images, or those that are `given` to it, seen as `input`, and divided as
+    /// `config` says.
     ///
     /// # Errors
     /// If the images cannot be read or divided so, or a batch is too large.
@@ -71,13 +72,14 @@ impl ClassificationConfig {
         &self,
         config: &Config,
         input: &Input,
+        given: &Given,
     ) -> Result<Opened<Classification<'static>>> {
         /// Images computed at once where no gradient is needed.
         const EVALUATION_BATCH: usize = 64;
         /// Batches that are made while a step computes.
         const AHEAD: usize = 2;
         let seed = config.seed;
-        let data = Data::of_run(&config.data, input)?
+        let data = Data::of_run(&config.data, input, given)?
             .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let classes = data.classes().to_vec();
         let parts = Parts::of(&config.data, &data, seed)?;

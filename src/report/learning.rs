@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::Section;
+use super::canvas::{Colour, Labels};
+use super::comparison::colour;
+use super::plot::{self, Line};
 use crate::Result;
-use crate::compare::{MethodKind, Point, Run};
-use crate::demo::Outcome;
-use crate::report::Section;
-use crate::report::canvas::{Colour, Labels};
-use crate::report::comparison::colour;
-use crate::report::plot::{self, Line};
+use crate::compare::{Method, MethodKind, Point, Run};
 
-/// The learning curves.
-pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
+/// The learning curves of methods, of those runs that were measured on their way; `samples` says on
+/// what.
+pub(crate) fn section(methods: &[Method], samples: &str) -> Result<Option<Section>> {
     let groups = [
         (MethodKind::Scratch, "scratch"),
         (MethodKind::Single, "mean of the singles"),
@@ -24,8 +24,7 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
     let mut legend = String::new();
     let (mut accuracy, mut loss) = (Vec::new(), Vec::new());
     for (kind, name) in groups {
-        let runs: Vec<&Run> = outcome
-            .methods
+        let runs: Vec<&Run> = methods
             .iter()
             .filter(|method| method.kind == kind)
             .flat_map(|method| &method.runs)
@@ -49,12 +48,11 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
     let size = (400.0, 270.0);
     let mut body = format!(
         "<p>Strong lines are means, faint lines single runs. A good start shows at the left: what the \
-         sources know is worth many steps. Accuracy here is on a fixed part of the test samples, to \
-         be looked at only; nothing was chosen by it.</p>\n<ul class=\"legend\">\n{legend}</ul>\n\
+         sources know is worth many steps. Accuracy here is on {samples}.</p>\n<ul class=\"legend\">\n{legend}</ul>\n\
          <div class=\"two\">\n"
     );
     for (name, lines, labels) in [
-        ("Test accuracy over steps", &accuracy, plot::percent_label as Labels),
+        ("Accuracy over steps", &accuracy, plot::percent_label as Labels),
         ("Training loss over steps", &loss, plot::plain_label as Labels),
     ] {
         let svg = plot::lines(lines, size, None, labels, name)?;
