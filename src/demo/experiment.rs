@@ -109,15 +109,19 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
 }
 
 fn check(options: &Options) -> Result<()> {
+    let Options { seeds, shots, epochs, threads, rate, .. } = *options;
     let least =
-        [("shots", options.shots), ("epochs", options.epochs), ("threads", options.threads)];
+        [("seeds", seeds as usize), ("shots", shots), ("epochs", epochs), ("threads", threads)];
     for (key, value) in least {
         if value < 1 {
             return Err(Error::config(key, format!("should be at least 1, not {value}")));
         }
     }
-    if options.epochs > 10_000 {
-        let problem = format!("{} is more than 10000 passes over a few samples", options.epochs);
+    if let Some(rate) = rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        return Err(Error::config("rate", format!("{rate} should be a number above 0")));
+    }
+    if epochs > 10_000 {
+        let problem = format!("{epochs} is more than 10000 passes over a few samples");
         return Err(Error::config("epochs", problem));
     }
     Ok(())

@@ -182,6 +182,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn observations_of_older_versions_are_read() {
+        let text = r#"{"gates": [{"layer": "conv1", "mean": [0.5], "deviation": [0.25]}]}"#;
+        let seen: Observations = serde_json::from_str(text).unwrap();
+        assert_eq!(seen.gates[0].std, [0.25]);
+    }
+
+    #[test]
     fn settings_have_dotted_keys() {
         let table = "form = 'lite'\n[optimizer]\nname = 'sgd'\nrates = [1, 2]".parse().unwrap();
         let mut settings = Vec::new();
