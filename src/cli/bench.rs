@@ -16,7 +16,8 @@ use crate::ops;
 use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Device, State, Tensor};
-use crate::train::{Trainer, task::One};
+use crate::train::config::DataConfig;
+use crate::train::{Augmentation, Data, Input, Purpose, Trainer, task::One};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
@@ -36,7 +37,8 @@ Examples:
   zoo-tuning bench step --kind zoo --depth 18 --size 64 --batch 16
   zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s
   zoo-tuning bench layer --explain --batch 32
-  zoo-tuning bench zoo --sources models/*.pth")]
+  zoo-tuning bench zoo --sources models/*.pth
+  zoo-tuning bench load --data photos/ --batch 32")]
 pub struct Arguments {
     /// What to measure
     #[arg(value_name = "WHAT")]
@@ -65,6 +67,9 @@ pub struct Arguments {
     /// The files of zoo
     #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("what", "zoo"))]
     sources: Vec<PathBuf>,
+    /// The labelled images of load
+    #[arg(long, value_name = "PATH", required_if_eq("what", "load"))]
+    data: Option<PathBuf>,
     /// Runs to take the median of [default: 9 of gemm and upsample, 7 of conv, 5 of layer and memory, 3 of others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     runs: Option<u16>,
@@ -105,6 +110,8 @@ enum What {
     Memory,
     /// Checkpoint files: opened as a zoo, and made into a network
     Zoo,
+    /// Labelled images: read, changed at random or not, and put into batches, all of them once
+    Load,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
@@ -125,6 +132,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         What::Layer => layer(&arguments, output),
         What::Memory => memory(&arguments, output),
         What::Zoo => zoo(&arguments, output),
+        What::Load => load(&arguments, output),
     }
 }
 
@@ -391,6 +399,32 @@ fn zoo(arguments: &Arguments, output: &mut Output) -> Result {
         "parameters_mib": bytes >> 20,
         "peak_mib": peak_mib(),
     }))
+}
+
+/// Images as for training with `--augmentation crop`, and as for evaluation.
+fn load(arguments: &Arguments, output: &mut Output) -> Result {
+    let Some(path) = &arguments.data else { return Ok(()) };
+    let size = Some(arguments.size.into());
+    let seen = DataConfig { size, ..DataConfig::default() };
+    let input = seen.input(Input::usual(&Design::named(&arguments.architecture(), 3, 100)?))?;
+    let data = Data::open(path, Purpose::Training, &input)?;
+    let batch = usize::from(arguments.batch);
+    let training = data.shuffled(None, batch, 0, Augmentation::Crop)?;
+    for (name, loader) in [("training", training), ("evaluation", data.in_order(None, batch)?)] {
+        let (samples, steps) = (loader.samples(), loader.batches_per_epoch() as u64);
+        let seconds = median(0, arguments.runs(3), || {
+            (0..steps).try_for_each(|step| loader.batch(step).map(|batch| drop(black_box(batch))))
+        })?;
+        output.object(&json!({
+            "load": name,
+            "batch": batch,
+            "size": arguments.size,
+            "seconds": rounded(seconds, 4),
+            "images_per_s": rounded(samples as f64 / seconds, 1),
+            "peak_mib": peak_mib(),
+        }))?;
+    }
+    Ok(())
 }
 
 /// The gates' averages as after training, so that lite takes them.

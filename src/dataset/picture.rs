@@ -218,20 +218,23 @@ impl Picture {
         [self.height, self.width]
     }
 
-    /// Copies a row from a column on, as many pixels as `into` has room for.
+    /// Copies a row from a column on, as many pixels as `into` has room for: a byte for each grey one,
+    /// four for each coloured one, the last of them empty.
     fn row(&self, row: usize, column: usize, into: &mut [u8]) {
         let pixels = self.pixels.as_chunks::<3>().0;
         let start = self.origin + row as isize * self.down + column as isize * self.right;
         let pixel = |k: usize| pixels[(start + k as isize * self.right) as usize];
         match self.channels {
             Channels::Grey => into.iter_mut().enumerate().for_each(|(k, v)| *v = grey(pixel(k))),
-            Channels::Rgb if self.right == 1 => {
-                let start = 3 * start as usize;
-                into.copy_from_slice(&self.pixels[start..start + into.len()]);
-            }
             Channels::Rgb => {
-                let into = into.as_chunks_mut::<3>().0;
-                into.iter_mut().enumerate().for_each(|(k, rgb)| *rgb = pixel(k));
+                let into = into.as_chunks_mut::<4>().0;
+                let with_empty = |[r, g, b]: [u8; 3]| [r, g, b, 0];
+                if self.right == 1 {
+                    let pixels = &pixels[start as usize..];
+                    into.iter_mut().zip(pixels).for_each(|(into, rgb)| *into = with_empty(*rgb));
+                } else {
+                    into.iter_mut().enumerate().for_each(|(k, into)| *into = with_empty(pixel(k)));
+                }
             }
         }
     }
@@ -241,13 +244,22 @@ impl Picture {
         frame.check(self.sides())?;
         let row = |y: usize, x: usize, into: &mut [u8]| self.row(y, x, into);
         let Area { height, width, .. } = frame.window;
-        let (channels, pixels) = match self.channels {
-            Channels::Grey => (1, resize_bytes::<1>(frame, row)),
-            Channels::Rgb => (3, resize_bytes::<3>(frame, row)),
+        let (channels, values) = match self.channels {
+            Channels::Grey => (1, planes::<1>(&resize_bytes::<1>(frame, row), 1)),
+            Channels::Rgb => (3, planes::<4>(&resize_bytes::<4>(frame, row), 3)),
         };
-        let plane = |c: usize| pixels[c..].iter().step_by(channels).map(|&p| f32::from(p) / 255.0);
-        Image::new([channels, height, width], (0..channels).flat_map(plane).collect())
+        Image::new([channels, height, width], values)
     }
+}
+
+/// Values 0 to 1, one plane after the other, of the first channels of pixels of `S` bytes.
+fn planes<const S: usize>(pixels: &[u8], channels: usize) -> Vec<f32> {
+    let pixels = pixels.as_chunks::<S>().0;
+    let mut values = Vec::with_capacity(channels * pixels.len());
+    for channel in 0..channels {
+        values.extend(pixels.iter().map(|pixel| f32::from(pixel[channel]) / 255.0));
+    }
+    values
 }
 
 /// A grey value, as Pillow rounds it.
@@ -269,7 +281,8 @@ fn open(path: &Path) -> Result<(File, u64)> {
 
 /// At most so many of a file's bytes, from its beginning.
 fn read(file: &mut File, path: &Path, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut bytes = Vec::with_capacity(length.min(most) as usize);
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(most).read_to_end(&mut bytes));
     read.map_err(Error::io("read", path))?;
     Ok(bytes)
@@ -324,10 +337,11 @@ mod tests {
             let picture = Picture::upright(pixels, stored, Channels::Rgb, orientation, None);
             let sides = [expected.height() as usize, expected.width() as usize];
             assert_eq!(picture.sides(), sides, "EXIF {exif}");
-            let mut row = vec![0; 3 * (sides[1] - 1)];
-            for (y, expected) in expected.as_raw().chunks(3 * sides[1]).enumerate() {
+            let mut row = vec![0; 4 * (sides[1] - 1)];
+            for (y, expected) in expected.rows().enumerate() {
                 picture.row(y, 1, &mut row);
-                assert_eq!(row, expected[3..], "EXIF {exif}, row {y}");
+                let expected = expected.skip(1).flat_map(|&Rgb([r, g, b])| [r, g, b, 0]);
+                assert!(row.iter().copied().eq(expected), "EXIF {exif}, row {y}");
             }
         }
     }

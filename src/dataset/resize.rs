@@ -9,6 +9,7 @@
 //! places, rows first, rounded to 8 bits after each axis.
 
 use super::frame::{Area, Frame};
+use crate::kernel::microkernel::{Isa, Vectorized};
 use std::ops::Range;
 
 /// The values `[C, height, width]` of a frame's window, of an image `[C, H, W]` that is all of its
@@ -27,9 +28,9 @@ pub(super) fn resize(values: &[f32], shape: [usize; 3], frame: &Frame) -> Vec<f3
     wide.chunks((rows * width).max(1)).flat_map(plane).collect()
 }
 
-/// The same of 8-bit pixels of `C` channels, `[height, width, C]`; `row` copies a row of the
-/// picture, from a column on.
-pub(super) fn resize_bytes<const C: usize>(
+/// The same of 8-bit pixels, each of `S` bytes, 1, 2, 4, 8 or 16 (of three channels, one is empty);
+/// `row` copies a row of the picture, from a column on.
+pub(super) fn resize_bytes<const S: usize>(
     frame: &Frame,
     row: impl Fn(usize, usize, &mut [u8]),
 ) -> Vec<u8> {
@@ -37,37 +38,113 @@ pub(super) fn resize_bytes<const C: usize>(
     let fixed = |weight: f64| (0.5 + weight * f64::from(1 << PLACES)) as i32;
     let [across, down] = frame_taps(frame, fixed);
     let (rows, columns) = (reach(&down), reach(&across));
-    let mut read = vec![0; C * columns.len()];
-    let mut wide = Vec::with_capacity(C * rows.len() * across.len());
-    for y in rows.clone() {
-        row(frame.part.top + y, frame.part.left + columns.start, &mut read);
-        for taps in &across {
-            let mut sums = [HALF; C];
-            let pixels = read[C * (taps.start - columns.start)..].as_chunks::<C>().0;
-            for (weight, pixel) in taps.weights.iter().zip(pixels) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, p)| *sum += weight * i32::from(*p));
-            }
-            wide.extend(sums.map(rounded));
-        }
-    }
-    let stride = C * across.len();
-    let mut pixels = Vec::with_capacity(stride * down.len());
-    let mut sums = vec![0; stride];
-    for taps in &down {
-        sums.fill(HALF);
-        let rows = wide[stride * (taps.start - rows.start)..].chunks_exact(stride.max(1));
-        for (weight, row) in taps.weights.iter().zip(rows) {
-            sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += weight * i32::from(*p));
-        }
-        pixels.extend(sums.iter().map(|sum| rounded(*sum)));
-    }
+    let stride = S * across.len();
+    let mut wide = vec![0; stride * rows.len()];
+    Isa::native().run(Across::<S, _> {
+        row: |at, line: &mut [u8]| {
+            row(frame.part.top + rows.start + at, frame.part.left + columns.start, line);
+        },
+        line: vec![0; S * columns.len() + LANES],
+        taps: across.iter().map(|taps| in_lanes::<S>(taps, columns.start)).collect(),
+        wide: &mut wide,
+    });
+    let mut pixels = vec![0; stride * down.len()];
+    Isa::native().run(Down {
+        wide: &wide,
+        first: rows.start,
+        stride,
+        taps: down,
+        pixels: &mut pixels,
+    });
     pixels
+}
+
+/// Products that are added up side by side.
+const LANES: usize = 16;
+
+/// Taps with a weight for each lane, on the bytes of a row that begins at column `first`.
+fn in_lanes<const S: usize>(taps: &Taps<i32>, first: usize) -> Taps<[i32; LANES]> {
+    let of_pixels =
+        |weights: &[i32]| std::array::from_fn(|lane| weights.get(lane / S).copied().unwrap_or(0));
+    let weights = taps.weights.chunks(LANES / S).map(of_pixels).collect();
+    Taps { start: S * (taps.start - first), weights }
+}
+
+/// Resizes rows of pixels of `S` bytes. A lane adds up every `LANES`th byte; behind all taps, the sums
+/// of the lanes of a channel are added up.
+struct Across<'a, const S: usize, R> {
+    row: R,
+    /// Room for a row, and for the lanes of the last pixels that lie beyond and weigh nothing.
+    line: Vec<u8>,
+    taps: Vec<Taps<[i32; LANES]>>,
+    wide: &'a mut [u8],
+}
+
+impl<const S: usize, R: Fn(usize, &mut [u8])> Vectorized for Across<'_, S, R> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { row, mut line, taps, wide } = self;
+        let columns = line.len() - LANES;
+        for (at, wide) in wide.chunks_exact_mut(S * taps.len()).enumerate() {
+            row(at, &mut line[..columns]);
+            for (taps, pixel) in taps.iter().zip(wide.as_chunks_mut::<S>().0) {
+                let mut sums = [0; LANES];
+                let bytes = line[taps.start..].as_chunks::<LANES>().0;
+                for (weights, bytes) in taps.weights.iter().zip(bytes) {
+                    for lane in 0..LANES {
+                        sums[lane] += weights[lane] * i32::from(bytes[lane]);
+                    }
+                }
+                let mut lanes = LANES;
+                while lanes > S {
+                    lanes /= 2;
+                    for lane in 0..lanes {
+                        sums[lane] += sums[lane + lanes];
+                    }
+                }
+                for (byte, sum) in pixel.iter_mut().zip(sums) {
+                    *byte = rounded(HALF + sum);
+                }
+            }
+        }
+    }
+}
+
+/// Resizes columns: rows of `stride` bytes, of which the picture's row `first` is the first, are
+/// mixed.
+struct Down<'a> {
+    wide: &'a [u8],
+    first: usize,
+    stride: usize,
+    taps: Vec<Taps<i32>>,
+    pixels: &'a mut [u8],
+}
+
+impl Vectorized for Down<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let mut sums = vec![0; self.stride];
+        for (taps, pixels) in self.taps.iter().zip(self.pixels.chunks_exact_mut(self.stride)) {
+            sums.fill(HALF);
+            let rows =
+                self.wide[self.stride * (taps.start - self.first)..].chunks_exact(self.stride);
+            for (weight, row) in taps.weights.iter().zip(rows) {
+                for (sum, byte) in sums.iter_mut().zip(row) {
+                    *sum += weight * i32::from(*byte);
+                }
+            }
+            for (pixel, sum) in pixels.iter_mut().zip(&sums) {
+                *pixel = rounded(*sum);
+            }
+        }
+    }
 }
 
 /// Binary places of weights for 8-bit pixels: `PRECISION_BITS` of Pillow.
 const PLACES: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PLACES - 1);
 
+#[inline(always)]
 fn rounded(sum: i32) -> u8 {
     (sum >> PLACES).clamp(0, 255) as u8
 }
@@ -125,6 +202,7 @@ fn taps<W>(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::dataset::Image;
 
     fn resized(image: &Image, height: usize, width: usize) -> Image {
@@ -180,6 +258,49 @@ mod tests {
         let high = resized(&image, 9, 4);
         assert_near(&high.values()[..4], &[0.633_333_3, 0.752, 0.808, 0.328_571_4]);
         assert!((sum(&high) - 18.710_815).abs() < 1e-4);
+    }
+
+    /// One byte after the other, as Pillow's loops have it.
+    fn twin(pixels: &[u8], size: usize, frame: &Frame) -> Vec<u8> {
+        let fixed = |weight: f64| (0.5 + weight * f64::from(1 << PLACES)) as i32;
+        let [across, down] = frame_taps(frame, fixed);
+        let sum = |taps: &Taps<i32>, byte: &dyn Fn(usize) -> u8| {
+            let products = taps.weights.iter().enumerate();
+            rounded(HALF + products.map(|(k, w)| w * i32::from(byte(taps.start + k))).sum::<i32>())
+        };
+        let mut resized = Vec::new();
+        for (below, right) in down.iter().flat_map(|below| across.iter().map(move |r| (below, r))) {
+            for channel in 0..size {
+                let byte = |y, x| {
+                    pixels[((frame.part.top + y) * 37 + frame.part.left + x) * size + channel]
+                };
+                resized.push(sum(below, &|y| sum(right, &|x| byte(y, x))));
+            }
+        }
+        resized
+    }
+
+    #[test]
+    fn bytes_in_lanes_agree_with_their_readable_twin() {
+        fn agrees<const S: usize>(frame: Frame, rng: &mut fastrand::Rng) {
+            let pixels: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(37 * 37 * S).collect();
+            let row = |y: usize, x: usize, into: &mut [u8]| {
+                into.copy_from_slice(&pixels[(y * 37 + x) * S..][..into.len()]);
+            };
+            assert_eq!(resize_bytes::<S>(&frame, row), twin(&pixels, S, &frame), "{frame:?}");
+        }
+        let mut rng = fastrand::Rng::with_seed(5);
+        for _ in 0..60 {
+            let mut area = |side: usize| {
+                let [height, width] = [rng.usize(1..=side), rng.usize(1..=side)];
+                let (top, left) = (rng.usize(0..=side - height), rng.usize(0..=side - width));
+                Area { top, left, height, width }
+            };
+            let (part, window) = (area(37), area(24));
+            let frame = Frame { part, size: [24; 2], window };
+            agrees::<1>(frame, &mut rng);
+            agrees::<4>(frame, &mut rng);
+        }
     }
 
     #[test]

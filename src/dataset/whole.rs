@@ -69,8 +69,14 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 /// the ends of the units that blocks of all components form (A.2.4). `None` of any other file.
 pub(super) fn coefficients(bytes: &[u8]) -> Option<u64> {
     const PROGRESSIVE: u8 = 0xc2;
+    // Huffman tables, arithmetic conditioning, and what is reserved.
+    let is_frame =
+        |marker: u8| matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
     let mut segments = segments(bytes.starts_with(JPEG).then_some(bytes)?);
-    let (_, frame) = segments.find(|(marker, _)| *marker == PROGRESSIVE)?;
+    let (marker, frame) = segments.find(|(marker, _)| is_frame(*marker))?;
+    if marker != PROGRESSIVE {
+        return None;
+    }
     let (&[_, y1, y0, x1, x0, _], components) = frame.split_first_chunk()?;
     let sides = [[y1, y0], [x1, x0]].map(|side| u64::from(u16::from_be_bytes(side)));
     let factors: Vec<[u64; 2]> = components

@@ -81,6 +81,18 @@ fn pictures_are_resized_as_by_torchvision_and_pillow() {
 }
 
 #[test]
+fn bench_load_takes_all_pictures_as_for_training_and_as_for_evaluation() {
+    let data = folder(&["a/1.png", "a/2.jpg", "b/3.png"]);
+    let mut command = program();
+    command.args(["bench", "load", "--batch", "2", "--size", "16", "--runs", "1", "--data"]);
+    let lines = good(command.arg(data.path()));
+    let names: Vec<_> = lines.lines().map(|line| json(line)["load"].clone()).collect();
+    assert_eq!(names, ["training", "evaluation"]);
+    assert!(lines.lines().all(|line| json(line)["images_per_s"].as_f64().unwrap() > 0.0));
+    bad(2, program().args(["bench", "load"]));
+}
+
+#[test]
 fn train_val_and_test_folders_are_taken_as_they_are() {
     let data = folder(&[
         "train/a/1.jpg",
