@@ -106,6 +106,13 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// One more transform, just before the last one.
+    pub fn preceded_by(mut self, transform: Transform) -> Self {
+        let last = self.transforms.len().saturating_sub(1);
+        self.transforms.insert(last, transform);
+        self
+    }
+
     /// One more transform, behind the others.
     pub fn followed_by(mut self, transform: Transform) -> Self {
         self.transforms.push(transform);
@@ -381,6 +388,7 @@ mod tests {
             Transform::Condition(Condition::Noisy),
         ];
         let loader = Loader::new(&toy, 5, 9).unwrap().transformed(transforms);
+        let loader = loader.preceded_by(Transform::RandAugment { operations: 2, magnitude: 9 });
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let batches = pool.install(|| steps.iter().map(|s| loader.batch(*s).unwrap()).collect());
         let batches: Vec<Batch> = batches;

@@ -9,6 +9,7 @@
 //! the order in which threads come to it.
 
 mod ahead;
+mod augment;
 mod bytes;
 pub mod cifar;
 mod condition;
@@ -24,6 +25,7 @@ mod loader;
 pub mod mnist;
 mod picture;
 mod pictures;
+mod pixels;
 mod published;
 mod randomness;
 mod resize;
@@ -47,7 +49,7 @@ pub use published::Published;
 pub use randomness::sample_rng;
 pub use samples::Samples;
 pub use split::{Split, few_shot, train_validation_test};
-pub use transform::{IMAGENET_DEVIATION, IMAGENET_MEAN, Transform, apply_all, ten_crops};
+pub use transform::{IMAGENET_MEAN, IMAGENET_STD, Transform, apply_all, ten_crops};
 pub use views::Views;
 
 use crate::Result;

@@ -112,7 +112,7 @@ impl Samples {
     }
 
     /// Mean and standard deviation over all images, for each channel.
-    pub fn mean_and_deviation(&self) -> (Vec<f32>, Vec<f32>) {
+    pub fn mean_and_std(&self) -> (Vec<f32>, Vec<f32>) {
         let [channels, height, width] = self.shape();
         let count = (self.images.len() * height * width) as f64;
         let statistics = |channel: usize| {
@@ -198,9 +198,9 @@ mod tests {
     #[test]
     fn statistics_are_of_each_channel() {
         // 0, 1, 2 and 10, 11, 12: variance 2/3.
-        let (mean, deviation) = samples(&[0, 1, 1]).unwrap().mean_and_deviation();
+        let (mean, std) = samples(&[0, 1, 1]).unwrap().mean_and_std();
         assert_eq!(mean, [1.0, 11.0]);
-        assert_eq!(deviation, [(2.0f64 / 3.0).sqrt() as f32; 2]);
+        assert_eq!(std, [(2.0f64 / 3.0).sqrt() as f32; 2]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What happens to an image between the data set and the batch.
 
+use super::augment::{rand_augment, trivial_augment};
 use super::frame::{Area, Frame};
 use super::{Condition, Image, ResizeMode};
 use crate::{Error, Result};
@@ -9,7 +10,7 @@ use std::ops::Range;
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
 /// Standard deviation of the ImageNet training images: red, green, blue, 0 to 1.
-pub const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// One step from an image `[C, H, W]` to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,16 +38,27 @@ pub enum Transform {
     RandomShift(usize),
     /// Mirrors every other image, at random.
     RandomFlip,
+    /// So many operations at random, of colours and of places, at a magnitude of 0 to 30: RandAugment
+    /// (Cubuk et al., 2020), with the operations and magnitudes of torchvision. It belongs before
+    /// [`Transform::Normalise`], as values are rounded to 8 bits.
+    RandAugment {
+        /// How many.
+        operations: usize,
+        /// How strong each is.
+        magnitude: usize,
+    },
+    /// One such operation at any magnitude: TrivialAugment (Müller and Hutter, 2021), its wide space.
+    TrivialAugment,
     /// Sets a random part to 0 in so large a share of images: random erasing (Zhong et al., 2020), of
     /// 2 to 33 % of the area and proportions from 3:10 to 10:3, as torchvision's. It belongs behind
     /// [`Transform::Normalise`], where 0 is the mean.
     RandomErasing(f64),
-    /// Subtracts the mean and divides by the deviation of each channel.
+    /// Subtracts the mean and divides by the standard deviation of each channel.
     Normalise {
         /// Of each channel.
         mean: Vec<f32>,
         /// Of each channel; none is 0.
-        deviation: Vec<f32>,
+        std: Vec<f32>,
     },
 }
 
@@ -55,7 +67,7 @@ impl Transform {
     ///
     /// # Errors
     /// If the image is too small for a crop, a size is 0, or there are not as many means and
-    /// deviations as channels.
+    /// standard deviations as channels.
     pub fn apply(&self, image: Image, rng: &mut fastrand::Rng) -> Result<Image> {
         let [_, height, width] = image.shape();
         if let Some(frame) = self.frame([height, width], rng) {
@@ -68,11 +80,15 @@ impl Transform {
                 let (down, right) = (rng.isize(-most..=most), rng.isize(-most..=most));
                 Ok(image.shifted(down, right))
             }
+            Self::RandAugment { operations, magnitude } => {
+                rand_augment(image, [*operations, *magnitude], rng)
+            }
+            Self::TrivialAugment => trivial_augment(&image, rng),
             Self::RandomErasing(share) => {
                 Ok(if rng.f64() < *share { erased(image, rng) } else { image })
             }
             Self::RandomFlip => Ok(if rng.bool() { image.flipped() } else { image }),
-            Self::Normalise { mean, deviation } => normalised(image, mean, deviation),
+            Self::Normalise { mean, std } => normalised(image, mean, std),
             Self::Resize(..) | Self::Fit { .. } | Self::RandomResizedCrop(_) => Ok(image),
         }
     }
@@ -169,19 +185,19 @@ fn erased(mut image: Image, rng: &mut fastrand::Rng) -> Image {
     image
 }
 
-fn normalised(mut image: Image, mean: &[f32], deviation: &[f32]) -> Result<Image> {
+fn normalised(mut image: Image, mean: &[f32], std: &[f32]) -> Result<Image> {
     let [channels, _, _] = image.shape();
-    if mean.len() != channels || deviation.len() != channels || deviation.contains(&0.0) {
+    if mean.len() != channels || std.len() != channels || std.contains(&0.0) {
         return Err(Error::argument(
             "normalise",
             format!(
-                "an image of {channels} channels needs as many means and deviations other than \
-                 0, not {mean:?} and {deviation:?}"
+                "an image of {channels} channels needs as many means and standard deviations other than \
+                 0, not {mean:?} and {std:?}"
             ),
         ));
     }
-    for (plane, (mean, deviation)) in image.planes_mut().zip(mean.iter().zip(deviation)) {
-        plane.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+    for (plane, (mean, std)) in image.planes_mut().zip(mean.iter().zip(std)) {
+        plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
     }
     Ok(image)
 }
@@ -210,10 +226,7 @@ mod tests {
             Transform::Resize(256, 256),
             Transform::RandomResizedCrop(224),
             Transform::RandomFlip,
-            Transform::Normalise {
-                mean: IMAGENET_MEAN.into(),
-                deviation: IMAGENET_DEVIATION.into(),
-            },
+            Transform::Normalise { mean: IMAGENET_MEAN.into(), std: IMAGENET_STD.into() },
         ];
         let image = Image::from_fn([3, 30, 40], |_, _, _| 0.5);
         let image = apply_all(&release, image, &mut fastrand::Rng::with_seed(1)).unwrap();
@@ -281,9 +294,8 @@ mod tests {
     #[test]
     fn normalising_is_by_channel() {
         let image = Image::from_fn([2, 1, 1], |c, _, _| c as f32);
-        let normalise = |mean: &[f32], deviation: &[f32]| {
-            let transform =
-                Transform::Normalise { mean: mean.to_vec(), deviation: deviation.to_vec() };
+        let normalise = |mean: &[f32], std: &[f32]| {
+            let transform = Transform::Normalise { mean: mean.to_vec(), std: std.to_vec() };
             transform.apply(image.clone(), &mut fastrand::Rng::with_seed(1))
         };
         assert_eq!(normalise(&[0.5, 0.5], &[0.5, 0.25]).unwrap().values(), [-1.0, 2.0]);
