@@ -4,9 +4,7 @@
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
 use zoo_tuning::kernel::opencl::cuts;
-use zoo_tuning::nn::{
-    Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Routing, Values,
-};
+use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Values};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::opencl::{Cut, OpenCl, ProductSizes, Transfers, discover};
 use zoo_tuning::tensor::{Device, Tensor};
@@ -94,7 +92,8 @@ impl Training {
         let logits = self.network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &LABELS, 0.1)?;
         let value = pass.value(loss)?.item()?;
-        let step = pass.backward(loss)?;
+        let mut step = pass.backward(loss)?;
+        self.network.share_gradients(&mut step)?;
         self.optimizer.step(self.network.parameters_mut(), step, self.rate)?;
         Ok(value)
     }
@@ -107,8 +106,7 @@ impl Training {
 
 fn forms() -> [Form; 4] {
     let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
-    let routed = Form::Routed(Routing { shares_change: true });
-    [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing), routed]
+    [Form::Plain, Form::Zoo(mixing.clone()), Form::Lite(mixing), Form::Routed]
 }
 
 #[test]
@@ -181,7 +179,7 @@ fn alone_a_step_moves_images_labels_and_the_loss() {
     for device in devices() {
         for form in forms() {
             // The host draws the sources by their scores.
-            let back = 1 + u64::from(matches!(form, Form::Routed(_)));
+            let back = 1 + u64::from(form == Form::Routed);
             let mut training = Training::new(form, Rule::SGD, &device).unwrap();
             let Device::OpenCl(device) = &device else { unreachable!("an OpenCL device") };
             for _ in 0..3 {

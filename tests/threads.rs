@@ -5,7 +5,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use zoo_tuning::kernel::{Divisor, Epilogue, Window};
-use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Routing};
+use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role};
 use zoo_tuning::ops::{self, GateFunction, GateWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
@@ -129,11 +129,11 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("reorder", &[&[9, 40, 17, 16]], |t, v| ops::reorder(t, v[0], &[4, 5, 6, 0, 8, 7, 1, 3, 2])),
     (
         "routed_conv2d",
-        &[&[9, 64, 12, 11], &[48, 64, 3, 3], &[48, 64, 3, 3], &[48], &[48, 64, 3, 3], &[48]],
+        &[&[9, 64, 12, 11], &[48, 64, 3, 3], &[48], &[48, 64, 3, 3], &[48]],
         |t, v| {
-            let (weights, biases) = ([v[2], v[4]], [v[3], v[5]]);
-            let (change, counts) = (Some(v[1]), &[7, 2]);
-            let kernels = ops::RoutedKernels { weights: &weights, biases: &biases, change, counts };
+            let (weights, biases) = ([v[1], v[3]], [v[2], v[4]]);
+            let kernels =
+                ops::RoutedKernels { weights: &weights, biases: &biases, counts: &[7, 2] };
             ops::routed_conv2d(t, v[0], kernels, SAME)
         },
     ),
@@ -212,7 +212,8 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
         let logits = network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.1)?;
         losses.push(pass.value(loss)?.item()?.to_bits());
-        let step = pass.backward(loss)?;
+        let mut step = pass.backward(loss)?;
+        network.share_gradients(&mut step)?;
         optimizer.step(network.parameters_mut(), step, 0.05).unwrap();
     }
     let parameters = network.parameters();
@@ -249,8 +250,7 @@ fn a_norm_of_gradients_is_bit_identical_for_any_number_of_threads() {
 fn training_is_bit_identical_for_any_number_of_threads() {
     let pools = pools();
     let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
-    let routed = Form::Routed(Routing { shares_change: true });
-    for form in [Form::Zoo(mixing.clone()), Form::Lite(mixing), routed] {
+    for form in [Form::Zoo(mixing.clone()), Form::Lite(mixing), Form::Routed] {
         let [one, two, seven] =
             pools.each_ref().map(|pool| pool.install(|| trained(&form)).unwrap());
         assert!(one[0].iter().all(|&bits| f32::from_bits(bits).is_finite()));

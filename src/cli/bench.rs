@@ -290,9 +290,6 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     let design = Design::named(&arguments.architecture(), 3, 100)?;
     let blueprint = design.in_form(kind.form(Aligned::default()), m.into());
     let mut network = Network::new(&blueprint, Values::drawn(0))?;
-    if matches!(what, What::Infer) {
-        network = network.settled()?;
-    }
     let mut rng = fastrand::Rng::with_seed(0);
     let (n, side) = (usize::from(batch), usize::from(size));
     // The pixels of a batch that a mistake in a size must not exceed.

@@ -1,6 +1,6 @@
 //! What `bench` measures, and how: shared by its works and by `--explain`.
 
-use crate::nn::{Aligned, Form, Mixing, Routing};
+use crate::nn::{Aligned, Form, Mixing};
 use crate::ops::GateFunction;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -34,7 +34,7 @@ impl Kind {
         match self {
             Self::Zoo => Form::Zoo(mixing),
             Self::Lite => Form::Lite(mixing),
-            Self::Routed => Form::Routed(Routing { shares_change: true }),
+            Self::Routed => Form::Routed,
             Self::Single => Form::Plain,
         }
     }

@@ -1,6 +1,6 @@
 //! What has to be known to build a network again: kept beside its tensors in a checkpoint.
 
-use super::{Aligned, AlignedLayers, Design, Form, Mixing, Network, Routing, Values};
+use super::{Aligned, AlignedLayers, Design, Form, Mixing, Network, Values};
 use crate::ops::GateFunction;
 use crate::tensor::{Element, State};
 use crate::{Error, Result};
@@ -51,11 +51,8 @@ impl Blueprint {
                 ("shortcuts_per_sample", mixing.shortcuts_per_sample.to_string()),
             ]);
         }
-        if let Form::Routed(routing) = self.form {
-            pairs.extend([
-                ("sources", self.sources.to_string()),
-                ("shares_change", routing.shares_change.to_string()),
-            ]);
+        if self.form == Form::Routed {
+            pairs.push(("sources", self.sources.to_string()));
         }
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
@@ -96,8 +93,7 @@ impl Blueprint {
             return Ok(design.plain());
         }
         if form == "routed" {
-            let routing = Routing { shares_change: switch("shares_change")? };
-            return Ok(design.in_form(Form::Routed(routing), number("sources")?));
+            return Ok(design.in_form(Form::Routed, number("sources")?));
         }
         let function = match text("gate")? {
             "softmax" => GateFunction::Softmax,

@@ -163,9 +163,9 @@ impl<'a> Builder<'a> {
         let is_head = self.is_head(name);
         let (start, start_of_bias) = self.starts(shape);
         let (is_matrix, is_same) = (stored.len() == 2, false);
-        if let (Form::Routed(routing), false) = (self.form, is_head) {
-            let routes = self.routes(name, stored, start, has_bias, routing.shares_change)?;
-            let weight = routes.change.unwrap_or(routes.kernels[0]);
+        if let (Form::Routed, false) = (self.form, is_head) {
+            let routes = self.routes(name, stored, start, has_bias)?;
+            let weight = routes.kernels[0];
             let (bias, mix, routes, name) = (None, None, Some(routes), name.to_owned());
             let conv = Conv {
                 weight,
@@ -225,7 +225,6 @@ impl<'a> Builder<'a> {
         stored: &[usize],
         start: Start,
         has_bias: bool,
-        shares_change: bool,
     ) -> Result<Routes> {
         let (mut kernels, mut biases) = (vec![], vec![]);
         for source in 0..self.sources {
@@ -243,12 +242,7 @@ impl<'a> Builder<'a> {
             let none = Start::Constant(0.0);
             biases.push(self.declare(key("bias"), Role::Backbone, &stored[..1], none, of_bias)?);
         }
-        let mut change = None;
-        if shares_change {
-            let (key, none) = (format!("{name}.change"), Start::Constant(0.0));
-            change = Some(self.declare(key, Role::Backbone, stored, none, Inherits::Nothing)?);
-        }
-        Ok(Routes { kernels, biases, change })
+        Ok(Routes { kernels, biases })
     }
 
     /// A tensor of zeros that is kept, but not trained.
@@ -291,7 +285,7 @@ impl<'a> Builder<'a> {
         match (is_head, self.form) {
             (true, _) => (Role::Head, Inherits::Head),
             (false, Form::Plain) => (Role::Backbone, Inherits::Mean(None)),
-            (false, Form::Zoo(_) | Form::Lite(_) | Form::Routed(_)) => {
+            (false, Form::Zoo(_) | Form::Lite(_) | Form::Routed) => {
                 (Role::Backbone, Inherits::Stack)
             }
         }

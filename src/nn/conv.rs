@@ -10,8 +10,7 @@ use crate::{Result, ops};
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// `[O, C / groups, kh, kw]`, or `[O, C kh kw]` of a fully connected layer; in a zoo with a
-    /// leading axis of m sources. In a routed layer the change that all sources share, if there is
-    /// one, and otherwise the kernel of the first source.
+    /// leading axis of m sources. In a routed layer that of the first source.
     pub weight: Id,
     /// `[O]`, or `[m, O]`.
     pub bias: Option<Id>,
@@ -50,8 +49,6 @@ pub struct Routes {
     pub kernels: Vec<Id>,
     /// `[O]`.
     pub biases: Vec<Id>,
-    /// What is added to all kernels.
-    pub change: Option<Id>,
 }
 
 impl Mix {
@@ -75,7 +72,7 @@ impl Conv {
     /// - plain: `conv(x, W) + b`;
     /// - zoo: `y_n = conv(x_n, sum_i g[n, i] T_i W_i) + sum_i g[n, i] T_i b_i`;
     /// - lite: the same with the batch's mean gate `g[i]`;
-    /// - routed: `y_n = conv(x_n, W_i(n) + D) + b_i(n)`, for samples that are sorted by source.
+    /// - routed: `y_n = conv(x_n, W_i(n)) + b_i(n)`, for samples that are sorted by source.
     ///
     /// Alignment is a change of the order, or the mixture, of a source's output channels, so that
     /// it goes for the biases as it goes for the kernels: `T (W x + b) = (T W) x + T b`.
@@ -125,15 +122,13 @@ impl Conv {
         window: Window,
     ) -> Result<Var> {
         let counts = pass.counts_of_sources(routes.kernels.len())?;
-        let mut kernel = |id: &Id| {
+        let kernel = |id: &Id| {
             let weight = pass.var(*id);
             if self.is_matrix { ops::reshape(pass.tape(), weight, &self.shape) } else { Ok(weight) }
         };
-        let weights = routes.kernels.iter().map(&mut kernel).collect::<Result<Vec<_>>>()?;
-        let change = routes.change.as_ref().map(kernel).transpose()?;
+        let weights = routes.kernels.iter().map(kernel).collect::<Result<Vec<_>>>()?;
         let biases: Vec<Var> = routes.biases.iter().map(|&bias| pass.var(bias)).collect();
-        let kernels =
-            ops::RoutedKernels { weights: &weights, biases: &biases, change, counts: &counts };
+        let kernels = ops::RoutedKernels { weights: &weights, biases: &biases, counts: &counts };
         ops::routed_conv2d(pass.tape(), x, kernels, window)
     }
 

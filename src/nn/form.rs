@@ -16,7 +16,7 @@ pub enum Form {
     Lite(Mixing),
     /// Each sample goes through one source, which a [`Router`](super::Router) chooses for all
     /// layers.
-    Routed(Routing),
+    Routed,
 }
 
 impl Form {
@@ -26,26 +26,17 @@ impl Form {
             Self::Plain => "plain",
             Self::Zoo(_) => "zoo",
             Self::Lite(_) => "lite",
-            Self::Routed(_) => "routed",
+            Self::Routed => "routed",
         }
     }
 
     /// How sources are mixed, if they are.
     pub fn mixing(&self) -> Option<&Mixing> {
         match self {
-            Self::Plain | Self::Routed(_) => None,
+            Self::Plain | Self::Routed => None,
             Self::Zoo(mixing) | Self::Lite(mixing) => Some(mixing),
         }
     }
-}
-
-/// How the sources of a routed network are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Routing {
-    /// Whether a change that all sources share is trained beside their own kernels, so that each
-    /// sample teaches all of them. A network that is only used does without: see
-    /// [`Network::settled`](super::Network::settled).
-    pub shares_change: bool,
 }
 
 /// How the sources of a zoo are mixed.

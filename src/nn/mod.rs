@@ -36,7 +36,7 @@ pub use batch_norm::BatchNorm;
 pub use blueprint::Blueprint;
 pub use builder::{Builder, Initial};
 pub use conv::{Conv, Mix, Routes};
-pub use form::{Aligned, AlignedLayers, Form, Mixing, Routing};
+pub use form::{Aligned, AlignedLayers, Form, Mixing};
 pub use gate::{Gate, GateAverage};
 pub use identify::{Identified, identified_zoo, open_network, open_zoo};
 pub use linear::Linear;

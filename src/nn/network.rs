@@ -3,9 +3,9 @@
 use super::router::Sorted;
 use super::trace::Graph;
 use super::{BatchNorm, Blueprint, Builder, Conv, Design, Form, Layers, Node, Operations};
-use super::{Parameters, Pass, Router, Routing, Run, Values};
+use super::{Parameters, Pass, Router, Run, Step, Values};
 use crate::tape::Var;
-use crate::tensor::{Device, Element, State};
+use crate::tensor::{Element, State};
 use crate::{Error, Result, ops};
 
 /// A network that can be trained and evaluated.
@@ -33,7 +33,7 @@ impl<T: Element> Network<T> {
         let layers = design.architecture().layers(&mut builder)?;
         let graph = Graph::trace(&builder, &layers, None)?;
         let router = match form {
-            Form::Routed(_) => Some(router(&mut builder, &graph)?),
+            Form::Routed => Some(router(&mut builder, &graph)?),
             _ => None,
         };
         let convolutions = builder.convolutions;
@@ -100,28 +100,17 @@ impl<T: Element> Network<T> {
         self.graph.norms.get(conv.name())
     }
 
-    /// A routed network that computes the same, in which the change that all sources share is added
-    /// to their kernels: smaller, and nothing is added at inference. Any other stays as it is.
+    /// In a routed network, lets each sample teach all sources: beside its own gradient, the kernel of
+    /// each source gets the sum of those of all sources of its layer. The other forms stay as they are.
+    ///
+    /// For a rule that is linear in the gradients, as SGD with momentum is, this trains `W_i + D` with
+    /// a change `D` that all sources share and that begins at zero, without keeping it.
     ///
     /// # Errors
-    /// If a kernel is on a device that refuses.
-    pub fn settled(&self) -> Result<Self> {
-        let mut state = self.parameters.state("the network");
-        if self.blueprint.form != Form::Routed(Routing { shares_change: true }) {
-            return self.blueprint.build(&state);
-        }
-        for routes in self.convolutions.iter().filter_map(|conv| conv.routes.as_ref()) {
-            let Some(change) = routes.change else { continue };
-            state.tensors.remove(self.parameters.name(change));
-            let change = self.parameters.value(change);
-            for &kernel in &routes.kernels {
-                let value = self.parameters.value(kernel);
-                let sum = Device::of("settled", [value, change])?.engine().add(value, change)?;
-                state.insert(self.parameters.name(kernel), sum);
-            }
-        }
-        let form = Form::Routed(Routing { shares_change: false });
-        Blueprint { form, ..self.blueprint.clone() }.build(&state)
+    /// If the gradients are not those of this network.
+    pub fn share_gradients(&self, step: &mut Step<T>) -> Result<()> {
+        let routes = self.convolutions.iter().filter_map(|conv| conv.routes.as_ref());
+        routes.into_iter().try_for_each(|routes| step.share(&routes.kernels))
     }
 
     /// The output for the batch `x` `[N, C, H, W]`, recorded in `pass`: logits `[N, outputs]`, or

@@ -103,6 +103,29 @@ impl<T: Element> Step<T> {
         Ok(())
     }
 
+    /// Adds the sum of some gradients to each of them; a parameter without one takes the sum.
+    ///
+    /// # Errors
+    /// If they differ in shape or place, or a device refuses.
+    pub fn share(&mut self, ids: &[Id]) -> Result<()> {
+        let found: Vec<&Tensor<T>> = ids.iter().filter_map(|&id| self.gradient(id)).collect();
+        let Some(first) = found.first() else { return Ok(()) };
+        if let Some(other) = found.iter().find(|other| other.shape() != first.shape()) {
+            let expected = format!("{:?}, as another has", first.shape());
+            return Err(Error::shape("Step::share", "gradient", expected, other.shape()));
+        }
+        let device = Device::of("Step::share", found.iter().copied())?;
+        let sum = device.engine().sum(&found)?;
+        for id in ids {
+            match self.gradients.get_mut(id.index()) {
+                Some(Some(own)) => device.engine().add_to(own, &sum)?,
+                Some(none) => *none = Some(sum.clone()),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The norm of all gradients together, as if they were one vector: `sqrt(sum g^2)`. It has the
     /// same bits for any number of threads. On a device, the host waits for it.
     ///
@@ -194,6 +217,16 @@ mod tests {
             assert!(sum.add(other).is_err());
             assert_eq!(values(&sum), before);
         }
+    }
+
+    #[test]
+    fn gradients_are_shared_by_those_without_one_too() {
+        let mut step = step(&[Some(&[1.0, 2.0]), None, Some(&[10.0, 20.0]), Some(&[7.0]), None]);
+        step.share(&[0, 1, 2].map(Id::from_index)).unwrap();
+        let shared = [vec![12.0, 24.0], vec![11.0, 22.0], vec![21.0, 42.0], vec![7.0]];
+        assert_eq!(values(&step), shared.into_iter().enumerate().collect::<Vec<_>>());
+        step.share(&[Id::from_index(4)]).unwrap();
+        assert!(step.share(&[2, 3].map(Id::from_index)).is_err());
     }
 
     #[test]

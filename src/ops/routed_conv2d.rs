@@ -1,4 +1,4 @@
-//! `y_n = conv(x_n, W_i(n) + D) + b_i(n)`: each sample by the kernel of one source.
+//! `y_n = conv(x_n, W_i(n)) + b_i(n)`: each sample by the kernel of one source.
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
@@ -18,9 +18,6 @@ pub struct RoutedKernels<'a> {
     pub weights: &'a [Var],
     /// Their biases, `[O]` each.
     pub biases: &'a [Var],
-    /// `D`, of a kernel's shape: a change that all sources share, so that every sample teaches all
-    /// of them.
-    pub change: Option<Var>,
     /// How many samples each source is given: the batch begins with those of the first.
     pub counts: &'a [usize],
 }
@@ -38,7 +35,7 @@ pub fn routed_conv2d<T: Element>(
     kernels: RoutedKernels,
     window: Window,
 ) -> Result<Var> {
-    let RoutedKernels { weights, biases, change, counts } = kernels;
+    let RoutedKernels { weights, biases, counts } = kernels;
     let sources = weights.len();
     if sources == 0 || biases.len() != sources || counts.len() != sources {
         let problem = format!(
@@ -58,8 +55,7 @@ pub fn routed_conv2d<T: Element>(
     }
     // An empty batch is the first source's.
     let is_used = |&source: &usize| counts[source] > 0 || (batch == 0 && source == 0);
-    let mut inputs: Vec<Var> = [x].into_iter().chain(change).collect();
-    let change = change.map(value).transpose()?;
+    let mut inputs = vec![x];
     let (mut parts, mut outputs, mut first) = (vec![], vec![], 0);
     for source in (0..sources).filter(is_used) {
         let rows = first..first + counts[source];
@@ -68,10 +64,6 @@ pub fn routed_conv2d<T: Element>(
         let of_kernel = weight.dims(NAME, "weight", "[O, C / groups, kh, kw]")?;
         let geometry =
             Geometry::new(NAME, [rows.len(), shape[1], shape[2], shape[3]], of_kernel, window)?;
-        let kernel_shape = || format!("{:?}", weight.shape());
-        if let Some(change) = change.as_ref().filter(|change| change.shape() != weight.shape()) {
-            return Err(Error::shape(NAME, "change", kernel_shape(), change.shape()));
-        }
         if bias.shape() != [geometry.outputs] {
             return Err(Error::shape(
                 NAME,
@@ -80,13 +72,9 @@ pub fn routed_conv2d<T: Element>(
                 bias.shape(),
             ));
         }
-        let device = Device::of(NAME, [&xv, &weight, &bias].into_iter().chain(&change))?;
+        let device = Device::of(NAME, [&xv, &weight, &bias])?;
         let engine = device.engine();
-        let kernel = match &change {
-            Some(change) => engine.add(&weight, change)?,
-            None => weight,
-        };
-        let part = Part { geometry, rows, kernel };
+        let part = Part { geometry, rows, kernel: weight };
         outputs.push(engine.conv(
             &geometry,
             &part.rows_of(engine, &xv)?,
@@ -101,14 +89,13 @@ pub fn routed_conv2d<T: Element>(
         return Err(Error::argument(NAME, "the sources' kernels differ in their shapes"));
     }
     let y = joined(&outputs)?;
-    tape.record(NAME, y, &inputs, RoutedConv2d { x: xv, is_changed: change.is_some(), parts })
+    tape.record(NAME, y, &inputs, RoutedConv2d { x: xv, parts })
 }
 
 /// The samples of one source.
 struct Part<T> {
     geometry: Geometry,
     rows: Range<usize>,
-    /// With the change.
     kernel: Tensor<T>,
 }
 
@@ -135,42 +122,28 @@ fn joined<T: Element>(parts: &[Tensor<T>]) -> Result<Tensor<T>> {
 
 struct RoutedConv2d<T> {
     x: Tensor<T>,
-    is_changed: bool,
     parts: Vec<Part<T>>,
 }
 
 impl<T: Element> Backward<T> for RoutedConv2d<T> {
-    /// Those of [`conv2d`](super::conv2d) for each part; that of the change is the sum of the
-    /// kernels' gradients.
+    /// Those of [`conv2d`](super::conv2d) for each part.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let Self { x, is_changed, parts } = *self;
+        let Self { x, parts } = *self;
         let device = Device::of(NAME, [&dy, &x])?;
         let engine = device.engine();
-        let wants_change = is_changed && wanted[1];
-        let of_parts = wanted[1 + usize::from(is_changed)..].chunks(2);
-        let (mut dx, mut kernels, mut gradients) = (vec![], vec![], vec![]);
-        for (part, wanted_of_part) in parts.iter().zip(of_parts) {
-            let dy = part.rows_of(engine, &dy)?;
+        let (mut dx, mut gradients) = (vec![], vec![None]);
+        for (part, wanted_of_part) in parts.iter().zip(wanted[1..].chunks(2)) {
+            let (g, dy) = (&part.geometry, part.rows_of(engine, &dy)?);
             if wanted[0] {
-                dx.push(engine.conv_input_gradient(&part.geometry, &dy, &part.kernel)?);
+                dx.push(engine.conv_input_gradient(g, &dy, &part.kernel)?);
             }
-            let mut of_kernel = None;
-            if wants_change || wanted_of_part[0] {
-                let x = part.rows_of(engine, &x)?;
-                of_kernel = Some(engine.conv_kernel_gradient(&part.geometry, &x, &dy)?);
-                kernels.extend(of_kernel.clone().filter(|_| wants_change));
-            }
-            let of_bias = wanted_of_part[1].then(|| engine.conv_bias_gradient(&part.geometry, &dy));
-            gradients.push(of_kernel.filter(|_| wanted_of_part[0]));
-            gradients.push(of_bias.transpose()?);
+            let of_kernel = wanted_of_part[0]
+                .then(|| engine.conv_kernel_gradient(g, &part.rows_of(engine, &x)?, &dy));
+            let of_bias = wanted_of_part[1].then(|| engine.conv_bias_gradient(g, &dy));
+            gradients.extend([of_kernel.transpose()?, of_bias.transpose()?]);
         }
-        let mut all = vec![wanted[0].then(|| joined(&dx)).transpose()?];
-        if is_changed {
-            let kernels: Vec<&Tensor<T>> = kernels.iter().collect();
-            all.push(wants_change.then(|| engine.sum(&kernels)).transpose()?);
-        }
-        all.extend(gradients);
-        Ok(all)
+        gradients[0] = wanted[0].then(|| joined(&dx)).transpose()?;
+        Ok(gradients)
     }
 
     fn multiply_adds(&self) -> u64 {
@@ -185,22 +158,12 @@ pub(super) fn case(draw: &mut Draw) -> Case {
     let mut counts = vec![1; sources];
     (sources..g.batch).for_each(|_| counts[draw.size(0, sources - 1)] += 1);
     let mut inputs = vec![draw.tensor(&g.input_shape())];
-    let is_changed = draw.flip();
-    if is_changed {
-        inputs.push(draw.tensor(&g.weight_shape()));
-    }
     for _ in 0..sources {
         inputs.extend([draw.tensor(&g.weight_shape()), draw.tensor(&[g.outputs])]);
     }
     Case::new(inputs, move |tape, v| {
-        let of_sources = &v[1 + usize::from(is_changed)..];
-        let every = |first| of_sources.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
-        let kernels = RoutedKernels {
-            weights: &every(0),
-            biases: &every(1),
-            change: is_changed.then(|| v[1]),
-            counts: &counts,
-        };
+        let every = |first| v[1..].iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+        let kernels = RoutedKernels { weights: &every(0), biases: &every(1), counts: &counts };
         routed_conv2d(tape, v[0], kernels, g.window)
     })
 }
@@ -218,7 +181,7 @@ mod tests {
             (0..weights).map(|_| tape.constant(Tensor::zeros(&[5, 2, 3, 3]))).collect();
         let biases: Vec<Var> =
             weights.iter().map(|_| tape.constant(Tensor::zeros(&[bias]))).collect();
-        let kernels = RoutedKernels { weights: &weights, biases: &biases, change: None, counts };
+        let kernels = RoutedKernels { weights: &weights, biases: &biases, counts };
         routed_conv2d(&mut tape, x, kernels, Window::square(1, 1)).unwrap_err().to_string()
     }
 
@@ -228,17 +191,15 @@ mod tests {
         let x = tape.constant(Tensor::full(&[2, 1, 1, 1], 3.0));
         let weights = [1.0, 2.0, 5.0].map(|w| tape.parameter(Tensor::full(&[1, 1, 1, 1], w)));
         let biases = [10.0, 20.0, 50.0].map(|b| tape.parameter(Tensor::full(&[1], b)));
-        let change = tape.parameter(Tensor::full(&[1, 1, 1, 1], 0.5));
-        let (change, counts) = (Some(change), &[1, 0, 1]);
-        let kernels = RoutedKernels { weights: &weights, biases: &biases, change, counts };
+        let kernels = RoutedKernels { weights: &weights, biases: &biases, counts: &[1, 0, 1] };
         let y = routed_conv2d(&mut tape, x, kernels, Window::default()).unwrap();
-        assert_eq!(tape.value(y).unwrap().as_slice(), [14.5, 66.5]);
+        assert_eq!(tape.value(y).unwrap().as_slice(), [13.0, 65.0]);
         let loss = crate::ops::sum_all(&mut tape, y).unwrap();
         let mut gradients = tape.backward(loss).unwrap();
         let mut of = |var: Var| gradients.take(var).map(Tensor::into_vec);
         assert_eq!(of(weights[0]), Some(vec![3.0]));
         assert_eq!((of(weights[1]), of(biases[1])), (None, None));
-        assert_eq!(of(change.unwrap()), Some(vec![6.0]));
+        assert_eq!((of(weights[2]), of(biases[2])), (Some(vec![3.0]), Some(vec![1.0])));
     }
 
     #[test]

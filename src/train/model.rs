@@ -3,7 +3,7 @@
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::{Renamed, format_of_ending, write_onnx};
-use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network, Routing};
+use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
 use crate::start::{Normalisation, absorb};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Format, Naming};
@@ -110,9 +110,8 @@ impl Model {
                 })?;
         }
         // What is not kept as text is written anew, or belongs to another form.
-        let forms = [Form::Zoo(Mixing::default()), Form::Routed(Routing::default())];
-        let of_forms = forms.into_iter().flat_map(|form| design.in_form(form, 1).to_metadata());
-        let known = of_forms.map(|(key, _)| key).chain(input.to_metadata().into_keys());
+        let any = design.in_form(Form::Zoo(Mixing::default()), 1);
+        let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
         let known =
             known.chain([Input::OLDER_STD].into_iter().chain(Input::UNITS).map(str::to_owned));
         known.for_each(|key| drop(metadata.remove(&key)));
@@ -145,7 +144,7 @@ impl Model {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let (format, metadata) = (format_of_ending(&path)?, self.metadata());
         if format == Format::Onnx {
-            return write_onnx(path, &self.network.settled()?, &metadata);
+            return write_onnx(path, &self.network, &metadata);
         }
         let state = self.network.parameters().state("the network");
         let tensors = state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.into()));
@@ -158,27 +157,14 @@ impl Model {
     /// # Errors
     /// As [`collapse`].
     pub fn collapsed(&self) -> Result<Self> {
-        Ok(self.with_network(collapse(&self.network)?))
-    }
-
-    /// The same, of a routed network without what only training needs; see [`Network::settled`].
-    ///
-    /// # Errors
-    /// As [`Network::settled`].
-    pub fn settled(&self) -> Result<Self> {
-        Ok(self.with_network(self.network.settled()?))
-    }
-
-    /// Another network for the same images and classes.
-    fn with_network(&self, network: Network<f32>) -> Self {
-        Self {
-            network,
+        Ok(Self {
+            network: collapse(&self.network)?,
             input: self.input.clone(),
             classes: self.classes.clone(),
             notes: self.notes.clone(),
             origin: self.origin.clone(),
             choice: None,
-        }
+        })
     }
 
     /// For each class of a data set, the class of the network: by their names, or in their

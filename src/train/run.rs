@@ -515,7 +515,7 @@ impl Run {
                 Form::Plain => FormName::Single,
                 Form::Zoo(_) => FormName::Zoo,
                 Form::Lite(_) => FormName::Lite,
-                Form::Routed(_) => FormName::Routed,
+                Form::Routed => FormName::Routed,
             };
         }
         data.channels = Some(input.channels);

@@ -136,7 +136,7 @@ impl<K: Task> Session<'_, K> {
             }
         }
         self.trade_averages()?;
-        let written = self.model.settled()?.write(self.run.model_file());
+        let written = self.model.write(self.run.model_file());
         self.trade_averages()?;
         self.written = step;
         written
@@ -217,7 +217,7 @@ impl<K: Task> Session<'_, K> {
         self.progress.waited = 0;
         if let Some(path) = self.run.best_file() {
             self.trade_averages()?;
-            let written = self.model.settled()?.write(path);
+            let written = self.model.write(path);
             self.trade_averages()?;
             written?;
         }

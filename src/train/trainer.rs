@@ -171,6 +171,7 @@ impl Trainer {
         if count > 1 {
             gradients.scale(1.0 / count as f64)?;
         }
+        network.share_gradients(&mut gradients)?;
         self.reduce.reduce(step, &mut gradients)?;
         let gradient_norm = match self.clip_norm {
             Some(most) => Some(gradients.clip_norm(most)?),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use zoo_tuning::export::{write_onnx, write_safetensors};
 use zoo_tuning::nn::architectures::{Block, ResNet, Stem};
-use zoo_tuning::nn::{Design, Form, Network, Pass, Routing, Values};
+use zoo_tuning::nn::{Design, Form, Network, Pass, Values};
 use zoo_tuning::tensor::{State, Tensor};
 use zoo_tuning::zoo::{Checkpoint, Format};
 use zoo_tuning::{Result, zoo::TensorView};
@@ -101,8 +101,7 @@ fn network(block: Block, stem: Stem) -> Result<Network<f32>> {
 
 /// One of two sources for each image, as the first channel of the stem says.
 fn routed(design: Design) -> Result<Network<f32>> {
-    let form = Form::Routed(Routing::default());
-    let mut network = Network::new(&design.in_form(form, 2), Values::drawn(7))?;
+    let mut network = Network::new(&design.in_form(Form::Routed, 2), Values::drawn(7))?;
     let parameters = network.parameters_mut();
     let mut rng = fastrand::Rng::with_seed(9);
     for id in parameters.ids() {

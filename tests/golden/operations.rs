@@ -222,13 +222,9 @@ golden!(reshape, |tape, v, case| ops::reshape(tape, v[0], &case.sizes("shape")))
 golden!(scale, |tape, v, case| ops::scale(tape, v[0], case.number("factor")));
 golden!(reorder, |tape, v, case| ops::reorder(tape, v[0], &case.sizes("order")));
 golden!(routed_conv2d, |tape, v, case| {
-    let is_changed = case.flag("changed");
-    let of_sources = &v[1 + usize::from(is_changed)..];
-    let every = |first| of_sources.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+    let every = |first| v[1..].iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
     let (weights, biases, counts) = (every(0), every(1), case.sizes("counts"));
-    let change = is_changed.then(|| v[1]);
-    let kernels =
-        ops::RoutedKernels { weights: &weights, biases: &biases, change, counts: &counts };
+    let kernels = ops::RoutedKernels { weights: &weights, biases: &biases, counts: &counts };
     ops::routed_conv2d(tape, v[0], kernels, case.window())
 });
 golden!(select, |tape, v, case| ops::select(tape, v[0], &case.sizes("indices")));

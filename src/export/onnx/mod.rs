@@ -44,8 +44,8 @@ const INITIALIZER: u32 = 5;
 const LONGEST: u64 = i32::MAX as u64;
 
 /// Writes a plain network to the ONNX model at `path`: from `input` `[N, C, H, W]`, with any
-/// number of images of any size, to `logits` `[N, classes]`. A routed one, which should be
-/// [settled](Network::settled), is written for one image at a time: its kernels depend on it.
+/// number of images of any size, to `logits` `[N, classes]`. A routed one
+/// is written for one image at a time: its kernels depend on it.
 ///
 /// Its initializers are the network's tensors under their own names, so that the file is a
 /// checkpoint too; `metadata` becomes the model's texts. The file is there in whole or not at

@@ -2,7 +2,7 @@
 
 use super::Fitted;
 use super::frozen::{Frozen, Means, no_router, parts, rows};
-use crate::nn::{BatchNorm, Conv, Design, Form, Id, Network, Parameters, Pass, Routing};
+use crate::nn::{BatchNorm, Conv, Design, Form, Id, Network, Parameters, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 
@@ -20,8 +20,7 @@ pub(super) fn folded<T: Element>(
     fitted: &Fitted,
     seed: u64,
 ) -> Result<Network<T>> {
-    let form = Form::Routed(Routing { shares_change: true });
-    let mut network = Network::from_sources(design, form, sources, seed)?;
+    let mut network = Network::from_sources(design, Form::Routed, sources, seed)?;
     let layers: Vec<Conv> = network.convolutions().cloned().collect();
     for (source, plain) in frozen.networks.iter().enumerate() {
         for (layer, of_source) in layers.iter().zip(plain.convolutions()) {
@@ -47,8 +46,8 @@ pub(super) fn folded<T: Element>(
 /// A routed network whose router sees what the first layer of `reference` sees; nothing else of it is
 /// of use.
 pub(super) fn router_of<T: Element>(design: &Design, reference: &State<T>) -> Result<Network<T>> {
-    let (form, source) = (Form::Routed(Routing::default()), std::slice::from_ref(reference));
-    let mut network = Network::from_sources(&design.with_outputs(1), form, source, 0)?;
+    let (design_of_one, source) = (design.with_outputs(1), std::slice::from_ref(reference));
+    let mut network = Network::from_sources(&design_of_one, Form::Routed, source, 0)?;
     describe_by(&mut network, design, reference)?;
     Ok(network)
 }
