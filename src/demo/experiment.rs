@@ -46,7 +46,8 @@ const METHODS: [MethodKind; 6] = [
     MethodKind::Lite,
 ];
 /// The highest learning rate of all methods, and those of which the other one was better: of 0.05 and
-/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's.
+/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's. That of the
+/// matched average is the plain one's.
 const RATE: f64 = 0.1;
 const OWN_RATES: [(MethodKind, f64); 2] =
     [(MethodKind::Average, 0.05), (MethodKind::Matched, 0.05)];

@@ -1,7 +1,7 @@
 //! Who looks on while a run goes, and what they are told.
 
-use super::{RoutingPromise, observe};
 use super::task::Scores;
+use super::{RoutingPromise, observe};
 
 /// What happens in a run, to be shown.
 #[derive(Clone, Debug)]
