@@ -1,9 +1,12 @@
 //! Comparisons: what stops one does not change what comes out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use zoo_tuning::Error;
 use zoo_tuning::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Watch};
+use zoo_tuning::dataset::{Dataset, Image, Samples, Split, digits};
 use zoo_tuning::train::Config;
 use zoo_tuning::train::task::Scores;
 
@@ -175,4 +178,52 @@ fn a_comparison_goes_on_with_changed_data_if_that_is_accepted() {
     assert!(refused.contains("--accept-changed-data"), "{refused}");
     let outcome = resume().accepting_changed_data().run(1, 1, &Patience::of(u64::MAX)).unwrap();
     assert_eq!(outcome.methods[0].runs.len(), 1);
+}
+
+/// Digits, the last of which is tested on, and how often it was asked for.
+struct Counting {
+    samples: Samples,
+    splits: Vec<Split>,
+    asked: AtomicUsize,
+}
+
+impl Dataset for Counting {
+    fn classes(&self) -> &[String] {
+        self.samples.classes()
+    }
+
+    fn labels(&self) -> &[usize] {
+        self.samples.labels()
+    }
+
+    fn splits(&self) -> &[Split] {
+        &self.splits
+    }
+
+    fn image(&self, index: usize) -> zoo_tuning::Result<Image> {
+        if self.splits[index] == Split::Test {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
+        self.samples.image(index)
+    }
+}
+
+/// Fault: the test images were read once more for every single source and what is made of others.
+#[test]
+fn networks_that_are_measured_once_more_are_shown_the_same_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = digits::read("data/digits/digits.csv.gz", 16).unwrap();
+    let samples = samples.subset(&(0..41).collect::<Vec<_>>()).unwrap();
+    let splits = [vec![Split::Training; 40], vec![Split::Test]].concat();
+    let data = Arc::new(Counting { samples, splits, asked: AtomicUsize::new(0) });
+    let methods = vec![MethodKind::Single, MethodKind::Lite];
+    let mut plan = Plan { seeds: 1, methods, ..plan() };
+    (plan.config.data.shots, plan.config.optimizer.epochs) = (None, Some(1));
+    let given: Arc<dyn Dataset> = data.clone();
+    let comparison = Comparison::create(folder.path(), plan).unwrap();
+    let comparison = comparison.with_data(BTreeMap::from([(1, given)]));
+    let outcome = comparison.run(1, 2, &Patience::of(u64::MAX)).unwrap();
+    assert_eq!((outcome.training_samples, outcome.test_samples), (40, 1));
+    // Of each run, the last measurement and the look inside; of all together, one more.
+    assert_eq!(data.asked.load(Ordering::Relaxed), 3 * 2 + 1);
 }
