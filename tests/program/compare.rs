@@ -224,6 +224,6 @@ fn networks_that_are_measured_once_more_are_shown_the_same_images() {
     let comparison = comparison.with_data(BTreeMap::from([(1, given)]));
     let outcome = comparison.run(1, 2, &Patience::of(u64::MAX)).unwrap();
     assert_eq!((outcome.training_samples, outcome.test_samples), (40, 1));
-    // Of each run, the last measurement and the look inside; of all together, one more.
-    assert_eq!(data.asked.load(Ordering::Relaxed), 3 * 2 + 1);
+    // Of each run, the last measurement, and two of the look inside; of all together, one more.
+    assert_eq!(data.asked.load(Ordering::Relaxed), 3 * 3 + 1);
 }
