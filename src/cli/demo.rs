@@ -133,17 +133,20 @@ fn verdict(outcome: &Outcome) -> String {
         .map(|m| 100.0 * m.mean)
         .collect();
     let seeds = outcome.settings.seeds.len();
-    let interval = of(MethodKind::Zoo)
+    let interval = of(MethodKind::Routed)
         .and_then(|m| m.interval)
         .map_or(String::new(), |i| format!(" (95 % interval ± {:.1})", 100.0 * i));
     format!(
-        "One run of Zoo-Tuning: {:.1} %{interval}, lite {:.1} %; from scratch {:.1} %, a single \
-         source {:.1} % on average and {:.1} % for the best one, known only after tuning all. \
+        "The routed zoo: {:.1} %{interval}; Zoo-Tuning {:.1} %, lite {:.1} %; from scratch {:.1} %, a \
+         single source {:.1} % on average, {:.1} % for the one that scores best before tuning, and \
+         {:.1} % for the best one, known only after tuning all. \
          {seeds} seed{}, {} labelled images of each class, {} test images.",
+        percent(MethodKind::Routed),
         percent(MethodKind::Zoo),
         percent(MethodKind::Lite),
         percent(MethodKind::Scratch),
         singles.iter().sum::<f64>() / singles.len().max(1) as f64,
+        percent(MethodKind::Chosen),
         percent(MethodKind::Hindsight),
         if seeds == 1 { "" } else { "s" },
         outcome.settings.shots,

@@ -37,20 +37,21 @@ pub struct Options {
 }
 
 /// The methods that tune networks.
-const METHODS: [MethodKind; 6] = [
+const METHODS: [MethodKind; 7] = [
     MethodKind::Scratch,
     MethodKind::Single,
     MethodKind::Average,
     MethodKind::Matched,
     MethodKind::Zoo,
     MethodKind::Lite,
+    MethodKind::Routed,
 ];
 /// The highest learning rate of all methods, and those of which the other one was better: of 0.05 and
 /// 0.1 on validation samples (`data/README.md`), so that none is compared at another's. That of the
 /// matched average is the plain one's.
 const RATE: f64 = 0.1;
-const OWN_RATES: [(MethodKind, f64); 2] =
-    [(MethodKind::Average, 0.05), (MethodKind::Matched, 0.05)];
+const OWN_RATES: [(MethodKind, f64); 3] =
+    [(MethodKind::Average, 0.05), (MethodKind::Matched, 0.05), (MethodKind::Routed, 0.03)];
 /// Samples of a batch.
 const BATCH: usize = 32;
 /// Points of a learning curve.

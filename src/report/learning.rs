@@ -20,6 +20,7 @@ pub(crate) fn section(methods: &[Method], samples: &str) -> Result<Option<Sectio
         (MethodKind::Average, "average"),
         (MethodKind::Lite, "lite"),
         (MethodKind::Zoo, "Zoo-Tuning"),
+        (MethodKind::Routed, "routed zoo"),
     ];
     let mut legend = String::new();
     let (mut accuracy, mut loss) = (Vec::new(), Vec::new());

@@ -11,7 +11,18 @@ use crate::report::comparison::{accuracies, colour, costs, first, mark, several,
 use crate::report::format::{self, percent};
 use crate::report::plot::{self, Layout, Row};
 
-/// What Zoo-Tuning is compared with, in the order in which it is told.
+/// What the page is about: the routed zoo if it was run, otherwise Zoo-Tuning.
+fn subject(outcome: &Outcome) -> Option<&Method> {
+    let of = |kind| first(&outcome.methods, kind);
+    of(MethodKind::Routed).or_else(|| of(MethodKind::Zoo))
+}
+
+/// How a sentence calls it.
+fn name_of(subject: &Method) -> &'static str {
+    if subject.kind == MethodKind::Routed { "the routed zoo" } else { "Zoo-Tuning" }
+}
+
+/// What it is compared with, in the order in which it is told.
 struct Rival {
     /// As in `more than …`.
     name: String,
@@ -19,12 +30,12 @@ struct Rival {
     difference: Difference,
 }
 
-/// Zoo-Tuning against the others, seed by seed; empty if it was not run.
+/// The subject against the others, seed by seed; empty if there is none.
 fn rivals(outcome: &Outcome) -> Vec<Rival> {
-    let Some(zoo) = first(&outcome.methods, MethodKind::Zoo) else { return Vec::new() };
+    let Some(subject) = subject(outcome) else { return Vec::new() };
     let mut rivals = Vec::new();
     let mut add = |name: &str, kind: MethodKind, runs: &[Run]| {
-        if let Some(difference) = compare::paired(&zoo.runs, runs) {
+        if let Some(difference) = compare::paired(&subject.runs, runs) {
             rivals.push(Rival { name: name.to_owned(), kind, difference });
         }
     };
@@ -32,12 +43,16 @@ fn rivals(outcome: &Outcome) -> Vec<Rival> {
         ("training from scratch", MethodKind::Scratch),
         ("the sources’ plain average", MethodKind::Average),
         ("the mean of the single sources", MethodKind::Single),
+        ("the single source that scored best before tuning", MethodKind::Chosen),
         ("the best single source, known with hindsight only", MethodKind::Hindsight),
+        ("Zoo-Tuning", MethodKind::Zoo),
         ("the ensemble", MethodKind::Ensemble),
     ] {
         if kind == MethodKind::Single {
             add(name, kind, &compare::mean_single(&outcome.methods));
-        } else if let Some(method) = first(&outcome.methods, kind) {
+        } else if let Some(method) =
+            first(&outcome.methods, kind).filter(|m| m.kind != subject.kind)
+        {
             add(name, kind, &method.runs);
         }
     }
@@ -46,22 +61,26 @@ fn rivals(outcome: &Outcome) -> Vec<Rival> {
 
 /// The result in a few words, from the intervals of the differences.
 pub(super) fn headline(outcome: &Outcome) -> String {
+    let Some(subject) = subject(outcome) else {
+        return "One network from a zoo of networks".to_owned();
+    };
+    let name = format::capital(name_of(subject));
     let rivals = rivals(outcome);
     let verdict = |kind| rivals.iter().find(|r| r.kind == kind).map(|r| r.difference.verdict());
     use Verdict::{Ahead, Behind, Unclear};
     let words = match (verdict(MethodKind::Hindsight), verdict(MethodKind::Single)) {
-        (Some(Ahead), _) => "Zoo-Tuning beats even the best single source",
-        (_, Some(Behind)) => "Zoo-Tuning loses to tuning a single source",
-        (Some(Behind), Some(Ahead)) => "Zoo-Tuning beats the typical source, but not the best",
-        (_, Some(Unclear)) => "Zoo-Tuning gains nothing clear over a typical single source",
-        (Some(Unclear), _) => "Zoo-Tuning and the best single source: no clear winner",
-        (Some(Behind), None) => "Zoo-Tuning stays behind the best single source",
-        (None, Some(Ahead)) => "Zoo-Tuning beats the typical source",
+        (Some(Ahead), _) => "beats even the best single source",
+        (_, Some(Behind)) => "loses to tuning a single source",
+        (Some(Behind), Some(Ahead)) => "beats the typical source, but not the best",
+        (_, Some(Unclear)) => "gains nothing clear over a typical single source",
+        (Some(Unclear), _) => "and the best single source: no clear winner",
+        (Some(Behind), None) => "stays behind the best single source",
+        (None, Some(Ahead)) => "beats the typical source",
         (None, None) => return "One network from a zoo of networks".to_owned(),
     };
     match rivals.iter().all(|rival| rival.difference.interval.is_some()) {
-        true => words.to_owned(),
-        false => format!("{words}, in one run"),
+        true => format!("{name} {words}"),
+        false => format!("{name} {words}, in one run"),
     }
 }
 
@@ -80,26 +99,27 @@ pub(super) fn lede(outcome: &Outcome) -> String {
         format::plural(settings.classes, "class", "classes"),
         format::plural(settings.shots, "labelled image", "labelled images"),
     );
-    let Some(zoo) = first(&outcome.methods, MethodKind::Zoo) else {
+    let Some(subject) = subject(outcome) else {
         html.push_str("</p>\n");
         return html;
     };
     let _ = write!(
         html,
-        " Over {}, Zoo-Tuning got <strong>{}&nbsp;%</strong> of {} unseen images right{}",
-        format::plural(zoo.runs.len(), "seed", "seeds"),
-        percent(zoo.mean),
+        " Over {}, {} got <strong>{}&nbsp;%</strong> of {} unseen images right{}",
+        format::plural(subject.runs.len(), "seed", "seeds"),
+        name_of(subject),
+        percent(subject.mean),
         format::thousands(settings.test_samples),
-        match zoo.interval.filter(|i| i.is_finite()) {
+        match subject.interval.filter(|i| i.is_finite()) {
             Some(interval) => format!(
                 " (95&nbsp;% interval {} to {})",
-                percent(zoo.mean - interval),
-                percent(zoo.mean + interval)
+                percent(subject.mean - interval),
+                percent(subject.mean + interval)
             ),
             None => " (a single run: no interval)".to_owned(),
         }
     );
-    let clauses = clauses(outcome, zoo);
+    let clauses = clauses(outcome, subject);
     if clauses.is_empty() {
         html.push_str(".</p>\n");
     } else {
@@ -109,12 +129,12 @@ pub(super) fn lede(outcome: &Outcome) -> String {
 }
 
 /// The comparisons as clauses of a sentence: what it beats, what it loses to, what is open.
-fn clauses(outcome: &Outcome, zoo: &Method) -> Vec<String> {
+fn clauses(outcome: &Outcome, subject: &Method) -> Vec<String> {
     let rivals = rivals(outcome);
     let of = |verdict| rivals.iter().filter(move |r| r.difference.verdict() == verdict);
     let cost = |rival: &Rival| match (rival.kind, first(&outcome.methods, rival.kind)) {
-        (MethodKind::Ensemble, Some(ensemble)) if zoo.multiply_adds > 0 => {
-            let times = ensemble.multiply_adds as f64 / zoo.multiply_adds as f64;
+        (MethodKind::Ensemble, Some(ensemble)) if subject.multiply_adds > 0 => {
+            let times = ensemble.multiply_adds as f64 / subject.multiply_adds as f64;
             format!(", which costs {} times as much to run", format::decimal(times, 1))
         }
         _ => String::new(),
@@ -161,6 +181,7 @@ pub(super) fn numbers(outcome: &Outcome) -> String {
         (MethodKind::Scratch, of(MethodKind::Scratch), "from scratch".to_owned()),
         (MethodKind::Single, mean_single, "mean of the single sources".to_owned()),
         (MethodKind::Hindsight, of(MethodKind::Hindsight), "best single, in hindsight".to_owned()),
+        (MethodKind::Routed, of(MethodKind::Routed), "routed zoo".to_owned()),
         (MethodKind::Zoo, of(MethodKind::Zoo), "Zoo-Tuning".to_owned()),
         (MethodKind::Lite, of(MethodKind::Lite), "lite: one plain network".to_owned()),
         (MethodKind::Ensemble, of(MethodKind::Ensemble), cost),
@@ -189,7 +210,8 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
          accuracy is the share of right answers on images that none of them saw. Further right is \
          better.</p>\n",
     );
-    body.push_str(&accuracies(&outcome.methods, MethodKind::Zoo)?);
+    let kind = subject(outcome).map_or(MethodKind::Zoo, |subject| subject.kind);
+    body.push_str(&accuracies(&outcome.methods, kind)?);
     body.push_str("<div class=\"two\">\n");
     body.push_str(&differences(outcome)?);
     body.push_str(&costs(&outcome.methods)?);
@@ -199,9 +221,10 @@ pub(super) fn section(outcome: &Outcome) -> Result<Option<Section>> {
 
 fn differences(outcome: &Outcome) -> Result<String> {
     let rivals = rivals(outcome);
-    if rivals.is_empty() {
+    let Some(subject) = subject(outcome).filter(|_| !rivals.is_empty()) else {
         return Ok(String::new());
-    }
+    };
+    let (sentence, name) = (name_of(subject), format::capital(name_of(subject)));
     let rows: Vec<Row> = rivals
         .iter()
         .map(|rival| Row {
@@ -209,7 +232,9 @@ fn differences(outcome: &Outcome) -> Result<String> {
                 MethodKind::Scratch => "against scratch",
                 MethodKind::Average => "against the plain average",
                 MethodKind::Single => "against the mean single",
+                MethodKind::Chosen => "against the single by score",
                 MethodKind::Hindsight => "against the best single (hindsight)",
+                MethodKind::Zoo => "against Zoo-Tuning",
                 _ => "against the ensemble",
             }
             .to_owned(),
@@ -222,18 +247,18 @@ fn differences(outcome: &Outcome) -> Result<String> {
             strong: false,
         })
         .collect();
-    let title = "Zoo-Tuning less each rival, in percentage points, with 95 % intervals";
+    let title = format!("{name} less each rival, in percentage points, with 95 % intervals");
     let zero = Some((0.0, Colour::STRONG));
-    let svg = plot::rows(&rows, Layout::Above, zero, plot::points_label, title)?;
+    let svg = plot::rows(&rows, Layout::Above, zero, plot::points_label, &title)?;
     let open = if rivals.iter().any(|rival| rival.difference.interval.is_some()) {
         "; a bar (95&nbsp;% interval, also in brackets) that crosses the line leaves it open"
     } else {
         ""
     };
     Ok(format!(
-        "<figure class=\"panel\">\n<h3>Zoo-Tuning against the others</h3>\n<figcaption>Difference of \
+        "<figure class=\"panel\">\n<h3>{name} against the others</h3>\n<figcaption>Difference of \
          accuracy in percentage points, taken within each seed, so that luck that all methods share \
-         cancels. Right of the dashed line Zoo-Tuning is better{open}.</figcaption>\n{svg}</figure>\n"
+         cancels. Right of the dashed line {sentence} is better{open}.</figcaption>\n{svg}</figure>\n"
     ))
 }
 
