@@ -5,7 +5,7 @@ use super::explain;
 use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use super::profile::Profiling;
-use crate::dataset::Batch;
+use crate::dataset::{Ahead, Batch};
 use crate::kernel::Window;
 use crate::kernel::engine::Factor;
 use crate::nn::{
@@ -409,8 +409,10 @@ fn load(arguments: &Arguments, output: &mut Output) -> Result {
     let training = data.shuffled(None, batch, 0, Augmentation::Crop)?;
     for (name, loader) in [("training", training), ("evaluation", data.in_order(None, batch)?)] {
         let (samples, steps) = (loader.samples(), loader.batches_per_epoch() as u64);
+        // As in training.
+        let mut ahead = Ahead::new(loader, 2);
         let seconds = median(0, arguments.runs(3), || {
-            (0..steps).try_for_each(|step| loader.batch(step).map(|batch| drop(black_box(batch))))
+            (0..steps).try_for_each(|step| ahead.batch(step).map(|batch| drop(black_box(batch))))
         })?;
         output.object(&json!({
             "load": name,

@@ -1,7 +1,8 @@
-//! Batches that a thread makes while others are worked on.
+//! Batches that threads make while others are worked on.
 
 use super::{Batch, Loader};
 use crate::{Error, Result, profile};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -14,13 +15,15 @@ pub struct Ahead {
     count: usize,
     /// The step whose batch comes next.
     next: u64,
-    made: Option<Receiver<Result<Batch>>>,
+    /// Where the next batches come from, in turn; empty until the first is asked for.
+    made: VecDeque<Receiver<Result<Batch>>>,
 }
 
 impl Ahead {
-    /// Makes `count` batches ahead.
+    /// Makes `count` batches ahead, all of them at once: a large picture at the end of one keeps no
+    /// processor from the next.
     pub fn new(loader: Loader<'static>, count: usize) -> Self {
-        Self { loader: Arc::new(loader), count, next: 0, made: None }
+        Self { loader: Arc::new(loader), count, next: 0, made: VecDeque::new() }
     }
 
     /// The batch of a step. Steps are best asked for one after the other; from any other, making
@@ -30,21 +33,23 @@ impl Ahead {
     /// As [`Loader::batch`].
     pub fn batch(&mut self, step: u64) -> Result<Batch> {
         let _span = profile::span("wait for batch");
-        let made = match self.made.take().filter(|_| self.next == step) {
-            Some(made) => made,
-            None => self.begin(step)?,
-        };
-        let batch = made.recv();
-        (self.next, self.made) = (step + 1, Some(made));
+        if self.next != step || self.made.is_empty() {
+            let first = (step..).take(self.count.max(1));
+            self.made = first.map(|first| self.begin(first)).collect::<Result<_>>()?;
+        }
+        self.next = step + 1;
+        let batch = self.made[0].recv();
+        self.made.rotate_left(1);
         batch.unwrap_or_else(|_| Err(Error::argument("Ahead::batch", "the loader has panicked")))
     }
 
-    /// A thread that makes batches from that step on, until nobody receives them.
-    fn begin(&self, step: u64) -> Result<Receiver<Result<Batch>>> {
-        let (sender, receiver) = sync_channel(self.count.max(1));
-        let loader = Arc::clone(&self.loader);
+    /// A thread that makes every `count`th batch from that step on, until nobody receives them.
+    fn begin(&self, first: u64) -> Result<Receiver<Result<Batch>>> {
+        // What is made waits in the thread.
+        let (sender, receiver) = sync_channel(0);
+        let (loader, count) = (Arc::clone(&self.loader), self.count.max(1));
         let work = move || {
-            for step in step.. {
+            for step in (first..).step_by(count) {
                 if sender.send(loader.batch(step)).is_err() {
                     break;
                 }
