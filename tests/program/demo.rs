@@ -73,8 +73,8 @@ fn every_method_is_measured_and_threads_change_nothing() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let count = Count::new(usize::MAX);
     let one = demo::run(&options(folders[0].path(), 1), &count).unwrap();
-    // Two epochs of two batches; nine networks.
-    assert_eq!((count.runs.into_inner(), count.steps.into_inner()), (9, 4 * 9));
+    // Two epochs of two batches; ten networks.
+    assert_eq!((count.runs.into_inner(), count.steps.into_inner()), (10, 4 * 10));
     let inside = Options { data: None, ..options(folders[1].path(), 5) };
     let mut many = demo::run(&inside, &Count::new(usize::MAX)).unwrap();
     // The same files, from inside the program and in the repository.
@@ -90,7 +90,7 @@ fn every_method_is_measured_and_threads_change_nothing() {
     let expected = [
         &[Scratch],
         &singles[..],
-        &[Chosen, Hindsight, Average, Matched, Zoo, Lite, Collapsed, Ensemble],
+        &[Chosen, Hindsight, Average, Matched, Zoo, Routed, Lite, Collapsed, Ensemble],
     ];
     assert_eq!(kinds, expected.concat());
     assert!(one.collapse_error < 1e-5, "{}", one.collapse_error);
