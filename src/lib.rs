@@ -117,6 +117,18 @@
 //! W2 = 0      b2[i] = 2.5 for the source with the best score, 0 for the others
 //! ```
 //!
+//! One form is ours too:
+//!
+//! **Routed** ([`nn::Form::Routed`], [`start::fit_router`]). Where sources know different conditions
+//! of the input, mixed kernels know less than each of them, so each sample goes through one source,
+//! which a frozen linear map of what a first layer sees in it chooses for all layers. Batch norms of
+//! the sources are folded into their kernels before; every sample teaches all sources:
+//!
+//! ```text
+//! phi(x) = mean over positions of relu(norm(conv1(x)))      i(n) = argmax_i (V phi(x_n) + c)[i]
+//! y[n] = conv(x[n], W_i(n)) + b_i(n)                        dW_i = own gradient + sum of all
+//! ```
+//!
 //! # The rooms
 //!
 //! A module imports only from those above it, in the order in which data flows:
@@ -131,7 +143,7 @@
 //! | [`tape`] | reverse-mode differentiation, one loop |
 //! | [`ops`] | differentiable operations, one per file; [`gradcheck`] checks them |
 //! | [`nn`] | layers and networks; a network is defined once, for all its forms |
-//! | [`start`] | what a zoo begins with: matched channels, a prior of the gates |
+//! | [`start`] | what a zoo begins with: matched channels, a prior of the gates, a router |
 //! | [`optim`] | SGD, Adam, AdamW, RMSProp, parameter groups, schedules, averages of parameters |
 //! | [`mod@collapse`] | a lite network becomes a plain one |
 //! | [`export`] | checkpoints, written in whole or not at all |

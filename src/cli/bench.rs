@@ -256,9 +256,11 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
         let layer = Network::<f32>::new(&blueprint, Values::drawn(0))?;
         let mut rng = fastrand::Rng::with_seed(0);
         let x = Tensor::<f32>::normal(&[batch, inputs, side, side], 1.0, &mut rng);
+        // A drawn router would send all images to one source.
+        let routes: Vec<usize> = (0..batch).map(|image| image % m).collect();
         let forward = || {
             // Lite has no average yet, and takes the batch's mean gate as in training.
-            let mut pass = Pass::evaluate(layer.parameters());
+            let mut pass = Pass::evaluate(layer.parameters()).give_routes(&routes);
             let x = pass.input(x.clone());
             let y = layer.forward(&mut pass, x)?;
             pass.value(y).cloned()
@@ -266,7 +268,7 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
         let dy = Tensor::normal(forward()?.shape(), 1.0, &mut rng);
         let seconds = median(1, arguments.runs(5), || forward().map(|y| drop(black_box(y))))?;
         let both = median(1, arguments.runs(5), || {
-            let mut pass = Pass::train(layer.parameters());
+            let mut pass = Pass::train(layer.parameters()).give_routes(&routes);
             // The gradient of the input is wanted too.
             let x = pass.tape().parameter(x.clone());
             let y = layer.forward(&mut pass, x)?;

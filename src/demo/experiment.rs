@@ -47,7 +47,8 @@ const METHODS: [MethodKind; 7] = [
     MethodKind::Routed,
 ];
 /// The highest learning rate of all methods, and those of which the other one was better: of 0.05 and
-/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's. That of the
+/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's. The routed zoo
+/// wants a lower one, since its sources begin with all that they know. That of the
 /// matched average is the plain one's.
 const RATE: f64 = 0.1;
 const OWN_RATES: [(MethodKind, f64); 3] =

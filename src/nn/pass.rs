@@ -110,6 +110,18 @@ impl<'a, T: Element> Pass<'a, T> {
         self
     }
 
+    /// The source that each sample of the last batch went through, in a routed network.
+    pub fn routes(&self) -> Option<Vec<usize>> {
+        let sorted = self.sorted.as_ref()?;
+        let ends = sorted.counts.iter().scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        });
+        let ends: Vec<usize> = ends.collect();
+        let source = |place: &usize| ends.partition_point(|end| end <= place);
+        Some(sorted.inverse.iter().map(source).collect())
+    }
+
     pub(super) fn draws(&self) -> Option<u64> {
         self.draws
     }

@@ -143,6 +143,8 @@ impl Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::{Design, Form, Network, Values};
+    use crate::tensor::{State, Tensor};
 
     #[test]
     fn samples_stand_by_source() {
@@ -151,6 +153,28 @@ mod tests {
         assert_eq!(sorted.inverse, [2, 0, 3, 1]);
         assert_eq!(sorted.counts, [2, 0, 2]);
         assert!(!sorted.is_sorted() && Sorted::new(&[0, 0, 1], 2).is_sorted());
+    }
+
+    #[test]
+    fn a_file_of_no_sources_or_too_many_is_refused() {
+        let design = Design::named("resnet_small", 1, 2).unwrap();
+        let state = State::<f32>::new("a file");
+        for sources in [0, 1 << 40] {
+            let built = design.in_form(Form::Routed, sources).build(&state);
+            let error = built.map(drop).unwrap_err().to_string();
+            assert!(error.contains("a routed network of"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pass_knows_which_source_each_sample_took() {
+        let design = Design::named("resnet_small", 1, 2).unwrap();
+        let blueprint = design.in_form(Form::Routed, 3);
+        let network = Network::<f32>::new(&blueprint, Values::drawn(1)).unwrap();
+        let mut pass = Pass::evaluate(network.parameters()).give_routes(&[2, 0, 2, 1]);
+        let x = pass.input(Tensor::full(&[4, 1, 8, 8], 1.0));
+        network.forward(&mut pass, x).unwrap();
+        assert_eq!(pass.routes(), Some(vec![2, 0, 2, 1]));
     }
 
     #[test]

@@ -87,6 +87,16 @@ impl<'a, T: Element> Values<'a, T> {
                 return refuse(format!("{} sources for a zoo of {count}", sources.len()));
             }
         }
+        if *form == Form::Routed {
+            // Each source has tensors of its own, of which there are as many as the file says.
+            let most = match self {
+                Self::Saved(state) => state.tensors.len(),
+                _ => usize::MAX,
+            };
+            if count == 0 || count > most {
+                return refuse(format!("a routed network of {count} sources, of {most} tensors"));
+            }
+        }
         let prior = form.mixing().and_then(|mixing| mixing.prior.as_ref());
         if let Some(prior) = prior.filter(|prior| prior.len() != count) {
             return refuse(format!("a prior of {} for {count} sources", prior.len()));

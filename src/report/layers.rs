@@ -11,6 +11,7 @@ use super::Section;
 use super::courses::source_legend;
 use super::format::{self, escape, percent};
 use super::heatmap::{self, Heatmap, Row};
+use crate::nn::Router;
 use crate::train::observe::{LayerAlignment, LayerGates, SampleGates, Source};
 use crate::{Error, Result};
 
@@ -106,7 +107,13 @@ pub(crate) fn gates(inside: &Inside) -> Option<Section> {
     } else {
         "Each gate lies between 0 and 1 on its own.".to_owned()
     };
-    let (meaning, shown) = if shared {
+    let is_router = gates.iter().all(|layer| layer.layer == Router::NAME);
+    let (meaning, shown) = if is_router {
+        let meaning = "A router looks at what a first layer sees in an image, and says how likely each \
+                       source fits it; the image goes through the likeliest one, in all layers.";
+        let meaning = format!("{meaning} {sum} The small number is the standard deviation.");
+        (meaning, format!("Mean over the {images} images, {whose}."))
+    } else if shared {
         let meaning = "In every layer a gate decides how much of each source’s kernel goes into the \
                        one that is used: one gate for all images, the moving average over the batches \
                        of the training.";

@@ -35,7 +35,9 @@ pub(super) fn rates(config: &OptimizerConfig, parameters: &Parameters<f32>) -> R
             (Some(stage), Some(block), Some(_)) if block.parse::<u32>().is_ok() => (stage, block),
             _ => ("", ""),
         };
-        if parameters.role(id) != Role::Head && last != Some(block) {
+        // What is not trained, as a router, makes no block.
+        let is_trained = !matches!(parameters.role(id), Role::Head | Role::Buffer);
+        if is_trained && last != Some(block) {
             (count, last) = (count + 1, Some(block));
         }
         blocks.push(count);

@@ -342,9 +342,11 @@ impl<K: Task> Session<'_, K> {
                 _ => test.clone(),
             };
         }
+        let is_routed = self.progress.routing.as_ref().is_none_or(|routing| routing.taken);
+        let form = if is_routed { config.method.form } else { config.method.unrouted() };
         let summary = Summary {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            form: config.method.form.name().to_owned(),
+            form: form.name().to_owned(),
             architecture: self.model.design().name().to_owned(),
             zoo: config.method.zoo.clone(),
             source_scores: self.progress.scores,

@@ -6,11 +6,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A run into `folder` of these sources, routed unless it says otherwise.
+/// A run into `folder` of these sources.
 fn training(folder: &Path, sources: &[&str], extra: &[&str]) -> Command {
     let mut command = program();
-    let form = if extra.contains(&"--form") { &[][..] } else { &["--form", "routed"] };
-    command.arg("train").args(form).args(["--shots", "6", "--batch", "10", "--steps", "8"]);
+    command.args(["train", "--form", "routed", "--shots", "6", "--batch", "10", "--steps", "8"]);
     command.args(["--validation", "0.02", "--validate-every", "4", "--checkpoint-every", "3"]);
     command.arg("--zoo").args(sources.iter().map(|name| source(name)));
     command.arg("--data").arg(digits()).args(extra).arg("--out").arg(folder);
@@ -77,6 +76,7 @@ fn sources_that_do_not_complement_each_other_are_not_routed() {
         let summary = json(&fs::read_to_string(run.join("summary.json")).unwrap());
         let ratio = summary["routing"]["error_ratio"].as_f64().unwrap();
         assert_eq!(summary["routing"]["taken"], false);
+        assert_eq!(summary["form"], form);
         assert!(ratio > 0.67, "{ratio}");
         let shown = good(program().args(["inspect", "--json"]).arg(run.join("model.safetensors")));
         assert_eq!(json(&shown)["files"][0]["mixed"]["form"], form, "{shown}");
@@ -84,7 +84,4 @@ fn sources_that_do_not_complement_each_other_are_not_routed() {
     let run = folder.path().join("no");
     let refused = training(&run, &["as_is"], &[]).output().unwrap();
     assert!(messages(&refused).contains("a router chooses between sources: two at least"));
-    let zoo = ["--form", "zoo", "--guard", "off"];
-    let refused = training(&run, &alike, &zoo).output().unwrap();
-    assert!(messages(&refused).contains("has no effect without --form routed"), "{refused:?}");
 }

@@ -3,7 +3,7 @@
 use super::super::with_batch_counts;
 use super::{ALIGNMENT, AVERAGE, AVERAGE_WEIGHT, BACKBONE, CLASSIFIER, GATE};
 use super::{Entry, Renamed, Values, layer};
-use crate::nn::Blueprint;
+use crate::nn::{Blueprint, Form};
 use crate::ops::GateFunction;
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, TensorView};
@@ -26,6 +26,12 @@ pub fn to_authors(checkpoint: &Checkpoint) -> Result<Renamed<'_>> {
         );
     }
     let blueprint = Blueprint::from_metadata(&origin, &declared)?;
+    if blueprint.form == Form::Routed {
+        return impossible(
+            format!("{origin} is a routed zoo"),
+            "the authors' code has no such form; convert it without --names",
+        );
+    }
     match blueprint.form.mixing() {
         None => {
             return impossible(

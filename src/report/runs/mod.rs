@@ -337,6 +337,7 @@ fn words(form: &str) -> &str {
     match form {
         "lite" => "Lite Zoo-Tuning",
         "zoo" => "Zoo-Tuning",
+        "routed" => "A routed zoo",
         "average" => "The plain average, tuned",
         "single" => "One source, tuned",
         "chosen" => "The source that scored best, tuned",
@@ -348,6 +349,7 @@ fn words(form: &str) -> &str {
 fn of_form(form: &str) -> Colour {
     match form {
         "lite" => Colour::LITE,
+        "routed" => Colour::ROUTED,
         "average" => Colour::AVERAGE,
         "single" | "chosen" => Colour::SINGLE,
         "scratch" => Colour::SCRATCH,

@@ -37,8 +37,9 @@ pub(super) fn folded<T: Element>(
     for (id, values) in [(router.weight, &fitted.map.weight), (router.bias, &fitted.map.bias)] {
         set(parameters, id, values)?;
     }
+    let routed = layers.iter().filter(|layer| layer.routes.is_some());
     let norms: Vec<BatchNorm> =
-        layers.iter().filter_map(|layer| network.norm_behind(layer).cloned()).collect();
+        routed.filter_map(|layer| network.norm_behind(layer).cloned()).collect();
     begin_as_identity(&mut network, &norms, frozen.images, &fitted.routes)?;
     Ok(network)
 }

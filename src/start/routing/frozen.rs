@@ -127,7 +127,7 @@ pub(super) fn parts<'s, T: Element>(
 ) -> impl Iterator<Item = &'s [usize]> {
     let pixels: usize = images.shape()[2..].iter().product();
     let most = (PIXELS / pixels.max(1)).max(2);
-    let count = samples.len().div_ceil(most).max(1);
+    let count = samples.len().div_ceil(most).min(samples.len() / 2).max(1);
     (0..count).map(move |part| {
         let bound = |part: usize| part * samples.len() / count;
         &samples[bound(part)..bound(part + 1)]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The sources of a run, and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "docs/configuration.md describes each key")]
 pub struct MethodConfig {
     pub zoo: Vec<PathBuf>,
@@ -117,10 +117,6 @@ impl MethodConfig {
             let has_effect = self.delta.is_some().then_some(());
             return has_effect.ok_or_else(|| Error::config(super::Config::flag(key), problem));
         }
-        if matches!(key, "otherwise" | "guard") && self.form != FormName::Routed {
-            let problem = "has no effect without --form routed";
-            return Err(Error::config(super::Config::flag(key), problem));
-        }
         if self.from.is_none() || OF_ANY.contains(&key) {
             return Ok(());
         }
@@ -159,7 +155,7 @@ impl MethodConfig {
     }
 
     /// The form that is taken where no sample is routed.
-    fn unrouted(&self) -> FormName {
+    pub(in crate::train) fn unrouted(&self) -> FormName {
         match (self.form, self.otherwise) {
             (FormName::Routed, Otherwise::Zoo) => FormName::Zoo,
             (FormName::Routed, Otherwise::Lite) => FormName::Lite,

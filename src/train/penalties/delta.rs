@@ -34,11 +34,19 @@ impl Delta {
         Ok(Self { alpha, start, weights })
     }
 
-    /// The map of the start for the images `x`.
-    fn map(&mut self, x: Tensor<f32>, device: &Device) -> Result<Tensor<f32>> {
+    /// The map of the start for the images `x`, through the same sources if they are routed.
+    fn map(
+        &mut self,
+        x: Tensor<f32>,
+        routes: Option<Vec<usize>>,
+        device: &Device,
+    ) -> Result<Tensor<f32>> {
         self.start.parameters_mut().to(device)?;
         let parameters = self.start.parameters();
         let mut pass = Pass::train(parameters).freeze(&parameters.ids().collect::<Vec<Id>>());
+        if let Some(routes) = routes {
+            pass = pass.give_routes(&routes);
+        }
         let x = pass.input(x);
         self.start.forward(&mut pass, x)?;
         let map = self.start.last_map(&mut pass)?;
@@ -49,7 +57,7 @@ impl Delta {
 impl Penalty for Delta {
     fn penalty(&mut self, pass: &mut Pass<f32>, forward: &Forward) -> Result<Option<Var>> {
         let device = pass.parameters().device();
-        let start = self.map(pass.value(forward.x)?.clone(), &device)?;
+        let start = self.map(pass.value(forward.x)?.clone(), pass.routes(), &device)?;
         let [count, channels, height, width] = start.dims("delta", "map", "[N, C, H, W]")?;
         let weight = |j: usize| self.weights.as_ref().map_or(1.0, |w| channels as f64 * w[j]);
         let weights = (0..channels).map(|j| weight(j) as f32).collect();
