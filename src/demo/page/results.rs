@@ -64,7 +64,7 @@ pub(super) fn headline(outcome: &Outcome) -> String {
     let Some(subject) = subject(outcome) else {
         return "One network from a zoo of networks".to_owned();
     };
-    let name = format::capital(name_of(subject));
+    let name = format::capital_letter(name_of(subject));
     let rivals = rivals(outcome);
     let verdict = |kind| rivals.iter().find(|r| r.kind == kind).map(|r| r.difference.verdict());
     use Verdict::{Ahead, Behind, Unclear};
@@ -224,7 +224,7 @@ fn differences(outcome: &Outcome) -> Result<String> {
     let Some(subject) = subject(outcome).filter(|_| !rivals.is_empty()) else {
         return Ok(String::new());
     };
-    let (sentence, name) = (name_of(subject), format::capital(name_of(subject)));
+    let (sentence, name) = (name_of(subject), format::capital_letter(name_of(subject)));
     let rows: Vec<Row> = rivals
         .iter()
         .map(|rival| Row {
