@@ -9,7 +9,7 @@ use crate::{Result, ops};
 ///
 /// With the descriptor `phi(x)`, the mean over positions of `relu(conv(x))`, the scores are
 /// `V phi(x) + c`, and their softmax is how likely each source is. The first layer is a copy of one
-/// source's, with its batch norm folded in; see [`start::route`](crate::start::route). Nothing here
+/// source's, with its batch norm folded in; see [`start::fit_router`](crate::start::fit_router). Nothing here
 /// is trained by gradients.
 #[derive(Clone, Debug)]
 pub struct Router {
