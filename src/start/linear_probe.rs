@@ -75,7 +75,7 @@ pub(super) fn fitted<T: Element>(
     let (n, d) = (*n, *d);
     let inverse = fit.gram().inverse();
     let dual = dual(&inverse, labels, classes, None);
-    let (factor, _) = best_factor(&left_out(&inverse, labels, classes), labels, classes);
+    let (factor, _) = best_factor(&left_out(&inverse, dual.clone(), labels, None), labels, classes);
     let mut slopes = vec![0.0; d * classes];
     par_gemm(Matrix::new(x, n, d).t(), Matrix::new(&dual, n, classes), &mut slopes);
     let mut weights = vec![0.0; classes * d];

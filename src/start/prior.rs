@@ -1,6 +1,6 @@
 //! The gate prior: which source fits the target, before any tuning.
 
-use super::ridge::{Standardised, left_out};
+use super::ridge::{Standardised, dual, left_out};
 use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -120,14 +120,19 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
         return Err(Error::shape("leave_one_out_accuracy", "features", expected, features.shape()));
     }
     let n = n.min(super::MOST);
-    // Only the classes that occur, numbered in their order.
-    let mut known = labels[..n].to_vec();
+    let (labels, classes) = numbered(&labels[..n]);
+    let inverse = Standardised::of(features, n)?.gram().inverse();
+    let outputs = left_out(&inverse, dual(&inverse, &labels, classes, None), &labels, None);
+    Ok(accuracy(&outputs, &labels, classes))
+}
+
+/// Only the classes that occur, numbered in their order, and how many there are.
+pub(super) fn numbered(labels: &[usize]) -> (Vec<usize>, usize) {
+    let mut known = labels.to_vec();
     known.sort_unstable();
     known.dedup();
-    let labels: Vec<usize> = labels[..n].iter().map(|l| known.partition_point(|k| k < l)).collect();
-    let inverse = Standardised::of(features, n)?.gram().inverse();
-    let outputs = left_out(&inverse, &labels, known.len());
-    Ok(accuracy(&outputs, &labels, known.len()))
+    let number = |label: &usize| known.partition_point(|class| class < label);
+    (labels.iter().map(number).collect(), known.len())
 }
 
 /// The share of rows of `outputs` `[N, K]` whose first largest value is the label's.

@@ -119,16 +119,23 @@ pub(super) fn dual(
     dual
 }
 
-/// What the regression says of each sample by all others, `[n, K]`:
-/// `y_n - (G^-1 Y)_n / (G^-1)_nn`.
-pub(super) fn left_out(inverse: &[f64], labels: &[usize], classes: usize) -> Vec<f64> {
+/// What the regression says of each sample by all others, `[n, K]`, from its [`dual`]:
+/// `y_n - (G^-1 Y)_n / (G^-1)_nn`, with weights both divided by the root of the sample's.
+pub(super) fn left_out(
+    inverse: &[f64],
+    mut dual: Vec<f64>,
+    labels: &[usize],
+    weights: Option<&[f64]>,
+) -> Vec<f64> {
     let n = labels.len();
-    let mut outputs = dual(inverse, labels, classes, None);
-    for (i, row) in outputs.chunks_mut(classes.max(1)).enumerate() {
-        row.iter_mut().for_each(|v| *v /= -inverse[i * n + i]);
+    let classes = dual.len() / n.max(1);
+    for (i, row) in dual.chunks_mut(classes.max(1)).enumerate() {
+        let root = weights.map_or(1.0, |weights| weights[i].sqrt());
+        let divisor = inverse[i * n + i] * root;
+        row.iter_mut().for_each(|v| *v /= -divisor);
         row[labels[i]] += 1.0;
     }
-    outputs
+    dual
 }
 
 /// What outputs `[N, K]` are best multiplied with to be logits, from 1 to 1000, and their mean

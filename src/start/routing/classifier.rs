@@ -1,6 +1,6 @@
 //! The ridge classifier of samples that it was not shown, as an operation on a tape.
 
-use super::super::ridge::{Gram, Standardised, dual};
+use super::super::ridge::{Gram, Standardised, dual, left_out};
 use super::Labels;
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::tape::{Backward, Tape, Var};
@@ -16,11 +16,7 @@ pub(super) fn leave_one_out(tape: &mut Tape<f64>, features: Var, labels: &Labels
     let gram = fit.gram();
     let inverse = gram.inverse();
     let dual = dual(&inverse, &labels.of, classes, None);
-    let mut outputs = dual.clone();
-    for (i, row) in outputs.chunks_mut(classes).enumerate() {
-        row.iter_mut().for_each(|v| *v /= -inverse[i * n + i]);
-        row[labels.of[i]] += 1.0;
-    }
+    let outputs = left_out(&inverse, dual.clone(), &labels.of, None);
     let labels = Labels { of: labels.of.clone(), classes };
     let y = Tensor::new(&[n, classes], outputs)?;
     tape.record("leave_one_out", y, &[features], LeaveOneOut { fit, gram, inverse, dual, labels })
@@ -118,13 +114,12 @@ impl Backward<f64> for Mixed {
     /// `dq_ni = <df_n, F_ni>`.
     fn backward(self: Box<Self>, dy: Tensor<f64>, _: &[bool]) -> Result<Vec<Option<Tensor<f64>>>> {
         let [n, d] = dy.dims("mixed", "gradient", "[N, D]")?;
-        let row = |values: &Tensor<f64>, row: usize| values.as_slice()[row * d..][..d].to_vec();
-        let of_row = |at: usize| {
-            let dy = row(&dy, at);
-            let dot = move |f: &Tensor<f64>| row(f, at).iter().zip(&dy).map(|(a, b)| a * b).sum();
-            self.features.iter().map(dot).collect::<Vec<f64>>()
-        };
-        let dq = (0..n).flat_map(of_row).collect();
+        let mut dq = Vec::with_capacity(n * self.features.len());
+        for at in (0..n).map(|row| row * d) {
+            let dy = &dy.as_slice()[at..][..d];
+            let dot = |f: &Tensor<f64>| f.as_slice()[at..].iter().zip(dy).map(|(a, b)| a * b).sum();
+            dq.extend(self.features.iter().map(dot).collect::<Vec<f64>>());
+        }
         Ok(vec![Some(Tensor::new(&[n, self.features.len()], dq)?)])
     }
 }

@@ -1,6 +1,8 @@
 //! Which source a sample belongs to, by what ridge classifiers say of it that were not shown it.
 
-use super::super::ridge::{Gram, RIDGE, Standardised, cross_entropy, dual, inverse_of_positive};
+use super::super::ridge::{
+    Gram, RIDGE, Standardised, cross_entropy, dual, inverse_of_positive, left_out,
+};
 use super::map::Map;
 use super::{Labels, RouterSettings};
 use crate::kernel::gemm::{Matrix, par_gemm};
@@ -49,12 +51,8 @@ fn losses(features: &Standardised, weights: &[f64], labels: &Labels, temperature
     let (n, d) = (features.n, features.d);
     let gram = Gram::new(&features.x, n, d, Some(weights), RIDGE * (d + 1) as f64);
     let inverse = gram.inverse();
-    let mut outputs = dual(&inverse, of, *classes, Some(weights));
-    for (i, row) in outputs.chunks_mut(*classes).enumerate() {
-        let divisor = inverse[i * n + i] * weights[i].sqrt();
-        row.iter_mut().for_each(|v| *v /= -divisor);
-        row[of[i]] += 1.0;
-    }
+    let dual = dual(&inverse, of, *classes, Some(weights));
+    let outputs = left_out(&inverse, dual, of, Some(weights));
     cross_entropy(&outputs, of, *classes, temperature)
 }
 

@@ -23,9 +23,6 @@ impl<'a, T: Element> Frozen<'a, T> {
 
     /// The first `count` of images `[N, C, H, W]`.
     pub fn first(images: &Tensor<T>, count: usize) -> Result<Tensor<T>> {
-        if images.shape().first() == Some(&count) {
-            return Ok(images.clone());
-        }
         rows(images, &(0..count).collect::<Vec<_>>())
     }
 
@@ -48,8 +45,15 @@ impl<'a, T: Element> Frozen<'a, T> {
         self.of_all(true)
     }
 
+    /// The features `[N, D]` of each source for all samples, with the statistics of those that are
+    /// routed to it; see [`Frozen::route`].
+    pub fn routed_by(&mut self, routes: &[usize], fewest: usize) -> Result<Vec<Tensor<f64>>> {
+        self.route(routes, fewest)?;
+        self.evaluated()
+    }
+
     /// The features `[N, D]` of each source, with the statistics that [`Frozen::route`] left.
-    pub fn evaluated(&self) -> Result<Vec<Tensor<f64>>> {
+    fn evaluated(&self) -> Result<Vec<Tensor<f64>>> {
         self.of_all(false)
     }
 
@@ -140,8 +144,11 @@ fn buffers<T: Element>(network: &Network<T>) -> Vec<Id> {
     parameters.ids().filter(|&id| parameters.role(id) == Role::Buffer).collect()
 }
 
-/// Some rows of `x` `[N, ...]`.
+/// Some rows of `x` `[N, ...]`, each at most once; where they are all in their order, nothing is copied.
 pub(super) fn rows<T: Element>(x: &Tensor<T>, rows: &[usize]) -> Result<Tensor<T>> {
+    if rows.len() == x.shape()[0] && rows.is_sorted() {
+        return Ok(x.clone());
+    }
     let len = x.len() / x.shape()[0].max(1);
     let values = rows.iter().flat_map(|&row| &x.as_slice()[row * len..][..len]).copied();
     Tensor::new(&[&[rows.len()], &x.shape()[1..]].concat(), values.collect())

@@ -26,8 +26,8 @@ mod frozen;
 mod map;
 mod refinement;
 
-use super::prior::{accuracy, best};
-use super::ridge::{Standardised, best_factor, left_out};
+use super::prior::{accuracy, best, numbered};
+use super::ridge::{Standardised, best_factor, dual, left_out};
 use crate::nn::{Design, Network};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -174,12 +174,8 @@ pub fn fit_router<T: Element>(
     }
     let count = count.min(settings.most);
     let images = Frozen::<T>::first(images, count)?;
-    // Only the classes that occur, numbered in their order.
-    let mut known = labels[..count].to_vec();
-    known.sort_unstable();
-    known.dedup();
-    let number = |label: &usize| known.partition_point(|class| class < label);
-    let labels = Labels { of: labels[..count].iter().map(number).collect(), classes: known.len() };
+    let (of, classes) = numbered(&labels[..count]);
+    let labels = Labels { of, classes };
     let mut frozen = Frozen::new(design, sources, &images)?;
     let phi = Standardised::of(&frozen.descriptor(design, &sources[reference])?, count)?;
     let alone = frozen.features()?;
@@ -192,13 +188,13 @@ pub fn fit_router<T: Element>(
     for &(penalty, refinements) in &settings.starts {
         let map = expectation::expected(&of_sources, &labels, &phi, penalty, settings);
         let mut map = map.scaled(settings.scale);
+        let mut features = frozen.routed_by(&map.routes(&phi), settings.fewest)?;
         for _ in 0..refinements {
-            frozen.route(&map.routes(&phi), settings.fewest)?;
-            map = refinement::refined(&map, &frozen.evaluated()?, &labels, &phi, settings)?;
+            map = refinement::refined(&map, &features, &labels, &phi, settings)?;
             let routes = map.routes(&phi);
-            frozen.route(&routes, settings.fewest)?;
-            let features = frozen::routed(&frozen.evaluated()?, &routes)?;
-            let judged = labels.judged(&Standardised::of(&features, count)?);
+            features = frozen.routed_by(&routes, settings.fewest)?;
+            let routed = frozen::routed(&features, &routes)?;
+            let judged = labels.judged(&Standardised::of(&routed, count)?);
             if found.as_ref().is_none_or(|(loss, _)| judged.loss < *loss) {
                 let (map, settings) = (map.of_raw(&phi), *settings);
                 let routed = judged.accuracy;
@@ -226,7 +222,9 @@ struct Judged {
 
 impl Labels {
     fn judged(&self, features: &Standardised) -> Judged {
-        let outputs = left_out(&features.gram().inverse(), &self.of, self.classes);
+        let inverse = features.gram().inverse();
+        let dual = dual(&inverse, &self.of, self.classes, None);
+        let outputs = left_out(&inverse, dual, &self.of, None);
         let (_, loss) = best_factor(&outputs, &self.of, self.classes);
         Judged { accuracy: accuracy(&outputs, &self.of, self.classes), loss }
     }

@@ -38,8 +38,8 @@ fn the_routed_network_computes_what_the_sources_compute() {
     assert_eq!(fitted.shares(3), [0.5, 0.5, 0.0]);
     let network = fitted.network(&design, &sources, &images, 4).unwrap();
     let mut frozen = Frozen::new(&design, &sources, &images).unwrap();
-    frozen.route(&routes, 8).unwrap();
-    let expected = frozen::routed(&frozen.evaluated().unwrap(), &routes).unwrap();
+    let of_sources = frozen.routed_by(&routes, 8).unwrap();
+    let expected = frozen::routed(&of_sources, &routes).unwrap();
     let features = |network: &Network<f64>| {
         let mut pass = Pass::evaluate(network.parameters()).give_routes(&routes);
         let x = pass.input(images.clone());
