@@ -1,5 +1,7 @@
 //! What PyTorch computes, as numbers that its scripts in this folder wrote.
 
+mod hrnet;
+mod networks;
 mod operations;
 mod optimizers;
 #[cfg(feature = "train")]

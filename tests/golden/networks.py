@@ -6,16 +6,16 @@
 
 Writes networks.json beside this script (made with PyTorch 2.15.0, torchvision 0.29.2,
 efficientnet_lite_pytorch 0.1.0). No file holds the weights of the logits: every value follows from
-the name of its tensor and its place, see `drawn`, which tests/architectures.rs computes as well.
+the name of its tensor and its place, see drawn.py, which networks.rs does as well.
 EfficientNet-Lite is padded for the size of the image at hand, as in TensorFlow.
 """
 
 import json
 import pathlib
 
-import numpy
 import torch
 import torchvision
+from drawn import drawn, value
 from efficientnet_lite_pytorch import EfficientNet
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -26,27 +26,6 @@ LITE = [f"efficientnet_lite{i}" for i in range(5)]
 # Height and width of the images, odd and even.
 COMPUTED = {"resnet18": [(33, 40)], "resnext50_32x4d": [(33, 40)],
             "efficientnet_lite0": [(64, 48), (33, 40), (47, 61)], "efficientnet_lite1": [(50, 37)]}
-
-
-def drawn(name, shape):
-    """Values from -1 to 1: a hash of the name and of the place of each."""
-    seed = 0
-    for byte in name.encode():
-        seed = (seed * 31 + byte) % 2**32
-    x = numpy.arange(int(numpy.prod(shape)), dtype=numpy.uint64)
-    x = (x * 2654435761 + seed) % 2**32
-    for _ in range(2):
-        x = ((x ^ (x >> 16)) * 73244475) % 2**32
-    return ((x ^ (x >> 16)).astype(numpy.float64) / 2**31 - 1).reshape(shape)
-
-
-def value(name, shape):
-    """What a tensor of a network is."""
-    v = drawn(name, shape)
-    if len(shape) > 1:
-        return v * (6 / numpy.prod(shape[1:])) ** 0.5
-    is_positive = name.endswith("running_var") or name.endswith("weight")
-    return 1 + v / 2 if is_positive else v / 2
 
 
 def make(name, **options):

