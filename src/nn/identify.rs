@@ -102,10 +102,16 @@ impl Identified {
                 None if Self::compared(&transposed, name, rules)?.is_complete() => {
                     Nearness::Transposed { architecture: name.to_owned() }.to_string()
                 }
-                None => format!(
-                    "does not hold a {name}, its names taken {}: {}",
-                    identified.naming, identified.fit
-                ),
+                None => {
+                    let held = Self::or_nearness(checkpoint, rules)?.ok();
+                    let held = held.map(|one| format!("; it holds a {}", one.design.name()));
+                    format!(
+                        "does not hold a {name}, its names taken {}: {}{}",
+                        identified.naming,
+                        identified.fit,
+                        held.unwrap_or_default()
+                    )
+                }
             };
             return Err(Error::format(checkpoint.path(), problem));
         }
@@ -228,7 +234,7 @@ pub fn open_network<T: Element>(path: impl AsRef<Path>, name: Option<&str>) -> R
 /// ```
 ///
 /// # Errors
-/// If a file cannot be read, holds no such network, or another than the first; see
+/// If a file cannot be read or holds no such network, or there is none that all hold; see
 /// [`Zoo::open_except`] too.
 pub fn open_zoo(paths: &[impl AsRef<Path> + Sync], name: Option<&str>) -> Result<(Zoo, Design)> {
     let open = |path: &_| Ok((Checkpoint::open(path)?, Naming::default()));
@@ -247,31 +253,49 @@ pub fn identified_zoo(
     sources: Vec<(Checkpoint, Naming)>,
     name: Option<&str>,
 ) -> Result<(Zoo, Vec<Identified>)> {
-    let identify = |(source, rules): (Checkpoint, Naming)| {
+    let identify = |(source, rules): &(Checkpoint, Naming)| {
         let declared = source.declared();
         let said = declared.get("architecture").filter(|_| Blueprint::is_in(&declared));
         let said = said.map(String::as_str);
-        let identified = Identified::new(&source, name.or(said), &rules)?;
-        Ok((identified.network(source)?, identified))
+        Identified::new(source, name.or(said), rules)
     };
     // Side by side; of several errors, that of the first file is told all the same.
-    let identified: Vec<Result<_>> = sources.into_par_iter().map(identify).collect();
+    let identified: Vec<Result<_>> = sources.par_iter().map(identify).collect();
     let identified = identified.into_iter().collect::<Result<Vec<_>>>()?;
-    let (sources, identified): (Vec<_>, Vec<_>) = identified.into_iter().unzip();
-    let names: Vec<&str> = identified.iter().map(|one: &Identified| one.design.name()).collect();
-    if let Some(at) = names.iter().position(|name| *name != names[0]) {
-        let problem = format!(
-            "{} is a {}, but {} a {}",
-            sources[at].path().display(),
-            names[at],
-            sources[0].path().display(),
-            names[0]
-        );
-        return Err(Error::config("zoo", problem));
-    }
+    let identified = as_one_architecture(&sources, identified)?;
+    let network = |((source, _), one): ((Checkpoint, Naming), &Identified)| one.network(source);
+    let sources: Vec<Result<_>> = sources.into_par_iter().zip(&identified).map(network).collect();
+    let sources = sources.into_iter().collect::<Result<_>>()?;
     let head = identified.first().map_or(&[][..], |one| one.design.architecture().head());
     let zoo = Zoo::from_checkpoints(sources, head)?;
     Ok((zoo, identified))
+}
+
+/// The same of one architecture: where files hold several, that of them which all files hold, such
+/// as the landmark network whose tensors, but for its head, a classifier has too.
+fn as_one_architecture(
+    sources: &[(Checkpoint, Naming)],
+    identified: Vec<Identified>,
+) -> Result<Vec<Identified>> {
+    let names: Vec<&str> = identified.iter().map(|one| one.design.name()).collect();
+    let Some(at) = names.iter().position(|name| *name != names[0]) else { return Ok(identified) };
+    for name in [names[0], names[at]] {
+        let compared = |(source, rules): &(Checkpoint, Naming)| {
+            let one = Identified::compared(source, name, rules)?;
+            Ok(Some(one).filter(Identified::is_complete))
+        };
+        if let Some(all) = sources.iter().map(compared).collect::<Result<Option<Vec<_>>>>()? {
+            return Ok(all);
+        }
+    }
+    let problem = format!(
+        "{} is a {}, but {} a {}",
+        sources[at].0.path().display(),
+        names[at],
+        sources[0].0.path().display(),
+        names[0]
+    );
+    Err(Error::config("zoo", problem))
 }
 
 #[cfg(test)]

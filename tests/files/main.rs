@@ -1,5 +1,6 @@
 //! Files of networks, as other libraries write and read them.
 
+mod hrnet;
 mod names;
 mod onnx;
 mod pytorch;

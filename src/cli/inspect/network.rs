@@ -67,10 +67,35 @@ impl NetworkReport {
             let names = output::printable(&self.names);
             output.line(format!("  holds a {}, names {names}", self.architecture))?;
         }
-        match &self.choice {
-            Some(choice) => output.line(format!("  {}", output::printable(choice))),
-            None => Ok(()),
+        if let Some(choice) = &self.choice {
+            output.line(format!("  {}", output::printable(choice)))?;
+        } else if !compared {
+            self.show_left_out(output)?;
         }
+        Ok(())
+    }
+
+    /// What is not taken of the file, in parts, and whether the network is without its head.
+    fn show_left_out(&self, output: &mut Output) -> Result {
+        const MOST: usize = 8;
+        let mut parts: Vec<(&str, usize)> = Vec::new();
+        for name in &self.unexpected {
+            let part = part(name, &self.prefix);
+            match parts.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, count)) => *count += 1,
+                None => parts.push((part, 1)),
+            }
+        }
+        if !parts.is_empty() {
+            let shown = parts.iter().take(MOST).map(|(part, count)| format!("{part} ({count})"));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            let more = if parts.len() > MOST { ", and more" } else { "" };
+            output.line(format!("  left out: {}{more}", output::printable(&shown)))?;
+        }
+        if let Some(first) = self.missing.first() {
+            output.line(format!("  without the head, such as {}", output::printable(first)))?;
+        }
+        Ok(())
     }
 
     fn show_differences(&self, output: &mut Output) -> Result {
@@ -125,4 +150,12 @@ impl NearnessReport {
     pub fn show(&self, output: &mut Output) -> Result {
         output.line(format!("  {}", output::printable(&self.text)))
     }
+}
+
+/// The name as far as the part that follows on those that it has in common with the prefix.
+fn part<'a>(name: &'a str, prefix: &str) -> &'a str {
+    let parts = name.split('.').zip(prefix.split('.'));
+    let common = parts.take_while(|(part, of_prefix)| part == of_prefix).count();
+    let end = name.match_indices('.').nth(common).map_or(name.len(), |(at, _)| at);
+    &name[..end]
 }
