@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from measure import BATCH32, CONV, GEMM, INFER, LAYER, NETWORKS, SMALL, STEP, UPSAMPLE, divided, geometric, middle
+from measure import (BATCH32, CONV, GEMM, INFER, LANDMARKS, LANDMARKS_INFER, LAYER, NETWORKS, SMALL, STEP,
+                     UPSAMPLE, divided, geometric, middle)
 
 
 @dataclass
@@ -82,6 +83,11 @@ def bars(figures):
     found.append(Bar("batch32", "step ResNet-50, zoo, batch 32, peak", "MiB", 1 / 2, *both(BATCH32, "peak_mib")))
     for name, bound in (("wide_resnet50_2", 0.9), ("resnet101", 0.9), ("resnext50_32x4d", 1.2), ("efficientnet_lite0", 1.2)):
         found.append(Bar("networks", f"step {name}", "s", bound, *both(NETWORKS[name], "seconds")))
+    for kind, bound in (("single", 1.0), ("zoo", 1 / 4), ("lite", 1 / 2)):
+        name = f"step HRNet-W18 64x64, {kind}, batch 16"
+        found.append(Bar("landmarks", name, "s", bound, *both(LANDMARKS[kind], "seconds")))
+    name = "inference HRNet-W18 256x256, collapsed, batch 1"
+    found.append(Bar("landmarks", name, "s", 0.9, *both(LANDMARKS_INFER, "seconds")))
     found.append(Bar("small", "step ResNet-18 64x64, zoo, batch 16", "s", 1 / 8, *both(SMALL, "seconds")))
     for (kind, batch), bound in ((("zoo", 8), 1 / 2), (("single", 8), 1.0), (("single", 1), 1.0)):
         name = f"inference ResNet-50, {'collapsed' if kind == 'single' else kind}, batch {batch}"

@@ -21,6 +21,7 @@ PARTS = {
     "small": "a training step of a ResNet-18 on small images",
     "infer": "evaluation of a ResNet-50",
     "networks": "a training step of other networks, batch 8 (needs torchvision)",
+    "landmarks": "a training step and evaluation of an HRNet-W18 on small and larger images",
     "growth": "that small step with more and more sources, on one thread and two",
 }
 
@@ -57,6 +58,11 @@ NETWORKS = {
     name: f"step --architecture {name} --size 224 --batch 8 --kind single --threads 2 --runs 2"
     for name in ("wide_resnet50_2", "resnet101", "resnext50_32x4d", "efficientnet_lite0")
 }
+LANDMARKS = {
+    kind: f"step --architecture hrnet_w18 --size 64 --batch 16 --kind {kind} --m 5 --threads 2 --runs 2"
+    for kind in ("single", "zoo", "lite")
+}
+LANDMARKS_INFER = "infer --architecture hrnet_w18 --size 256 --batch 1 --kind single --threads 2 --runs 3"
 SOURCES, THREADS = (1, 2, 5, 10), (1, 2)
 GROWTH = {(m, threads): step(18, 64, 16, m=m, threads=threads) for threads in THREADS for m in SOURCES}
 SMALL = GROWTH[5, 2]
@@ -71,6 +77,8 @@ WORKS = [
     Work(("batch32",), BATCH32, most_runs=2),
     *(Work(("infer",), arguments) for arguments in INFER.values()),
     *(Work(("networks",), arguments) for arguments in NETWORKS.values()),
+    *(Work(("landmarks",), arguments) for arguments in LANDMARKS.values()),
+    Work(("landmarks",), LANDMARKS_INFER),
     Work(("small", "growth"), SMALL),
     *(Work(("growth",), work, most_runs=3) for work in GROWTH.values() if work != SMALL),
 ]

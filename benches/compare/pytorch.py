@@ -7,6 +7,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -206,8 +207,14 @@ def efficientnet_lite0(num_classes):
     return nn.Sequential(*layers, *normed(inputs, 1280, 1, 1), *head)
 
 
-def plain(name):
-    """A network by our name of it, torchvision's where it has one."""
+def named(name, conv):
+    """A network by our name of it, torchvision's where it has one; those of torchvision are plain."""
+    if name.startswith("hrnet"):
+        # The one that the golden values are of.
+        sys.path.insert(0, str(Path(__file__).parents[2] / "tests/golden"))
+        from hrnet import NETWORKS, HRNet
+
+        return HRNet(**NETWORKS[name], outputs=100, conv=conv)
     if name == "efficientnet_lite0":
         return efficientnet_lite0(100)
     import torchvision
@@ -217,11 +224,18 @@ def plain(name):
 
 def network(options):
     if options.architecture:
-        model = plain(options.architecture)
+        model = named(options.architecture, maker(options))
     else:
         model = resnet(options.depth, maker(options))
     images = torch.randn(options.batch, 3, options.size, options.size)
     labels = torch.randint(0, 100, (options.batch,))
+
+    def lost(answers):
+        """Of classes the cross-entropy, of maps their squared error."""
+        if answers.dim() == 4:
+            return F.mse_loss(answers, torch.zeros_like(answers))
+        return F.cross_entropy(answers, labels)
+
     if options.what == "infer":
         model.eval()
         with torch.no_grad():
@@ -232,7 +246,7 @@ def network(options):
 
         def step():
             optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
+            lost(model(images)).backward()
             optimizer.step()
 
         seconds = median(1, options.runs or 3, step)
@@ -282,7 +296,7 @@ def main():
     parser.add_argument("what", choices=works)
     parser.add_argument("--kind", choices=["zoo", "lite", "single"], default="zoo")
     parser.add_argument("--depth", type=int, choices=[18, 34, 50], default=50)
-    parser.add_argument("--architecture", help="a plain network of torchvision, or efficientnet_lite0")
+    parser.add_argument("--architecture", help="a plain network of torchvision, efficientnet_lite0, or an HRNet of any kind")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--m", type=int, default=5)
@@ -291,8 +305,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda, in f32 without TF32")
     options = parser.parse_args()
-    if options.architecture and options.kind != "single":
-        parser.error("--architecture is of plain networks: --kind single")
+    if options.architecture and options.kind != "single" and not options.architecture.startswith("hrnet"):
+        parser.error("only an HRNet is of other kinds than --kind single")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     torch.set_default_device(options.device)

@@ -17,7 +17,8 @@ use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Device, State, Tensor};
 use crate::train::config::DataConfig;
-use crate::train::{Augmentation, Data, Input, Purpose, Trainer, task::One};
+use crate::train::task::{Part, Scores, Task};
+use crate::train::{Augmentation, Data, Input, Purpose, Trainer};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
@@ -286,6 +287,31 @@ fn layer(arguments: &Arguments, output: &mut Output) -> Result {
     Ok(())
 }
 
+/// One batch again and again. Of classes the cross-entropy is lost, of maps their squared error.
+struct Again(Batch);
+
+impl Task for Again {
+    type Batch = Batch;
+
+    fn batch(&mut self, _: u64, _: &Network<f32>) -> crate::Result<Batch> {
+        Ok(self.0.clone())
+    }
+
+    fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Batch) -> crate::Result<Var> {
+        let answers = pass.value(output)?;
+        if answers.shape().len() < 4 {
+            return ops::cross_entropy(pass.tape(), output, &batch.labels, 0.0);
+        }
+        let nothing = Tensor::zeros(answers.shape()).to(&pass.parameters().device())?;
+        let nothing = pass.input(nothing);
+        ops::mse(pass.tape(), output, nothing)
+    }
+
+    fn evaluate(&mut self, _: &Network<f32>, _: Part) -> crate::Result<Option<Scores>> {
+        Ok(None)
+    }
+}
+
 fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Result {
     let &Arguments { what, kind, batch, size, m, .. } = arguments;
     let runs = arguments.runs(3);
@@ -306,7 +332,7 @@ fn network(arguments: &Arguments, device: &Device, output: &mut Output) -> Resul
     let labelled = Batch { images: images.clone(), labels, indices };
     let optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
     let mut trainer = Trainer::new(optimizer, 1e-3, Schedule::default(), u64::MAX);
-    let mut task = One(labelled);
+    let mut task = Again(labelled);
     let (name, seconds) = match what {
         What::Infer => {
             give_averages(&mut network, m);
