@@ -253,6 +253,47 @@ fn a_depthwise_convolution_keeps_the_order_of_its_channels() -> Result {
 }
 
 #[test]
+fn a_branch_keeps_one_order_through_all_modules_and_stages() -> Result {
+    let groups = Design::named("hrnet_w18", 3, OUTPUTS)?.channel_groups()?;
+    // Two of the stem, those within 4 bottlenecks and that between them, the branches, those within
+    // 104 blocks, and 16 between the convolutions that lead down two branches or more.
+    assert_eq!(groups.len(), 2 + 8 + 1 + 4 + 104 + 16);
+    for (branch, first) in [0, 18, 54, 126].into_iter().enumerate() {
+        let has = |group: &ChannelGroup, tensor: &str, axis, first| {
+            let mut places = group.places.iter();
+            places.any(|place| (&*place.tensor, place.axis, place.first) == (tensor, axis, first))
+        };
+        let group = groups.iter().find(|group| has(group, "head.0.weight", 1, first)).unwrap();
+        assert_eq!(group.channels, 18 << branch);
+        let (begun, other) = (branch.max(1) + 1, (branch + 1) % 4);
+        let begins = match branch {
+            0 => "transition1.0.0.weight".to_owned(),
+            _ => format!("transition{branch}.{branch}.0.0.weight"),
+        };
+        assert!(has(group, &begins, 0, 0), "{begins}");
+        for module in [format!("stage{begun}.0"), "stage3.3".to_owned(), "stage4.2".to_owned()] {
+            if branch == 3 && module.starts_with("stage3") {
+                continue;
+            }
+            for (part, axis) in [("0.conv1", 1), ("0.conv2", 0), ("3.conv2", 0)] {
+                let tensor = format!("{module}.branches.{branch}.{part}.weight");
+                assert!(has(group, &tensor, axis, 0), "{tensor}");
+            }
+        }
+        // What it says to another and what it is told, whatever lies between.
+        let fused = |place: &&ChannelPlace| place.tensor.starts_with("stage4.2.fuse_layers.");
+        let of_last: Vec<_> = group.places.iter().filter(fused).collect();
+        for (axis, from, to) in [(1, branch, other), (0, other, branch)] {
+            let layer = format!("stage4.2.fuse_layers.{to}.{from}.");
+            let is_of =
+                |place: &&&ChannelPlace| place.tensor.starts_with(&layer) && place.axis == axis;
+            assert!(of_last.iter().any(|place| is_of(&place)), "{layer}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn multiply_adds_are_those_of_the_literature() -> Result {
     for (name, size, millions) in [
         ("resnet18", 224, 1814.0),

@@ -126,6 +126,45 @@ fn twenty_steps_have_the_losses_of_the_processor() {
     }
 }
 
+/// Of networks that answer with maps: resized, side by side, added up.
+#[test]
+fn heat_maps_have_the_losses_of_the_processor() {
+    let losses = |name: &str, form: Form, device: &Device| -> Result<Vec<f32>> {
+        let design = Design::named(name, 1, 2)?;
+        let mut network = Network::new(&design.in_form(form, 3), Values::drawn(1))?;
+        network.parameters_mut().to(device)?;
+        let mut rng = fastrand::Rng::with_seed(2);
+        let images = Tensor::normal(&[4, 1, 40, 40], 1.0, &mut rng).to(device)?;
+        let targets = Tensor::normal(&[4, 2, 10, 10], 1.0, &mut rng).to(device)?;
+        let mut optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
+        let mut losses = Vec::new();
+        for _ in 0..3 {
+            let mut pass = Pass::train(network.parameters());
+            let [x, targets] = [&images, &targets].map(|values| pass.input(values.clone()));
+            let maps = network.forward(&mut pass, x)?;
+            let loss = ops::mse(pass.tape(), maps, targets)?;
+            losses.push(pass.value(loss)?.item()?);
+            let step = pass.backward(loss)?;
+            optimizer.step(network.parameters_mut(), step, 1e-2)?;
+        }
+        Ok(losses)
+    };
+    let lite = Form::Lite(Mixing::default());
+    for device in devices() {
+        for (name, form) in [
+            ("hrnet_small", Form::Plain),
+            ("hrnet_small:nearest", Form::Plain),
+            ("landmarks_small", lite.clone()),
+        ] {
+            let expected = losses(name, form.clone(), &Device::Cpu).unwrap();
+            let found = losses(name, form, &device).unwrap();
+            for (e, f) in expected.iter().zip(&found) {
+                assert!((e - f).abs() < 1e-4 * e.abs(), "{name}: {expected:?} {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_same_run_twice_has_the_same_bits() {
     for device in devices() {

@@ -272,8 +272,7 @@ fn of_what_is_far_from_all_the_first_tensors_are_shown() {
     assert!(text.contains("it looks like a vision transformer"), "{text}");
     assert!(text.contains("first tensors are cls_token [1, 1, 192]"), "{text}");
     assert!(!text.contains("--"), "no advice that cannot help: {text}");
-    let vision = |name: &str| name.replace("stage", "level").replace("layer1", "stem");
-    let text = near(&renamed(list("timm_hrnet_w18_small"), vision)).to_string();
+    let text = near(&list("timm_hrnet_w18_small")[..120]).to_string();
     assert!(text.contains("it looks like an HRNet") && !text.contains("--rename"), "{text}");
     let text = near(&[("x".to_owned(), vec![2, 3])]).to_string();
     assert!(text.ends_with("its first tensors are x [2, 3]"), "{text}");

@@ -2,7 +2,7 @@
 
     python -m venv .venv
     .venv/bin/pip install torch numpy
-    .venv/bin/python tests/golden/hrnet.py            # writes hrnet.json beside this script
+    .venv/bin/python tests/golden/hrnet.py            # writes hrnet.json and hrnet.pth beside this script
     .venv/bin/python tests/golden/hrnet.py hrnet_w18  # lists names and shapes of 68 landmarks
 
 The network is written from its description (Wang et al., 2020) with the names of its authors'
@@ -12,10 +12,15 @@ programs. In hrnet.json (made with PyTorch 2.15.0):
     runs        of narrow networks, computed in double precision from values that drawn.py makes: what
                 they answer to images; losses and what is left of three steps of SGD on the mean
                 squared error of their maps; of each tensor its norm, and its product with drawn values
+
+hrnet.pth is a whole module within nn.DataParallel, pickled as the authors' program does, with drawn
+values; its members are deflated, which makes it small.
 """
 
+import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import torch
@@ -198,6 +203,7 @@ NETWORKS = {
 }
 # That the tests compute with.
 NARROW = {"width": 3, "blocks": 1, "modules": [1, 2, 1], "first": [2, 2], "stem": 4, "outputs": 3}
+NARROWEST = {"width": 1, "blocks": 1, "modules": [1, 1, 1], "first": [1, 1], "stem": 2, "outputs": 3}
 RUNS = [
     *({"head": "landmarks", "mode": mode, "size": size, "batch": batch, "steps": STEPS}
       for mode in ("bilinear", "nearest") for size, batch in ((64, 3), (100, 2), (256, 1))),
@@ -233,14 +239,32 @@ def few(tensor):
     return rounded(tensor.flatten()[:: tensor.numel() // 200 + 1])
 
 
+def filled(network):
+    """The network with the values that follow from the names of its tensors."""
+    from drawn import value
+
+    with torch.no_grad():
+        for key, tensor in kept(network):
+            tensor.copy_(torch.from_numpy(value(key, tuple(tensor.shape))))
+    return network
+
+
+def pickle(network, path):
+    """Saves a whole module, its archive deflated."""
+    saved = io.BytesIO()
+    torch.save(network, saved)
+    with zipfile.ZipFile(saved) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for member in stored.namelist():
+            # Always of the same time.
+            deflated.writestr(zipfile.ZipInfo(member), stored.read(member), zipfile.ZIP_DEFLATED)
+
+
 def computed(head, mode, size, batch, steps):
-    from drawn import drawn, value
+    from drawn import drawn
 
     tensor = lambda name, shape: torch.from_numpy(drawn(name, tuple(shape)))
-    network = HRNet(**NARROW, head=head, mode=mode).double().eval()
+    network = filled(HRNet(**NARROW, head=head, mode=mode).double().eval())
     with torch.no_grad():
-        for key, t in kept(network):
-            t.copy_(torch.from_numpy(value(key, tuple(t.shape))))
         images = tensor("images", (batch, 3, size, size))
         answers = network(images)
     found = {"head": head, "mode": mode, "size": size, "batch": batch, "answers": few(answers)}
@@ -279,6 +303,7 @@ def main():
         names[name] = {
             "tensors": len(kept(network)), "parameters": parameters, "hash": hashed(listing(network))}
     runs = [computed(**run) for run in RUNS]
+    pickle(nn.DataParallel(filled(HRNet(**NARROWEST))), HERE / "hrnet.pth")
     (HERE / "hrnet.json").write_text(json.dumps({"names": names, "runs": runs}) + "\n")
 
 

@@ -3,7 +3,7 @@
 use super::networks::{answers, drawn, numbers, trained, with_drawn_values};
 use serde_json::Value;
 use zoo_tuning::kernel::Interpolation;
-use zoo_tuning::nn::architectures::{HRNet, HRNetHead};
+use zoo_tuning::nn::architectures::{self, HRNet, HRNetHead};
 use zoo_tuning::nn::*;
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tensor::{Element, Tensor};
@@ -89,6 +89,23 @@ fn answers_are_those_of_pytorch() -> Result<()> {
         check::<f32>(run)?;
         check::<f64>(run)?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_whole_module_that_was_pickled_opens_as_the_network() -> Result<()> {
+    let landmarks = serde_json::json!({ "mode": "bilinear", "head": "landmarks" });
+    let narrow = narrow(&landmarks);
+    let narrowest =
+        HRNet { stem: 2, bottlenecks: 1, inner: 1, width: 1, modules: [1, 1, 1], ..narrow };
+    let design = Design::new(narrowest.clone(), 3, OUTPUTS);
+    architectures::register(narrowest)?;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hrnet.pth");
+    let opened = open_network::<f32>(path, None)?;
+    assert_eq!(opened.design(), &design);
+    let images = drawn("images", &[1, 3, 64, 64]);
+    let expected = answers(&with_drawn_values(&design)?, &images)?;
+    assert_eq!(answers(&opened, &images)?.as_slice(), expected.as_slice());
     Ok(())
 }
 
