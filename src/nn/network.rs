@@ -75,6 +75,11 @@ impl<T: Element> Network<T> {
         &self.blueprint.design
     }
 
+    /// Whether its output is maps `[N, outputs, H', W']`, as of landmarks, and not `[N, outputs]`.
+    pub fn makes_maps(&self) -> bool {
+        self.graph.makes_maps
+    }
+
     /// Everything that is trained or kept.
     pub fn parameters(&self) -> &Parameters<T> {
         &self.parameters

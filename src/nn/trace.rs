@@ -79,6 +79,8 @@ pub(super) struct Graph {
     /// For each node, the last node that is made from it; of the network's input, features and
     /// output the number of nodes.
     pub last_uses: Vec<usize>,
+    /// Whether the output is a map.
+    pub makes_maps: bool,
     /// What goes into the head.
     pub features: Node,
     /// The last map before, or that itself.
@@ -190,6 +192,7 @@ impl Trace<'_> {
     fn finish(mut self, output: Node) -> Result<Graph> {
         let value = self.value(output)?.clone();
         self.fix(&value);
+        let makes_maps = value.kind == Kind::Map;
         let features = self.features.unwrap_or(output);
         let is_map = |at: &usize| self.values[*at].kind == Kind::Map;
         let last_map = (0..=features.0).rev().find(is_map).map_or(features, Node);
@@ -236,6 +239,7 @@ impl Trace<'_> {
         let norms = found.into_iter().flatten().collect();
         Ok(Graph {
             last_uses,
+            makes_maps,
             features,
             last_map,
             channel_groups,

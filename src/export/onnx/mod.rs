@@ -9,6 +9,7 @@
 //! | convolution | `Conv`, with stride, padding, dilation and groups |
 //! | batch norm | `BatchNormalization` by the running statistics |
 //! | ReLU, max pooling, sum | `Relu`, `MaxPool`, `Add` |
+//! | maps at the size of another, side by side | `Resize` after `Shape`, `Concat` |
 //! | ReLU6 | `Clip` between two `Constant`s |
 //! | global mean pooling | `GlobalAveragePool`, `Flatten` |
 //! | linear layer | `Gemm` with the weight transposed |
@@ -29,9 +30,10 @@ use std::path::Path;
 const IR_VERSION: u64 = 8;
 const OPSET: u64 = 17;
 
-/// The names of what goes in and comes out.
+/// The names of what goes in, and of the classes or maps that come out.
 const INPUT: &str = "input";
-const OUTPUT: &str = "logits";
+const LOGITS: &str = "logits";
+const MAPS: &str = "maps";
 
 /// The number of single precision among the types of number.
 const FLOAT: u64 = 1;
@@ -44,8 +46,8 @@ const INITIALIZER: u32 = 5;
 const LONGEST: u64 = i32::MAX as u64;
 
 /// Writes a plain network to the ONNX model at `path`: from `input` `[N, C, H, W]`, with any
-/// number of images of any size, to `logits` `[N, classes]`. A routed one
-/// is written for one image at a time: its kernels depend on it.
+/// number of images of any size, to `logits` `[N, outputs]`, or to `maps` `[N, outputs, H', W']`. A
+/// routed one is written for one image at a time: its kernels depend on it.
 ///
 /// Its initializers are the network's tensors under their own names, so that the file is a
 /// checkpoint too; `metadata` becomes the model's texts. The file is there in whole or not at
@@ -86,10 +88,16 @@ fn model<'a>(
         operators.route(router)?;
         batch = Size::Of(1);
     }
-    let output = network.operate(&mut operators, Node::INPUT)?;
+    let last = network.operate(&mut operators, Node::INPUT)?;
+    let mut answers = vec![batch, Size::Of(design.outputs)];
+    let mut output = LOGITS;
+    if network.makes_maps() {
+        output = MAPS;
+        answers.extend([Size::Any("map_height"), Size::Any("map_width")]);
+    }
 
     let mut graph = Message::default();
-    for operator in operators.operators(output, OUTPUT) {
+    for operator in operators.operators(last, output) {
         graph.message(1, operator);
     }
     graph.bytes(2, design.name());
@@ -98,8 +106,7 @@ fn model<'a>(
     }
     let images = [batch, Size::Of(design.channels), Size::Any("height"), Size::Any("width")];
     graph.message(11, value_info(INPUT, &images));
-    let logits = [batch, Size::Of(design.outputs)];
-    graph.message(12, value_info(OUTPUT, &logits));
+    graph.message(12, value_info(output, &answers));
 
     let mut model = Message::default();
     // First, for it is what tells the format.
