@@ -104,6 +104,30 @@ fn kernels_in_the_order_of_jax_are_named_and_taken() {
 }
 
 #[test]
+fn what_is_left_out_of_a_file_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (detector, whole_network) = (folder.path().join("detector"), folder.path().join("whole"));
+    let beside = |name: &str, shape: &[usize], values: Vec<f32>| match name.strip_prefix("fc.") {
+        Some(rest) => vec![whole(&format!("state.decode_head.{rest}"), shape, &values)],
+        None => vec![whole(&format!("state.backbone.{name}"), shape, &values)],
+    };
+    let mut tensors = changed(beside);
+    tensors.push(whole("state.neck.bias", &[1], &[0.0]));
+    written(&detector, &tensors);
+    let shown = inspected(&[], &[&detector]);
+    for part in [
+        "holds a resnet_small, names behind state.backbone.\n",
+        "left out: state.decode_head (2), state.neck (1)\n",
+        "without the head, such as fc.weight [1, 64]",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    written(&whole_network, &changed(|name, shape, values| vec![whole(name, shape, &values)]));
+    let shown = inspected(&[], &[&whole_network]);
+    assert!(!shown.contains("left out") && !shown.contains("without"), "{shown}");
+}
+
+#[test]
 fn weights_of_8_bits_are_read_with_the_scales_beside_them() {
     let folder = TempDir::new().unwrap();
     let int8 = folder.path().join("int8.safetensors");

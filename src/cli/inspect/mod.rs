@@ -27,6 +27,9 @@ use tensors::Tensor;
 /// Of a zoo that was written here, its sources are listed: their names, what they scored before
 /// tuning, and how its gates weigh them.
 ///
+/// What of a file is not the network's, such as the head of another task, is named part by part, and
+/// so is a head that is missing: a source needs none.
+///
 /// With --as, a file is compared with a network: what is missing, unexpected, or has another shape.
 /// Files form a zoo if they have the same tensors in the same shapes; only the head may differ.
 #[derive(Args)]
