@@ -20,6 +20,7 @@ mod frame;
 mod idx;
 mod image;
 mod joined;
+pub mod landmarks;
 mod list;
 mod loader;
 pub mod mnist;
@@ -33,6 +34,7 @@ mod samples;
 mod split;
 mod transform;
 mod views;
+mod warp;
 mod whole;
 
 pub use ahead::Ahead;

@@ -52,7 +52,7 @@ pub enum Check {
 }
 
 /// The endings of names by which pictures are found in folders.
-const ENDINGS: [&str; 12] =
+pub(super) const ENDINGS: [&str; 12] =
     ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm"];
 
 /// What they are, for messages.
@@ -106,6 +106,28 @@ pub fn image_from_bytes(
     apply_all(rest, image, rng)
 }
 
+/// The picture in a file, to take parts of.
+///
+/// # Errors
+/// As [`read_image`].
+pub(super) fn read_picture(path: &Path, reading: Reading) -> Result<Picture> {
+    let (mut file, _) = open(path)?;
+    Picture::decode(path, read(&mut file, path, MOST_BYTES)?, reading)
+}
+
+/// Height and width of the picture in a file, by its header.
+///
+/// # Errors
+/// As [`read_image`], as far as the header goes.
+pub(super) fn sides(path: &Path, reading: Reading) -> Result<[usize; 2]> {
+    let (mut file, _) = open(path)?;
+    let bytes = read(&mut file, path, MOST_BYTES)?;
+    let mut decoder = decoder(path, &bytes)?;
+    let (width, height) = decoder.dimensions();
+    let sides = [height as usize, width as usize];
+    Ok(if is_turned(orientation(&mut decoder, reading)) { [sides[1], sides[0]] } else { sides })
+}
+
 /// Looks at a picture's file.
 ///
 /// # Errors
@@ -152,11 +174,14 @@ static READS_A_LARGE_ONE: Mutex<()> = Mutex::new(());
 
 /// A decoded picture. Pixels `[H, W, 3]` lie as in the file; `origin`, `down` and `right` lead
 /// through them so that the picture is upright.
-struct Picture {
+pub(super) struct Picture {
     pixels: Vec<u8>,
     channels: Channels,
     height: usize,
     width: usize,
+    /// Height and width as the file has them, upright: of a picture that was decoded at half its size,
+    /// twice as many.
+    full: [usize; 2],
     /// The pixel that is seen in the upper left corner.
     origin: isize,
     /// From a pixel to the one below it, and to the one on its right.
@@ -174,13 +199,12 @@ impl Picture {
         let is_large = u64::from(width) * u64::from(height) > LARGE;
         let alone = || READS_A_LARGE_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let alone = is_large.then(alone);
-        let orientation = match reading.ignore_orientation {
-            // What cannot be understood says nothing.
-            false => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-            true => Orientation::NoTransforms,
-        };
+        let orientation = orientation(&mut decoder, reading);
         let (pixels, stored) = pixels(path, &bytes, decoder)?;
-        Ok(Self::upright(pixels, stored, reading.channels, orientation, alone))
+        let mut picture = Self::upright(pixels, stored, reading.channels, orientation, alone);
+        let full = [height as usize, width as usize];
+        picture.full = if is_turned(orientation) { [full[1], full[0]] } else { full };
+        Ok(picture)
     }
 
     /// Pixels `[H, W, 3]` that EXIF data say to look at in another way.
@@ -203,19 +227,31 @@ impl Picture {
             Orientation::Rotate90FlipH => (0, 1, columns),
             Orientation::Rotate270FlipH => (last, -1, -columns),
         };
-        let is_turned = matches!(
-            orientation,
-            Orientation::Rotate90
-                | Orientation::Rotate270
-                | Orientation::Rotate90FlipH
-                | Orientation::Rotate270FlipH
-        );
-        let [height, width] = if is_turned { [width, height] } else { [height, width] };
-        Self { pixels, channels, height, width, origin, down, right, _alone: alone }
+        let [height, width] =
+            if is_turned(orientation) { [width, height] } else { [height, width] };
+        let full = [height, width];
+        Self { pixels, channels, height, width, full, origin, down, right, _alone: alone }
     }
 
-    fn sides(&self) -> [usize; 2] {
+    /// Height and width of what was decoded.
+    pub fn sides(&self) -> [usize; 2] {
         [self.height, self.width]
+    }
+
+    /// Height and width of the file's picture.
+    pub fn full_sides(&self) -> [usize; 2] {
+        self.full
+    }
+
+    /// The channels that images of it have.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// Red, green and blue at a row and column, which lie inside.
+    pub fn pixel(&self, row: usize, column: usize) -> [u8; 3] {
+        let at = self.origin + row as isize * self.down + column as isize * self.right;
+        self.pixels.as_chunks::<3>().0[at as usize]
     }
 
     /// Copies a row from a column on, as many pixels as `into` has room for: a byte for each grey one,
@@ -250,6 +286,25 @@ impl Picture {
         };
         Image::new([channels, height, width], values)
     }
+}
+
+/// Which side of a picture is up; what cannot be understood says nothing.
+fn orientation(decoder: &mut impl ImageDecoder, reading: Reading) -> Orientation {
+    match reading.ignore_orientation {
+        false => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        true => Orientation::NoTransforms,
+    }
+}
+
+/// Whether rows become columns.
+fn is_turned(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    )
 }
 
 /// Values 0 to 1, one plane after the other, of the first channels of pixels of `S` bytes.

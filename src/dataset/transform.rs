@@ -49,6 +49,15 @@ pub enum Transform {
     },
     /// One such operation at any magnitude: TrivialAugment (Müller and Hutter, 2021), its wide space.
     TrivialAugment,
+    /// Brighter or darker, and of more or less contrast, by up to these shares: values times one drawn
+    /// number, and their distances from their mean times another, as in torchvision's `ColorJitter`. It
+    /// belongs before [`Transform::Normalise`].
+    RandomLight {
+        /// Of the values.
+        brightness: f64,
+        /// Of their distances from the mean.
+        contrast: f64,
+    },
     /// Sets a random part to 0 in so large a share of images: random erasing (Zhong et al., 2020), of
     /// 2 to 33 % of the area and proportions from 3:10 to 10:3, as torchvision's. It belongs behind
     /// [`Transform::Normalise`], where 0 is the mean.
@@ -84,6 +93,9 @@ impl Transform {
                 rand_augment(image, [*operations, *magnitude], rng)
             }
             Self::TrivialAugment => trivial_augment(&image, rng),
+            Self::RandomLight { brightness, contrast } => {
+                Ok(relit(image, [*brightness, *contrast].map(|most| drawn_factor(most, rng))))
+            }
             Self::RandomErasing(share) => {
                 Ok(if rng.f64() < *share { erased(image, rng) } else { image })
             }
@@ -181,6 +193,23 @@ fn erased(mut image: Image, rng: &mut fastrand::Rng) -> Image {
                 .take(rows)
                 .for_each(|row| row[left..left + columns].fill(0.0));
         }
+    }
+    image
+}
+
+/// A factor from `1 - most` to `1 + most`.
+fn drawn_factor(most: f64, rng: &mut fastrand::Rng) -> f32 {
+    (1.0 + most * (2.0 * rng.f64() - 1.0)) as f32
+}
+
+/// Values times a factor, and their distances from the mean of all times another; within 0 to 1.
+fn relit(mut image: Image, [brightness, contrast]: [f32; 2]) -> Image {
+    let values = image.values_mut();
+    let sum: f64 = values.iter().map(|v| f64::from((v * brightness).min(1.0))).sum();
+    let mean = (sum / values.len() as f64) as f32;
+    for value in values {
+        let lit = (*value * brightness).min(1.0);
+        *value = (mean + contrast * (lit - mean)).clamp(0.0, 1.0);
     }
     image
 }
@@ -289,6 +318,21 @@ mod tests {
             .count();
         // Three standard deviations of the binomial distribution are 47.
         assert!((453..547).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn light_changes_within_its_limits() {
+        let image = Image::new([1, 1, 2], vec![0.2, 0.6]).unwrap();
+        for (factors, expected) in [([1.5, 1.0], [0.3, 0.9]), ([1.0, 0.5], [0.3, 0.5])] {
+            let lit = relit(image.clone(), factors);
+            assert!(lit.values().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+        let mut rng = fastrand::Rng::with_seed(3);
+        let light = Transform::RandomLight { brightness: 0.5, contrast: 0.0 };
+        for _ in 0..100 {
+            let first = light.apply(image.clone(), &mut rng).unwrap().values()[0];
+            assert!((0.1..=0.3).contains(&first), "{first}");
+        }
     }
 
     #[test]

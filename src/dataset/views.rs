@@ -29,7 +29,7 @@ impl Views {
     ///
     /// # Errors
     /// If the image is smaller than a crop.
-    pub(super) fn of(self, image: Image) -> Result<Vec<Image>> {
+    pub fn of(self, image: Image) -> Result<Vec<Image>> {
         match self {
             Self::One => Ok(vec![image]),
             Self::Flip => Ok([image.clone(), image.flipped()].into()),
