@@ -7,7 +7,7 @@
 //! - [`matched`]: permutes the channels of each source to those of a reference, which
 //!   changes nothing that the source computes;
 //! - [`score`] and [`gate_bias`], the gate prior: scores the frozen sources and lets the gates
-//!   begin near the best of them.
+//!   begin near the best of them; [`score_of_values`] where samples have values instead of classes.
 //!
 //! Of the field are [`linear_probe`], which fits the head before anything is tuned, and
 //! [`channel_attention`], by which DELTA weighs channels, and the scores of [`Transferability`].
@@ -29,6 +29,7 @@ mod ridge;
 mod routing;
 mod spectrum;
 mod transferability;
+mod values;
 
 pub use absorption::{Normalisation, absorb};
 pub use attention::channel_attention;
@@ -38,6 +39,7 @@ pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
 pub use probe::{Labelled, Preparation, Prepared, Probe};
 pub use routing::{Fitted, RouterSettings, fit_router};
 pub use transferability::{Transferability, h_score, leep, log_me};
+pub use values::{Valued, leave_one_out_fit, score_of_values};
 
 /// Samples that are looked at where a Gram matrix has a row for each.
 const MOST: usize = 2000;

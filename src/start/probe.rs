@@ -1,6 +1,7 @@
 //! The start of a zoo as a whole: sources are scored, matched, and give the gates their bias.
 
-use super::{Fitted, RouterSettings, best, fit_router, gate_bias, matched, score};
+use super::score_of_values;
+use super::{Fitted, RouterSettings, Valued, best, fit_router, gate_bias, matched, score};
 use crate::nn::{Design, Network};
 use crate::tensor::{State, Tensor};
 use crate::{Error, Result};
@@ -12,6 +13,12 @@ pub type Labelled = Result<(Tensor<f32>, Vec<usize>)>;
 pub trait Probe {
     /// Labelled batches, by which each source is scored (see [`score`]).
     fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_>;
+
+    /// Batches with values, by which each source is scored (see [`score_of_values`]) where samples have
+    /// no labels.
+    fn valued(&self) -> Option<Box<dyn Iterator<Item = Valued<f32>> + '_>> {
+        None
+    }
 
     /// Images `[N, C, H, W]` by whose activations channels are matched (see [`matched`]).
     ///
@@ -91,8 +98,11 @@ impl Preparation {
             return Ok(Prepared::unprepared(sources));
         }
         note("scoring the sources");
-        let scores = sources.iter().map(|source| score(design, source, probe.labelled()));
-        let scores = scores.collect::<Result<Vec<_>>>()?;
+        let score = |source| match probe.valued() {
+            Some(batches) => score_of_values(design, source, batches),
+            None => score(design, source, probe.labelled()),
+        };
+        let scores = sources.iter().map(score).collect::<Result<Vec<_>>>()?;
         let mut prepared = Prepared { scores, ..Prepared::unprepared(sources) };
         if self.chooses {
             let best = best(&prepared.scores).unwrap_or(0);
