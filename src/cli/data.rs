@@ -3,7 +3,7 @@
 use super::output::{message, printable};
 use crate::dataset::ResizeMode;
 use crate::nn::{Design, Identified};
-use crate::train::choice::CheckName;
+use crate::train::choice::{CheckName, Preset};
 use crate::train::config::DataConfig;
 use crate::train::{Input, Model};
 use crate::zoo::{Axes, Checkpoint, Naming};
@@ -30,6 +30,11 @@ pub struct NetworkNames {
     /// TensorFlow, or this and matrices [C, O], as in Flax and Keras [default: oihw]
     #[arg(long, value_parser = layouts())]
     pub layout: Option<Axes>,
+}
+
+/// Reads the name of a set of faces.
+fn faces() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::FACES).try_map(|name| Preset::named(&name))
 }
 
 /// Reads the name of an order of axes.
@@ -87,6 +92,9 @@ pub fn open_model(path: &Path, names: &NetworkNames, input: &InputOptions) -> cr
     let beside = Input::file_beside(&checkpoint);
     let mut model = model_of(checkpoint, names)?;
     model.input = input.over(model.input)?;
+    if let Some(set) = input.faces {
+        model = model.for_faces(set)?;
+    }
     if let Some(file) = &beside {
         let (path, file) = (path.display(), file.display());
         message(format!("{path}: what images it expects is said by {file}: {}", model.input));
@@ -142,6 +150,9 @@ pub struct InputOptions {
     /// Leave pictures as they are stored, though their EXIF data say which side is up
     #[arg(long)]
     ignore_orientation: bool,
+    /// Find the points of these faces, as HRNet-Facial-Landmark-Detection trained its networks
+    #[arg(long, value_name = "SET", value_parser = faces())]
+    faces: Option<Preset>,
 }
 
 impl InputOptions {
@@ -152,7 +163,7 @@ impl InputOptions {
 
     /// What is given over what is said.
     fn over(&self, said: Input) -> crate::Result<Input> {
-        let Self { size, resize, resize_mode, ref mean, ref std, ignore_orientation } = *self;
+        let Self { size, resize, resize_mode, ref mean, ref std, ignore_orientation, .. } = *self;
         let (mean, std) = (mean.clone(), std.clone());
         let config = DataConfig {
             size,

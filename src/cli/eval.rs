@@ -1,29 +1,35 @@
-//! `eval`: how good networks are on labelled images.
+//! `eval`: how good networks are on labelled images, and how far points are that they find.
 
 use super::data::{CheckOptions, InputOptions, NetworkNames, open_model};
 use super::device::DeviceOption;
+use super::landmarks;
 use super::output::{Output, Result, message, printable};
 use super::profile::Profiling;
 use crate::Error;
 use crate::dataset::Views;
-use crate::tensor::Device;
 use crate::train::choice::ViewsName;
 use crate::train::{
-    ClassEvaluation, Confusion, Data, Evaluation, PredictionFile, Purpose, evaluate,
+    ClassEvaluation, Confusion, Data, Evaluation, Model, PredictionFile, Purpose, evaluate,
 };
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Measure networks on labelled images: accuracy, precision, recall, F1, calibration, and which
-/// classes are taken for which.
+/// classes are taken for which; or, of networks for landmarks, how far points are from where they are
+/// marked.
 #[derive(Args)]
 #[command(after_help = "\
 Data is a folder with a folder of pictures for each class (PNG, JPEG, WebP, BMP, GIF, TIFF, PNM;
 folders in these are walked), or with such folders train, val and test, of which test is taken, else
 val; a .csv or .tsv of files and classes; CIFAR in binary; the digits of UCI as .csv or .csv.gz; a folder of MNIST, either the IDX files (the t10k pair if it is there) or 0.json to
 9.json; or one IDX file of images with its labels beside it.
+
+For landmarks, data are annotated pictures, as of train (docs/landmarks.md); points are matched by name.
+Measured are NME, the share of pictures above 8 and 10 % (FR), the area under their curve (AUC), and the
+share of points within 5 and 10 % (PCK). With --predictions, a row is a point; --views flip looks at each
+picture mirrored, too.
 
 Precision, recall and F1 are scikit-learn's, their means over all classes (\"macro\"). The calibration
 error is the expected one over 15 bins (Guo et al., 2017). With --json, a network's measures are one
@@ -32,7 +38,8 @@ line.
 Examples:
   zoo-tuning eval data/zoo/as_is.safetensors --data data/digits/digits.csv.gz
   zoo-tuning eval resnet50.safetensors --as resnet50 --data photos/ --views ten
-  zoo-tuning eval data/zoo/*.safetensors --data data/digits/digits.csv.gz --predictions out.csv")]
+  zoo-tuning eval data/zoo/*.safetensors --data data/digits/digits.csv.gz --predictions out.csv
+  zoo-tuning eval faces/model.safetensors --data wflw/face_landmarks_wflw_test.csv --views flip")]
 pub struct Arguments {
     /// The networks' files: model.safetensors of runs, or another program's
     #[arg(value_name = "MODEL", required = true)]
@@ -41,16 +48,16 @@ pub struct Arguments {
     names: NetworkNames,
     #[command(flatten)]
     input: InputOptions,
-    /// Labelled images
+    /// Labelled images, or annotated ones
     #[arg(long, value_name = "PATH")]
-    data: PathBuf,
+    pub(super) data: PathBuf,
     #[command(flatten)]
-    check: CheckOptions,
+    pub(super) check: CheckOptions,
     /// Look at each image once, also mirrored, or at ten crops of it (corners and middle, and
     /// mirrored), and take the mean of the outputs
     #[arg(long, value_name = "VIEWS", default_value = "one", value_parser = views())]
-    views: ViewsName,
-    /// Write a row for each image, as .csv or as .jsonl
+    pub(super) views: ViewsName,
+    /// Write a row for each image, or for each point, as .csv or as .jsonl
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// Replace the file of predictions if it exists
@@ -58,7 +65,7 @@ pub struct Arguments {
     force: bool,
     /// Images computed at once; fewer if they are large
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    batch: u32,
+    pub(super) batch: u32,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -71,12 +78,12 @@ fn views() -> impl TypedValueParser<Value = ViewsName> {
 
 /// A line of JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, E> {
     /// The network's file, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     #[serde(flatten)]
-    evaluation: &'a Evaluation,
+    evaluation: &'a E,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
@@ -90,30 +97,43 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         file = Some(PredictionFile::new(path)?);
     }
     let several = arguments.models.len() > 1;
-    let mut found = Vec::new();
+    let (mut found, mut points) = (Vec::new(), Vec::new());
     for path in &arguments.models {
-        let evaluation = measured(path, &arguments, &device, file.as_mut())?;
-        if output.json {
-            let model = several.then(|| path.display().to_string());
-            output.object(&Line { model, evaluation: &evaluation })?;
+        let mut model = open_model(path, &arguments.names, &arguments.input)?;
+        model.network.parameters_mut().to(&device)?;
+        let name = several.then(|| path.display().to_string());
+        if let Some(scheme) = model.landmarks()? {
+            let evaluation = landmarks::measured(&model, &scheme, &arguments, file.as_mut())?;
+            if output.json {
+                output.object(&Line { model: name, evaluation: &evaluation })?;
+            }
+            points.push(evaluation);
+        } else {
+            let evaluation = measured(model, &arguments, file.as_mut())?;
+            if output.json {
+                output.object(&Line { model: name, evaluation: &evaluation })?;
+            }
+            found.push(evaluation);
         }
-        found.push(evaluation);
+        if !found.is_empty() && !points.is_empty() {
+            let problem = "some are for landmarks, others for classes; measure them one by one";
+            return Err(Error::config("MODEL", problem).into());
+        }
     }
     file.map_or(Ok(()), PredictionFile::write)?;
-    match &found[..] {
+    match (&found[..], &points[..]) {
         _ if output.json => Ok(()),
-        [one] => show(one, output),
-        several => side_by_side(&arguments.models, several, output),
+        ([], points) => landmarks::show(&arguments.models, points, output),
+        ([one], _) => show(one, output),
+        (several, _) => side_by_side(&arguments.models, several, output),
     }
 }
 
 fn measured(
-    path: &Path,
+    mut model: Model,
     arguments: &Arguments,
-    device: &Device,
     mut file: Option<&mut PredictionFile>,
 ) -> crate::Result<Evaluation> {
-    let mut model = open_model(path, &arguments.names, &arguments.input)?;
     let check = &arguments.check;
     let data = Data::open(&arguments.data, Purpose::Testing, &model.input)?
         .checked(check.check.check(), check.skip_unreadable)?;
@@ -125,7 +145,6 @@ fn measured(
     let views: Views = arguments.views.views(model.input.size);
     let batch = model.input.batch(arguments.batch as usize) / views.count();
     let loader = data.in_views(views, None, batch.max(1))?;
-    model.network.parameters_mut().to(device)?;
     evaluate(&model.network, &loader, &numbers, &model.classes, |told| match &mut file {
         Some(file) => file.add(&model, &loader.name(told.index), told),
         None => Ok(()),

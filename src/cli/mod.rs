@@ -17,6 +17,7 @@ mod eval;
 mod explain;
 mod gradcheck;
 mod inspect;
+mod landmarks;
 mod man;
 mod measure;
 mod output;

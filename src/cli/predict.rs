@@ -1,7 +1,8 @@
-//! `predict`: what a network sees in images.
+//! `predict`: what a network sees in images, and which points it finds.
 
 use super::data::ModelFile;
 use super::device::DeviceOption;
+use super::landmarks::{self, PointOptions};
 use super::output::{Output, Result, Stop, failure, printable};
 use super::profile::Profiling;
 use crate::Error;
@@ -11,18 +12,21 @@ use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Tell the most probable classes of images.
+/// Tell the most probable classes of images; or, of networks for landmarks, where their points are.
 #[derive(Args)]
 #[command(after_help = "\
 Of a folder, all pictures are taken (PNG, JPEG, WebP, BMP, GIF, TIFF, PNM), those of folders in it too. A pattern in quotes, such
 as 'photos/**/*.jpg', is looked up by the program, however many files it means.
 
-With --csv, the first line names the columns: image, class_1, probability_1 and so on to --top, error.
+With --csv, points are printed in the layout of DeepLabCut: x, y and likelihood, the value of the heat map
+there. Of classes, the first line names the columns: image, class_1, probability_1 and so on to --top, error.
 
 Examples:
   zoo-tuning predict run/model.safetensors photo.jpg
   zoo-tuning predict run/model.safetensors photos/ --top 1 --csv > classes.csv
   zoo-tuning predict resnet50.safetensors --as resnet50 --top 5 photos/*.png --json
+  zoo-tuning predict mice/model.safetensors frames/ --csv > frames.csv
+  zoo-tuning predict faces/model.safetensors me.jpg --box 120,80,200,200 --draw drawn
 
 An image that cannot be read is an error, and the exit code is 1 at the end; the others are
 predicted nevertheless.")]
@@ -42,6 +46,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
     #[command(flatten)]
+    points: PointOptions,
+    #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
     pub profiling: Profiling,
@@ -58,11 +64,16 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, images, top, csv, batch, device, .. } = arguments;
+    let Arguments { model: file, images, top, csv, batch, points, device, .. } = arguments;
     let device = device.open()?;
     let mut model = file.open()?;
     let images = found(&images)?;
     model.network.parameters_mut().to(&device)?;
+    if let Some(scheme) = model.landmarks()? {
+        let batch = model.input.batch(batch as usize);
+        return landmarks::find(&model, &scheme, images, &points, csv, batch, output);
+    }
+    points.refuse()?;
     // No network has more classes.
     let top = (top as usize).min(model.design().outputs);
     if csv {

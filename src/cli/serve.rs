@@ -59,6 +59,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let listener = TcpListener::bind(address)
         .map_err(Error::io("listen at", format!("127.0.0.1:{}", arguments.port)))?;
     let mut model = arguments.model.open()?;
+    if model.landmarks()?.is_some() {
+        let problem = "finds landmarks, which the page does not show yet; see predict --draw";
+        return Err(Error::config(model.origin, problem).into());
+    }
     model.network.parameters_mut().to(&device)?;
     let folder = Path::new(&model.origin).parent().unwrap_or(Path::new("")).to_path_buf();
     let mut sight = Sight::new(model, arguments.top as usize, &folder)?;

@@ -92,6 +92,7 @@ impl Plan {
         if self.config.method.zoo.is_empty() {
             return Err(Error::config("method.zoo", "there are no sources: --zoo FILE FILE"));
         }
+        self.config.task.classification("a comparison")?;
         self.config.check()
     }
 
@@ -216,8 +217,9 @@ impl Job {
 
     /// The same, taught by the networks in these files.
     pub fn taught_by(mut self, files: Vec<PathBuf>) -> Self {
-        let TaskConfig::Classification(task) = &mut self.config.task;
-        task.teachers = files;
+        if let TaskConfig::Classification(task) = &mut self.config.task {
+            task.teachers = files;
+        }
         self
     }
 }

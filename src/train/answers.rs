@@ -1,6 +1,5 @@
 //! What networks answer to the samples that a run is measured on.
 
-use super::config::TaskConfig;
 use super::evaluation::{add, for_each_batch};
 use super::measures::{Measures, Told};
 use super::task::Part;
@@ -44,7 +43,7 @@ impl Run {
         part: Part,
         answers: &mut [Answers],
     ) -> Result<()> {
-        let TaskConfig::Classification(settings) = &self.config().task;
+        let settings = self.config().task.classification("a comparison")?;
         let opened = settings.open(self.config(), &models[places[0]].input, self.given())?;
         let (key, problem) = match part {
             Part::Validation => ("data.validation", "leaves no samples to validate on"),

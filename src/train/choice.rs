@@ -1,5 +1,6 @@
 //! What may be chosen in a configuration, by name, and presets of several keys.
 
+use super::task::landmarks::FacePreset;
 use crate::dataset::{Check, Views};
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +204,24 @@ names! {
         Released = "released",
         /// The recipe of the paper and the released code: that method, and its optimizer.
         Paper = "paper",
+        /// Landmarks of the faces of 300W.
+        W300 = "300w",
+        /// Landmarks of the faces of WFLW.
+        Wflw = "wflw",
+        /// Landmarks of the faces of COFW.
+        Cofw = "cofw",
+        /// Landmarks of the faces of AFLW.
+        Aflw = "aflw",
+    }
+}
+
+names! {
+    /// How points become heat maps, and are found in them.
+    CodecName {
+        /// Gaussians around the points themselves, found between pixels.
+        Subpixel = "subpixel",
+        /// As HRNet-Facial-Landmark-Detection: Gaussians around whole pixels, found to a quarter.
+        Hrnet = "hrnet",
     }
 }
 
@@ -237,18 +256,26 @@ impl ViewsName {
 }
 
 impl Preset {
+    /// The sets of faces.
+    pub const FACES: [&'static str; 4] = ["300w", "wflw", "cofw", "aflw"];
+
     /// The keys that the preset sets, as TOML.
-    pub fn text(self) -> &'static str {
+    pub fn text(self) -> String {
         match self {
-            Self::Default => "",
-            Self::Released => released!(),
+            Self::Default => String::new(),
+            Self::Released => released!().to_owned(),
+            Self::W300 => FacePreset::W300.text(),
+            Self::Wflw => FacePreset::WFLW.text(),
+            Self::Cofw => FacePreset::COFW.text(),
+            Self::Aflw => FacePreset::AFLW.text(),
             Self::Paper => concat!(
                 released!(),
                 "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
                  weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
                  milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
                  steps = 15000\n"
-            ),
+            )
+            .to_owned(),
         }
     }
 }

@@ -94,6 +94,12 @@ impl Data {
         Ok(Self::of(dataset, input, notes))
     }
 
+    /// Any images as they are.
+    pub fn showing(dataset: Arc<dyn Dataset>, input: &Input, notes: Vec<String>) -> Self {
+        let used = (0..dataset.len()).collect();
+        Self { dataset, input: input.clone(), used, notes, unreadable: vec![] }
+    }
+
     fn of(dataset: Arc<dyn Dataset>, input: &Input, mut notes: Vec<String>) -> Self {
         if let ([class], Some(file)) = (dataset.classes(), dataset.file(0)) {
             notes.push(format!(
@@ -102,8 +108,7 @@ impl Data {
                 file.display()
             ));
         }
-        let used = (0..dataset.len()).collect();
-        Self { dataset, input: input.clone(), used, notes, unreadable: vec![] }
+        Self::showing(dataset, input, notes)
     }
 
     /// The same, after a look at the files of all samples that are used, but for those that were
@@ -155,7 +160,7 @@ impl Data {
     }
 
     /// The samples that are used.
-    pub(super) fn used(&self) -> &[usize] {
+    pub fn used(&self) -> &[usize] {
         &self.used
     }
 

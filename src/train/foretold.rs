@@ -1,7 +1,6 @@
 //! What is said of the sources of a run before any tuning.
 
 use super::Config;
-use super::config::TaskConfig;
 use super::sources::Sources;
 use super::task::Task;
 use crate::dataset::Dataset;
@@ -20,7 +19,7 @@ pub fn transferability(
 ) -> Result<Vec<Transferability>> {
     let sources = Sources::open(config)?;
     let input = config.data.input(sources.input.clone())?;
-    let TaskConfig::Classification(settings) = &config.task;
+    let settings = config.task.classification("scoring by classes")?;
     let opened = settings.open(config, &input, &given)?;
     let design = sources.design.with_outputs(opened.outputs);
     let none = || Error::config("data.path", "there are no labelled samples to score sources on");

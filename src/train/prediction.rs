@@ -1,6 +1,7 @@
 //! What a network sees in images.
 
 use super::evaluation::finite_logits;
+use super::task::landmarks::FoundIn;
 use super::{Model, Told, probabilities};
 use crate::dataset::{Image, apply_all, read_image};
 use crate::export::write_atomically;
@@ -106,6 +107,22 @@ struct Row<'a> {
     label_probability: f64,
 }
 
+/// A row for a point.
+#[derive(Serialize)]
+struct PointRow<'a> {
+    model: &'a str,
+    image: &'a str,
+    point: &'a str,
+    x: f64,
+    y: f64,
+    /// The value of its heat map there.
+    likelihood: f64,
+    /// The distance from where it is marked, in pixels.
+    pixels: Option<f64>,
+    /// The same, divided by what errors are divided by.
+    error: Option<f64>,
+}
+
 #[derive(Serialize)]
 struct JsonRow<'a> {
     #[serde(flatten)]
@@ -155,6 +172,32 @@ impl PredictionFile {
             }
         };
         added.map_err(|problem| Error::format(&self.path, problem))
+    }
+
+    /// Adds the points that `model` finds in the image of that name, a row for each.
+    ///
+    /// # Errors
+    /// If a row cannot be made.
+    pub fn add_points(&mut self, model: &Model, image: &str, found: &FoundIn) -> Result<()> {
+        for (number, (&([x, y], likelihood), pixels)) in
+            found.points.iter().zip(found.errors).enumerate()
+        {
+            let (origin, point) = (&model.origin, model.class_name(number));
+            let error = pixels.zip(found.normalizer).map(|(pixels, length)| pixels / length);
+            let pixels = *pixels;
+            let point = point.as_str();
+            let row = PointRow { model: origin, image, point, x, y, likelihood, pixels, error };
+            let added = match &mut self.rows {
+                Rows::Csv(writer) => writer.serialize(row).map_err(|error| error.to_string()),
+                Rows::Json(lines) => {
+                    let line = serde_json::to_writer(&mut *lines, &row);
+                    lines.push(b'\n');
+                    line.map_err(|error| error.to_string())
+                }
+            };
+            added.map_err(|problem| Error::format(&self.path, problem))?;
+        }
+        Ok(())
     }
 
     /// Writes the file, whole or not at all.

@@ -3,12 +3,14 @@
 use super::observe::{self, LayerAlignment, LayerGates, SampleGates, Source};
 use super::run::{CONFIG, GATES, METRICS, SUMMARY};
 use super::task::Exhibits;
+use super::task::landmarks::LandmarkEvaluation;
 use super::{ClassEvaluation, Gates, Input, Material, Metrics, Summary};
 use crate::export::write_atomically;
 use crate::nn::Network;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -27,6 +29,9 @@ pub struct Observations {
     pub validation: Vec<ClassEvaluation>,
     /// The same of the test samples.
     pub test: Vec<ClassEvaluation>,
+    /// What was measured of points at the end, on the samples for `validation` and `test`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub landmarks: BTreeMap<String, LandmarkEvaluation>,
     /// Which samples the gates were seen on: `validation`, `test` or `training`.
     pub part: String,
     /// How many of them.
@@ -74,10 +79,13 @@ impl Observations {
         self.alignment = observe::alignment(network)?;
         let Some(Exhibits { part, images, labels }) = exhibits else { return Ok(()) };
         self.gates = observe::gates(network, &images)?;
+        (self.part, self.count) = (part.to_owned(), images.shape()[0]);
+        if labels.is_empty() {
+            return Ok(());
+        }
         let count = SHOWN.min(labels.len());
         let chosen: Vec<usize> = (0..count).map(|k| k * labels.len() / count).collect();
         self.samples = observe::samples(network, &images, &labels, &chosen, input)?;
-        (self.part, self.count) = (part.to_owned(), labels.len());
         Ok(())
     }
 }

@@ -305,6 +305,10 @@ impl Run {
                 let given = self.given.clone();
                 self.train_by(observer, |config, input| settings.open(config, input, &given))
             }
+            TaskConfig::Landmarks(settings) => {
+                let given = self.given.clone();
+                self.train_by(observer, |config, input| settings.open(config, input, &given))
+            }
         };
         if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
             self.remove_start();
@@ -384,8 +388,16 @@ impl Run {
         let mut sources = Sources::open(&self.config)?;
         sources.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let input = self.config.data.input(sources.input.clone())?;
-        let Opened { task, outputs, classes, samples, batches_per_epoch, notes, material } =
-            open(&self.config, &input)?;
+        let Opened {
+            task,
+            outputs,
+            classes,
+            samples,
+            batches_per_epoch,
+            notes,
+            material,
+            metadata,
+        } = open(&self.config, &input)?;
         notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
@@ -403,6 +415,7 @@ impl Run {
         let mut model = Model::from_network(network, input, &classes);
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
         model.notes = observe::notes_of(&described);
+        model.notes.extend(metadata);
         if !scores.is_empty() {
             observer.note(&Event::Scored(&described));
         }
@@ -501,11 +514,15 @@ impl Run {
 
     /// Writes into the configuration what the files decided, and where they are.
     fn resolve(&mut self, sources: &Sources, input: &Input) -> Result<()> {
-        let Config { method, data, task: TaskConfig::Classification(task), .. } = &mut self.config;
+        let Config { method, data, task, .. } = &mut self.config;
         // Not every task has data at a path.
         let path = Some(&mut data.path).filter(|path| !path.as_os_str().is_empty());
         let further = [&mut data.validation_data, &mut data.test_data].into_iter().flatten();
-        let networks = method.zoo.iter_mut().chain(&mut method.from).chain(&mut task.teachers);
+        let teachers = match task {
+            TaskConfig::Classification(task) => &mut task.teachers[..],
+            TaskConfig::Landmarks(_) => &mut [],
+        };
+        let networks = method.zoo.iter_mut().chain(&mut method.from).chain(teachers);
         for path in networks.chain(path).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }

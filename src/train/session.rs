@@ -303,6 +303,11 @@ impl<K: Task> Session<'_, K> {
         let classes = |part| self.task.classes(part).to_vec();
         seen.validation = classes(Part::Validation);
         seen.test = classes(Part::Test);
+        for (name, part) in [("validation", Part::Validation), ("test", Part::Test)] {
+            if let Some(found) = self.task.landmarks(part) {
+                seen.landmarks.insert(name.to_owned(), found.clone());
+            }
+        }
         seen.write(self.run.folder())
     }
 
@@ -316,7 +321,8 @@ impl<K: Task> Session<'_, K> {
         }
         self.write_model()?;
         let test = self.measured(Part::Test)?;
-        let is_measured = !self.task.classes(Part::Validation).is_empty();
+        let is_measured = !self.task.classes(Part::Validation).is_empty()
+            || self.task.landmarks(Part::Validation).is_some();
         if self.progress.validation.is_some() && (keeps_best || !is_measured) {
             // The classes are those of another network, or were measured by a process that did not
             // come to its end.

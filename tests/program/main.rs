@@ -6,6 +6,7 @@ mod compare;
 mod convert;
 mod demo;
 mod foreign;
+mod landmarks;
 mod measuring;
 #[cfg(all(feature = "opencl", target_os = "linux"))]
 mod opencl_faults;

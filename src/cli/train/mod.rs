@@ -51,6 +51,10 @@ in TensorBoard:
   zoo-tuning train --zoo zoo.toml --data photos/ --backbone-rate 0 --optimizer adamw \\
       --learning-rate 1e-3 --clip-norm 1 --average 0.999 --tensorboard --out run-3
 
+Points in annotated pictures (docs/landmarks.md), from two networks of heat maps:
+  zoo-tuning train --task landmarks --zoo a.safetensors b.safetensors --data mice/ --size 96 \\
+      --optimizer adam --lr 3e-3 --normalizer nose,tail --test 0.3 --out run-6
+
 The same run from its file, with another form and seed:
   zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-4"
 )]

@@ -5,8 +5,8 @@
 
 use crate::dataset::ResizeMode;
 use crate::train::choice::{
-    AugmentationName, AutoAugment, CheckName, ClassWeights, FormName, GateName, Keep, Otherwise,
-    Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
+    AugmentationName, AutoAugment, CheckName, ClassWeights, CodecName, FormName, GateName, Keep,
+    Otherwise, Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
 use crate::zoo::Axes;
@@ -231,7 +231,7 @@ struct Optimizer {
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "[data]: the samples, and how the network sees them")]
 struct Data {
-    /// Labelled images: a folder with a folder for each class, or with such folders train, val and
+    /// Labelled images, or for landmarks annotated ones (docs/landmarks.md): a folder with a folder for each class, or with such folders train, val and
     /// test; a .csv or .tsv of files and classes; CIFAR in binary; the digits of UCI as .csv or
     /// .csv.gz, or a folder of MNIST
     #[arg(long = "data", value_name = "PATH")]
@@ -341,6 +341,56 @@ struct Task {
     /// What logits are divided by there, which shows what else they hold likely [default: 2]
     #[arg(long, value_name = "X")]
     temperature: Option<f64>,
+    /// Landmarks: how points become heat maps and are found in them: between pixels, or as
+    /// HRNet-Facial-Landmark-Detection does [default: subpixel]
+    #[arg(long, value_parser = PossibleValuesParser::new(CodecName::NAMES))]
+    codec: Option<String>,
+    /// Landmarks: standard deviation of a point's Gaussian, in pixels of the heat map [default: 1.5]
+    #[arg(long, value_name = "X")]
+    sigma: Option<f64>,
+    /// Landmarks: what errors are divided by: the distance of two points, by their names or their
+    /// numbers from 0, or the larger side of the box [default: box]
+    #[arg(long, value_name = "POINT,POINT|box", value_delimiter = ',')]
+    normalizer: Option<Vec<String>>,
+    /// Landmarks: points that change places in a mirror, by their names or their numbers
+    #[arg(long, value_name = "POINT:POINT", value_delimiter = ',', value_parser = pair)]
+    flip_pairs: Option<Vec<[String; 2]>>,
+    /// Landmarks: share of training pictures that are mirrored [default: 0.5 with flip pairs, else 0]
+    #[arg(long, value_name = "SHARE")]
+    flip: Option<f64>,
+    /// Landmarks: side of what is looked at, in parts of a box's larger side; a picture without a box
+    /// is looked at in whole [default: 1.25]
+    #[arg(long, value_name = "X")]
+    box_factor: Option<f64>,
+    /// Landmarks: by what share of it that side changes at random, up and down [default: 0.25]
+    #[arg(long, value_name = "SHARE")]
+    scale: Option<f64>,
+    /// Landmarks: degrees by which training pictures are turned at most [default: 30]
+    #[arg(long, value_name = "DEGREES")]
+    rotation: Option<f64>,
+    /// Landmarks: share of training pictures that are turned [default: 0.6]
+    #[arg(long, value_name = "SHARE")]
+    rotation_share: Option<f64>,
+    /// Landmarks: how far the middle moves at random along each side, in parts of it [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    shift: Option<f64>,
+    /// Landmarks: by what share training pictures become brighter or darker [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    brightness: Option<f64>,
+    /// Landmarks: the same of their contrast [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    contrast: Option<f64>,
+    /// Landmarks: points that are drawn with a line between them [default: as the annotations say]
+    #[arg(long, value_name = "POINT:POINT", value_delimiter = ',', value_parser = pair)]
+    skeleton: Option<Vec<[String; 2]>>,
+}
+
+/// Two points with a colon between them.
+fn pair(text: &str) -> Result<[String; 2], String> {
+    match text.split_once(':') {
+        Some((a, b)) => Ok([a, b].map(|name| name.trim().to_owned())),
+        None => Err(format!("expected two points such as left_eye:right_eye, found {text:?}")),
+    }
 }
 
 /// `[record]`

@@ -7,6 +7,7 @@ use super::super::plot::{self, Line};
 use super::Shown;
 use crate::Result;
 use crate::train::Metrics;
+use crate::train::task::is_share;
 use std::fmt::Write;
 
 /// Points that a line is drawn with.
@@ -52,7 +53,7 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
     let mut plots: Vec<(String, Vec<Line>, Labels)> = Vec::new();
     plots.push(("Training loss".into(), lines(&|m| Some(m.loss)), plot::plain_label));
     for name in &names {
-        let labels = if name == "accuracy" { plot::percent_label } else { plot::plain_label };
+        let labels = if is_share(name) { plot::percent_label } else { plot::plain_label };
         let course = lines(&|m| m.validation.as_ref()?.get(name));
         plots.push((format!("Validation {name}"), course, labels));
     }

@@ -12,6 +12,11 @@ const SCORED: &str = "The score says how well a source’s features fit the targ
                       leave-one-out accuracy of a ridge classifier on top of them. A dash stands where \
                       nothing depended on it.";
 
+const SCORED_BY_POINTS: &str = "The score says how well a source’s features fit the target before any \
+                                tuning: the share of the points’ variance that ridge regression on top \
+                                of them explains of pictures left out. A dash stands where nothing \
+                                depended on it.";
+
 impl Shown<'_> {
     /// Names of the sources.
     fn sources(&self) -> Vec<String> {
@@ -43,8 +48,9 @@ pub(super) fn sections(shown: &Shown) -> Result<Vec<Option<Section>>> {
     };
     let inside = shown.inside(&names, &whose);
     let points = shown.run.gates.iter().map(|line| (line.step as usize, &line.gates[..]));
+    let scored = if seen.landmarks.is_empty() { SCORED } else { SCORED_BY_POINTS };
     Ok(vec![
-        layers::sources(&seen.sources, SCORED),
+        layers::sources(&seen.sources, scored),
         layers::gates(&inside),
         layers::samples(&inside)?,
         layers::alignment(&inside),

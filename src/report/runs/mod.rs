@@ -2,6 +2,7 @@
 
 mod curves;
 mod inside;
+mod landmarks;
 mod scores;
 mod settings;
 
@@ -9,7 +10,7 @@ use super::canvas::Colour;
 use super::format::{self, escape};
 use super::{Page, Section};
 use crate::export::write_atomically;
-use crate::train::task::Scores;
+use crate::train::task::{Scores, is_share};
 use crate::train::{Accepted, Material, Recorded};
 use crate::{Error, Result};
 use std::fmt::Write;
@@ -41,12 +42,14 @@ pub fn page(runs: &[Recorded]) -> Result<String> {
     let sections: Vec<Section> = match &shown[..] {
         [] => return Err(Error::argument("report", "there is no run")),
         [run] => {
-            let mut sections = vec![scores::section(&shown), curves::section(&shown)?];
+            let mut sections = vec![scores::section(&shown), landmarks::section(&shown)?];
+            sections.push(curves::section(&shown)?);
             sections.extend(inside::sections(run)?);
             sections
         }
         shown => vec![
             scores::section(shown),
+            landmarks::section(shown)?,
             settings::differences(shown),
             curves::section(shown)?,
             inside::gates(shown),
@@ -165,7 +168,9 @@ impl<'a> Shown<'a> {
         };
         let classes = observations.classes.len();
         if classes > 0 {
-            let _ = write!(html, " to a task of {}", format::plural(classes, "class", "classes"));
+            let is_of_points = !observations.landmarks.is_empty();
+            let [one, many] = if is_of_points { ["point", "points"] } else { ["class", "classes"] };
+            let _ = write!(html, " to a task of {}", format::plural(classes, one, many));
         }
         if let Some(summary) = summary {
             let count = format::plural(summary.training_samples, "image", "images");
@@ -359,9 +364,9 @@ fn of_form(form: &str) -> Colour {
 
 /// A score as people read it: shares in percent.
 fn score(name: &str, value: f64, space: &str) -> String {
-    match name {
-        "accuracy" => format!("{}{space}%", format::percent(value)),
-        _ => format::decimal(value, 4),
+    match is_share(name) {
+        true => format!("{}{space}%", format::percent(value)),
+        false => format::decimal(value, 4),
     }
 }
 

@@ -42,7 +42,7 @@ impl Config {
         given.iter().try_for_each(|(table, key)| match table.as_str() {
             "method" => config.method.check_effect(key),
             "optimizer" => config.optimizer.check_effect(key),
-            "data" => config.data.check_effect(key),
+            "data" => config.data.check_effect(key).and_then(|()| config.task.check_effect(key)),
             _ => Ok(()),
         })?;
         Ok(config)
@@ -158,8 +158,7 @@ fn presets(value: Option<Value>) -> Result<Vec<Preset>> {
         Some(other) => vec![other.to_string()],
     };
     let named = |name: String| {
-        let preset = [Preset::Default, Preset::Released, Preset::Paper];
-        preset.into_iter().find(|preset| preset.name() == name).ok_or_else(|| {
+        Preset::named(&name).map_err(|_| {
             let known = Preset::NAMES.join(", ");
             Error::config("preset", format!("there is no {name:?}; there are {known}"))
         })

@@ -27,6 +27,7 @@ pub use record::RecordConfig;
 pub use task::TaskConfig;
 
 use crate::optim::Groups;
+use crate::train::task::LandmarksConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -68,9 +69,15 @@ impl Config {
     /// The names of the tables.
     pub const TABLES: [&str; 5] = ["method", "optimizer", "data", "task", "record"];
 
-    /// All keys, such as `seed` and `method.form`.
+    /// All keys, such as `seed` and `method.form`, those of all tasks among them.
     pub fn keys() -> Vec<String> {
-        Self::default().own_keys()
+        let mut keys = Self::default().own_keys();
+        let landmarks = TaskConfig::Landmarks(LandmarksConfig::default());
+        let others = Self { task: landmarks, ..Self::default() }.own_keys();
+        keys.extend(
+            others.into_iter().filter(|key| key.starts_with("task.") && key != "task.name"),
+        );
+        keys
     }
 
     /// All keys that a configuration of this task has.

@@ -1,8 +1,8 @@
 //! The table `[task]`: what is trained for.
 
-use super::DataConfig;
-use crate::Result;
-use crate::train::task::ClassificationConfig;
+use super::{Config, DataConfig};
+use crate::train::task::{ClassificationConfig, LandmarksConfig};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The task of a run, by the key `name`, with the task's own settings beside it.
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum TaskConfig {
     /// Labelled images are told apart.
     Classification(ClassificationConfig),
+    /// Points are found in pictures.
+    Landmarks(LandmarksConfig),
 }
 
 impl Default for TaskConfig {
@@ -24,7 +26,7 @@ impl Default for TaskConfig {
 
 impl TaskConfig {
     /// The names of all tasks.
-    pub const NAMES: &[&str] = &["classification"];
+    pub const NAMES: &[&str] = &["classification", "landmarks"];
 
     /// An error unless every value has a meaning, and `data` is what the task needs.
     pub(super) fn check(&self, data: &DataConfig) -> Result<()> {
@@ -32,6 +34,43 @@ impl TaskConfig {
             Self::Classification(settings) => {
                 data.check_path()?;
                 settings.check()
+            }
+            Self::Landmarks(settings) => {
+                data.check_path()?;
+                settings.check()
+            }
+        }
+    }
+
+    /// An error if a key of `[data]` has no effect on the task.
+    pub(super) fn check_effect(&self, key: &str) -> Result<()> {
+        const OF_CLASSES: [&str; 8] = [
+            "resize",
+            "resize_mode",
+            "augmentation",
+            "auto_augment",
+            "augment_operations",
+            "augment_magnitude",
+            "erasing",
+            "sampler",
+        ];
+        if matches!(self, Self::Landmarks(_)) && OF_CLASSES.contains(&key) {
+            let problem = "has no effect on landmarks: what they are shown is said in [task]";
+            return Err(Error::config(Config::flag(&format!("data.{key}")), problem));
+        }
+        Ok(())
+    }
+
+    /// The settings of classification.
+    ///
+    /// # Errors
+    /// If the task is another; `what` needs classes.
+    pub fn classification(&self, what: &'static str) -> Result<&ClassificationConfig> {
+        match self {
+            Self::Classification(settings) => Ok(settings),
+            Self::Landmarks(_) => {
+                let problem = format!("{what} needs the task classification, found landmarks");
+                Err(Error::config("task.name", problem))
             }
         }
     }

@@ -122,7 +122,8 @@ impl ClassificationConfig {
         let (outputs, samples) = (classes.len(), parts.training.len());
         let material = data.material(&config.data)?;
         let task = task.probed_by(DataProbe { data, training: parts.training, seed });
-        Ok(Opened { task, outputs, classes, samples, batches_per_epoch, notes, material })
+        let metadata = BTreeMap::new();
+        Ok(Opened { task, outputs, classes, samples, batches_per_epoch, notes, material, metadata })
     }
 }
 
@@ -139,7 +140,7 @@ fn balanced(samples: &[usize], labels: &[usize], classes: usize) -> Vec<f64> {
 }
 
 /// An error if a mistake in a size would ask for a batch that no memory holds.
-fn check_size(batch: usize, size: usize) -> Result<()> {
+pub(super) fn check_size(batch: usize, size: usize) -> Result<()> {
     const MOST_VALUES: usize = 1 << 31;
     let values = [batch, size, size, 3].iter().try_fold(1usize, |n, &k| n.checked_mul(k));
     if values.is_some_and(|values| values <= MOST_VALUES) {

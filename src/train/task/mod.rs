@@ -7,10 +7,12 @@
 //! samples by them, as [`Opened`].
 
 mod classification;
+pub mod landmarks;
 mod mixing;
 mod teachers;
 
 pub use classification::{Classification, ClassificationConfig, One, Whole};
+pub use landmarks::LandmarksConfig;
 pub use mixing::{Mixed, Mixing};
 
 use super::{ClassEvaluation, Material};
@@ -19,7 +21,9 @@ use crate::nn::{Network, Pass};
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::{State, Tensor};
+use landmarks::LandmarkEvaluation;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What networks are trained for: where samples come from, what a network should make of them, and
@@ -56,6 +60,11 @@ pub trait Task {
     /// What the last evaluation of that part found for each class, if there are classes.
     fn classes(&self, _part: Part) -> &[ClassEvaluation] {
         &[]
+    }
+
+    /// What the last evaluation of that part found of points, if the task is about points.
+    fn landmarks(&self, _part: Part) -> Option<&LandmarkEvaluation> {
+        None
     }
 
     /// Samples to look into the network by: its gates are observed on them, and a few are shown.
@@ -103,7 +112,7 @@ pub struct Opened<K> {
     pub task: K,
     /// How many outputs the network has.
     pub outputs: usize,
-    /// What they are called, if they are classes; otherwise empty.
+    /// What they are called, classes or points; empty if they have no names.
     pub classes: Vec<String>,
     /// How many samples are trained on.
     pub samples: usize,
@@ -113,6 +122,8 @@ pub struct Opened<K> {
     pub notes: Vec<String>,
     /// The files that they are in, so that a resumed run can tell whether they changed.
     pub material: Material,
+    /// What the file of a network keeps of the task.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Labelled images to look into a network by.
@@ -121,7 +132,7 @@ pub struct Exhibits {
     pub part: &'static str,
     /// The images, `[N, C, H, W]`, as the network sees them.
     pub images: Tensor<f32>,
-    /// Their labels.
+    /// Their labels; none of a task without classes.
     pub labels: Vec<usize>,
 }
 
@@ -161,14 +172,20 @@ fn from_map<'de, D: Deserializer<'de>>(
     Ok(map.into_iter().map(|(name, value)| (name, value.as_f64().unwrap_or(f64::NAN))).collect())
 }
 
+/// Whether the score of that name is a share, which people read in per cent: an accuracy, an error in
+/// parts of a length, or one of those at a limit in per cent, such as `FR@8`.
+pub fn is_share(name: &str) -> bool {
+    ["accuracy", "NME"].contains(&name) || name.contains('@')
+}
+
 impl fmt::Display for Scores {
     /// Such as `accuracy 91.30 %, loss 0.2712`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, value)) in self.values.iter().enumerate() {
             let comma = if at > 0 { ", " } else { "" };
-            match name.as_str() {
-                "accuracy" => write!(f, "{comma}{name} {:.2} %", 100.0 * value)?,
-                _ => write!(f, "{comma}{name} {value:.4}")?,
+            match is_share(name) {
+                true => write!(f, "{comma}{name} {:.2} %", 100.0 * value)?,
+                false => write!(f, "{comma}{name} {value:.4}")?,
             }
         }
         Ok(())

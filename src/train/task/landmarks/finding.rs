@@ -1,0 +1,236 @@
+//! What a network finds in crops, in pixels of their pictures, and how far that is from what is marked.
+
+use super::codec::unscaled;
+use super::metrics::{LandmarkEvaluation, LandmarkMeasures, ShownPicture, distance};
+use super::settings::Scheme;
+use crate::dataset::landmarks::{Crops, Placement, Point, draw};
+use crate::dataset::{Batch, Dataset, Image, Loader, Transform, Views};
+use crate::nn::Network;
+use crate::tensor::Tensor;
+use crate::train::Input;
+use crate::train::evaluation::{finite_logits, for_each_batch};
+use crate::train::observe::picture;
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// A point that was found, and the value of its heat map there.
+pub type Found = (Point, f64);
+
+/// The points that a network finds in a batch of crops, in pixels of the crops, `[N][K]`; of several
+/// views of each, by the mean of their heat maps.
+///
+/// # Errors
+/// If the network has other outputs than a heat map for each point, or they are not finite.
+pub fn found_in_crops(
+    network: &Network<f32>,
+    images: &Tensor<f32>,
+    indices: &[usize],
+    scheme: &Scheme,
+    views: Views,
+) -> Result<Vec<Vec<Found>>> {
+    let maps = finite_logits(network, images, indices)?;
+    let (points, size) = (scheme.names.len(), images.shape()[images.shape().len() - 1]);
+    let [_, count, height, width] = maps.dims("landmarks", "output", "[N, K, H, W], heat maps")?;
+    if count != points {
+        let expected = format!("[N, {points}, H, W], a heat map for each point");
+        return Err(Error::shape("landmarks", "output", expected, maps.shape()));
+    }
+    let area = height * width;
+    let sample = |maps: &[f32]| -> Vec<Found> {
+        let of_point = |k: usize| {
+            let own = &maps[k * area..][..area];
+            let (at, value) = match views {
+                Views::Flip => {
+                    let partner = scheme.partners[k];
+                    let other = &maps[(points + partner) * area..][..area];
+                    let mirrored = other.chunks(width).flat_map(|row| row.iter().rev());
+                    let mean: Vec<f32> =
+                        own.iter().zip(mirrored).map(|(a, b)| (a + b) / 2.0).collect();
+                    scheme.codec.find(&mean, [height, width])
+                }
+                _ => scheme.codec.find(own, [height, width]),
+            };
+            (unscaled(at, size, [height, width]), value.clamp(0.0, 1.0))
+        };
+        (0..points).map(of_point).collect()
+    };
+    let of_sample = (points * area * views.count()).max(1);
+    Ok(maps.as_slice().par_chunks(of_sample).map(sample).collect())
+}
+
+/// What was found in one sample.
+pub struct FoundIn<'a> {
+    /// The sample.
+    pub index: usize,
+    /// In pixels of the picture.
+    pub points: &'a [Found],
+    /// Their distances from what is marked, in pixels; `None` where nothing is.
+    pub errors: &'a [Option<f64>],
+    /// What these are divided by.
+    pub normalizer: Option<f64>,
+}
+
+/// Measures a network on crops. `each` is given every sample in its order.
+///
+/// # Errors
+/// If a picture cannot be read, an output is not finite, or nothing can be measured; those of `each`.
+pub fn evaluate_landmarks(
+    network: &Network<f32>,
+    crops: &Crops,
+    loader: &Loader,
+    views: Views,
+    scheme: &Scheme,
+    input: &Input,
+    mut each: impl FnMut(&FoundIn) -> Result<()>,
+) -> Result<LandmarkEvaluation> {
+    /// Pictures that a page shows.
+    const SHOWN: usize = 12;
+    let mut measures = LandmarkMeasures::new(scheme.names.len());
+    let mut pictures = Vec::new();
+    let all = loader.samples();
+    let mut seen = 0;
+    for_each_batch(loader, |batch| {
+        let found = found_in_crops(network, &batch.images, &batch.indices, scheme, views)?;
+        for (place, (found, &index)) in found.iter().zip(&batch.indices).enumerate() {
+            let placement = still(crops, index)?;
+            let back = placement.map.inverse();
+            let points: Vec<Found> =
+                found.iter().map(|&(point, sure)| (back.apply(point), sure)).collect();
+            let truth = &crops.annotations().pictures[index].points;
+            let error =
+                |(found, truth): (&Found, &Option<Point>)| Some(distance(found.0, (*truth)?));
+            let errors: Vec<Option<f64>> = points.iter().zip(truth).map(error).collect();
+            let normalizer = scheme.normalizer.of(truth, crops.region(index)?);
+            let of_picture = measures.add(&errors, normalizer);
+            // Evenly spread, however many there are.
+            if seen * SHOWN / all != (seen + 1) * SHOWN / all || all <= SHOWN {
+                let truth = placement.points(truth, &scheme.partners);
+                let mut shown =
+                    shown(batch, place, views, [found_points(found), truth], scheme, input)?;
+                (shown.name, shown.error) = (crops.name(index), of_picture);
+                pictures.push(shown);
+            }
+            seen += 1;
+            each(&FoundIn { index, points: &points, errors: &errors, normalizer })?;
+        }
+        Ok(())
+    })?;
+    let text = scheme.normalizer.text(&scheme.names);
+    Ok(LandmarkEvaluation { pictures, ..measures.evaluation(&scheme.names, text)? })
+}
+
+/// Where a picture is in a crop that nothing is drawn for.
+pub fn still(crops: &Crops, index: usize) -> Result<Placement> {
+    crops.placement(index, &mut fastrand::Rng::with_seed(0))
+}
+
+fn found_points(found: &[Found]) -> Vec<Option<Point>> {
+    found.iter().map(|(point, _)| Some(*point)).collect()
+}
+
+/// A sample of a batch for a page: what is marked in green, what was found in orange.
+fn shown(
+    batch: &Batch,
+    place: usize,
+    views: Views,
+    [found, truth]: [Vec<Option<Point>>; 2],
+    scheme: &Scheme,
+    input: &Input,
+) -> Result<ShownPicture> {
+    const TRUTH: [f32; 3] = [0.2, 0.9, 0.4];
+    const FOUND: [f32; 3] = [1.0, 0.5, 0.0];
+    let [_, c, h, w] = batch.images.dims("landmarks", "images", "[N, C, H, W]")?;
+    let of_one = c * h * w;
+    let values = &batch.images.as_slice()[place * views.count() * of_one..][..of_one];
+    let (size, pixels) = picture([c, h, w], values, input)?;
+    let [height, width] = size;
+    let value = |channel: usize, at: usize| f32::from(pixels[at * c + channel.min(c - 1)]) / 255.0;
+    let planes = (0..3).flat_map(|channel| (0..height * width).map(move |at| (channel, at)));
+    let values = planes.map(|(channel, at)| value(channel, at)).collect();
+    let mut image = Image::new([3, height, width], values)?;
+    let smaller = |points: Vec<Option<Point>>| -> Vec<Option<Point>> {
+        let scale = |v: f64| (v + 0.5) * width as f64 / w as f64 - 0.5;
+        points.into_iter().map(|point| point.map(|point| point.map(scale))).collect()
+    };
+    draw(&mut image, &smaller(truth), &[], Some(TRUTH));
+    draw(&mut image, &smaller(found), &scheme.skeleton, Some(FOUND));
+    let byte = |channel: usize, at: usize| {
+        (image.values()[channel * height * width + at] * 255.0).round().clamp(0.0, 255.0) as u8
+    };
+    let pixels = (0..height * width).flat_map(|at| [0, 1, 2].map(|channel| byte(channel, at)));
+    Ok(ShownPicture { name: String::new(), error: None, size, pixels: pixels.collect() })
+}
+
+/// What shows crops to a network, as they are.
+///
+/// # Errors
+/// If there are none of the samples, `batch` is 0, or `views` are corners.
+pub fn loader(
+    crops: &Crops,
+    input: &Input,
+    indices: Option<&[usize]>,
+    batch: usize,
+    views: Views,
+) -> Result<Loader<'static>> {
+    if let Views::Ten(_) = views {
+        let problem = "landmarks are looked for once in each picture, or mirrored too: one, flip";
+        return Err(Error::config("views", problem));
+    }
+    let all: Vec<usize> = (0..crops.len()).collect();
+    let loader = Loader::shared(std::sync::Arc::new(crops.clone()), batch, 0)?;
+    let loader = loader.subset(indices.unwrap_or(&all))?.transformed(vec![input.normalise()]);
+    Ok(loader.in_order().in_views(views))
+}
+
+/// What training crops go through behind their map.
+pub fn lit(input: &Input, brightness: f64, contrast: f64) -> Vec<Transform> {
+    let light = Transform::RandomLight { brightness, contrast };
+    let is_lit = brightness > 0.0 || contrast > 0.0;
+    is_lit.then_some(light).into_iter().chain([input.normalise()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Window;
+    use crate::nn::{Architecture, Builder, Design, Layers};
+    use crate::train::task::LandmarksConfig;
+
+    /// A heat map of an image that follows from each pixel alone, and so is mirrored with it.
+    struct Pointwise;
+
+    impl Architecture for Pointwise {
+        fn name(&self) -> &str {
+            "pointwise"
+        }
+
+        fn layers(&self, b: &mut Builder) -> Result<Layers> {
+            let shape = [b.outputs(), b.channels(), 1, 1];
+            let head = b.conv_with_bias("fc", shape, Window::default())?;
+            Ok(Box::new(move |o, x| o.conv(&head, x)))
+        }
+    }
+
+    /// leoxiaobin #22, microsoft #69, DarkPose #23: looking at the mirrored picture too changes nothing
+    /// of a network that is mirrored with it, so that no shift by a pixel is called for.
+    #[test]
+    fn a_mirror_changes_nothing_of_a_network_that_is_mirrored_with_it() {
+        let network = Network::drawn(&Design::new(Pointwise, 1, 2), 3).unwrap();
+        let names = ["a", "b"].map(String::from);
+        let scheme = LandmarksConfig::default().scheme(&names).unwrap();
+        let images = Tensor::normal(&[3, 1, 8, 12], 1.0, &mut fastrand::Rng::with_seed(5));
+        let image =
+            |n: usize| Image::new([1, 8, 12], images.as_slice()[n * 96..][..96].to_vec()).unwrap();
+        let both: Vec<Image> = (0..3).flat_map(|n| [image(n), image(n).flipped()]).collect();
+        let both = Image::stack(&both).unwrap();
+        let of = |images: &Tensor<f32>, views| {
+            found_in_crops(&network, images, &[0, 1, 2], &scheme, views).unwrap()
+        };
+        assert_eq!(of(&images, Views::One), of(&both, Views::Flip));
+        // With a pair, the map of the other point is taken from the mirror.
+        let paired = Scheme { partners: vec![1, 0], ..scheme.clone() };
+        let found = found_in_crops(&network, &both, &[0, 1, 2], &paired, Views::Flip).unwrap();
+        assert_ne!(found, of(&both, Views::Flip));
+        assert_eq!(found[0][0], found[0][1], "the mean of both maps");
+    }
+}

@@ -1,0 +1,170 @@
+//! Landmarks from a folder of pictures to numbers: a generated task whose truth is exact, and a zoo.
+
+use image::{GrayImage, Luma};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use toml::Table;
+use zoo_tuning::dataset::landmarks::{Annotations, Crops, Region};
+use zoo_tuning::dataset::{Channels, Reading, Views};
+use zoo_tuning::report;
+use zoo_tuning::train::task::landmarks::{evaluate_landmarks, loader};
+use zoo_tuning::train::{Config, Model, Recorded, Run, Summary};
+
+const SIDE: u32 = 64;
+
+/// Pictures with a cross, a ring and a disc at exact places between pixels; of one of twelve, the ring is
+/// not marked. The annotations are DeepLabCut's, in another order than the files.
+fn generated(folder: &Path, count: usize) -> PathBuf {
+    let mut rng = fastrand::Rng::with_seed(8);
+    let mut rows = Vec::new();
+    for picture in 0..count {
+        let mut places: Vec<[f64; 2]> = Vec::new();
+        while places.len() < 3 {
+            let at = [0, 1].map(|_| 9.0 + 45.0 * rng.f64());
+            let is_far = |other: &[f64; 2]| (at[0] - other[0]).hypot(at[1] - other[1]) > 14.0;
+            if places.iter().all(is_far) {
+                places.push(at);
+            }
+        }
+        let soft = |distance: f64, width: f64| (-(distance / width).powi(2)).exp();
+        let image = GrayImage::from_fn(SIDE, SIDE, |column, row| {
+            let from = |k: usize| [f64::from(column) - places[k][0], f64::from(row) - places[k][1]];
+            let ([x, y], ring, disc) = (from(0), from(1), from(2));
+            let near = soft(x.hypot(y), 7.0);
+            let cross = near * soft(x, 1.2).max(soft(y, 1.2));
+            let ring = soft(ring[0].hypot(ring[1]) - 5.0, 1.2);
+            let disc = soft(disc[0].hypot(disc[1]), 3.0);
+            Luma([(30.0 + 200.0 * cross.max(ring).max(disc)).round() as u8])
+        });
+        let name = format!("img{picture:03}.png");
+        image.save(folder.join(&name)).unwrap();
+        let mut row = name;
+        for (point, [x, y]) in places.iter().enumerate() {
+            let is_missing = point == 1 && picture % 12 == 5;
+            let _ = if is_missing { write!(row, ",,") } else { write!(row, ",{x},{y}") };
+        }
+        rows.push(row);
+    }
+    fastrand::Rng::with_seed(1).shuffle(&mut rows);
+    let header =
+        "scorer,a,a,a,a,a,a\nbodyparts,cross,cross,ring,ring,disc,disc\ncoords,x,y,x,y,x,y\n";
+    let file = folder.join("CollectedData_a.csv");
+    std::fs::write(&file, format!("{header}{}\n", rows.join("\n"))).unwrap();
+    file
+}
+
+fn trained(out: &Path, text: &str) -> Summary {
+    let table: Table = text.parse().unwrap();
+    let mut run = Run::create(out, Config::layered("", table, Table::new()).unwrap()).unwrap();
+    run.train(&mut ()).unwrap()
+}
+
+fn from_scratch(data: &Path, seed: u64, steps: u64) -> String {
+    format!(
+        "seed = {seed}\n[method]\nform = 'scratch'\narchitecture = 'landmarks_small'\n\
+         [optimizer]\nrule = 'adam'\nlearning_rate = 1e-2\nweight_decay = 0.0\nsteps = {steps}\n\
+         batch = 12\nwarmup = 10\n\
+         [data]\npath = '{}'\nsize = 48\nvalidation = 0.0\ntest = 0.2\n\
+         [task]\nname = 'landmarks'\nsigma = 1.0\nrotation = 20\nscale = 0.1\n\
+         [record]\nvalidate_every = 0\n",
+        data.display()
+    )
+}
+
+/// Issue 17: the mean error is below 0.3 pixels of the heat map.
+#[test]
+fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
+    let folder = TempDir::new().unwrap();
+    generated(folder.path(), 96);
+    let out = folder.path().join("run");
+    let summary = trained(&out, &from_scratch(folder.path(), 1, 55));
+    let test = summary.test.unwrap();
+    assert!(!test.larger_is_better && test.samples == 19);
+    // A heat map of 12 pixels over pictures of 64.
+    let heat = test.get("pixels").unwrap() * 12.0 / f64::from(SIDE);
+    println!("{heat:.3} pixels of the heat map; {test}");
+    assert!(heat < 0.3, "{heat}");
+    assert!((test.get("NME").unwrap() * f64::from(SIDE) - test.get("pixels").unwrap()).abs() < 0.2);
+
+    // The network's file says what it needs; a mirror changes little, a box of the whole nothing.
+    let model = Model::open(out.join("model.safetensors"), None).unwrap();
+    let scheme = model.landmarks().unwrap().unwrap();
+    assert_eq!(scheme.names, ["cross", "ring", "disc"]);
+    let annotations = Annotations::open(folder.path()).unwrap();
+    let measured = |annotations: Annotations, views: Views| {
+        let annotations = annotations.with_names(&scheme.names).unwrap();
+        let reading = Reading::upright(Channels::Grey);
+        let crops = Crops::new(annotations, reading, model.input.size, scheme.box_factor);
+        let loader = loader(&crops, &model.input, None, 32, views).unwrap();
+        let input = &model.input;
+        evaluate_landmarks(&model.network, &crops, &loader, views, &scheme, input, |_| Ok(()))
+            .unwrap()
+    };
+    let whole = measured(annotations.clone(), Views::One);
+    assert_eq!((whole.samples, whole.points[1].samples), (96, 88));
+    let mirrored = measured(annotations.clone(), Views::Flip);
+    assert!(mirrored.pixels < 1.5 * whole.pixels, "{} {}", mirrored.pixels, whole.pixels);
+
+    // HRNet-Facial-Landmark-Detection #3 and others: boxes that are off by a tenth.
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut jittered = annotations;
+    for picture in &mut jittered.pictures {
+        let by = |rng: &mut fastrand::Rng| 0.1 * f64::from(SIDE) * (2.0 * rng.f64() - 1.0);
+        let side = f64::from(SIDE) / 1.25 + by(&mut rng);
+        let corner = [6.4 + by(&mut rng), 6.4 + by(&mut rng), side, side];
+        picture.region = Some(Region::from_corner(corner));
+    }
+    let off = measured(jittered, Views::One);
+    println!(
+        "whole {:.2} px, mirrored too {:.2}, boxes off {:.2}",
+        whole.pixels, mirrored.pixels, off.pixels
+    );
+    assert!(off.pixels < 4.0 * whole.pixels, "{} {}", off.pixels, whole.pixels);
+}
+
+/// Single, average, zoo and lite from files, with matched start and prior; what they leave is a page.
+#[test]
+fn a_zoo_of_landmark_networks_is_scored_matched_and_tuned() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let file = generated(&data, 40);
+    let mut sources = Vec::new();
+    for (seed, steps) in [(1, 40), (2, 2)] {
+        let out = folder.path().join(format!("source-{seed}"));
+        trained(&out, &from_scratch(&file, seed, steps));
+        sources.push(out.join("model.safetensors").display().to_string());
+    }
+    for form in ["average", "zoo", "lite"] {
+        let out = folder.path().join(form);
+        let text = from_scratch(&file, 3, 6)
+            .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))
+            .replace("'scratch'", &format!("'{form}'"))
+            .replace("validation = 0.0", "validation = 0.2");
+        let summary = trained(&out, &text);
+        let scores = &summary.source_scores;
+        assert!(scores.len() == 2 && scores[0] > scores[1], "{form}: {scores:?}");
+        let found = &Recorded::read(&out).unwrap().observations.landmarks;
+        assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["test", "validation"]);
+        assert_eq!(found["test"].pictures.len(), 8);
+        if form == "lite" {
+            let model = Model::open(out.join("model.safetensors"), None).unwrap();
+            let collapsed = model.collapsed().unwrap();
+            assert_eq!(collapsed.landmarks().unwrap(), model.landmarks().unwrap());
+            let page = report::page(&[Recorded::read(&out).unwrap()]).unwrap();
+            for text in ["Point by point", "cross", "Share of pictures", "data:image/png"] {
+                assert!(page.contains(text), "{text}");
+            }
+        }
+    }
+    // What needs classes says so, and leaves nothing.
+    let out = folder.path().join("routed");
+    let text = from_scratch(&file, 3, 6)
+        .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))
+        .replace("'scratch'", "'routed'");
+    let config = Config::layered("", text.parse().unwrap(), Table::new()).unwrap();
+    let error = Run::create(&out, config).unwrap().train(&mut ()).unwrap_err().to_string();
+    assert!(error.contains("landmarks have none; take zoo or lite"), "{error}");
+    assert!(!out.exists());
+}
