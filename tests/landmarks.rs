@@ -78,7 +78,7 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     let folder = TempDir::new().unwrap();
     generated(folder.path(), 96);
     let out = folder.path().join("run");
-    let summary = trained(&out, &from_scratch(folder.path(), 1, 55));
+    let summary = trained(&out, &from_scratch(folder.path(), 1, 80));
     let test = summary.test.unwrap();
     assert!(!test.larger_is_better && test.samples == 19);
     // A heat map of 12 pixels over pictures of 64.

@@ -27,8 +27,11 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Marks> {
     let mut boxes = Vec::new();
     for image in document.descendants().filter(|node| node.has_tag_name("image")) {
         for of_image in image.children().filter(|node| node.has_tag_name("box")) {
-            let place = format!("line {}", document.text_pos_at(of_image.range().start).row);
-            let refuse = |problem| Error::data(path, &place, problem);
+            // Lines are counted from the beginning: once, and not for every box.
+            let refuse = |problem| {
+                let line = document.text_pos_at(of_image.range().start).row;
+                Error::data(path, format!("line {line}"), problem)
+            };
             if of_image.attribute("ignore") == Some("1") {
                 continue;
             }
@@ -41,6 +44,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Marks> {
                 continue;
             }
             let region = corner(of_image).map_err(refuse)?;
+            let place = format!("box {}", boxes.len() + 1);
             boxes.push((picture.to_owned(), place, parts, region));
         }
     }
