@@ -9,7 +9,7 @@ use zoo_tuning::dataset::landmarks::{Annotations, Crops, Region};
 use zoo_tuning::dataset::{Channels, Reading, Views};
 use zoo_tuning::report;
 use zoo_tuning::train::task::landmarks::{evaluate_landmarks, loader};
-use zoo_tuning::train::{Config, Model, Recorded, Run, Summary};
+use zoo_tuning::train::{Config, Event, Model, Observer, Recorded, Run, Summary};
 
 const SIDE: u32 = 64;
 
@@ -123,7 +123,40 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     assert!(off.pixels < 4.0 * whole.pixels, "{} {}", off.pixels, whole.pixels);
 }
 
-/// Single, average, zoo and lite from files, with matched start and prior; what they leave is a page.
+/// Stops a run after so many steps.
+struct Stop(u64, u64);
+
+impl Observer for Stop {
+    fn note(&mut self, event: &Event) {
+        if let Event::Step { step, .. } = event {
+            self.1 = *step;
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.1 >= self.0
+    }
+}
+
+/// What was drawn for a picture is drawn again for its points, from any step on.
+#[test]
+fn a_run_that_was_stopped_ends_with_the_same_bits() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let file = generated(&data, 24);
+    let text = from_scratch(&file, 4, 6)
+        .replace("scale = 0.1", "flip = 0.5\nbrightness = 0.2\nshift = 0.05");
+    let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    trained(&whole, &text);
+    let config = Config::layered("", text.parse().unwrap(), Table::new()).unwrap();
+    assert!(Run::create(&stopped, config).unwrap().train(&mut Stop(3, 0)).is_err());
+    Run::resume(&stopped).unwrap().train(&mut ()).unwrap();
+    let [a, b] = [whole, stopped].map(|run| std::fs::read(run.join("model.safetensors")).unwrap());
+    assert!(a == b, "another network");
+}
+
+/// Chosen, average, zoo and lite from files, with matched start and prior; what they leave is a page.
 #[test]
 fn a_zoo_of_landmark_networks_is_scored_matched_and_tuned() {
     let folder = TempDir::new().unwrap();
@@ -136,7 +169,7 @@ fn a_zoo_of_landmark_networks_is_scored_matched_and_tuned() {
         trained(&out, &from_scratch(&file, seed, steps));
         sources.push(out.join("model.safetensors").display().to_string());
     }
-    for form in ["average", "zoo", "lite"] {
+    for form in ["chosen", "average", "zoo", "lite"] {
         let out = folder.path().join(form);
         let text = from_scratch(&file, 3, 6)
             .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))

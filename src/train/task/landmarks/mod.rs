@@ -344,3 +344,45 @@ impl Samples for Marked {
         Ok(Self { batch, points: self.points[..count].to_vec() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Design;
+    use crate::train::Config;
+    use toml::Table;
+
+    fn network(points: usize) -> Model {
+        let design = Design::named("landmarks_small", 3, points).unwrap();
+        let input = Input::usual(&design);
+        Model::from_network(Network::drawn(&design, 1).unwrap(), input, &[])
+    }
+
+    #[test]
+    fn a_network_that_says_nothing_finds_the_points_of_a_set_of_faces() {
+        assert!(network(98).landmarks().unwrap().is_none());
+        let scheme = network(98).for_faces(Preset::Wflw).unwrap().landmarks().unwrap().unwrap();
+        assert_eq!(scheme.normalizer, Normalizer::Between(60, 72));
+        assert_eq!((scheme.partners[33], scheme.codec.name), (46, CodecName::Hrnet));
+        // Of 300W; and of no set at all.
+        assert!(network(19).for_faces(Preset::W300).is_err());
+        assert!(network(98).for_faces(Preset::Paper).is_err());
+        let mut damaged = network(98).for_faces(Preset::Wflw).unwrap();
+        damaged.classes.pop();
+        assert!(damaged.landmarks().unwrap_err().to_string().contains("no name for each point"));
+        damaged.notes.insert(TASK.to_owned(), "{".to_owned());
+        assert!(damaged.landmarks().is_err());
+    }
+
+    #[test]
+    fn a_preset_brings_the_task_its_pairs_and_the_rate() {
+        let asked = "preset = 'aflw'\n[method]\nform = 'scratch'\narchitecture = 'landmarks_small'\n\
+                     [data]\npath = 'aflw'\n[task]\nsigma = 2";
+        let flags: Table = asked.parse().unwrap();
+        let config = Config::layered("", Table::new(), flags).unwrap();
+        let TaskConfig::Landmarks(settings) = config.task else { panic!("landmarks") };
+        assert_eq!((settings.sigma, settings.flip_pairs.len()), (2.0, 8));
+        assert_eq!(settings.normalizer, [Normalizer::BOX]);
+        assert_eq!((config.optimizer.learning_rate, config.optimizer.batch), (2e-4, 16));
+    }
+}
