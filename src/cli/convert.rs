@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 ///
 /// IN may have any format that inspect shows. OUT's ending says the new one: .safetensors; .pth,
 /// .pt or .bin for what torch.load(OUT, weights_only=True) reads; .onnx for a plain network with
-/// its graph, or a routed one for one image at a time. Tensors keep their names, their types and every bit (in ONNX, as F32); the texts beside
+/// its graph, or a routed one for one image at a time. Tensors keep their names, their types and every bit (in ONNX, as F32; with --half, less); the texts beside
 /// them are carried along, in a PyTorch file as the attribute zoo_tuning of the state dict. With
 /// --as, a network is taken out of IN, under torchvision's names.
 #[derive(Args)]
@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Give the tensors of a zoo these names [default: as they are]
     #[arg(long, value_name = "WHOSE", conflicts_with = "architecture")]
     names: Option<Whose>,
+    /// Write numbers of 32 bits as the nearest ones of 16: half the size, three decimals
+    #[arg(long)]
+    half: bool,
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
@@ -76,12 +79,16 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { input, output: path, network, names, force } = arguments;
+    let Arguments { input, output: path, network, names, half, force } = arguments;
     let names = names.map(Names::from);
     let format = format_of_ending(&path)?;
     if names.is_some() && format == Format::Onnx {
         let problem = "a zoo is not written as ONNX; OUT ends in .safetensors or .pth";
         return Err(Error::config("names", problem).into());
+    }
+    if half && format == Format::Onnx {
+        let problem = "ONNX is written as F32; OUT ends in .safetensors or .pth";
+        return Err(Error::config("half", problem).into());
     }
     if !force && path.symlink_metadata().is_ok() {
         let problem = format!("{} exists; --force replaces it", path.display());
@@ -107,7 +114,10 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
             }
             None => rules.renamed(checkpoint)?,
         };
-        let renamed = converted(&checkpoint, format, names)?;
+        let mut renamed = converted(&checkpoint, format, names)?;
+        if half {
+            renamed = renamed.halved()?;
+        }
         renamed.write(&path, format)?;
         renamed.tensors.len()
     };

@@ -77,6 +77,19 @@ impl Renamed<'_> {
         Self { tensors: with_batch_counts(self.tensors), metadata: self.metadata }
     }
 
+    /// The same with numbers of 16 bits for those of 32.
+    ///
+    /// # Errors
+    /// If one is too large for that, or cannot be read.
+    pub fn halved(self) -> Result<Self> {
+        let mut tensors = Vec::with_capacity(self.tensors.len());
+        for (name, data) in self.tensors {
+            let refuse = |error| Error::argument("convert", format!("{name}: {error}"));
+            tensors.push((name.clone(), data.halved().map_err(refuse)?));
+        }
+        Ok(Self { tensors, metadata: self.metadata })
+    }
+
     /// Writes the file at `path` in a format that holds nothing but tensors and texts.
     ///
     /// # Errors

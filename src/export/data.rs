@@ -1,5 +1,6 @@
 //! What is written of a tensor, whatever the format.
 
+use super::half::half;
 use crate::tensor::{Device, Element, Tensor, product};
 use crate::zoo::{Dtype, TensorView};
 use crate::{Error, Result};
@@ -67,6 +68,30 @@ impl<'a> Data<'a> {
             return Err(Error::shape("reshape", "a tensor to be written", expected, &self.shape));
         }
         Ok(Self { shape: Cow::Owned(shape.to_vec()), ..self })
+    }
+
+    /// Numbers of 32 bits as the nearest ones of 16; others as they are.
+    ///
+    /// # Errors
+    /// If one is too large for that, or cannot be read.
+    pub fn halved(self) -> Result<Self> {
+        if self.dtype != Dtype::F32 {
+            return Ok(self);
+        }
+        let mut bytes = Vec::new();
+        let written = self.write_to(&mut bytes);
+        written.map_err(|error| Error::argument("Data::halved", error.to_string()))?;
+        let mut halves = Vec::with_capacity(bytes.len() / 2);
+        for value in bytes.as_chunks::<4>().0 {
+            let value = f32::from_le_bytes(*value);
+            let bits = half(value);
+            if value.is_finite() && bits & 0x7fff == 0x7c00 {
+                let problem = format!("{value} is beyond 65504, the largest number of 16 bits");
+                return Err(Error::argument("Data::halved", problem));
+            }
+            halves.extend_from_slice(&bits.to_le_bytes());
+        }
+        Ok(Self { dtype: Dtype::F16, shape: self.shape, values: Values::Made(halves) })
     }
 
     /// Writes the values, little-endian and row-major: as many bytes as the type and the shape

@@ -15,6 +15,7 @@ mod convert;
 mod data;
 #[cfg(test)]
 mod fixture;
+mod half;
 mod onnx;
 pub(crate) mod protobuf;
 mod pytorch;

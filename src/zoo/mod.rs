@@ -48,7 +48,7 @@ mod literal;
 mod manifest;
 mod mapping;
 mod naming;
-mod narrow;
+pub(crate) mod narrow;
 pub mod numpy;
 pub mod onnx;
 pub mod pickle;
