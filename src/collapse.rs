@@ -1,20 +1,26 @@
 //! A lite network becomes a plain one.
 //!
 //! In lite, the gate at inference is its moving average: it depends on no input, so that
-//! `K = sum_i g[i] T_i W_i` can be computed once, for every layer.
+//! `K = sum_i g[i] T_i W_i` can be computed once, for every layer. A routed network is a plain one where
+//! its router sends every sample to the same source.
 
 use crate::kernel::aggregate::{self, Stack};
-use crate::nn::{Conv, Id, Mix, Network, Parameters};
+use crate::nn::{Conv, Form, Id, Mix, Network, Parameters};
+use crate::prune::pruned;
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
+use std::collections::HashSet;
 
-/// The plain network that computes what the lite network computes in evaluation, with
-/// torchvision's names and shapes.
+/// The plain network that computes what the lite network computes in evaluation, or a routed one whose
+/// router scores all samples alike, with torchvision's names and shapes.
 ///
 /// # Errors
-/// If the network is not lite, if a layer gates each sample on its own, or if it was not
+/// If the network is neither, if a layer gates each sample on its own, or if it was not
 /// trained yet, so that there is no average.
 pub fn collapse<T: Element>(network: &Network<T>) -> Result<Network<T>> {
+    if network.blueprint().form == Form::Routed {
+        return collapsed_routes(&pruned(network, &[only_source(network)?])?);
+    }
     let parameters = network.parameters();
     let mut state = State::new("the collapsed network");
     let mixing: Vec<Id> =
@@ -33,23 +39,64 @@ pub fn collapse<T: Element>(network: &Network<T>) -> Result<Network<T>> {
     network.design().plain().build(&state)
 }
 
+fn impossible(reason: String, hint: &'static str) -> Error {
+    Error::Impossible { request: "collapse the network into a plain one", reason, hint }
+}
+
+/// The source that every sample goes through, if the scores of all samples are the same.
+fn only_source<T: Element>(network: &Network<T>) -> Result<usize> {
+    let Some(router) = network.router() else { return Ok(0) };
+    let [weight, bias] = [router.weight, router.bias].map(|id| network.parameters().value(id));
+    // What all sources have in common does not choose between them.
+    let channels = weight.len() / bias.len().max(1);
+    let mut rows = weight.as_slice().chunks(channels.max(1));
+    let first = rows.next();
+    if rows.any(|row| Some(row) != first) {
+        return Err(impossible(
+            "each sample goes through the source that its router chooses".to_owned(),
+            "train a lite network with it as a teacher (train --form lite --teachers MODEL), and \
+             collapse that; or keep one source (zoo prune MODEL --keep 1)",
+        ));
+    }
+    let scores = bias.as_slice();
+    let places = (0..scores.len()).rev();
+    Ok(places.max_by(|&a, &b| scores[a].widen().total_cmp(&scores[b].widen())).unwrap_or(0))
+}
+
+/// The plain network of a routed one of one source. A bias that a plain layer does not have goes into
+/// the batch norm behind it, whose mean it moves: `y + b - mean = y - (mean - b)`.
+fn collapsed_routes<T: Element>(network: &Network<T>) -> Result<Network<T>> {
+    let parameters = network.parameters();
+    let names: HashSet<String> =
+        network.design().tensors()?.into_iter().map(|(name, _)| name).collect();
+    let mut state = parameters.state("the collapsed network");
+    for conv in network.convolutions() {
+        let Some(routes) = &conv.routes else { continue };
+        let [kernel, bias] =
+            [routes.kernels[0], routes.biases[0]].map(|id| parameters.value(id).clone());
+        state.insert(format!("{}.weight", conv.name()), kernel);
+        let of_bias = format!("{}.bias", conv.name());
+        if names.contains(&of_bias) {
+            state.insert(of_bias, bias);
+        } else if let Some(norm) = network.norm_behind(conv) {
+            let mut mean = parameters.value(norm.running_mean).clone();
+            let moved = mean.as_mut_slice().iter_mut().zip(bias.as_slice());
+            moved.for_each(|(mean, &bias)| *mean -= bias);
+            state.insert(parameters.name(norm.running_mean), mean);
+        } else {
+            let reason = format!("{} has a bias, and no batch norm behind it", conv.name());
+            return Err(impossible(reason, "use the routed network as it is"));
+        }
+    }
+    state.tensors.retain(|name, _| names.contains(name));
+    network.design().plain().build(&state)
+}
+
 /// The one kernel, and bias, of a convolution.
 fn collapsed<T: Element>(
     parameters: &Parameters<T>,
     conv: &Conv,
 ) -> Result<(Tensor<T>, Option<Tensor<T>>)> {
-    let impossible = |reason: String, hint| Error::Impossible {
-        request: "collapse the network into a plain one",
-        reason,
-        hint,
-    };
-    if conv.routes.is_some() {
-        return Err(impossible(
-            "each sample goes through the source that its router chooses".to_owned(),
-            "train a lite network with it as a teacher (train --form lite --teachers MODEL), and \
-             collapse that",
-        ));
-    }
     let Some(mix) = &conv.mix else {
         return Err(impossible(
             "it is a plain network already".to_owned(),

@@ -202,6 +202,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod profile;
+pub mod prune;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "serve")]

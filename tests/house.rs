@@ -21,7 +21,7 @@ const ROOMS: &[&[&str]] = &[
     &["nn"],
     &["start"],
     &["optim"],
-    &["collapse", "export"],
+    &["prune", "collapse", "export"],
     &["dataset"],
     &["train"],
     &["compare"],

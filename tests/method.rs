@@ -266,6 +266,34 @@ fn what_cannot_collapse_says_why() -> Result {
 }
 
 #[test]
+fn a_router_that_sends_all_samples_to_one_source_collapses() -> Result {
+    let convnet = || Design::named("convnet_small", 1, 3).unwrap();
+    for design in [small(), convnet()] {
+        let sources = [source(&design, 1), source(&design, 2), source(&design, 3)];
+        let mut network = Network::from_sources(&design, Form::Routed, &sources, 1)?;
+        // Running statistics, biases and the head move away from where they start.
+        let mut rng = fastrand::Rng::with_seed(7);
+        let ids: Vec<_> = network.parameters().ids().collect();
+        for id in ids {
+            let value = network.parameters_mut().value_mut(id);
+            value.as_mut_slice().iter_mut().for_each(|value| *value += 0.1 * rng.f64());
+        }
+        let router = network.router().unwrap();
+        let (weight, bias) = (router.weight, router.bias);
+        assert!(matches!(collapse(&network), Err(Error::Impossible { .. })), "it looks at samples");
+        let parameters = network.parameters_mut();
+        parameters.value_mut(weight).as_mut_slice().fill(0.5);
+        parameters.value_mut(bias).as_mut_slice().copy_from_slice(&[0.0, 2.0, 1.0]);
+        let plain = collapse(&network)?;
+        let x = images(5, &design, 12);
+        let difference =
+            logits(&network, &x, false).relative_difference(&logits(&plain, &x, false))?;
+        assert!(difference < 1e-12, "{}: {difference:e}", design.name());
+    }
+    Ok(())
+}
+
+#[test]
 fn the_gates_average_is_bias_corrected() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];
     let mut network = Network::from_sources(&small(), Form::Lite(Mixing::default()), &sources, 1)?;

@@ -79,6 +79,10 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
+    pub fn path(&self) -> &PathBuf {
+        &self.model
+    }
+
     pub fn open(&self) -> crate::Result<Model> {
         open_model(&self.model, &self.names, &self.input)
     }

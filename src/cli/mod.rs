@@ -24,6 +24,7 @@ mod output;
 mod predict;
 mod profile;
 mod progress;
+mod prune;
 mod report;
 #[cfg(feature = "serve")]
 mod serve;

@@ -1,8 +1,8 @@
-//! `zoo`: descriptions of zoos, made and checked.
+//! `zoo`: descriptions of zoos, made and checked; tuned ones, made smaller.
 
 use super::data::{NetworkNames, tell_choice};
 use super::output::{self, Output, Result, Stop};
-use super::progress;
+use super::{progress, prune};
 use crate::nn::Identified;
 use crate::train::{CheckedZoo, Input, check_zoo};
 use crate::zoo::{Manifest, Source, sha256_of};
@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Describe a zoo in a file, zoo.toml, and check the files against it.
+/// Describe a zoo in a file, zoo.toml, and check the files against it; make a tuned one smaller.
 ///
 /// The description says of each source its file, where it is from, under which licence, its hash,
 /// how its tensors are named, and what it expects its images to be. train --zoo takes it.
@@ -25,6 +25,7 @@ pub struct Arguments {
 enum Command {
     Check(Check),
     Describe(Describe),
+    Prune(Box<prune::Arguments>),
 }
 
 /// Check every source: its hash, its format, its tensors, that all values are finite, what is said
@@ -62,6 +63,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     match arguments.command {
         Command::Check(arguments) => check(&arguments, output),
         Command::Describe(arguments) => describe(&arguments, output),
+        Command::Prune(arguments) => prune::run(&arguments, output),
     }
 }
 

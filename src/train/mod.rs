@@ -65,6 +65,7 @@ mod tensorboard;
 mod trainer;
 #[cfg(feature = "opencl")]
 pub mod tune;
+mod worth;
 
 pub use answers::Answers;
 pub use config::Config;
@@ -83,3 +84,4 @@ pub use run::{Run, Summary};
 pub use sources::{CheckedZoo, RoutingPromise, check_zoo};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};
+pub use worth::{LayerShare, Standing, Worth, least, standing, worths};

@@ -1,9 +1,11 @@
 //! A network in a file, with all that is needed to use it.
 
+use super::observe::keep_notes;
 use super::{Input, checkpoint};
 use crate::collapse::collapse;
 use crate::export::{Renamed, format_of_ending, write_onnx};
 use crate::nn::{Blueprint, Design, Form, Identified, Mixing, Network};
+use crate::prune::pruned;
 use crate::start::{Normalisation, absorb};
 use crate::tensor::State;
 use crate::zoo::{Checkpoint, Format, Naming};
@@ -162,6 +164,23 @@ impl Model {
             input: self.input.clone(),
             classes: self.classes.clone(),
             notes: self.notes.clone(),
+            origin: self.origin.clone(),
+            choice: None,
+        })
+    }
+
+    /// The same network with those sources of its zoo alone; see [`pruned`].
+    ///
+    /// # Errors
+    /// As [`pruned`].
+    pub fn pruned(&self, kept: &[usize]) -> Result<Self> {
+        let mut notes = self.notes.clone();
+        keep_notes(&mut notes, kept);
+        Ok(Self {
+            network: pruned(&self.network, kept)?,
+            input: self.input.clone(),
+            classes: self.classes.clone(),
+            notes,
             origin: self.origin.clone(),
             choice: None,
         })

@@ -53,6 +53,15 @@ pub fn noted_sources(notes: &BTreeMap<String, String>) -> Vec<(String, Option<f6
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// Leaves of the sources in such notes only those.
+pub(super) fn keep_notes(notes: &mut BTreeMap<String, String>, kept: &[usize]) {
+    let noted = noted_sources(notes);
+    let noted: Option<Vec<_>> = kept.iter().map(|&source| noted.get(source)).collect();
+    if let Some(noted) = noted {
+        notes.insert(NOTED.to_owned(), json!(noted).to_string());
+    }
+}
+
 /// The gates of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerGates {

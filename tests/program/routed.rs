@@ -54,6 +54,22 @@ fn a_routed_run_ends_with_the_same_bits_and_its_file_is_used() {
     assert!(shown.contains("routed zoo, of which each sample takes one source"), "{shown}");
     let refused = program().arg("collapse").arg(&model).arg(at("plain.pth")).output().unwrap();
     assert!(messages(&refused).contains("train --form lite --teachers"), "{refused:?}");
+    // Without a source; of one alone a plain network is left.
+    let prune = |keep: &str, out: &Path| {
+        let mut prune = program();
+        prune.args(["zoo", "prune", "--json", "--keep", keep, "--data"]).arg(digits());
+        json(&good(prune.arg(&model).arg("--out").arg(out)))
+    };
+    let pruned = prune("3", &at("three.safetensors"));
+    assert_eq!(pruned["sources"].as_array().unwrap().len(), SOURCES.len());
+    let of_three = eval(&at("three.safetensors"));
+    assert_eq!(pruned["written"]["after"]["accuracy"], of_three["accuracy"]);
+    assert!(pruned["written"]["bytes"].as_u64() < pruned["written"]["bytes_before"].as_u64());
+    prune("1", &at("one.safetensors"));
+    let plain = at("one.pth");
+    good(program().arg("collapse").arg(at("one.safetensors")).arg(&plain));
+    assert_eq!(eval(&plain)["accuracy"], eval(&at("one.safetensors"))["accuracy"]);
+
     let onnx = at("routed.onnx");
     good(program().arg("convert").arg(&model).arg(&onnx));
     let shown = good(program().arg("inspect").arg(&onnx));
