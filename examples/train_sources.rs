@@ -1,11 +1,19 @@
-//! Trains the source networks of the demo; `data/recipe/train.sh` calls it.
+//! Trains source networks on MNIST; `data/recipe/train.sh` calls it.
 //!
-//!     cargo run --release --example train_sources -- MNIST_FOLDER OUT_FOLDER
+//!     cargo run --release --example train_sources -- MNIST_FOLDER OUT_FOLDER [KIND]
+//!
+//! | kind | four networks, each trained |
+//! |---|---|
+//! | `conditions` | on images in one condition: those of the demo, and what is made unless said otherwise |
+//! | `alike` | on images as they are, from other random weights, in another order |
+//! | `ancestor` | on images in one condition, from a network that knows them as they are |
+//! | `classes` | on some of the classes, images in all conditions |
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
-use zoo_tuning::dataset::{Dataset, Loader, Transform, mnist};
-use zoo_tuning::demo::{self, CONDITIONS, SIDE, normalise};
+use zoo_tuning::dataset::{Condition, Dataset, Loader, Samples, Transform, mnist};
+use zoo_tuning::demo::{self, CONDITIONS, SIDE, Target, normalise};
 use zoo_tuning::nn::{Design, Network};
 use zoo_tuning::optim::{Decay, Groups, Optimizer, Rule, Schedule};
 use zoo_tuning::train::task::Classification;
@@ -13,52 +21,143 @@ use zoo_tuning::train::{Model, Trainer, accuracy, logits};
 
 const EPOCHS: usize = 6;
 const BATCH: usize = 64;
-/// Images that the sources are tested on, of 10 000.
-const TEST: usize = 1000;
+const RATE: f64 = 0.05;
+/// One image of so many is kept for testing.
+const KEPT: usize = 10;
+/// The classes of each source of the kind `classes`.
+const CLASSES: [std::ops::Range<usize>; 4] = [0..3, 3..6, 6..8, 8..10];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, mnist_folder, out] = &arguments[..] else {
-        return Err("usage: train_sources MNIST_FOLDER OUT_FOLDER".into());
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (mnist, out, kind) = match &arguments[..] {
+        [mnist, out] => (mnist, out, "conditions"),
+        [mnist, out, kind] => (mnist, out, &**kind),
+        _ => return Err("usage: train_sources MNIST_FOLDER OUT_FOLDER [KIND]".into()),
     };
-    let raw = mnist::read_json(mnist_folder, SIDE)?;
-    // The files are sorted by class; every tenth is kept for testing.
-    let (test, train): (Vec<usize>, Vec<usize>) =
-        (0..raw.len()).partition(|index| index % (raw.len() / TEST) == 0);
-    for (number, condition) in CONDITIONS.into_iter().enumerate() {
-        let seed = number as u64 + 1;
-        let design = Design::named("resnet_small", 1, raw.classes().len())?;
-        let mut network = Network::<f32>::drawn(&design, seed)?;
-        let transforms =
-            vec![Transform::RandomShift(1), Transform::Condition(condition), normalise()];
-        let loader = Loader::new(&raw, BATCH, seed)?.subset(&train)?.transformed(transforms);
-        let steps = EPOCHS * loader.batches_per_epoch();
+    let raw = mnist::read_json(mnist, SIDE)?;
+    let drawn = |seed, classes| {
+        Ok::<_, Box<dyn Error>>(Network::drawn(&Design::named("resnet_small", 1, classes)?, seed)?)
+    };
+    let of = |condition: Condition| Course {
+        transforms: vec![Transform::Condition(condition)],
+        about: format!("9 000 MNIST digits at {SIDE}x{SIDE}, {condition}"),
+        epochs: EPOCHS,
+        rate: RATE,
+    };
+    match kind {
+        "conditions" => {
+            for (condition, seed) in CONDITIONS.into_iter().zip(1..) {
+                let mut network = drawn(seed, 10)?;
+                let tested = of(condition).train(&mut network, &raw, seed)?;
+                of(condition).write(network, &raw, tested, out, condition.name())?;
+            }
+        }
+        "alike" => {
+            for seed in 21..25 {
+                let mut network = drawn(seed, 10)?;
+                let tested = of(Condition::AsIs).train(&mut network, &raw, seed)?;
+                of(Condition::AsIs).write(network, &raw, tested, out, &format!("seed-{seed}"))?;
+            }
+        }
+        "ancestor" => {
+            let mut ancestor = drawn(7, 10)?;
+            Course { epochs: 4, ..of(Condition::AsIs) }.train(&mut ancestor, &raw, 7)?;
+            let known = ancestor.parameters().state("the ancestor");
+            for (condition, seed) in CONDITIONS.into_iter().zip(21..) {
+                let course = Course { epochs: 2, rate: 0.02, ..of(condition) };
+                let mut network = ancestor.design().plain().build(&known)?;
+                let tested = course.train(&mut network, &raw, seed)?;
+                course.write(network, &raw, tested, out, condition.name())?;
+            }
+        }
+        "classes" => {
+            let mixed = Target::of(&raw, &CONDITIONS)?;
+            for (classes, seed) in CLASSES.into_iter().zip(21..) {
+                let name = format!("digits-{}-{}", classes.start, classes.end - 1);
+                let samples = only(mixed.samples(), classes)?;
+                let mut network = drawn(seed, samples.classes().len())?;
+                let about = format!(
+                    "the MNIST digits {} at {SIDE}x{SIDE}, each in one of four conditions",
+                    samples.classes().join(", ")
+                );
+                // As many steps as if it had all digits.
+                let epochs = EPOCHS * raw.len() / samples.len();
+                let course = Course { transforms: vec![], about, epochs, rate: RATE };
+                let tested = course.train(&mut network, &samples, seed)?;
+                course.write(network, &samples, tested, out, &name)?;
+            }
+        }
+        _ => return Err(format!("{kind}: conditions, alike, ancestor, or classes").into()),
+    }
+    Ok(())
+}
+
+/// The samples of some classes, which are numbered from 0.
+fn only(samples: &Samples, classes: std::ops::Range<usize>) -> Result<Samples> {
+    let chosen = |at: &usize| classes.contains(&samples.labels()[*at]);
+    let places: Vec<usize> = (0..samples.len()).filter(chosen).collect();
+    let images = places.iter().map(|&at| samples.images()[at].clone()).collect();
+    let labels = places.iter().map(|&at| samples.labels()[at] - classes.start).collect();
+    Ok(Samples::new("MNIST", images, labels, samples.classes()[classes.clone()].to_vec())?)
+}
+
+/// How a source is trained.
+struct Course {
+    /// What images go through before they are normalised.
+    transforms: Vec<Transform>,
+    /// What it is trained on, for its notes.
+    about: String,
+    epochs: usize,
+    rate: f64,
+}
+
+impl Course {
+    /// The accuracy on samples that the network is not trained on.
+    fn train(&self, network: &mut Network<f32>, raw: &Samples, seed: u64) -> Result<f64> {
+        // The files are sorted by class.
+        let (test, train): (Vec<usize>, Vec<usize>) =
+            (0..raw.len()).partition(|index| index % KEPT == 0);
+        let mut transforms = vec![Transform::RandomShift(1)];
+        transforms.extend(self.transforms.iter().cloned());
+        transforms.push(normalise());
+        let loader = Loader::new(raw, BATCH, seed)?.subset(&train)?.transformed(transforms.clone());
+        let steps = (self.epochs * loader.batches_per_epoch()) as u64;
         let schedule = Schedule { warmup: 50, decay: Decay::Cosine };
         let optimizer = Optimizer::new(Rule::SGD, Groups::uniform(5e-4));
-        let mut trainer = Trainer::new(optimizer, 0.05, schedule, steps as u64);
+        let mut trainer = Trainer::new(optimizer, self.rate, schedule, steps);
         let mut task = Classification::new(loader);
-        trainer.run(&mut network, &mut task, 0..steps as u64, |_, _, _, _| Ok(()))?;
-        let normalise = normalise();
-        let tested = raw
-            .subset(&test)?
-            .map(0, |_, image, rng| normalise.apply(condition.apply(image, rng), rng))?;
+        trainer.run(network, &mut task, 0..steps, |_, _, _, _| Ok(()))?;
+        let tested = raw.subset(&test)?.map(0, |_, image, rng| {
+            transforms[1..].iter().try_fold(image.clone(), |image, seen| seen.apply(image, rng))
+        })?;
         let (images, labels) = tested.batch(&(0..tested.len()).collect::<Vec<_>>())?;
-        let found = logits(&network, &images, 100)?;
-        let accuracy = accuracy(&found, &labels)?;
-        let path = Path::new(out).join(format!("{condition}.safetensors"));
+        Ok(accuracy(&logits(network, &images, 100)?, &labels)?)
+    }
+
+    fn write(
+        &self,
+        network: Network<f32>,
+        raw: &Samples,
+        tested: f64,
+        out: impl AsRef<Path>,
+        name: &str,
+    ) -> Result<()> {
+        let path = out.as_ref().join(format!("{name}.safetensors"));
         let model = Model {
             network,
             input: demo::input(),
             classes: raw.classes().to_vec(),
             notes: BTreeMap::from([
-                ("trained_on".into(), format!("9 000 MNIST digits at {SIDE}x{SIDE}, {condition}")),
-                ("test_accuracy".into(), format!("{accuracy:.4}")),
+                ("trained_on".into(), self.about.clone()),
+                ("test_accuracy".into(), format!("{tested:.4}")),
             ]),
             origin: path.display().to_string(),
             choice: None,
         };
         model.write(&path)?;
-        println!("{}: {:.2} % of {} test images", path.display(), 100.0 * accuracy, test.len());
+        println!("{}: {:.2} % of the images kept for testing", path.display(), 100.0 * tested);
+        Ok(())
     }
-    Ok(())
 }

@@ -138,6 +138,9 @@ pub struct Run {
     /// The highest learning rate, where it is the method's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
+    /// Whether each sample goes through a source of its own, where the guard had to decide that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<bool>,
     /// The course of training, where it was measured; empty for methods that train nothing themselves.
     pub curve: Vec<Point>,
 }

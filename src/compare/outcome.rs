@@ -139,14 +139,20 @@ pub(super) fn outcome(
 fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<Vec<Finished>> {
     let Some((first, _)) = done.iter().chain(soups).next() else { return Ok(vec![]) };
     let seed = first.seed;
-    let run =
-        |accuracy, seconds| Run { seed, accuracy, seconds, learning_rate: None, curve: vec![] };
+    let run = |accuracy, seconds| Run {
+        seed,
+        accuracy,
+        seconds,
+        learning_rate: None,
+        routed: None,
+        curve: vec![],
+    };
     let mut finished: Vec<Finished> = Vec::new();
     // By their places, those that are shown the test images once more.
     let mut asked: Vec<(usize, Model)> = Vec::new();
     let mut made: Vec<(MethodKind, Model, f64)> = Vec::new();
     for (job, summary) in done {
-        let Some(Summary { test, seconds, .. }) = summary else { continue };
+        let Some(Summary { test, seconds, routing, .. }) = summary else { continue };
         let of_job = comparison.run_of(job)?;
         let (path, file) = (of_job.folder(), of_job.model_file());
         let model = Model::open(&file, None)?;
@@ -154,6 +160,7 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
         let accuracy = test.deciding().map_or(f64::NAN, |(_, value)| value);
         let run = Run {
             learning_rate: Some(job.config.optimizer.learning_rate),
+            routed: routing.as_ref().map(|routing| routing.taken),
             curve: curve(&Recorded::read(path)?.metrics),
             ..run(accuracy, *seconds)
         };
@@ -220,7 +227,8 @@ fn methods(
             .iter()
             .filter(|(job, summary)| (job.kind, job.source) == (kind, source) && summary.is_none());
         let failed: Vec<String> = failed.map(|(job, _)| job.seed.to_string()).collect();
-        let mut description = format!("{description}{}", at_rates(plan, &runs));
+        let mut description =
+            format!("{description}{}{}", at_rates(plan, &runs), how_many_routed(&runs));
         if !failed.is_empty() {
             let seeds = failed.join(", ");
             description += &format!("; left out: the loss did not stay finite with seed {seeds}");
@@ -264,6 +272,16 @@ fn at_rates(plan: &Plan, runs: &[Run]) -> String {
         return String::new();
     }
     format!("; learning rate {} of {} runs", texts.join(", "), runs.len())
+}
+
+/// In how many runs the guard let samples be routed, if it had to decide that.
+fn how_many_routed(runs: &[Run]) -> String {
+    let decided: Vec<bool> = runs.iter().filter_map(|run| run.routed).collect();
+    if decided.is_empty() {
+        return String::new();
+    }
+    let count = decided.iter().filter(|routed| **routed).count();
+    format!("; routed in {count} of {} runs", decided.len())
 }
 
 /// What someone gets who tunes only the source that scores best.
@@ -316,6 +334,7 @@ fn ensemble(plan: &Plan, sources: usize, finished: &[Finished]) -> Result<Option
             accuracy: ensemble_accuracy(members, &one.answers.labels)?,
             seconds: of(seed).map(|member| member.run.seconds).sum(),
             learning_rate: None,
+            routed: None,
             curve: vec![],
         });
         sizes = [0, 1, 2].map(|k| of(seed).map(|member| member.sizes[k]).sum());

@@ -117,6 +117,7 @@ pub fn mean_single(methods: &[Method]) -> Vec<Run> {
                 accuracy: found.iter().sum::<f64>() / found.len() as f64,
                 seconds: 0.0,
                 learning_rate: None,
+                routed: None,
                 curve: Vec::new(),
             })
         })
@@ -174,6 +175,7 @@ mod tests {
                 accuracy,
                 seconds: 0.0,
                 learning_rate: None,
+                routed: None,
                 curve: Vec::new(),
             })
             .collect()

@@ -9,7 +9,6 @@ use crate::train::choice::Keep;
 use crate::train::observe::{self, SampleGates, Source};
 use crate::train::{Config, Model, Observations, Recorded, logits};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -46,13 +45,11 @@ const METHODS: [MethodKind; 7] = [
     MethodKind::Lite,
     MethodKind::Routed,
 ];
-/// The highest learning rate of all methods, and those of which the other one was better: of 0.05 and
-/// 0.1 on validation samples (`data/README.md`), so that none is compared at another's. The routed zoo
-/// wants a lower one, since its sources begin with all that they know. That of the
-/// matched average is the plain one's.
+/// The highest learning rate of all methods, and those of which a lower one was better on validation
+/// samples (`data/README.md`), so that none is compared at another's. The routed zoo wants the lowest,
+/// since its sources begin with all that they know.
 const RATE: f64 = 0.1;
-const OWN_RATES: [(MethodKind, f64); 3] =
-    [(MethodKind::Average, 0.05), (MethodKind::Matched, 0.05), (MethodKind::Routed, 0.03)];
+const OWN_RATES: [(MethodKind, f64); 2] = [(MethodKind::Average, 0.05), (MethodKind::Routed, 0.03)];
 /// Samples of a batch.
 const BATCH: usize = 32;
 /// Points of a learning curve.
@@ -76,7 +73,13 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let shown = |seed| Ok((seed, target.dataset(options.part, options.shots, seed)?));
     let shown = seeds.clone().map(shown).collect::<Result<_>>()?;
     let steps = options.epochs * (options.shots * target.classes().len()).div_ceil(BATCH);
-    let comparison = Comparison::create(cleared(&options.out)?, plan(options, &data, steps))?
+    let mut plan = plan(&data.sources, &data.digits, steps);
+    plan.seeds = options.seeds;
+    if let Some(rate) = options.rate {
+        plan.config.optimizer.learning_rate = rate;
+        plan.own_rates.clear();
+    }
+    let comparison = Comparison::create(cleared(&options.out)?, plan)?
         .on(options.device.clone())
         .with_data(shown);
     let found = comparison.run(options.threads, options.threads, watch)?;
@@ -130,27 +133,27 @@ fn check(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What is compared, for so many steps.
-fn plan(options: &Options, data: &Data, steps: usize) -> Plan {
+/// What the demo compares, for one seed: networks that are tuned for so many steps, from these sources
+/// to the digits in that file.
+pub fn plan(sources: &[PathBuf], digits: &Path, steps: usize) -> Plan {
     let mut config = Config::default();
-    config.data.path.clone_from(&data.digits);
+    config.data.path = digits.to_owned();
     let Config { method, optimizer, record, .. } = &mut config;
-    method.zoo.clone_from(&data.sources);
+    method.zoo = sources.to_vec();
     // Weight decay draws kernels towards zero, but alignment should not forget that it started as the
     // identity, and moves slowly: a step of it moves a whole kernel. The gates learn faster: they have
     // few steps to leave the prior. (`data/README.md` has the comparison.)
     method.align = "all".to_owned();
     (optimizer.alignment_rate, optimizer.alignment_decay) = (0.1, Some(0.0));
     optimizer.gate_rate = 5.0;
-    optimizer.learning_rate = options.rate.unwrap_or(RATE);
+    optimizer.learning_rate = RATE;
     (optimizer.batch, optimizer.warmup) = (BATCH, steps / 20);
     (optimizer.epochs, optimizer.steps) = (None, Some(steps as u64));
     let every = steps.div_ceil(POINTS) as u64;
     (record.validate_every, record.log_every) = (every, every);
     (record.checkpoint_every, record.keep) = (steps as u64, Keep::Last);
-    let own_rates = options.rate.map_or(OWN_RATES.into(), |_| BTreeMap::new());
-    let methods = METHODS.to_vec();
-    Plan { seeds: options.seeds, methods, own_rates, config, ..Plan::default() }
+    let (methods, own_rates) = (METHODS.to_vec(), OWN_RATES.into());
+    Plan { seeds: 1, methods, own_rates, config, ..Plan::default() }
 }
 
 /// The folder of the comparison in that of the demo, without what an earlier one has left there.

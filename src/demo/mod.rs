@@ -12,7 +12,7 @@ mod outcome;
 mod page;
 mod task;
 
-pub use experiment::{Options, run};
+pub use experiment::{Options, plan, run};
 pub use outcome::{Outcome, Settings};
 pub use page::page;
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};

@@ -35,7 +35,7 @@ pub fn normalise() -> Transform {
     input().normalise()
 }
 
-/// The UCI digits, every image in one of the [`CONDITIONS`], in two parts that share no image.
+/// Digits, every image in one condition of several, in two parts that share no image.
 pub struct Target {
     samples: Samples,
     conditions: Vec<Condition>,
@@ -73,16 +73,26 @@ pub struct Test {
 }
 
 impl Target {
-    /// Reads the digits at `path`; which image is in which condition and in which part is the
-    /// same every time.
+    /// Reads the UCI digits at `path`, and shows each in one of the [`CONDITIONS`].
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::of(&digits::read(path, SIDE)?, &CONDITIONS)
+    }
+
+    /// These images `[1, 16, 16]`, each in one of the conditions, of which there is at least one; which
+    /// image is in which condition and in which part is the same every time.
+    ///
+    /// # Errors
+    /// If there is no condition, or a part is left without an image of some class.
+    pub fn of(raw: &Samples, conditions: &[Condition]) -> Result<Self> {
         const SEED: u64 = 2021;
-        let raw = digits::read(path, SIDE)?;
+        if conditions.is_empty() {
+            return Err(Error::argument("Target::of", "there is no condition"));
+        }
         let condition =
-            |index: usize| CONDITIONS[sample_rng(SEED, 1, index).usize(..CONDITIONS.len())];
+            |index: usize| conditions[sample_rng(SEED, 1, index).usize(..conditions.len())];
         let conditions = (0..raw.len()).map(condition).collect();
         let samples = raw.map(SEED, |index, image, rng| Ok(condition(index).apply(image, rng)))?;
         let classes = samples.classes().len();
@@ -94,6 +104,11 @@ impl Target {
     /// Names of the classes.
     pub fn classes(&self) -> &[String] {
         self.samples.classes()
+    }
+
+    /// All samples, values 0 to 1.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// Draws `shots` samples of each class of a part to tune on.
@@ -114,7 +129,10 @@ impl Target {
 
     /// The same as data of a run, values 0 to 1: samples to tune on, to measure on, and some of the
     /// latter once more, which a learning curve looks at.
-    pub(super) fn dataset(&self, part: Part, shots: usize, seed: u64) -> Result<Arc<dyn Dataset>> {
+    ///
+    /// # Errors
+    /// If a class has no more samples than `shots`.
+    pub fn dataset(&self, part: Part, shots: usize, seed: u64) -> Result<Arc<dyn Dataset>> {
         const WATCHED: usize = 300;
         use dataset::Split::{Test, Validation};
         let [train, test] = self.drawn(part, shots, seed)?;

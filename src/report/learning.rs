@@ -99,6 +99,7 @@ mod tests {
             accuracy: 0.5,
             seconds: 1.0,
             learning_rate: None,
+            routed: None,
             curve: points.iter().map(|&(step, loss)| Point { step, loss, accuracy: 0.5 }).collect(),
         };
         let (a, b) = (run(&[(0, f64::NAN), (10, 1.0), (20, 2.0)]), run(&[(0, 1.0), (10, 3.0)]));

@@ -17,7 +17,8 @@ fn data() -> PathBuf {
 
 fn options(out: &Path, threads: usize) -> Options {
     let out = out.to_path_buf();
-    let (part, rate, data) = (Part::Demo, None, Some(data()));
+    // The smaller part.
+    let (part, rate, data) = (Part::Validation, None, Some(data()));
     let device = Device::Cpu;
     Options { seeds: 1, shots: 4, epochs: 2, threads, part, rate, data, out, device }
 }

@@ -212,7 +212,7 @@ impl Sample {
             Lite => 9.2,
             _ => 6.1,
         };
-        Run { seed: at as u64 + 1, accuracy, seconds, learning_rate: None, curve }
+        Run { seed: at as u64 + 1, accuracy, seconds, learning_rate: None, routed: None, curve }
     }
 
     fn sample(&self, at: usize, draw: &mut fastrand::Rng) -> SampleGates {
