@@ -98,7 +98,7 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
         let crops = Crops::new(annotations, reading, model.input.size, scheme.box_factor);
         let loader = loader(&crops, &model.input, None, 32, views).unwrap();
         let input = &model.input;
-        evaluate_landmarks(&model.network, &crops, &loader, views, &scheme, input, |_| Ok(()))
+        evaluate_landmarks(&[&model.network], &crops, &loader, views, &scheme, input, |_| Ok(()))
             .unwrap()
     };
     let whole = measured(annotations.clone(), Views::One);

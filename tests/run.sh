@@ -117,7 +117,8 @@ package() {
     files=$(cargo package --list --allow-dirty) || return
     echo "$(wc -l <<<"$files") files"
     for file in Cargo.toml Cargo.lock LICENSE-APACHE LICENSE-MIT README.md src/lib.rs src/main.rs \
-        $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz' 'opencl/*.cl'); do
+        $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz' 'data/mouse/*.zip' \
+        'data/mouse/*.safetensors' 'opencl/*.cl'); do
         grep -qxF "$file" <<<"$files" || { echo "$file is missing" && return 1; }
     done
     [ -z "$(grep -E '^(tests|docs|\.ci|\.github)/' <<<"$files")" ]
@@ -136,8 +137,10 @@ zoo() {
 
 sources() {
     # They are the files that their description is about.
-    (cd data/zoo && grep -E '^ *[0-9a-f]{64}  ' ORIGIN.md | sed 's/^ *//' | sha256sum --check) &&
-        zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
+    for folder in data/zoo data/mouse; do
+        (cd "$folder" && grep -E '^ *[0-9a-f]{64}  ' ORIGIN.md | sed 's/^ *//' | sha256sum --check) || return
+    done
+    zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
 }
 
 # The numbers for a program: valid JSON, whole, and the same as beside the page.
@@ -181,6 +184,14 @@ runs() {
             "$inside,averages,settings" &&
         node tests/browser/check.mjs "$folder/both.html" "$folder/both-shots" \
             "scores,differences,training,gates,alignment,settings"
+}
+
+# The demo of landmarks at its smallest, and its page.
+demo_landmarks() {
+    rm -rf "$out/mouse"
+    zoo demo landmarks --seeds 1 --frames 4 --steps 4 --threads 2 --out "$out/mouse" || return
+    node tests/browser/check.mjs "$out/mouse/report.html" "$out/mouse-shots" \
+        "result,points,curves,pictures,sources,gates,settings"
 }
 
 # A comparison, and its page.
@@ -264,10 +275,9 @@ for isa in matrixmultiply portable; do
 done
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
-    # The one makes data/zoo, the other compares; both from files that are not kept here.
-    if [ "$name" != train_sources ] && [ "$name" != logits ]; then
-        check "example $name" cargo run --quiet --features opencl --example "$name"
-    fi
+    # They make data, or compare, from files that are not kept here.
+    case $name in train_sources | draw_animals | logits) continue ;; esac
+    check "example $name" cargo run --quiet --features opencl --example "$name"
 done
 check "sources of the demo" sources
 check "gradients" zoo gradcheck
@@ -278,6 +288,7 @@ check "page of the demo" page
 check "pages of runs" runs
 check "page that serves" served
 check "page of a comparison" comparison
+check "demo of landmarks" demo_landmarks
 check "networks of the demo" networks
 # Last, since the library without the command line is built anew.
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast

@@ -1,6 +1,7 @@
 //! `zoo-tuning demo`: the main job, on data that travel inside the program.
 
 use super::compared::Compared;
+use super::demo_landmarks;
 use super::device::DeviceOption;
 use super::output::{Output, Result, count};
 use super::profile::Profiling;
@@ -9,7 +10,7 @@ use crate::Error;
 use crate::compare::MethodKind;
 use crate::demo::{self, Options, Outcome, Part};
 use crate::export::write_atomically;
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
@@ -21,14 +22,20 @@ use std::path::PathBuf;
 /// a page (OUT/report.html), its numbers (OUT/results.json), and every network, as a run of the
 /// comparison in OUT/compared. What an earlier demo has left there is replaced.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   zoo-tuning demo                        the whole comparison, in about a minute
   zoo-tuning demo --shots 40             with twice as many labelled images of each class
   zoo-tuning demo --seeds 1 --epochs 5   a first look, in seconds
+  zoo-tuning demo landmarks              the same for points of a mouse
   zoo-tuning inspect zoo-demo/compared/seed-1/*/model.safetensors   what the networks are that it
-                                         tuned")]
+                                         tuned"
+)]
 pub struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Runs of every method, each with its own draw of labelled images
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -59,7 +66,16 @@ pub struct Arguments {
     pub profiling: Profiling,
 }
 
+/// Another job.
+#[derive(Subcommand)]
+enum Other {
+    Landmarks(Box<demo_landmarks::Arguments>),
+}
+
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
+    if let Some(Other::Landmarks(arguments)) = arguments.other {
+        return demo_landmarks::run(*arguments, threads, output);
+    }
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
         seeds: arguments.seeds,

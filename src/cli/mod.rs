@@ -11,6 +11,7 @@ mod completions;
 mod convert;
 mod data;
 mod demo;
+mod demo_landmarks;
 mod device;
 mod devices;
 mod eval;

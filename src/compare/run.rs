@@ -267,7 +267,7 @@ impl Comparison {
     fn tuned(&self, job: &Job, watch: &dyn Watch) -> Result<Summary> {
         let mut run = self.run_of(job)?;
         if !run.is_finished() {
-            run.train(&mut Seen { run: &job.folder, steps: 0, watch })?;
+            run.train(&mut Seen::new(&job.folder, watch))?;
         }
         // As its file has it, whether it was trained now or before.
         let summary = Recorded::read(run.folder())?.summary;
@@ -285,11 +285,17 @@ fn write_plan(folder: &Path, plan: &Plan) -> Result<()> {
 const PLAN: &str = "plan.toml";
 const RESULTS: &str = "results.json";
 
-/// Tells of one run.
-struct Seen<'a> {
+/// Tells a watcher of one run.
+pub(crate) struct Seen<'a> {
     run: &'a str,
     steps: u64,
     watch: &'a dyn Watch,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(run: &'a str, watch: &'a dyn Watch) -> Self {
+        Self { run, steps: 0, watch }
+    }
 }
 
 impl Observer for Seen<'_> {

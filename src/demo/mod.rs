@@ -8,6 +8,7 @@
 
 mod data;
 mod experiment;
+pub mod landmarks;
 mod outcome;
 mod page;
 mod task;

@@ -8,6 +8,7 @@
 //! | `runs` | the page of a run, or of several side by side |
 //! | `comparison` | the page of a comparison, and what other pages show of methods |
 //! | `layers` | what is inside of a network: sources, gates, single images, alignment |
+//! | `landmarks` | pictures with points, and how often they are how far off |
 //! | `courses` | gates over time |
 //! | `table` | tables |
 //! | `plot` | plots, as SVG |
@@ -22,11 +23,12 @@ pub(crate) mod comparison;
 pub(crate) mod courses;
 pub(crate) mod format;
 pub(crate) mod heatmap;
+pub(crate) mod landmarks;
 pub(crate) mod layers;
 pub(crate) mod learning;
 pub(crate) mod plot;
 mod runs;
-mod table;
+pub(crate) mod table;
 
 pub use comparison::comparison;
 pub use runs::{page, write};

@@ -38,7 +38,7 @@ pub fn measured(
     let views = views.views(input.size);
     let batch = input.batch(*batch as usize);
     let loader = loader(&crops, input, Some(&used), batch, views)?;
-    evaluate_landmarks(&model.network, &crops, &loader, views, scheme, input, |found| {
+    evaluate_landmarks(&[&model.network], &crops, &loader, views, scheme, input, |found| {
         match &mut file {
             Some(file) => file.add_points(model, &crops.name(found.index), found),
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use super::super::Section;
 use super::super::format::{self, escape, percent};
-use super::super::layers::data_address;
+use super::super::landmarks::{cumulative, pictures};
 use super::super::plot::{self, Line};
 use super::super::table::{open, row};
 use super::Shown;
@@ -27,7 +27,7 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
     body.push_str(&table(shown, &found));
     body.push_str(&curve(shown, &found)?);
     if let [one] = &found[..] {
-        body.push_str(&pictures(one)?);
+        body.push_str(&pictures(&one.pictures)?);
     }
     let (id, title, link) = ("points", "Point by point", "Points");
     Ok(Some(Section { id, title, link, body }))
@@ -86,23 +86,10 @@ fn table(shown: &[Shown], found: &[LandmarkEvaluation]) -> String {
 
 /// The share of pictures whose error is at most x, for each x.
 fn curve(shown: &[Shown], found: &[LandmarkEvaluation]) -> Result<String> {
-    /// Errors in per cent that are drawn.
-    const MOST: f64 = 20.0;
-    let line = |(run, of): (&Shown, &LandmarkEvaluation)| {
-        let count = of.errors.len().max(1) as f64;
-        let mut points = vec![(0.0, 0.0)];
-        for (at, error) in of.errors.iter().enumerate() {
-            let error = 100.0 * error;
-            if error > MOST {
-                break;
-            }
-            // A step up at each picture.
-            points.push((error, at as f64 / count));
-            points.push((error, (at + 1) as f64 / count));
-        }
-        let last = points.last().map_or(0.0, |point| point.1);
-        points.push((MOST, last));
-        Line { colour: run.colour, main: points, faint: vec![] }
+    let line = |(run, of): (&Shown, &LandmarkEvaluation)| Line {
+        colour: run.colour,
+        main: cumulative(&of.errors),
+        faint: vec![],
     };
     let lines: Vec<Line> = shown.iter().zip(found).map(line).collect();
     let title = "Share of pictures over the error in per cent";
@@ -131,36 +118,4 @@ fn curve(shown: &[Shown], found: &[LandmarkEvaluation]) -> Result<String> {
     Ok(format!(
         "<figure class=\"panel\"><h3>{title}</h3>\n{svg}<ul class=\"legend\">\n{legend}</ul></figure>\n"
     ))
-}
-
-/// A few pictures, with the points in them.
-fn pictures(found: &LandmarkEvaluation) -> Result<String> {
-    if found.pictures.is_empty() {
-        return Ok(String::new());
-    }
-    let mut html = String::from(
-        "<h3 class=\"apart\">A few pictures</h3>\n<p>As the network sees them: what is marked in green, what \
-         it finds in orange.</p>\n<ul class=\"samples\">\n",
-    );
-    for picture in &found.pictures {
-        let [height, width] = picture.size;
-        let is_whole = height.checked_mul(width).and_then(|area| area.checked_mul(3));
-        if is_whole != Some(picture.pixels.len()) || picture.pixels.is_empty() {
-            continue;
-        }
-        let name = picture.name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let error = picture.error.map_or(String::from("not measured"), |error| {
-            format!("error {}&nbsp;%", percent(error))
-        });
-        let _ = writeln!(
-            html,
-            "<li><div class=\"pair alone\"><img width=\"{width}\" height=\"{height}\" alt=\"{}, with \
-             points\" src=\"{}\"></div>\n<p><strong>{}</strong><br><small>{error}</small></p></li>",
-            escape(name),
-            data_address(picture.size, &picture.pixels)?,
-            escape(name)
-        );
-    }
-    html.push_str("</ul>\n");
-    Ok(html)
 }

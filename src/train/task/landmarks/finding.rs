@@ -16,19 +16,25 @@ use rayon::prelude::*;
 /// A point that was found, and the value of its heat map there.
 pub type Found = (Point, f64);
 
-/// The points that a network finds in a batch of crops, in pixels of the crops, `[N][K]`; of several
-/// views of each, by the mean of their heat maps.
+/// The points that networks find together in a batch of crops, in pixels of the crops, `[N][K]`: by the
+/// mean of their heat maps, and of those of several views of each crop.
 ///
 /// # Errors
-/// If the network has other outputs than a heat map for each point, or they are not finite.
+/// If there is no network, one has other outputs than a heat map for each point, or they are not finite.
 pub fn found_in_crops(
-    network: &Network<f32>,
+    networks: &[&Network<f32>],
     images: &Tensor<f32>,
     indices: &[usize],
     scheme: &Scheme,
     views: Views,
 ) -> Result<Vec<Vec<Found>>> {
-    let maps = finite_logits(network, images, indices)?;
+    let maps = networks.iter().map(|network| finite_logits(network, images, indices));
+    let maps = maps.collect::<Result<Vec<_>>>()?;
+    let equal = vec![1.0 / maps.len().max(1) as f64; maps.len()];
+    let maps = match &maps[..] {
+        [one] => one.clone(),
+        several => Tensor::weighted_sum(&several.iter().collect::<Vec<_>>(), &equal)?,
+    };
     let (points, size) = (scheme.names.len(), images.shape()[images.shape().len() - 1]);
     let [_, count, height, width] = maps.dims("landmarks", "output", "[N, K, H, W], heat maps")?;
     if count != points {
@@ -70,12 +76,12 @@ pub struct FoundIn<'a> {
     pub normalizer: Option<f64>,
 }
 
-/// Measures a network on crops. `each` is given every sample in its order.
+/// Measures networks together on crops; see [`found_in_crops`]. `each` is given every sample in its order.
 ///
 /// # Errors
 /// If a picture cannot be read, an output is not finite, or nothing can be measured; those of `each`.
 pub fn evaluate_landmarks(
-    network: &Network<f32>,
+    networks: &[&Network<f32>],
     crops: &Crops,
     loader: &Loader,
     views: Views,
@@ -90,7 +96,7 @@ pub fn evaluate_landmarks(
     let all = loader.samples();
     let mut seen = 0;
     for_each_batch(loader, |batch| {
-        let found = found_in_crops(network, &batch.images, &batch.indices, scheme, views)?;
+        let found = found_in_crops(networks, &batch.images, &batch.indices, scheme, views)?;
         for (place, (found, &index)) in found.iter().zip(&batch.indices).enumerate() {
             let placement = still(crops, index)?;
             let back = placement.map.inverse();
@@ -224,12 +230,12 @@ mod tests {
         let both: Vec<Image> = (0..3).flat_map(|n| [image(n), image(n).flipped()]).collect();
         let both = Image::stack(&both).unwrap();
         let of = |images: &Tensor<f32>, views| {
-            found_in_crops(&network, images, &[0, 1, 2], &scheme, views).unwrap()
+            found_in_crops(&[&network], images, &[0, 1, 2], &scheme, views).unwrap()
         };
         assert_eq!(of(&images, Views::One), of(&both, Views::Flip));
         // With a pair, the map of the other point is taken from the mirror.
         let paired = Scheme { partners: vec![1, 0], ..scheme.clone() };
-        let found = found_in_crops(&network, &both, &[0, 1, 2], &paired, Views::Flip).unwrap();
+        let found = found_in_crops(&[&network], &both, &[0, 1, 2], &paired, Views::Flip).unwrap();
         assert_ne!(found, of(&both, Views::Flip));
         assert_eq!(found[0][0], found[0][1], "the mean of both maps");
     }

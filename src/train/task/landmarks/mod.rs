@@ -29,7 +29,8 @@ pub use codec::Codec;
 pub use finding::{Found, FoundIn, evaluate_landmarks, found_in_crops, loader, still};
 pub use loss::{Targets, masked_mse};
 pub use metrics::{
-    FAILURE, FOUND, LandmarkEvaluation, LandmarkMeasures, Normalizer, PointEvaluation, ShownPicture,
+    FAILURE, FOUND, LandmarkEvaluation, LandmarkMeasures, Normalizer, PointEvaluation,
+    ShownPicture, distance,
 };
 pub(in crate::train) use presets::FacePreset;
 pub use settings::{LandmarksConfig, Scheme};
@@ -284,7 +285,8 @@ impl Task for Landmarks {
     fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
         let Some((loader, views)) = self.measured.get(&part) else { return Ok(None) };
         let Self { crops, scheme, input, .. } = self;
-        let found = evaluate_landmarks(network, crops, loader, *views, scheme, input, |_| Ok(()))?;
+        let found =
+            evaluate_landmarks(&[network], crops, loader, *views, scheme, input, |_| Ok(()))?;
         let scores = found.scores();
         self.found.insert(part, found);
         Ok(Some(scores))

@@ -28,7 +28,7 @@ impl Model {
         let images: Vec<Result<Vec<Image>>> =
             (0..pictures.len()).into_par_iter().map(seen).collect();
         let find = |images: &[Image], indices: &[usize]| {
-            found_in_crops(&self.network, &Image::stack(images)?, indices, scheme, views)
+            found_in_crops(&[&self.network], &Image::stack(images)?, indices, scheme, views)
         };
         let whole: Vec<usize> = (0..images.len()).filter(|&at| images[at].is_ok()).collect();
         let together: Vec<Image> = images.iter().flatten().flatten().cloned().collect();

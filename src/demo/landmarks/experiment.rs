@@ -1,0 +1,372 @@
+//! The demo of landmarks: every way of coming to a network, on the same frames.
+
+use super::data::{Data, Split};
+use super::outcome::{Kind, Method, Outcome, Settings};
+use crate::compare::{Seen, Watch, work};
+use crate::dataset::Views;
+use crate::dataset::landmarks::{Annotations, Crops, Point};
+use crate::nn::Network;
+use crate::start::best;
+use crate::train::choice::{FormName, Keep, RuleName, Start};
+use crate::train::config::TaskConfig;
+use crate::train::observe;
+use crate::train::task::LandmarksConfig;
+use crate::train::task::landmarks::{
+    LandmarkEvaluation, LandmarkMeasures, PointEvaluation, distance, evaluate_landmarks, loader,
+};
+use crate::train::{Config, Model, Recorded, Run};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What the demo is asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Draws of frames.
+    pub seeds: u64,
+    /// Numbers of frames to tune on.
+    pub frames: Vec<usize>,
+    /// Steps of every network.
+    pub steps: u64,
+    /// Networks that are tuned at the same time, each on a thread of its own.
+    pub threads: usize,
+    /// Whether to look at the frames that settings were chosen on.
+    pub validation: bool,
+    /// The highest learning rates instead of the chosen ones: of networks from scratch, and of others.
+    pub rates: [Option<f64>; 2],
+    /// The folder that everything is written to.
+    pub out: PathBuf,
+}
+
+/// Steps of every network, unless said otherwise.
+pub const STEPS: u64 = 120;
+/// The highest learning rates, chosen on the setting frames: from scratch, and of what has sources.
+const RATES: [f64; 2] = [0.03, 0.01];
+/// Samples of a batch.
+const BATCH: usize = 10;
+/// Test frames of a draw; of the few setting frames a third.
+const TESTED: [usize; 2] = [30, 5];
+/// Points that hardly move: the head is fixed.
+const FIXED: &str = "nose";
+
+/// A network that is tuned.
+#[derive(Clone, Debug)]
+struct Job {
+    kind: Kind,
+    source: Option<usize>,
+    frames: usize,
+    seed: u64,
+    folder: PathBuf,
+    config: Config,
+}
+
+/// What came of a job.
+struct Tuned {
+    job: Job,
+    model: Model,
+    seconds: f64,
+}
+
+/// Runs the demo: see [`Outcome`] for what it measures. A run that was stopped goes on in the same folder;
+/// one of other settings takes another.
+///
+/// Results do not depend on the number of threads; only times do.
+///
+/// # Errors
+/// If a file cannot be read or written, an option leaves nothing to do, or `watch` says so.
+pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
+    let begun = Instant::now();
+    if options.seeds == 0 || options.frames.is_empty() || options.steps == 0 {
+        return Err(Error::config(
+            "seeds",
+            "there should be a seed, a number of frames, and a step",
+        ));
+    }
+    let data = Data::write(&options.out)?;
+    let tested = TESTED[usize::from(options.validation)];
+    let split = |frames, seed| data.split(options.validation, [frames, tested], seed);
+    let mut jobs = Vec::new();
+    for &frames in &options.frames {
+        for seed in 1..=options.seeds {
+            let split = split(frames, seed)?;
+            jobs.extend(all(options, &data, &split, frames, seed));
+        }
+    }
+    watch.begin(jobs.len());
+    let tuned = work(&jobs, options.threads, 1, |job| tuned(job, watch))?;
+    let mut methods = Vec::new();
+    for &frames in &options.frames {
+        let mut of_seeds: Vec<Vec<(Kind, String, LandmarkEvaluation, f64)>> = Vec::new();
+        for seed in 1..=options.seeds {
+            let here = |t: &&Tuned| t.job.frames == frames && t.job.seed == seed;
+            let tuned: Vec<&Tuned> = tuned.iter().filter(here).collect();
+            of_seeds.push(measured(&data, &split(frames, seed)?, &tuned)?);
+        }
+        methods.extend(gathered(frames, &of_seeds));
+    }
+    let first = |kind| tuned.iter().find(|tuned| tuned.job.kind == kind);
+    let missing = || Error::config("demo", "a network is missing");
+    let (zoo, lite) =
+        (first(Kind::Zoo).ok_or_else(missing)?, first(Kind::Lite).ok_or_else(missing)?);
+    let seen = Recorded::read(&lite.job.folder)?.observations;
+    let test = split(lite.job.frames, lite.job.seed)?.test;
+    let found = evaluated(&[&lite.model.network], &lite.model, &test)?;
+    let names = found.points.iter().map(|point| point.name.clone());
+    let images = images(&zoo.model, &test)?;
+    Ok(Outcome {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: Settings {
+            seeds: (1..=options.seeds).collect(),
+            frames: options.frames.clone(),
+            test_frames: tested,
+            steps: options.steps,
+            validation: options.validation,
+        },
+        points: names.filter(|name| !name.starts_with(FIXED)).collect(),
+        methods,
+        sources: seen.sources,
+        gates: observe::gates(&zoo.model.network, &images)?,
+        pictures: found.pictures,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// All networks of a draw.
+fn all(options: &Options, data: &Data, split: &Split, frames: usize, seed: u64) -> Vec<Job> {
+    let singles = (0..data.sources.len()).map(|source| (Kind::Single, Some(source)));
+    let others =
+        [Kind::Scratch, Kind::ScratchLonger, Kind::Average, Kind::Matched, Kind::Zoo, Kind::Lite];
+    let kinds = singles.chain(others.map(|kind| (kind, None)));
+    kinds
+        .map(|(kind, source)| {
+            let config = config(options, data, split, seed, kind, source);
+            let name = match source {
+                Some(source) => format!("single-{}", stem(&data.sources[source])),
+                None => format!("{kind:?}").to_lowercase(),
+            };
+            let folder = options.out.join(format!("{frames}-frames/seed-{seed}/{name}"));
+            Job { kind, source, frames, seed, folder, config }
+        })
+        .collect()
+}
+
+fn config(
+    options: &Options,
+    data: &Data,
+    split: &Split,
+    seed: u64,
+    kind: Kind,
+    source: Option<usize>,
+) -> Config {
+    let mut config = Config { seed, ..Config::default() };
+    config.task = TaskConfig::Landmarks(LandmarksConfig {
+        normalizer: ["nose_bot", "tailBase_bot"].map(str::to_owned).to_vec(),
+        scale: 0.1,
+        rotation: 10.0,
+        rotation_share: 1.0,
+        shift: 0.06,
+        brightness: 0.05,
+        contrast: 0.2,
+        ..LandmarksConfig::default()
+    });
+    let Config { method, optimizer, data: samples, record, .. } = &mut config;
+    samples.path.clone_from(&split.training);
+    samples.test_data = Some(split.test.clone());
+    (samples.validation, samples.size, samples.channels) = (0.0, Some(96), Some(1));
+    (samples.mean, samples.std) = (Some(vec![0.15]), Some(vec![0.15]));
+    method.zoo = match source {
+        Some(source) => vec![data.sources[source].clone()],
+        None => data.sources.clone(),
+    };
+    (method.form, method.start) = match kind {
+        Kind::Single => (FormName::Single, Start::Plain),
+        Kind::Average => (FormName::Average, Start::Plain),
+        Kind::Matched => (FormName::Average, Start::Matched),
+        Kind::Zoo => (FormName::Zoo, Start::Matched),
+        Kind::Lite => (FormName::Lite, Start::Matched),
+        _ => (FormName::Scratch, Start::Plain),
+    };
+    let is_scratch = method.form == FormName::Scratch;
+    if is_scratch {
+        method.zoo.clear();
+        method.architecture = Some("landmarks_small".to_owned());
+    }
+    let at = usize::from(!is_scratch);
+    let longer = if kind == Kind::ScratchLonger { 4 } else { 1 };
+    let steps = longer * options.steps;
+    optimizer.rule = RuleName::Adam;
+    optimizer.learning_rate = options.rates[at].unwrap_or(RATES[at]);
+    // As in the demo of classification: alignment moves slowly, gates have few steps to leave the prior.
+    (optimizer.alignment_rate, optimizer.gate_rate) = (0.1, 5.0);
+    optimizer.weight_decay = 0.0;
+    (optimizer.batch, optimizer.warmup) = (BATCH, steps as usize / 6);
+    (optimizer.epochs, optimizer.steps) = (None, Some(steps));
+    (record.checkpoint_every, record.keep, record.log_every) =
+        (steps, Keep::Last, steps.div_ceil(12));
+    config
+}
+
+/// The run of a job, brought to its end.
+fn tuned(job: &Job, watch: &dyn Watch) -> Result<Tuned> {
+    let mut run = Run::resume_or_create(&job.folder, job.config.clone())?;
+    let name = job.folder.display().to_string();
+    if !run.is_finished() {
+        run.train(&mut Seen::new(&name, watch))?;
+    }
+    let summary = Recorded::read(&job.folder)?.summary;
+    let summary = summary.ok_or_else(|| Error::format(&job.folder, "its summary is gone"))?;
+    watch.finished(&name, summary.test.as_ref());
+    let model = Model::open(run.model_file(), None)?;
+    Ok(Tuned { job: job.clone(), model, seconds: summary.seconds })
+}
+
+/// Every way on one draw, measured; in the order of the table.
+fn measured(
+    data: &Data,
+    split: &Split,
+    tuned: &[&Tuned],
+) -> Result<Vec<(Kind, String, LandmarkEvaluation, f64)>> {
+    let mut rows = vec![(Kind::MeanPose, "mean pose".to_owned(), mean_pose(split)?, 0.0)];
+    let of = |kind| tuned.iter().filter(move |tuned| tuned.job.kind == kind);
+    let mut add = |tuned: &Tuned, name: String| -> Result<()> {
+        let found = evaluated(&[&tuned.model.network], &tuned.model, &split.test)?;
+        rows.push((tuned.job.kind, name, found, tuned.seconds));
+        Ok(())
+    };
+    for (kind, name) in NAMES {
+        for tuned in of(kind) {
+            let name = tuned.job.source.map_or(name.to_owned(), |source| {
+                format!("{name}: {}", stem(&data.sources[source]))
+            });
+            add(tuned, name)?;
+        }
+    }
+    // What one would choose by the scores that the lite run began with.
+    if let Some(lite) = of(Kind::Lite).next() {
+        let seen = Recorded::read(&lite.job.folder)?.observations.sources;
+        let scores: Vec<f64> = seen.iter().filter_map(|s| s.scores.last().copied()).collect();
+        let singles: Vec<_> = rows.iter().filter(|row| row.0 == Kind::Single).cloned().collect();
+        if let Some((_, _, found, seconds)) = best(&scores).and_then(|at| singles.get(at)) {
+            rows.push((Kind::Chosen, "single by score".to_owned(), found.clone(), *seconds));
+        }
+        let file = lite.job.folder.join("collapsed.safetensors");
+        lite.model.collapsed()?.write(&file)?;
+        let plain = Model::open(&file, None)?;
+        let found = evaluated(&[&plain.network], &plain, &split.test)?;
+        rows.push((Kind::Collapsed, "lite, collapsed".to_owned(), found, lite.seconds));
+    }
+    let members: Vec<&Tuned> = of(Kind::Single).copied().collect();
+    if let Some(one) = members.first() {
+        let networks: Vec<&Network<f32>> = members.iter().map(|t| &t.model.network).collect();
+        let found = evaluated(&networks, &one.model, &split.test)?;
+        let seconds = members.iter().map(|tuned| tuned.seconds).sum();
+        rows.push((Kind::Ensemble, "ensemble of all singles".to_owned(), found, seconds));
+    }
+    rows.sort_by_key(|row| row.0);
+    Ok(rows)
+}
+
+/// The names of what is tuned, as in the table.
+const NAMES: [(Kind, &str); 7] = [
+    (Kind::Scratch, "from scratch"),
+    (Kind::ScratchLonger, "from scratch, four times as long"),
+    (Kind::Single, "single"),
+    (Kind::Average, "plain average"),
+    (Kind::Matched, "matched average"),
+    (Kind::Zoo, "Zoo-Tuning"),
+    (Kind::Lite, "lite Zoo-Tuning"),
+];
+
+/// The rows of all draws put together.
+fn gathered(frames: usize, draws: &[Vec<(Kind, String, LandmarkEvaluation, f64)>]) -> Vec<Method> {
+    let Some(first) = draws.first() else { return vec![] };
+    let method = |at: usize| {
+        let rows = || draws.iter().filter_map(|rows| rows.get(at));
+        let points = || first[at].2.points.iter().enumerate().filter(|(_, p)| moves(&p.name));
+        let of_point = |(place, _)| {
+            let sums = rows().filter_map(|row| {
+                let point: &PointEvaluation = row.2.points.get(place)?;
+                Some((point.nme? * point.samples as f64, point.samples))
+            });
+            let (sum, count) = sums.fold((0.0, 0), |(sum, n), (error, m)| (sum + error, n + m));
+            sum / count.max(1) as f64
+        };
+        Method {
+            kind: first[at].0,
+            name: first[at].1.clone(),
+            frames,
+            errors: rows().map(|row| mean_error(&row.2)).collect(),
+            of_points: points().map(of_point).collect(),
+            of_frames: rows().map(|row| row.2.errors.clone()).collect(),
+            seconds: rows().map(|row| row.3).sum::<f64>() / draws.len() as f64,
+        }
+    };
+    let mut methods: Vec<Method> = (0..first.len()).map(method).collect();
+    let singles = methods.iter().filter(|method| method.kind == Kind::Single);
+    let best = singles.min_by(|a, b| a.summary().mean.total_cmp(&b.summary().mean)).cloned();
+    if let Some(best) = best {
+        let (kind, name) = (Kind::Hindsight, "best single (hindsight)".to_owned());
+        methods.push(Method { kind, name, ..best });
+    }
+    methods.sort_by_key(|method| method.kind);
+    methods
+}
+
+/// Whether a point is one that moves.
+fn moves(name: &str) -> bool {
+    !name.starts_with(FIXED)
+}
+
+/// The mean error of all points that move, each as often as it is marked.
+fn mean_error(found: &LandmarkEvaluation) -> f64 {
+    let points = found.points.iter().filter(|point| moves(&point.name));
+    let sums = points.filter_map(|p| Some((p.nme? * p.samples as f64, p.samples)));
+    let (sum, count) = sums.fold((0.0, 0), |(sum, n), (error, m)| (sum + error, n + m));
+    sum / count.max(1) as f64
+}
+
+/// The mean of the heat maps of some networks on the frames of a file; `model` says how frames are
+/// shown to them.
+fn evaluated(networks: &[&Network<f32>], model: &Model, file: &Path) -> Result<LandmarkEvaluation> {
+    let scheme = model.landmarks()?.ok_or_else(|| Error::format(&model.origin, "has no points"))?;
+    let input = &model.input;
+    let annotations = Annotations::open(file)?;
+    let crops = Crops::new(annotations, input.reading(), input.size, scheme.box_factor);
+    let loader = loader(&crops, input, None, 32, Views::One)?;
+    evaluate_landmarks(networks, &crops, &loader, Views::One, &scheme, input, |_| Ok(()))
+}
+
+/// The first frames of a file as a network sees them.
+fn images(model: &Model, file: &Path) -> Result<crate::tensor::Tensor<f32>> {
+    let scheme = model.landmarks()?.ok_or_else(|| Error::format(&model.origin, "has no points"))?;
+    let input = &model.input;
+    let crops =
+        Crops::new(Annotations::open(file)?, input.reading(), input.size, scheme.box_factor);
+    Ok(loader(&crops, input, None, 32, Views::One)?.batch(0)?.images)
+}
+
+/// Each point where it is on average.
+fn mean_pose(split: &Split) -> Result<LandmarkEvaluation> {
+    let [training, test] = [&split.training, &split.test].map(Annotations::open);
+    let (training, test) = (training?, test?);
+    let mean = |at: usize| -> Option<Point> {
+        let known: Vec<Point> = training.pictures.iter().filter_map(|p| p.points[at]).collect();
+        let count = known.len() as f64;
+        let sum = |axis: usize| known.iter().map(|point| point[axis]).sum::<f64>();
+        (count > 0.0).then(|| [sum(0) / count, sum(1) / count])
+    };
+    let means: Vec<Option<Point>> = (0..test.names.len()).map(mean).collect();
+    let ends = ["nose_bot", "tailBase_bot"].map(|name| Annotations::number(&test.names, name));
+    let mut measures = LandmarkMeasures::new(test.names.len());
+    for picture in &test.pictures {
+        let errors: Vec<Option<f64>> =
+            means.iter().zip(&picture.points).map(|(a, b)| Some(distance((*a)?, (*b)?))).collect();
+        let [a, b] = ends.map(|end| end.and_then(|end| picture.points[end]));
+        measures.add(&errors, a.zip(b).map(|(a, b)| distance(a, b)));
+    }
+    measures.evaluation(&test.names, "the body's length".to_owned())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
