@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Where does a zoo help, and which form of it? Four kinds of zoos, three sets of digits, few or many
-# labelled images; see docs/zoos.md. It takes hours, and goes on where it was stopped.
+# labelled images; see benches/README.md. It takes hours, and goes on where it was stopped.
 #
 #   benches/zoos.sh [FOLDER] [--cells N] [--draws N] [--jobs N]
 #

@@ -14,12 +14,13 @@
 //! | `textured` | the same before stripes and spots | 8 |
 //! | `faces` | ovals with eyes, nose and mouth | 7 |
 //!
-//! What `bottom` and `side` know of the rig comes from the [setting frames](is_for_settings) alone, which no
+//! What `bottom` and `side` know of the rig comes from the setting frames alone, which no
 //! table measures anything on.
 
 use std::error::Error;
 use std::f32::consts::{PI, TAU};
 use std::path::Path;
+use zoo_tuning::demo::landmarks::is_for_settings;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Point = [f32; 2];
@@ -72,12 +73,6 @@ fn main() -> Result<()> {
     std::fs::write(out.join("CollectedData.csv"), lines.join("\n") + "\n")?;
     println!("{}: {count} pictures, {} points", out.display(), names.len());
     Ok(())
-}
-
-/// Whether a frame of the mouse is one that settings are chosen on: every sixth one, 15 of 90.
-fn is_for_settings(path: &str) -> bool {
-    let digits: String = path.chars().filter(char::is_ascii_digit).collect();
-    digits.parse::<u32>().is_ok_and(|number| number % 6 == 1)
 }
 
 /// The poses of the setting frames.

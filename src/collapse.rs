@@ -55,7 +55,7 @@ fn only_source<T: Element>(network: &Network<T>) -> Result<usize> {
         return Err(impossible(
             "each sample goes through the source that its router chooses".to_owned(),
             "train a lite network with it as a teacher (train --form lite --teachers MODEL), and \
-             collapse that; or keep one source (zoo prune MODEL --keep 1)",
+             collapse that; or keep one source (zoo prune MODEL --data IMAGES --keep 1 --out OUT)",
         ));
     }
     let scores = bias.as_slice();

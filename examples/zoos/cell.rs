@@ -9,6 +9,7 @@ use zoo_tuning::dataset::{
     Channels, Condition, Dataset, Reading, Samples, digits, mnist, read_image,
 };
 use zoo_tuning::demo::{self, CONDITIONS, Part, SIDE, Target};
+use zoo_tuning::export::write_atomically;
 use zoo_tuning::train::task::Scores;
 
 /// The kinds of `examples/train_sources.rs`, which says what they are.
@@ -143,7 +144,8 @@ pub fn rates(options: &Options) -> Result<Rates> {
     let mut rates: Rates = best.into_iter().map(|(method, (_, rate))| (method, rate)).collect();
     let of_single = rates[&MethodKind::Single];
     rates.extend(VARIANTS.map(|method| (method, of_single)));
-    std::fs::write(&kept, serde_json::to_vec_pretty(&rates)?)?;
+    let json = serde_json::to_vec_pretty(&rates)?;
+    write_atomically(&kept, |file| file.write_all(&json))?;
     Ok(rates)
 }
 
@@ -181,17 +183,22 @@ impl Cell {
         let mut plan = demo::plan(&sources, &self.digits.path(&options.folder), steps);
         plan.seeds = draws;
         plan.methods = rates.keys().copied().collect();
-        plan.own_rates = rates;
+        plan.own_rates.clone_from(&rates);
         let data = (1..=draws).map(|draw| Ok((draw, target.dataset(part, self.shots, draw)?)));
         let data = data.collect::<Result<_>>()?;
         let folder = cells.join(work);
-        let comparison = match Comparison::resume(&folder) {
-            Ok(comparison) => comparison,
-            Err(_) => Comparison::create(&folder, plan)?,
+        let comparison = match folder.join("plan.toml").exists() {
+            true => Comparison::resume(&folder)?,
+            false => Comparison::create(&folder, plan)?,
         };
+        if comparison.plan().seeds != draws || comparison.plan().own_rates != rates {
+            let folder = folder.display();
+            return Err(format!("{folder} is of other draws or rates; remove it").into());
+        }
         eprintln!("{work}");
         let outcome = comparison.with_data(data).run(options.jobs, options.jobs, &Told)?;
-        std::fs::write(&kept, serde_json::to_vec(&outcome)?)?;
+        let json = serde_json::to_vec(&outcome)?;
+        write_atomically(&kept, |file| file.write_all(&json))?;
         // Hundreds of networks, which nobody asks for again.
         std::fs::remove_dir_all(&folder)?;
         Ok(outcome)

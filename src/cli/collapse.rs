@@ -12,7 +12,8 @@ use std::path::PathBuf;
 ///
 /// The plain network computes what the lite one computes; its tensors have torchvision's names
 /// and shapes, so that other programs read it. OUT's ending says its format: .safetensors; .pth, .pt
-/// or .bin for torch.load; .onnx. A zoo that gates every sample on its own does not collapse.
+/// or .bin for torch.load; .onnx. A zoo that gates every sample on its own does not collapse; a routed one does if its
+/// router has no choice.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

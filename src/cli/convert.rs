@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 ///
 /// IN may have any format that inspect shows. OUT's ending says the new one: .safetensors; .pth,
 /// .pt or .bin for what torch.load(OUT, weights_only=True) reads; .onnx for a plain network with
-/// its graph, or a routed one for one image at a time. Tensors keep their names, their types and every bit (in ONNX, as F32; with --half, less); the texts beside
+/// its graph, or a routed one for one image at a time. Tensors keep their names, their types and every bit (in ONNX, as F32; with --half, F32 becomes F16); the texts beside
 /// them are carried along, in a PyTorch file as the attribute zoo_tuning of the state dict. With
 /// --as, a network is taken out of IN, under torchvision's names.
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Give the tensors of a zoo these names [default: as they are]
     #[arg(long, value_name = "WHOSE", conflicts_with = "architecture")]
     names: Option<Whose>,
-    /// Write numbers of 32 bits as the nearest ones of 16: half the size, three decimals
+    /// Write F32 tensors in half precision (F16): half the size, about three significant digits
     #[arg(long)]
     half: bool,
     /// Replace OUT if it exists

@@ -5,7 +5,9 @@ use super::output::{self, Output, Result, message, printable};
 use super::progress;
 use crate::Error;
 use crate::export::format_of_ending;
+use crate::nn::Form;
 use crate::train::{Data, Model, Purpose, Standing, Worth, least, standing, worths};
+use crate::zoo::Format;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -20,8 +22,8 @@ use std::path::PathBuf;
 /// to it go to the next likeliest.
 #[derive(Args)]
 #[command(after_help = "\
-Sources are chosen by the images of --data: take validation images, and measure what comes out on
-others.
+Sources are chosen by the images of --data, of divided data by the test part, as in eval: name a folder
+of validation images, and measure what comes out on others.
 
 Examples:
   zoo-tuning zoo prune run/model.safetensors --data validation/
@@ -37,7 +39,7 @@ pub struct Arguments {
     /// How many sources to keep
     #[arg(long, value_name = "N", requires = "out", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// The file to write: .safetensors
+    /// The file to write: .safetensors, or .pth
     #[arg(long, value_name = "OUT", requires = "keep")]
     out: Option<PathBuf>,
     /// Replace OUT if it exists
@@ -70,13 +72,24 @@ struct Written {
 
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
     if let Some(out) = &arguments.out {
-        format_of_ending(out)?;
+        if format_of_ending(out)? == Format::Onnx {
+            let problem = "a zoo is not written as ONNX; OUT ends in .safetensors or .pth";
+            return Err(Error::config("--out", problem).into());
+        }
         if !arguments.force && out.symlink_metadata().is_ok() {
             let problem = format!("{} exists; --force replaces it", out.display());
             return Err(Error::config("--out", problem).into());
         }
     }
     let mut model = arguments.model.open()?;
+    if model.network.blueprint().form == Form::Plain {
+        let problem = format!("{} is a plain network, which keeps no sources", model.origin);
+        return Err(Error::config("MODEL", problem).into());
+    }
+    if model.landmarks()?.is_some() {
+        let problem = format!("{} finds landmarks, and classes are measured here", model.origin);
+        return Err(Error::config("MODEL", problem).into());
+    }
     let sources = model.network.blueprint().sources;
     let keep = arguments.keep.map_or(sources, |keep| keep as usize);
     if keep > sources {
@@ -99,11 +112,12 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
     let (mut dropped, mut after) = (vec![], before);
     let mut smaller: Option<Model> = None;
     let mut known = found.clone();
+    let mut names: Vec<String> = found.iter().map(|worth| worth.name.clone()).collect();
     while known.len() > keep {
         let Some(gone) = least(&known) else { break };
         let kept: Vec<usize> = (0..known.len()).filter(|&at| at != gone).collect();
         let rest = smaller.as_ref().unwrap_or(&model).pruned(&kept)?;
-        dropped.push(known[gone].name.clone());
+        dropped.push(names.remove(gone));
         after = known[gone].without.unwrap_or(after);
         if kept.len() > keep {
             known = worths(&rest, &loader, &numbers)?;
@@ -117,11 +131,12 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
     let mut written = None;
     if let Some(out) = &arguments.out {
         let rest = smaller.as_ref().unwrap_or(&model);
-        rest.write(out)?;
         let size = |path: &PathBuf| {
             Ok::<_, Error>(path.metadata().map_err(Error::io("look at", path))?.len())
         };
+        // OUT may be MODEL.
         let bytes_before = size(arguments.model.path())?;
+        rest.write(out)?;
         let file = out.display().to_string();
         written = Some(Written { file, after, bytes_before, bytes: size(out)? });
     }
@@ -133,11 +148,11 @@ fn show(report: &Report, images: usize, output: &mut Output) -> Result {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let Standing { accuracy, leave_one_out } = report.before;
     output.line(format!(
-        "{images} images: accuracy {}, leave-one-out {}",
+        "{images} images: accuracy {}, ridge accuracy {}",
         percent(accuracy),
         percent(leave_one_out)
     ))?;
-    let heads = ["source", "share", "accuracy without it", "leave-one-out without it"];
+    let heads = ["source", "share", "accuracy without it", "ridge accuracy without it"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for Worth { name, share, without, .. } in &report.sources {
         let of = |get: fn(&Standing) -> f64| {

@@ -57,8 +57,9 @@ pub fn noted_sources(notes: &BTreeMap<String, String>) -> Vec<(String, Option<f6
 pub(super) fn keep_notes(notes: &mut BTreeMap<String, String>, kept: &[usize]) {
     let noted = noted_sources(notes);
     let noted: Option<Vec<_>> = kept.iter().map(|&source| noted.get(source)).collect();
-    if let Some(noted) = noted {
-        notes.insert(NOTED.to_owned(), json!(noted).to_string());
+    match noted {
+        Some(noted) => drop(notes.insert(NOTED.to_owned(), json!(noted).to_string())),
+        None => drop(notes.remove(NOTED)),
     }
 }
 

@@ -50,18 +50,23 @@ pub fn standing(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Sta
     let network = &model.network;
     let accuracy = evaluate(network, loader, numbers, &model.classes, |_| Ok(()))?.accuracy;
     let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
+    // Evenly spread: data are often sorted by class.
+    let every = loader.samples().div_ceil(MOST).max(1);
+    let mut place = 0;
     for step in 0..loader.batches_per_epoch() as u64 {
-        if labels.len() >= MOST {
-            break;
-        }
         let batch = loader.batch(step)?;
         let mut pass = Pass::evaluate(network.parameters());
         let x = pass.input(batch.images);
         let features = network.features(&mut pass, x)?;
         let features = pass.value(features)?;
         [_, columns] = features.dims("standing", "features", "[N, D]")?;
-        values.extend_from_slice(features.as_slice());
-        labels.extend(batch.labels);
+        for (row, label) in features.as_slice().chunks(columns.max(1)).zip(batch.labels) {
+            if place % every == 0 {
+                values.extend_from_slice(row);
+                labels.push(label);
+            }
+            place += 1;
+        }
     }
     let features = Tensor::new(&[labels.len(), columns], values)?;
     Ok(Standing { accuracy, leave_one_out: leave_one_out_accuracy(&features, &labels)? })
@@ -74,7 +79,7 @@ pub fn standing(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Sta
 pub fn worths(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Vec<Worth>> {
     let sources = model.network.blueprint().sources;
     let names = noted_sources(&model.notes);
-    let layers = gates(&model.network, &loader.batch(0)?.images)?;
+    let layers = mean_gates(model, loader)?;
     let worth = |source: usize| {
         let kept: Vec<usize> = (0..sources).filter(|&other| other != source).collect();
         let without = match kept.is_empty() {
@@ -95,6 +100,25 @@ pub fn worths(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Vec<W
         })
     };
     (0..sources).map(worth).collect()
+}
+
+/// The gates of all layers, the mean over all images.
+fn mean_gates(model: &Model, loader: &Loader) -> Result<Vec<LayerGates>> {
+    let mut sums: Vec<LayerGates> = Vec::new();
+    for step in 0..loader.batches_per_epoch() as u64 {
+        let batch = loader.batch(step)?;
+        let part = batch.labels.len() as f64 / loader.samples() as f64;
+        for (at, mut layer) in gates(&model.network, &batch.images)?.into_iter().enumerate() {
+            layer.mean.iter_mut().for_each(|share| *share *= part);
+            match sums.get_mut(at) {
+                Some(sum) => {
+                    sum.mean.iter_mut().zip(&layer.mean).for_each(|(sum, share)| *sum += share);
+                }
+                None => sums.push(layer),
+            }
+        }
+    }
+    Ok(sums)
 }
 
 /// The one without which the network is best: by accuracy, then by what its features know, then by its

@@ -149,3 +149,23 @@ fn collapse_writes_the_format_that_the_ending_says() {
     assert!(said.contains("those that do are .safetensors, .pth"), "{said}");
     assert!(!plain("h5").exists());
 }
+
+#[test]
+fn half_precision_is_half_the_size_and_what_does_not_fit_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let half = folder.path().join("half.safetensors");
+    good(&["convert", "--half"], &[&source("as_is"), &half]);
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(10 * size(&half) < 6 * size(&source("as_is")));
+    let accuracy = |path: &Path| evaluation(path)["accuracy"].as_f64().unwrap();
+    assert!((accuracy(&half) - accuracy(&source("as_is"))).abs() < 0.01);
+    let onnx = folder.path().join("half.onnx");
+    assert!(bad(&["convert", "--half"], &[&source("as_is"), &onnx]).contains("ONNX"));
+
+    let large = folder.path().join("large.safetensors");
+    let value = zoo_tuning::tensor::Tensor::new(&[1], vec![1e5f32]).unwrap();
+    let tensors = [("scale", (&value).into())];
+    zoo_tuning::export::write_safetensors(&large, tensors, &Default::default()).unwrap();
+    let said = bad(&["convert", "--half", "--force"], &[&large, &half]);
+    assert!(said.contains("scale") && said.contains("65504"), "{said}");
+}

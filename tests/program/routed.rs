@@ -65,6 +65,20 @@ fn a_routed_run_ends_with_the_same_bits_and_its_file_is_used() {
     let of_three = eval(&at("three.safetensors"));
     assert_eq!(pruned["written"]["after"]["accuracy"], of_three["accuracy"]);
     assert!(pruned["written"]["bytes"].as_u64() < pruned["written"]["bytes_before"].as_u64());
+    let shares = pruned["sources"].as_array().unwrap().iter().map(|s| s["share"].as_f64().unwrap());
+    assert!((shares.sum::<f64>() - 1.0).abs() < 1e-4, "{pruned}");
+    let refused = |arguments: &[&str], said: &str| {
+        let mut prune = program();
+        prune.args(["zoo", "prune", "--data"]).arg(digits()).args(arguments);
+        let output = prune.output().unwrap();
+        assert!(!output.status.success() && messages(&output).contains(said), "{output:?}");
+    };
+    let (file, three) = (model.to_str().unwrap(), at("three.safetensors"));
+    let three = three.to_str().unwrap();
+    refused(&[file, "--keep", "2", "--out", three], "--force replaces it");
+    refused(&[file, "--keep", "9", "--out", "new.safetensors"], "has 4 sources");
+    let shown = good(program().args(["zoo", "prune", "--data"]).arg(digits()).arg(file));
+    assert!(shown.contains("ridge accuracy without it"), "{shown}");
     prune("1", &at("one.safetensors"));
     let plain = at("one.pth");
     good(program().arg("collapse").arg(at("one.safetensors")).arg(&plain));

@@ -36,14 +36,24 @@ pub fn measured(
         message(format!("{path} is divided; this is of its {name} samples"));
     }
     let views = views.views(input.size);
-    let batch = input.batch(*batch as usize);
+    let batch = (input.batch(*batch as usize) / views.count()).max(1);
     let loader = loader(&crops, input, Some(&used), batch, views)?;
-    evaluate_landmarks(&[&model.network], &crops, &loader, views, scheme, input, |found| {
-        match &mut file {
-            Some(file) => file.add_points(model, &crops.name(found.index), found),
-            None => Ok(()),
-        }
-    })
+    let network = [&model.network];
+    let found =
+        evaluate_landmarks(
+            &network,
+            &crops,
+            &loader,
+            views,
+            scheme,
+            input,
+            |found| match &mut file {
+                Some(file) => file.add_points(model, &crops.name(found.index), found),
+                None => Ok(()),
+            },
+        )?;
+    // They are for pages.
+    Ok(LandmarkEvaluation { pictures: vec![], ..found })
 }
 
 /// Prints what was found of one network point by point, or of several side by side.

@@ -5,6 +5,7 @@ use super::{Annotated, Annotations, coco, deeplabcut, dlib, hrnet, menpo};
 use crate::dataset::picture::ENDINGS;
 use crate::dataset::{Split, bytes};
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The files of annotations that are read.
@@ -119,11 +120,18 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The points of several files under their names, with the pictures' files.
-fn gathered(root: &Path, read: Vec<(PathBuf, Marks)>, notes: Vec<String>) -> Result<Annotations> {
+fn gathered(
+    root: &Path,
+    read: Vec<(PathBuf, Marks)>,
+    mut notes: Vec<String>,
+) -> Result<Annotations> {
     let mut names = Names::default();
     let all = read.iter().flat_map(|(_, marks)| &marks.names);
     let count = all.map(|name| names.number(name) + 1).max().unwrap_or(0);
     let (mut pictures, mut splits, mut skeleton) = (Vec::new(), Vec::new(), Vec::new());
+    // The places of each picture among them: projects merge files and keep the parts.
+    let mut places_of: HashMap<PathBuf, Vec<usize>> = HashMap::new();
+    let mut twice = 0;
     for (file, marks) in read {
         let places: Vec<usize> = marks.names.iter().map(|name| names.number(name)).collect();
         let split = split_of(file.strip_prefix(root).unwrap_or(&file));
@@ -137,9 +145,35 @@ fn gathered(root: &Path, read: Vec<(PathBuf, Marks)>, notes: Vec<String>) -> Res
             let picture = found(&file, &marked)?;
             let mut points = vec![None; count];
             places.iter().zip(marked.points).for_each(|(&at, point)| points[at] = point);
-            pictures.push(Annotated { file: picture, points, region: marked.region });
+            let real = std::fs::canonicalize(&picture).unwrap_or_else(|_| picture.clone());
+            let others = places_of.entry(real).or_default();
+            let purpose = |split: Option<Split>| split.unwrap_or(Split::Training);
+            let differs = |other: &&usize| purpose(splits[**other]) != purpose(split);
+            if let Some(&other) = others.iter().find(differs) {
+                let problem = format!(
+                    "expected each picture for one purpose, found {} for {} and for {}",
+                    picture.display(),
+                    purpose(splits[other]).name(),
+                    purpose(split).name()
+                );
+                return Err(Error::data(&file, &marked.place, problem));
+            }
+            let annotated = Annotated { file: picture, points, region: marked.region };
+            let is_same = |other: &Annotated| {
+                (&other.points, &other.region) == (&annotated.points, &annotated.region)
+            };
+            if others.iter().any(|&other| is_same(&pictures[other])) {
+                twice += 1;
+                continue;
+            }
+            others.push(pictures.len());
+            pictures.push(annotated);
             splits.push(split);
         }
+    }
+    if twice > 0 {
+        let root = root.display();
+        notes.push(format!("{root}: {twice} pictures are annotated twice alike, and count once"));
     }
     let names = names.all();
     if pictures.is_empty() || names.is_empty() {
@@ -251,6 +285,23 @@ mod tests {
         assert_eq!(found.pictures[2].points, [None, Some([5.0, 6.0])]);
         assert_eq!(found.splits, [Split::Training, Split::Training, Split::Test]);
         assert!(found.notes[0].contains("notes.json: left out"), "{:?}", found.notes);
+    }
+
+    /// A project's merged file beside its parts; a picture must not be trained and tested on.
+    #[test]
+    fn a_picture_that_is_annotated_twice_counts_once() {
+        let files = [
+            ("a.csv", deeplabcut::tests::FILE),
+            ("merged.csv", deeplabcut::tests::FILE),
+            ("labeled-data/m/img01.png", ""),
+            ("labeled-data/m/img02.png", ""),
+        ];
+        let found = Annotations::open(folder(&files).path()).unwrap();
+        assert_eq!(found.pictures.len(), 2);
+        assert!(found.notes[0].contains("2 pictures are annotated twice"), "{:?}", found.notes);
+        let both = [files[0], ("test.csv", deeplabcut::tests::FILE), files[2], files[3]];
+        let error = Annotations::open(folder(&both).path()).unwrap_err().to_string();
+        assert!(error.contains("for training and for test"), "{error}");
     }
 
     #[test]

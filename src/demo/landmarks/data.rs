@@ -75,7 +75,8 @@ impl Data {
     ) -> Result<Split> {
         let of_part = self.frames.iter().filter(|frame| is_for_settings(frame) == validation);
         let mut frames: Vec<&str> = of_part.map(String::as_str).collect();
-        if training < 2 || test == 0 || training + test > frames.len() {
+        let most = frames.len().saturating_sub(test);
+        if training < 2 || test == 0 || training > most {
             let problem = format!(
                 "{training} to tune on and {test} to measure on, of {} frames; two and one at least",
                 frames.len()
@@ -87,7 +88,8 @@ impl Data {
             let lines = self.heads.iter().map(String::as_str).chain(frames.iter().copied());
             let text = lines.collect::<Vec<_>>().join("\n") + "\n";
             // Beside the frames, whose names count from there.
-            let path = self.folder.join(format!("seed-{seed}-{training}-{name}.csv"));
+            let of = if validation { "setting" } else { "frames" };
+            let path = self.folder.join(format!("seed-{seed}-{training}-{of}-{name}.csv"));
             write(&path, text.as_bytes())?;
             Ok::<_, Error>(path)
         };
@@ -98,15 +100,19 @@ impl Data {
 
 const ANNOTATIONS: &str = "CollectedData.csv";
 
-/// Whether settings are chosen on the frame of a line of annotations: every sixth one, as in
-/// `examples/draw_animals.rs`.
-fn is_for_settings(line: &str) -> bool {
+/// Whether settings are chosen on the frame of a line of annotations: every sixth one, 15 of 90. What is
+/// known of the rig comes from these too (`examples/draw_animals.rs`); no table measures anything on them.
+pub fn is_for_settings(line: &str) -> bool {
     let name = line.split(',').next().unwrap_or_default();
     let digits: String = name.chars().filter(char::is_ascii_digit).collect();
     digits.parse::<u32>().is_ok_and(|number| number % 6 == 1)
 }
 
+/// Leaves a file alone that holds that already, so that a run which goes on finds its data as they were.
 fn write(path: &Path, content: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     write_atomically(path, |file| file.write_all(content))

@@ -67,13 +67,13 @@ struct Tuned {
     seconds: f64,
 }
 
-/// Runs the demo: see [`Outcome`] for what it measures. A run that was stopped goes on in the same folder;
-/// one of other settings takes another.
+/// Runs the demo: see [`Outcome`] for what it measures. A demo that was stopped goes on in its folder.
 ///
 /// Results do not depend on the number of threads; only times do.
 ///
 /// # Errors
-/// If a file cannot be read or written, an option leaves nothing to do, or `watch` says so.
+/// If a file cannot be read or written, an option leaves nothing to do, the folder holds networks of other
+/// settings, or `watch` says so.
 pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let begun = Instant::now();
     if options.seeds == 0 || options.frames.is_empty() || options.steps == 0 {
@@ -82,6 +82,11 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
             "there should be a seed, a number of frames, and a step",
         ));
     }
+    // The fewest first: they are what is looked into.
+    let mut options = options.clone();
+    options.frames.sort_unstable();
+    options.frames.dedup();
+    let options = &options;
     let data = Data::write(&options.out)?;
     let tested = TESTED[usize::from(options.validation)];
     let split = |frames, seed| data.split(options.validation, [frames, tested], seed);
@@ -120,9 +125,10 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
             frames: options.frames.clone(),
             test_frames: tested,
             steps: options.steps,
+            rates: [0, 1].map(|at| options.rates[at].unwrap_or(RATES[at])),
             validation: options.validation,
         },
-        points: names.filter(|name| !name.starts_with(FIXED)).collect(),
+        points: names.filter(|name| moves(name)).collect(),
         methods,
         sources: seen.sources,
         gates: observe::gates(&zoo.model.network, &images)?,
@@ -144,7 +150,8 @@ fn all(options: &Options, data: &Data, split: &Split, frames: usize, seed: u64) 
                 Some(source) => format!("single-{}", stem(&data.sources[source])),
                 None => format!("{kind:?}").to_lowercase(),
             };
-            let folder = options.out.join(format!("{frames}-frames/seed-{seed}/{name}"));
+            let of = if options.validation { "setting-frames" } else { "frames" };
+            let folder = options.out.join(format!("{frames}-{of}/seed-{seed}/{name}"));
             Job { kind, source, frames, seed, folder, config }
         })
         .collect()
@@ -208,7 +215,13 @@ fn config(
 
 /// The run of a job, brought to its end.
 fn tuned(job: &Job, watch: &dyn Watch) -> Result<Tuned> {
+    job.config.check()?;
     let mut run = Run::resume_or_create(&job.folder, job.config.clone())?;
+    if run.config().optimizer != job.config.optimizer {
+        let folder = job.folder.display();
+        let problem = format!("{folder} holds a run of other settings; choose another folder");
+        return Err(Error::config("out", problem));
+    }
     let name = job.folder.display().to_string();
     if !run.is_finished() {
         run.train(&mut Seen::new(&name, watch))?;

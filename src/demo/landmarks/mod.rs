@@ -9,6 +9,7 @@ mod experiment;
 mod outcome;
 mod page;
 
+pub use data::is_for_settings;
 pub use experiment::{Options, STEPS, run};
 pub use outcome::{Kind, Method, Outcome, Settings, differences};
 pub use page::page;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub test_frames: usize,
     /// Steps of every network, but for the longer one from scratch.
     pub steps: u64,
+    /// The highest learning rates: from scratch, and of what has sources.
+    pub rates: [f64; 2],
     /// Whether it looked at the frames that its settings were chosen on.
     pub validation: bool,
 }

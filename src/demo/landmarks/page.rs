@@ -4,7 +4,7 @@
 
 use super::outcome::{Kind, Method, Outcome, differences};
 use crate::Result;
-use crate::compare::{Difference, MethodKind, Verdict};
+use crate::compare::{MethodKind, Verdict};
 use crate::report::comparison::{colour, mark, several, with_interval};
 use crate::report::format::{self, escape, percent};
 use crate::report::landmarks::{cumulative, pictures};
@@ -33,14 +33,15 @@ pub fn page(outcome: &Outcome) -> Result<String> {
                   tuning: one less the part of their scatter that a ridge regression on top of the \
                   features leaves unexplained in frames that it was not shown.";
     let mut sections: Vec<Section> = Vec::new();
-    for (at, &frames) in outcome.settings.frames.iter().enumerate() {
-        let body = result(outcome, frames)?;
-        let (id, title, link) = match at {
-            0 => ("result", "What came out", "Result"),
-            1 => ("more", "With more frames", "More frames"),
-            _ => break,
-        };
-        sections.push(Section { id, title, link, body });
+    let results = outcome.settings.frames.iter().map(|&frames| result(outcome, frames));
+    let results = results.collect::<Result<Vec<_>>>()?;
+    if let Some((first, more)) = results.split_first() {
+        let (id, title, link) = ("result", "What came out", "Result");
+        sections.push(Section { id, title, link, body: first.clone() });
+        if !more.is_empty() {
+            let (id, title, link) = ("more", "With more frames", "More frames");
+            sections.push(Section { id, title, link, body: more.concat() });
+        }
     }
     sections.extend(points(outcome));
     sections.push(curves(outcome)?);
@@ -151,7 +152,7 @@ fn result(outcome: &Outcome, frames: usize) -> Result<String> {
     let titles = ["error, %", "less scratch", "less the best single", "tuning"].map(str::to_owned);
     let less = |method: &Method, kind: Kind| -> String {
         let other = outcome.method(kind, frames).filter(|other| other.kind != method.kind);
-        let text = |other: &Method| with_interval(&differences(method, other) as &Difference);
+        let text = |other: &Method| with_interval(&differences(method, other));
         other.map_or(format::NONE.to_owned(), text)
     };
     body.push_str(&open(&title, "Method", &titles));
@@ -229,6 +230,8 @@ fn footer(outcome: &Outcome) -> String {
         ("Frames to tune on", frames.join(", ")),
         ("Frames to measure on", settings.test_frames.to_string()),
         ("Steps of every network", settings.steps.to_string()),
+        ("Highest learning rate from scratch", settings.rates[0].to_string()),
+        ("That of networks with sources", settings.rates[1].to_string()),
         ("Time of the last process", format::seconds(outcome.seconds)),
         ("Version", outcome.version.clone()),
     ];
@@ -239,10 +242,66 @@ fn footer(outcome: &Outcome) -> String {
     let _ = write!(
         html,
         "</dl>\n<p>The draws of different seeds share frames, so that intervals are a little too narrow. \
-         To do it again:</p>\n<pre><code>zoo-tuning demo landmarks --seeds {} --frames {}{}</code></pre>\n",
+         To do it again:</p>\n<pre><code>zoo-tuning demo landmarks --seeds {} --frames {} \
+         --steps {} --scratch-rate {} --rate {}{}</code></pre>\n",
         settings.seeds.len(),
         frames.join(","),
+        settings.steps,
+        settings.rates[0],
+        settings.rates[1],
         if settings.validation { " --validate" } else { "" }
     );
     html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::Settings;
+    use super::*;
+    use crate::report::checked;
+
+    fn outcome(errors: &[(Kind, f64)]) -> Outcome {
+        let method = |&(kind, error): &(Kind, f64)| Method {
+            kind,
+            name: format!("{kind:?}"),
+            frames: 15,
+            errors: vec![error, error + 0.001, error + 0.002],
+            of_points: vec![error; 2],
+            of_frames: vec![vec![error, 2.0 * error]; 3],
+            seconds: 1.5,
+        };
+        Outcome {
+            version: "0".to_owned(),
+            settings: Settings {
+                seeds: vec![1, 2, 3],
+                frames: vec![15],
+                test_frames: 30,
+                steps: 120,
+                rates: [0.03, 0.01],
+                validation: false,
+            },
+            points: ["paw", "tail"].map(str::to_owned).to_vec(),
+            methods: errors.iter().map(method).collect(),
+            sources: vec![],
+            gates: vec![],
+            pictures: vec![],
+            seconds: 60.0,
+        }
+    }
+
+    #[test]
+    fn the_headline_says_who_wins() {
+        let told = |lite: f64, single: f64, scratch: f64| {
+            let all = [(Kind::Lite, lite), (Kind::Hindsight, single), (Kind::Scratch, scratch)];
+            let outcome = outcome(&all);
+            let page = page(&outcome).unwrap();
+            checked::check(&page);
+            headline(&outcome)
+        };
+        assert!(told(0.04, 0.05, 0.06).ends_with("better than the best single source"));
+        assert!(told(0.05, 0.05, 0.06).ends_with("does what the best single source does"));
+        assert!(told(0.05, 0.04, 0.06).ends_with("but not the best single source"));
+        assert!(told(0.06, 0.04, 0.05).ends_with("loses to training from scratch"));
+        assert!(told(0.05, 0.04, 0.05).ends_with("gains nothing clear over training from scratch"));
+    }
 }
