@@ -127,7 +127,7 @@ impl Course {
         seed: u64,
     ) -> Result<f64> {
         let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..raw.len()).partition(|&index| places[index] % KEPT == 0);
+            (0..raw.len()).partition(|&index| places[index].is_multiple_of(KEPT));
         let mut transforms = vec![Transform::RandomShift(1)];
         transforms.extend(self.transforms.iter().cloned());
         transforms.push(normalise());

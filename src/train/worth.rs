@@ -52,7 +52,7 @@ pub fn standing(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Sta
     let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
     // Evenly spread: data are often sorted by class.
     let every = loader.samples().div_ceil(MOST).max(1);
-    let mut place = 0;
+    let mut place = 0usize;
     for step in 0..loader.batches_per_epoch() as u64 {
         let batch = loader.batch(step)?;
         let mut pass = Pass::evaluate(network.parameters());
@@ -61,7 +61,7 @@ pub fn standing(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Sta
         let features = pass.value(features)?;
         [_, columns] = features.dims("standing", "features", "[N, D]")?;
         for (row, label) in features.as_slice().chunks(columns.max(1)).zip(batch.labels) {
-            if place % every == 0 {
+            if place.is_multiple_of(every) {
                 values.extend_from_slice(row);
                 labels.push(label);
             }
