@@ -29,6 +29,7 @@ pub(crate) use jobs::work;
 pub use method::{Method, MethodKind, Point, Run, ensemble_accuracy, multiply_adds};
 pub use outcome::Outcome;
 pub use plan::Plan;
+#[cfg(feature = "report")]
 pub(crate) use run::Seen;
 pub use run::{Comparison, Watch};
 pub use scores::Score;
