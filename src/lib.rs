@@ -145,7 +145,8 @@
 //! | [`nn`] | layers and networks; a network is defined once, for all its forms |
 //! | [`start`] | what a zoo begins with: matched channels, a prior of the gates, a router |
 //! | [`optim`] | SGD, Adam, AdamW, RMSProp, parameter groups, schedules, averages of parameters |
-//! | [`mod@collapse`] | a lite network becomes a plain one |
+//! | [`prune`] | a zoo of fewer sources |
+//! | [`mod@collapse`] | a lite network becomes a plain one, and a routed one that has no choice |
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `train`) |
 //! | `train` | steps, runs, what they measure and keep (feature `train`) |
