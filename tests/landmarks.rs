@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use toml::Table;
-use zoo_tuning::dataset::landmarks::{Annotations, Crops, Region};
-use zoo_tuning::dataset::{Channels, Reading, Views};
+use zoo_tuning::dataset::Views;
+use zoo_tuning::dataset::landmarks::{Annotations, Region};
 use zoo_tuning::report;
 use zoo_tuning::train::task::landmarks::{evaluate_landmarks, loader};
 use zoo_tuning::train::{Config, Event, Model, Observer, Recorded, Run, Summary};
@@ -94,12 +94,10 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     let annotations = Annotations::open(folder.path()).unwrap();
     let measured = |annotations: Annotations, views: Views| {
         let annotations = annotations.with_names(&scheme.names).unwrap();
-        let reading = Reading::upright(Channels::Grey);
-        let crops = Crops::new(annotations, reading, model.input.size, scheme.box_factor);
+        let crops = scheme.crops(annotations, &model.input);
         let loader = loader(&crops, &model.input, None, 32, views).unwrap();
         let input = &model.input;
-        evaluate_landmarks(&[&model.network], &crops, &loader, views, &scheme, input, |_| Ok(()))
-            .unwrap()
+        evaluate_landmarks(&[&model.network], &crops, &loader, &scheme, input, |_| Ok(())).unwrap()
     };
     let whole = measured(annotations.clone(), Views::One);
     assert_eq!((whole.samples, whole.points[1].samples), (96, 88));

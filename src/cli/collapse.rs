@@ -1,6 +1,6 @@
 //! `collapse`: a lite network becomes a plain one.
 
-use super::output::{self, Output, Result};
+use super::output::{self, Output, Result, check_free};
 use crate::Error;
 use crate::export::format_of_ending;
 use crate::train::Model;
@@ -45,9 +45,8 @@ struct Report {
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let Arguments { input, output: path, force } = arguments;
     let format = format_of_ending(&path)?;
-    if !force && path.symlink_metadata().is_ok() {
-        let problem = format!("{} exists; --force replaces it", path.display());
-        return Err(Error::config("OUT", problem).into());
+    if !force {
+        check_free("OUT", &path)?;
     }
     let model = Model::open(&input, None)?;
     let plain = model.collapsed()?;

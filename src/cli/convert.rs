@@ -1,7 +1,7 @@
 //! `convert`: a checkpoint in another format, or under other names.
 
 use super::data::{NetworkNames, model_of, tell_choice};
-use super::output::{self, Output, Result};
+use super::output::{self, Output, Result, check_free};
 use crate::Error;
 use crate::export::{Names, converted, format_of_ending};
 use crate::nn::Identified;
@@ -90,9 +90,8 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         let problem = "ONNX is written as F32; OUT ends in .safetensors or .pth";
         return Err(Error::config("half", problem).into());
     }
-    if !force && path.symlink_metadata().is_ok() {
-        let problem = format!("{} exists; --force replaces it", path.display());
-        return Err(Error::config("OUT", problem).into());
+    if !force {
+        check_free("OUT", &path)?;
     }
     let checkpoint = network.open(&input)?;
     let format_before = checkpoint.format().name();

@@ -5,7 +5,7 @@ use crate::dataset::ResizeMode;
 use crate::nn::{Design, Identified};
 use crate::train::choice::{CheckName, Preset};
 use crate::train::config::DataConfig;
-use crate::train::{Input, Model};
+use crate::train::{Data, Input, Model, Purpose};
 use crate::zoo::{Axes, Checkpoint, Naming};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -192,4 +192,19 @@ pub struct CheckOptions {
     /// Go on without pictures that cannot be read
     #[arg(long)]
     pub skip_unreadable: bool,
+}
+
+impl CheckOptions {
+    /// Labelled images to measure a network on, and its class for each of theirs. A network that does not
+    /// know its classes' names takes the data's.
+    pub fn labelled(&self, path: &Path, model: &mut Model) -> crate::Result<(Data, Vec<usize>)> {
+        let data = Data::open(path, Purpose::Testing, &model.input)?
+            .checked(self.check.check(), self.skip_unreadable)?;
+        data.notes().iter().for_each(message);
+        let numbers = model.class_numbers(data.classes())?;
+        if model.classes.is_empty() {
+            model.classes = data.classes().to_vec();
+        }
+        Ok((data, numbers))
+    }
 }

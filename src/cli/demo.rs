@@ -11,7 +11,8 @@ use crate::compare::MethodKind;
 use crate::demo::{self, Options, Outcome, Part};
 use crate::export::write_atomically;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
@@ -94,12 +95,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     let result = demo::run(&options, &progress);
     progress.finish();
     let outcome = result?;
-    let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
-    // First of all: whatever becomes of the page, the numbers are there.
-    write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
-    let page = demo::page(&outcome)?;
-    let page_path = options.out.join("report.html");
-    write_atomically(&page_path, |file| file.write_all(page.as_bytes()))?;
+    let page_path = written(&options.out, &outcome, demo::page)?;
     if output.json {
         return output.object(&outcome);
     }
@@ -118,6 +114,20 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         }
     ))?;
     output.line(format!("{:.0} s. The page: {}", outcome.seconds, page_path.display()))
+}
+
+/// Writes numbers and a page of them; where the page is.
+pub fn written<O: Serialize>(
+    out: &Path,
+    outcome: &O,
+    page: impl Fn(&O) -> crate::Result<String>,
+) -> Result<PathBuf> {
+    let json = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::from)?;
+    // First of all: whatever becomes of the page, the numbers are there.
+    write_atomically(out.join("results.json"), |file| file.write_all(&json))?;
+    let (page, path) = (page(outcome)?, out.join("report.html"));
+    write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
+    Ok(path)
 }
 
 fn table(outcome: &Outcome) -> Vec<Vec<String>> {

@@ -1,10 +1,10 @@
 //! `zoo-tuning demo landmarks`: the second job, on data that travel inside the program.
 
 use super::compared::Compared;
+use super::demo::written;
 use super::output::{Output, Result};
 use super::progress::catch_interrupts;
 use crate::demo::landmarks::{self, Kind, Options, Outcome, differences};
-use crate::export::write_atomically;
 use crate::{Error, compare::Difference};
 use clap::Args;
 use std::path::PathBuf;
@@ -67,12 +67,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     let result = landmarks::run(&options, &progress);
     progress.finish();
     let outcome = result?;
-    let json = serde_json::to_vec_pretty(&outcome).map_err(std::io::Error::from)?;
-    // First of all: whatever becomes of the page, the numbers are there.
-    write_atomically(options.out.join("results.json"), |file| file.write_all(&json))?;
-    let page = landmarks::page(&outcome)?;
-    let path = options.out.join("report.html");
-    write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
+    let path = written(&options.out, &outcome, landmarks::page)?;
     if output.json {
         return output.object(&outcome);
     }

@@ -3,14 +3,12 @@
 use super::data::{CheckOptions, InputOptions, NetworkNames, open_model};
 use super::device::DeviceOption;
 use super::landmarks;
-use super::output::{Output, Result, message, printable};
+use super::output::{Output, Result, check_free, printable};
 use super::profile::Profiling;
 use crate::Error;
 use crate::dataset::Views;
 use crate::train::choice::ViewsName;
-use crate::train::{
-    ClassEvaluation, Confusion, Data, Evaluation, Model, PredictionFile, Purpose, evaluate,
-};
+use crate::train::{ClassEvaluation, Confusion, Evaluation, Model, PredictionFile, evaluate};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -90,9 +88,8 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let device = arguments.device.open()?;
     let mut file = None;
     if let Some(path) = &arguments.predictions {
-        if !arguments.force && path.symlink_metadata().is_ok() {
-            let problem = format!("{} exists; --force replaces it", path.display());
-            return Err(Error::config("--predictions", problem).into());
+        if !arguments.force {
+            check_free("--predictions", path)?;
         }
         file = Some(PredictionFile::new(path)?);
     }
@@ -134,14 +131,7 @@ fn measured(
     arguments: &Arguments,
     mut file: Option<&mut PredictionFile>,
 ) -> crate::Result<Evaluation> {
-    let check = &arguments.check;
-    let data = Data::open(&arguments.data, Purpose::Testing, &model.input)?
-        .checked(check.check.check(), check.skip_unreadable)?;
-    data.notes().iter().for_each(message);
-    let numbers = model.class_numbers(data.classes())?;
-    if model.classes.is_empty() {
-        model.classes = data.classes().to_vec();
-    }
+    let (data, numbers) = arguments.check.labelled(&arguments.data, &mut model)?;
     let views: Views = arguments.views.views(model.input.size);
     let batch = model.input.batch(arguments.batch as usize) / views.count();
     let loader = data.in_views(views, None, batch.max(1))?;

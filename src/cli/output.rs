@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What a command ends with.
@@ -57,6 +58,15 @@ impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
+}
+
+/// An error if there is such a file, which `key` would write.
+pub fn check_free(key: &str, path: &Path) -> crate::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        let problem = format!("{} exists; --force replaces it", path.display());
+        return Err(Error::config(key, problem));
+    }
+    Ok(())
 }
 
 /// The number of threads for everything that follows.

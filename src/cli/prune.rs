@@ -1,12 +1,12 @@
 //! `zoo prune`: a tuned zoo without the sources that are worth least.
 
 use super::data::{CheckOptions, ModelFile};
-use super::output::{self, Output, Result, message, printable};
+use super::output::{self, Output, Result, check_free, printable};
 use super::progress;
 use crate::Error;
 use crate::export::format_of_ending;
 use crate::nn::Form;
-use crate::train::{Data, Model, Purpose, Standing, Worth, least, standing, worths};
+use crate::train::{Model, Standing, Worth, least, standing, worths};
 use crate::zoo::Format;
 use clap::Args;
 use serde::Serialize;
@@ -76,9 +76,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
             let problem = "a zoo is not written as ONNX; OUT ends in .safetensors or .pth";
             return Err(Error::config("--out", problem).into());
         }
-        if !arguments.force && out.symlink_metadata().is_ok() {
-            let problem = format!("{} exists; --force replaces it", out.display());
-            return Err(Error::config("--out", problem).into());
+        if !arguments.force {
+            check_free("--out", out)?;
         }
     }
     let mut model = arguments.model.open()?;
@@ -96,14 +95,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
         let problem = format!("{keep}, but {} has {sources} sources", model.origin);
         return Err(Error::config("--keep", problem).into());
     }
-    let check = &arguments.check;
-    let data = Data::open(&arguments.data, Purpose::Testing, &model.input)?
-        .checked(check.check.check(), check.skip_unreadable)?;
-    data.notes().iter().for_each(message);
-    let numbers = model.class_numbers(data.classes())?;
-    if model.classes.is_empty() {
-        model.classes = data.classes().to_vec();
-    }
+    let (data, numbers) = arguments.check.labelled(&arguments.data, &mut model)?;
     let loader = data.in_order(None, model.input.batch(arguments.batch as usize))?;
     let bar = progress::counted("sources", 1 + sources - keep);
     let before = standing(&model, &loader, &numbers)?;

@@ -58,6 +58,17 @@ impl Image {
         &self.values
     }
 
+    /// Red, green and blue of each pixel, row by row, in 8 bits; of a grey image three times the same.
+    pub fn rgb_bytes(&self) -> Vec<u8> {
+        let [channels, height, width] = self.shape;
+        let area = height * width;
+        let byte = |channel: usize, at: usize| {
+            let value = self.values[channel.min(channels - 1) * area + at];
+            (value * 255.0).round().clamp(0.0, 255.0) as u8
+        };
+        (0..area).flat_map(|at| [0, 1, 2].map(|channel| byte(channel, at))).collect()
+    }
+
     /// The values, to be changed.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values

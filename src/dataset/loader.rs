@@ -127,6 +127,11 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// What is shown of each image.
+    pub fn views(&self) -> Views {
+        self.views
+    }
+
     /// Shows `views` of each transformed image.
     pub fn in_views(mut self, views: Views) -> Self {
         self.views = views;

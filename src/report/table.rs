@@ -3,6 +3,15 @@
 use super::format::{self, escape};
 use std::fmt::Write;
 
+/// The heading of a page's settings, and a list of their names and values.
+pub(crate) fn settings(entries: &[(&str, String)]) -> String {
+    let mut html = String::from("<h2 id=\"settings\">Settings</h2>\n<dl>\n");
+    for (name, value) in entries {
+        let _ = writeln!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
+    }
+    html + "</dl>\n"
+}
+
 /// A table up to its first row.
 pub(crate) fn open(caption: &str, first: &str, titles: &[String]) -> String {
     let mut html = format!(

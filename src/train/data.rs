@@ -50,18 +50,26 @@ impl Data {
         input.check("")?;
         let mut notes = Vec::new();
         let dataset = opened(path.as_ref(), purpose, input, &mut notes)?;
-        let mut data = Self::of(dataset, input, notes);
-        if purpose == Purpose::Testing {
-            let splits = data.dataset.splits();
-            let part =
-                [Split::Test, Split::Validation].into_iter().find(|split| splits.contains(split));
-            if let Some(split) = part {
-                data.used = split.indices(splits);
-                let (name, path) = (split.name(), path.as_ref().display());
-                data.notes.push(format!("{path} is divided; this is of its {name} samples"));
-            }
+        let data = Self::of(dataset, input, notes);
+        Ok(match purpose {
+            Purpose::Testing => data.for_testing(path.as_ref()),
+            Purpose::Training => data,
+        })
+    }
+
+    /// Of data that are divided, those that are for testing, else those for validation; `path` is where
+    /// they are, for a note.
+    #[must_use]
+    pub fn for_testing(mut self, path: &Path) -> Self {
+        let splits = self.dataset.splits();
+        let part =
+            [Split::Test, Split::Validation].into_iter().find(|split| splits.contains(split));
+        if let Some(split) = part {
+            self.used = split.indices(splits);
+            let (name, path) = (split.name(), path.display());
+            self.notes.push(format!("{path} is divided; this is of its {name} samples"));
         }
-        Ok(data)
+        self
     }
 
     /// Opens the data of a run: those at its path, and those for validation and test alone; or
@@ -326,7 +334,7 @@ impl DataProbe {
 }
 
 /// At most so many of the indices, evenly spread: data is often sorted by class.
-fn spread(indices: &[usize], most: usize) -> Vec<usize> {
+pub(in crate::train) fn spread(indices: &[usize], most: usize) -> Vec<usize> {
     let count = indices.len().min(most);
     (0..count).map(|k| indices[k * indices.len() / count]).collect()
 }

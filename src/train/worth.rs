@@ -1,7 +1,8 @@
 //! What each source of a tuned zoo is worth.
 
+use super::evaluation::{add, for_each_batch};
 use super::observe::{LayerGates, gates, noted_sources};
-use super::{Model, evaluate};
+use super::{Measures, Model};
 use crate::Result;
 use crate::dataset::Loader;
 use crate::nn::Pass;
@@ -48,26 +49,28 @@ pub struct LayerShare {
 /// If an image cannot be read or does not fit.
 pub fn standing(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Standing> {
     let network = &model.network;
-    let accuracy = evaluate(network, loader, numbers, &model.classes, |_| Ok(()))?.accuracy;
+    let mut measures = Measures::default();
     let (mut values, mut labels, mut columns) = (vec![], vec![], 0);
     // Evenly spread: data are often sorted by class.
     let every = loader.samples().div_ceil(MOST).max(1);
     let mut place = 0usize;
-    for step in 0..loader.batches_per_epoch() as u64 {
-        let batch = loader.batch(step)?;
+    for_each_batch(loader, |batch| {
+        add(&mut measures, network, batch, numbers, &mut |_| Ok(()))?;
         let mut pass = Pass::evaluate(network.parameters());
-        let x = pass.input(batch.images);
+        let x = pass.input(batch.images.clone());
         let features = network.features(&mut pass, x)?;
         let features = pass.value(features)?;
         [_, columns] = features.dims("standing", "features", "[N, D]")?;
-        for (row, label) in features.as_slice().chunks(columns.max(1)).zip(batch.labels) {
+        for (row, label) in features.as_slice().chunks(columns.max(1)).zip(&batch.labels) {
             if place.is_multiple_of(every) {
                 values.extend_from_slice(row);
-                labels.push(label);
+                labels.push(*label);
             }
             place += 1;
         }
-    }
+        Ok(())
+    })?;
+    let accuracy = measures.evaluation(&model.classes)?.accuracy;
     let features = Tensor::new(&[labels.len(), columns], values)?;
     Ok(Standing { accuracy, leave_one_out: leave_one_out_accuracy(&features, &labels)? })
 }
@@ -105,8 +108,7 @@ pub fn worths(model: &Model, loader: &Loader, numbers: &[usize]) -> Result<Vec<W
 /// The gates of all layers, the mean over all images.
 fn mean_gates(model: &Model, loader: &Loader) -> Result<Vec<LayerGates>> {
     let mut sums: Vec<LayerGates> = Vec::new();
-    for step in 0..loader.batches_per_epoch() as u64 {
-        let batch = loader.batch(step)?;
+    for_each_batch(loader, |batch| {
         let part = batch.labels.len() as f64 / loader.samples() as f64;
         for (at, mut layer) in gates(&model.network, &batch.images)?.into_iter().enumerate() {
             layer.mean.iter_mut().for_each(|share| *share *= part);
@@ -117,7 +119,8 @@ fn mean_gates(model: &Model, loader: &Loader) -> Result<Vec<LayerGates>> {
                 None => sums.push(layer),
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(sums)
 }
 

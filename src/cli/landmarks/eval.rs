@@ -2,8 +2,8 @@
 
 use crate::cli::eval::Arguments;
 use crate::cli::output::{Output, Result, message, printable};
-use crate::dataset::landmarks::{Annotations, Crops};
-use crate::dataset::{Dataset, Split};
+use crate::dataset::Dataset;
+use crate::dataset::landmarks::Annotations;
 use crate::train::task::is_share;
 use crate::train::task::landmarks::{
     LandmarkEvaluation, PointEvaluation, Scheme, evaluate_landmarks, loader,
@@ -21,37 +21,22 @@ pub fn measured(
 ) -> crate::Result<LandmarkEvaluation> {
     let Arguments { data: path, check, views, batch, .. } = arguments;
     let annotations = Annotations::open(path)?.with_names(&scheme.names)?;
-    let (notes, splits) = (annotations.notes.clone(), annotations.splits.clone());
+    let notes = annotations.notes.clone();
     let input = &model.input;
-    let crops = Crops::new(annotations, input.reading(), input.size, scheme.box_factor);
+    let crops = scheme.crops(annotations, input);
     let data = Data::showing(Arc::new(crops.clone()), input, notes)
+        .for_testing(path)
         .checked(check.check.check(), check.skip_unreadable)?;
     data.notes().iter().for_each(message);
-    let mut used = data.used().to_vec();
-    // Of data that are divided, those that are for it.
-    let part = [Split::Test, Split::Validation].into_iter().find(|part| splits.contains(part));
-    if let Some(part) = part {
-        used.retain(|&index| splits[index] == part);
-        let (name, path) = (part.name(), path.display());
-        message(format!("{path} is divided; this is of its {name} samples"));
-    }
     let views = views.views(input.size);
     let batch = (input.batch(*batch as usize) / views.count()).max(1);
-    let loader = loader(&crops, input, Some(&used), batch, views)?;
+    let loader = loader(&crops, input, Some(data.used()), batch, views)?;
     let network = [&model.network];
     let found =
-        evaluate_landmarks(
-            &network,
-            &crops,
-            &loader,
-            views,
-            scheme,
-            input,
-            |found| match &mut file {
-                Some(file) => file.add_points(model, &crops.name(found.index), found),
-                None => Ok(()),
-            },
-        )?;
+        evaluate_landmarks(&network, &crops, &loader, scheme, input, |found| match &mut file {
+            Some(file) => file.add_points(model, &crops.name(found.index), found),
+            None => Ok(()),
+        })?;
     // They are for pages.
     Ok(LandmarkEvaluation { pictures: vec![], ..found })
 }

@@ -22,27 +22,13 @@ pub fn files_for(pictures: &[PathBuf], folder: &Path, ending: &str) -> BTreeMap<
     files
 }
 
-/// An error if there is such a file.
-pub fn check_free(path: &Path) -> Result<()> {
-    if path.symlink_metadata().is_ok() {
-        let problem = format!("{} exists; --force replaces it", path.display());
-        return Err(Error::config("predict", problem));
-    }
-    Ok(())
-}
-
 /// An image of red, green and blue, 0 to 1, as the bytes of a PNG.
 pub fn png(image: &Image) -> Result<Vec<u8>> {
     let [_, height, width] = image.shape();
-    let area = height * width;
-    let value = |channel: usize, at: usize| image.values()[channel * area + at];
-    let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
-    let pixels: Vec<u8> =
-        (0..area).flat_map(|at| [0, 1, 2].map(|channel| byte(value(channel, at)))).collect();
     let mut bytes = Vec::new();
     // No side is longer than a picture's may be.
     PngEncoder::new(&mut bytes)
-        .write_image(&pixels, width as u32, height as u32, ExtendedColorType::Rgb8)
+        .write_image(&image.rgb_bytes(), width as u32, height as u32, ExtendedColorType::Rgb8)
         .map_err(|error| Error::argument("png", error.to_string()))?;
     Ok(bytes)
 }

@@ -1,8 +1,8 @@
 //! `predict` of networks for landmarks.
 
-use super::files::{check_free, files_for, png};
+use super::files::{files_for, png};
 use crate::Error;
-use crate::cli::output::{Output, Result, Stop, failure, message, printable};
+use crate::cli::output::{Output, Result, Stop, check_free, failure, message, printable};
 use crate::dataset::landmarks::{FoundPoints, Region, boxes, coco, deeplabcut, draw, pts};
 use crate::dataset::{Channels, Reading, read_image};
 use crate::export::write_atomically;
@@ -27,10 +27,10 @@ pub struct PointOptions {
     /// Look into the boxes that a CSV with the columns image, x, y, width, height has for each picture
     #[arg(long, value_name = "FILE")]
     boxes: Option<PathBuf>,
-    /// Look at each picture once, or also mirrored
-    #[arg(long, value_name = "VIEWS", default_value = "one",
+    /// Look at each picture once, or also mirrored [default: one]
+    #[arg(long, value_name = "VIEWS",
         value_parser = PossibleValuesParser::new(["one", "flip"]).try_map(|n| ViewsName::named(&n)))]
-    views: ViewsName,
+    views: Option<ViewsName>,
     /// Write each picture with its points into this folder, as PNG
     #[arg(long, value_name = "FOLDER")]
     draw: Option<PathBuf>,
@@ -63,13 +63,15 @@ fn corner(text: &str) -> std::result::Result<Region, String> {
 impl PointOptions {
     /// An error if one of them is given, of a network for classes.
     pub fn refuse(&self) -> crate::Result<()> {
-        let Self { region, boxes, draw, pts, coco, .. } = self;
+        let Self { region, boxes, views, draw, pts, coco, force } = self;
         let given = [
             ("--box", region.is_some()),
             ("--boxes", boxes.is_some()),
+            ("--views", views.is_some()),
             ("--draw", draw.is_some()),
             ("--pts", pts.is_some()),
             ("--coco", coco.is_some()),
+            ("--force", *force),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             Some((flag, _)) => Err(Error::config(*flag, "is for networks for landmarks")),
@@ -110,7 +112,7 @@ impl PointOptions {
         let targets = Targets { draw: of(&self.draw, "png")?, pts: of(&self.pts, "pts")? };
         if !self.force {
             let files = targets.draw.values().chain(targets.pts.values()).chain(&self.coco);
-            files.into_iter().try_for_each(|file| check_free(file))?;
+            files.into_iter().try_for_each(|file| check_free("predict", file))?;
         }
         Ok(targets)
     }
@@ -148,7 +150,7 @@ pub fn find(
 ) -> Result {
     let targets = options.targets(&files)?;
     let pictures = options.regions(files)?;
-    let views = options.views.views(model.input.size);
+    let views = options.views.unwrap_or(ViewsName::One).views(model.input.size);
     let (mut found, mut failed) = (Vec::new(), false);
     for part in pictures.chunks(batch.max(1)) {
         for ((path, _), one) in part.iter().zip(model.find_points(scheme, part, views)) {
@@ -184,14 +186,12 @@ pub fn find(
 fn show(found: &FoundPoints, scheme: &Scheme, output: &mut Output) -> Result {
     let points = || scheme.names.iter().zip(&found.points);
     if output.json {
-        let Region { centre: [x, y], sides: [width, height] } = found.region;
-        let region = [x + 0.5 - width / 2.0, y + 0.5 - height / 2.0, width, height];
         let points = points()
             .map(|(name, &([x, y], likelihood))| LinePoint { name, x, y, likelihood })
             .collect();
         return output.object(&Line {
             image: &found.picture,
-            region: Some(region),
+            region: Some(found.region.corner()),
             points,
             error: None,
         });

@@ -65,6 +65,12 @@ impl Region {
         Self { centre, sides: [width, height] }
     }
 
+    /// Left, top, width and height, as [`Region::from_corner`] takes them.
+    pub fn corner(&self) -> [f64; 4] {
+        let Self { centre: [x, y], sides: [width, height] } = *self;
+        [x + 0.5 - width / 2.0, y + 0.5 - height / 2.0, width, height]
+    }
+
     /// All of a picture of `[height, width]` pixels.
     pub fn whole([height, width]: [usize; 2]) -> Self {
         Self::from_corner([0.0, 0.0, width as f64, height as f64])

@@ -75,8 +75,7 @@ pub fn coco(names: &[String], skeleton: &[[usize; 2]], found: &[FoundPoints]) ->
         });
         let keypoints: Vec<f64> = one.points.iter().flat_map(|([x, y], _)| [*x, *y, 2.0]).collect();
         let sure: f64 = one.points.iter().map(|(_, sure)| sure).sum();
-        let Region { centre: [x, y], sides: [width, height] } = one.region;
-        let corner = [x + 0.5 - width / 2.0, y + 0.5 - height / 2.0, width, height];
+        let corner @ [_, _, width, height] = one.region.corner();
         annotations.push(json!({
             "id": at + 1, "image_id": image + 1, "category_id": 1, "keypoints": keypoints,
             "num_keypoints": one.points.len(), "bbox": corner, "area": width * height, "iscrowd": 0,

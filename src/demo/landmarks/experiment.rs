@@ -3,16 +3,17 @@
 use super::data::{Data, Split};
 use super::outcome::{Kind, Method, Outcome, Settings};
 use crate::compare::{Seen, Watch, work};
-use crate::dataset::Views;
 use crate::dataset::landmarks::{Annotations, Crops, Point};
+use crate::dataset::{Loader, Views};
 use crate::nn::Network;
 use crate::start::best;
 use crate::train::choice::{FormName, Keep, RuleName, Start};
 use crate::train::config::TaskConfig;
-use crate::train::observe;
+use crate::train::observe::{self, Source};
 use crate::train::task::LandmarksConfig;
 use crate::train::task::landmarks::{
-    LandmarkEvaluation, LandmarkMeasures, PointEvaluation, distance, evaluate_landmarks, loader,
+    LandmarkEvaluation, LandmarkMeasures, PointEvaluation, Scheme, distance, evaluate_landmarks,
+    loader,
 };
 use crate::train::{Config, Model, Recorded, Run};
 use crate::{Error, Result};
@@ -48,6 +49,8 @@ const BATCH: usize = 10;
 const TESTED: [usize; 2] = [30, 5];
 /// Points that hardly move: the head is fixed.
 const FIXED: &str = "nose";
+/// The points whose distance errors are divided by: the body's length.
+const ENDS: [&str; 2] = ["nose_bot", "tailBase_bot"];
 
 /// A network that is tuned.
 #[derive(Clone, Debug)]
@@ -64,6 +67,18 @@ struct Job {
 struct Tuned {
     job: Job,
     model: Model,
+    /// What its run found in the test frames.
+    found: LandmarkEvaluation,
+    sources: Vec<Source>,
+    seconds: f64,
+}
+
+/// A row of the table, on one draw.
+#[derive(Clone)]
+struct Measured {
+    kind: Kind,
+    name: String,
+    found: LandmarkEvaluation,
     seconds: f64,
 }
 
@@ -101,7 +116,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let tuned = work(&jobs, options.threads, 1, |job| tuned(job, watch))?;
     let mut methods = Vec::new();
     for &frames in &options.frames {
-        let mut of_seeds: Vec<Vec<(Kind, String, LandmarkEvaluation, f64)>> = Vec::new();
+        let mut of_seeds: Vec<Vec<Measured>> = Vec::new();
         for seed in 1..=options.seeds {
             let here = |t: &&Tuned| t.job.frames == frames && t.job.seed == seed;
             let tuned: Vec<&Tuned> = tuned.iter().filter(here).collect();
@@ -113,11 +128,9 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
     let missing = || Error::config("demo", "a network is missing");
     let (zoo, lite) =
         (first(Kind::Zoo).ok_or_else(missing)?, first(Kind::Lite).ok_or_else(missing)?);
-    let seen = Recorded::read(&lite.job.folder)?.observations;
-    let test = split(lite.job.frames, lite.job.seed)?.test;
-    let found = evaluated(&[&lite.model.network], &lite.model, &test)?;
-    let names = found.points.iter().map(|point| point.name.clone());
-    let images = images(&zoo.model, &test)?;
+    let names = lite.found.points.iter().map(|point| point.name.clone());
+    let (_, _, loader) = shown(&zoo.model, &split(zoo.job.frames, zoo.job.seed)?.test)?;
+    let images = loader.batch(0)?.images;
     Ok(Outcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Settings {
@@ -130,9 +143,9 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         },
         points: names.filter(|name| moves(name)).collect(),
         methods,
-        sources: seen.sources,
+        sources: lite.sources.clone(),
         gates: observe::gates(&zoo.model.network, &images)?,
-        pictures: found.pictures,
+        pictures: lite.found.pictures.clone(),
         seconds: begun.elapsed().as_secs_f64(),
     })
 }
@@ -167,7 +180,7 @@ fn config(
 ) -> Config {
     let mut config = Config { seed, ..Config::default() };
     config.task = TaskConfig::Landmarks(LandmarksConfig {
-        normalizer: ["nose_bot", "tailBase_bot"].map(str::to_owned).to_vec(),
+        normalizer: ENDS.map(str::to_owned).to_vec(),
         scale: 0.1,
         rotation: 10.0,
         rotation_share: 1.0,
@@ -226,56 +239,53 @@ fn tuned(job: &Job, watch: &dyn Watch) -> Result<Tuned> {
     if !run.is_finished() {
         run.train(&mut Seen::new(&name, watch))?;
     }
-    let summary = Recorded::read(&job.folder)?.summary;
+    let Recorded { summary, mut observations, .. } = Recorded::read(&job.folder)?;
     let summary = summary.ok_or_else(|| Error::format(&job.folder, "its summary is gone"))?;
     watch.finished(&name, summary.test.as_ref());
+    let found = observations.landmarks.remove("test");
+    let found = found.ok_or_else(|| Error::format(&job.folder, "it measured no test frames"))?;
+    let (sources, seconds) = (observations.sources, summary.seconds);
     let model = Model::open(run.model_file(), None)?;
-    Ok(Tuned { job: job.clone(), model, seconds: summary.seconds })
+    Ok(Tuned { job: job.clone(), model, found, sources, seconds })
 }
 
-/// Every way on one draw, measured; in the order of the table.
-fn measured(
-    data: &Data,
-    split: &Split,
-    tuned: &[&Tuned],
-) -> Result<Vec<(Kind, String, LandmarkEvaluation, f64)>> {
-    let mut rows = vec![(Kind::MeanPose, "mean pose".to_owned(), mean_pose(split)?, 0.0)];
-    let of = |kind| tuned.iter().filter(move |tuned| tuned.job.kind == kind);
-    let mut add = |tuned: &Tuned, name: String| -> Result<()> {
-        let found = evaluated(&[&tuned.model.network], &tuned.model, &split.test)?;
-        rows.push((tuned.job.kind, name, found, tuned.seconds));
-        Ok(())
-    };
+/// Every way on one draw, in the order of the table.
+fn measured(data: &Data, split: &Split, tuned: &[&Tuned]) -> Result<Vec<Measured>> {
+    let (kind, name) = (Kind::MeanPose, "mean pose".to_owned());
+    let mut rows = vec![Measured { kind, name, found: mean_pose(split)?, seconds: 0.0 }];
+    let of = |kind| tuned.iter().filter(move |tuned| tuned.job.kind == kind).copied();
     for (kind, name) in NAMES {
-        for tuned in of(kind) {
-            let name = tuned.job.source.map_or(name.to_owned(), |source| {
-                format!("{name}: {}", stem(&data.sources[source]))
-            });
-            add(tuned, name)?;
-        }
+        rows.extend(of(kind).map(|tuned| {
+            let of_source = |source: usize| format!("{name}: {}", stem(&data.sources[source]));
+            let name = tuned.job.source.map_or(name.to_owned(), of_source);
+            Measured { kind, name, found: tuned.found.clone(), seconds: tuned.seconds }
+        }));
     }
-    // What one would choose by the scores that the lite run began with.
     if let Some(lite) = of(Kind::Lite).next() {
-        let seen = Recorded::read(&lite.job.folder)?.observations.sources;
-        let scores: Vec<f64> = seen.iter().filter_map(|s| s.scores.last().copied()).collect();
-        let singles: Vec<_> = rows.iter().filter(|row| row.0 == Kind::Single).cloned().collect();
-        if let Some((_, _, found, seconds)) = best(&scores).and_then(|at| singles.get(at)) {
-            rows.push((Kind::Chosen, "single by score".to_owned(), found.clone(), *seconds));
-        }
+        // What one would choose by the scores that its run began with.
+        let score = |source: &Source| source.scores.last().copied().unwrap_or(f64::NEG_INFINITY);
+        let chosen = best(&lite.sources.iter().map(score).collect::<Vec<_>>());
+        let chosen = of(Kind::Single).find(|single| single.job.source == chosen);
+        rows.extend(chosen.map(|single| {
+            let (kind, name) = (Kind::Chosen, "single by score".to_owned());
+            Measured { kind, name, found: single.found.clone(), seconds: single.seconds }
+        }));
         let file = lite.job.folder.join("collapsed.safetensors");
         lite.model.collapsed()?.write(&file)?;
         let plain = Model::open(&file, None)?;
         let found = evaluated(&[&plain.network], &plain, &split.test)?;
-        rows.push((Kind::Collapsed, "lite, collapsed".to_owned(), found, lite.seconds));
+        let (kind, name) = (Kind::Collapsed, "lite, collapsed".to_owned());
+        rows.push(Measured { kind, name, found, seconds: lite.seconds });
     }
-    let members: Vec<&Tuned> = of(Kind::Single).copied().collect();
+    let members: Vec<&Tuned> = of(Kind::Single).collect();
     if let Some(one) = members.first() {
         let networks: Vec<&Network<f32>> = members.iter().map(|t| &t.model.network).collect();
         let found = evaluated(&networks, &one.model, &split.test)?;
         let seconds = members.iter().map(|tuned| tuned.seconds).sum();
-        rows.push((Kind::Ensemble, "ensemble of all singles".to_owned(), found, seconds));
+        let (kind, name) = (Kind::Ensemble, "ensemble of all singles".to_owned());
+        rows.push(Measured { kind, name, found, seconds });
     }
-    rows.sort_by_key(|row| row.0);
+    rows.sort_by_key(|row| row.kind);
     Ok(rows)
 }
 
@@ -291,27 +301,24 @@ const NAMES: [(Kind, &str); 7] = [
 ];
 
 /// The rows of all draws put together.
-fn gathered(frames: usize, draws: &[Vec<(Kind, String, LandmarkEvaluation, f64)>]) -> Vec<Method> {
+fn gathered(frames: usize, draws: &[Vec<Measured>]) -> Vec<Method> {
     let Some(first) = draws.first() else { return vec![] };
     let method = |at: usize| {
         let rows = || draws.iter().filter_map(|rows| rows.get(at));
-        let points = || first[at].2.points.iter().enumerate().filter(|(_, p)| moves(&p.name));
-        let of_point = |(place, _)| {
-            let sums = rows().filter_map(|row| {
-                let point: &PointEvaluation = row.2.points.get(place)?;
-                Some((point.nme? * point.samples as f64, point.samples))
-            });
-            let (sum, count) = sums.fold((0.0, 0), |(sum, n), (error, m)| (sum + error, n + m));
-            sum / count.max(1) as f64
+        let points = || first[at].found.points.iter().enumerate().filter(|(_, p)| moves(&p.name));
+        let of_point =
+            |(place, _)| pooled(rows().filter_map(|row| row.found.points.get::<usize>(place)));
+        let moving = |found: &LandmarkEvaluation| {
+            pooled(found.points.iter().filter(|point| moves(&point.name)))
         };
         Method {
-            kind: first[at].0,
-            name: first[at].1.clone(),
+            kind: first[at].kind,
+            name: first[at].name.clone(),
             frames,
-            errors: rows().map(|row| mean_error(&row.2)).collect(),
+            errors: rows().map(|row| moving(&row.found)).collect(),
             of_points: points().map(of_point).collect(),
-            of_frames: rows().map(|row| row.2.errors.clone()).collect(),
-            seconds: rows().map(|row| row.3).sum::<f64>() / draws.len() as f64,
+            of_frames: rows().map(|row| row.found.errors.clone()).collect(),
+            seconds: rows().map(|row| row.seconds).sum::<f64>() / draws.len() as f64,
         }
     };
     let mut methods: Vec<Method> = (0..first.len()).map(method).collect();
@@ -330,9 +337,8 @@ fn moves(name: &str) -> bool {
     !name.starts_with(FIXED)
 }
 
-/// The mean error of all points that move, each as often as it is marked.
-fn mean_error(found: &LandmarkEvaluation) -> f64 {
-    let points = found.points.iter().filter(|point| moves(&point.name));
+/// The mean error of points, each as often as it is marked.
+fn pooled<'a>(points: impl Iterator<Item = &'a PointEvaluation>) -> f64 {
     let sums = points.filter_map(|p| Some((p.nme? * p.samples as f64, p.samples)));
     let (sum, count) = sums.fold((0.0, 0), |(sum, n), (error, m)| (sum + error, n + m));
     sum / count.max(1) as f64
@@ -341,21 +347,16 @@ fn mean_error(found: &LandmarkEvaluation) -> f64 {
 /// The mean of the heat maps of some networks on the frames of a file; `model` says how frames are
 /// shown to them.
 fn evaluated(networks: &[&Network<f32>], model: &Model, file: &Path) -> Result<LandmarkEvaluation> {
-    let scheme = model.landmarks()?.ok_or_else(|| Error::format(&model.origin, "has no points"))?;
-    let input = &model.input;
-    let annotations = Annotations::open(file)?;
-    let crops = Crops::new(annotations, input.reading(), input.size, scheme.box_factor);
-    let loader = loader(&crops, input, None, 32, Views::One)?;
-    evaluate_landmarks(networks, &crops, &loader, Views::One, &scheme, input, |_| Ok(()))
+    let (scheme, crops, loader) = shown(model, file)?;
+    evaluate_landmarks(networks, &crops, &loader, &scheme, &model.input, |_| Ok(()))
 }
 
-/// The first frames of a file as a network sees them.
-fn images(model: &Model, file: &Path) -> Result<crate::tensor::Tensor<f32>> {
+/// The frames of a file as a network sees them.
+fn shown(model: &Model, file: &Path) -> Result<(Scheme, Crops, Loader<'static>)> {
     let scheme = model.landmarks()?.ok_or_else(|| Error::format(&model.origin, "has no points"))?;
-    let input = &model.input;
-    let crops =
-        Crops::new(Annotations::open(file)?, input.reading(), input.size, scheme.box_factor);
-    Ok(loader(&crops, input, None, 32, Views::One)?.batch(0)?.images)
+    let crops = scheme.crops(Annotations::open(file)?, &model.input);
+    let loader = loader(&crops, &model.input, None, 32, Views::One)?;
+    Ok((scheme, crops, loader))
 }
 
 /// Each point where it is on average.
@@ -369,7 +370,7 @@ fn mean_pose(split: &Split) -> Result<LandmarkEvaluation> {
         (count > 0.0).then(|| [sum(0) / count, sum(1) / count])
     };
     let means: Vec<Option<Point>> = (0..test.names.len()).map(mean).collect();
-    let ends = ["nose_bot", "tailBase_bot"].map(|name| Annotations::number(&test.names, name));
+    let ends = ENDS.map(|name| Annotations::number(&test.names, name));
     let mut measures = LandmarkMeasures::new(test.names.len());
     for picture in &test.pictures {
         let errors: Vec<Option<f64>> =

@@ -10,7 +10,7 @@ use crate::report::format::{self, escape, percent};
 use crate::report::landmarks::{cumulative, pictures};
 use crate::report::layers::{self, Inside};
 use crate::report::plot::{self, Layout, Line, Row};
-use crate::report::table::{open, row};
+use crate::report::table::{open, row, settings as list_of_settings};
 use crate::report::{Page, Section};
 use std::fmt::Write;
 
@@ -235,13 +235,10 @@ fn footer(outcome: &Outcome) -> String {
         ("Time of the last process", format::seconds(outcome.seconds)),
         ("Version", outcome.version.clone()),
     ];
-    let mut html = String::from("<h2 id=\"settings\">Settings</h2>\n<dl>\n");
-    for (name, value) in entries {
-        let _ = writeln!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
-    }
+    let mut html = list_of_settings(&entries);
     let _ = write!(
         html,
-        "</dl>\n<p>The draws of different seeds share frames, so that intervals are a little too narrow. \
+        "<p>The draws of different seeds share frames, so that intervals are a little too narrow. \
          To do it again:</p>\n<pre><code>zoo-tuning demo landmarks --seeds {} --frames {} \
          --steps {} --scratch-rate {} --rate {}{}</code></pre>\n",
         settings.seeds.len(),

@@ -11,6 +11,7 @@ use super::{Outcome, Settings};
 use crate::Result;
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
+use crate::report::table::settings as list_of_settings;
 use crate::report::{Page, Section, comparison, courses, learning};
 use std::fmt::Write;
 
@@ -79,13 +80,10 @@ fn footer(outcome: &Outcome) -> String {
         ("Time of the whole demo", format::seconds(outcome.seconds)),
         ("Version", outcome.version.clone()),
     ];
-    let mut html = String::from("<h2 id=\"settings\">Settings</h2>\n<dl>\n");
-    for (name, value) in entries {
-        let _ = writeln!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
-    }
+    let mut html = list_of_settings(&entries);
     let _ = write!(
         html,
-        "</dl>\n<p>To do it again; the same seeds give the same accuracies, whatever the number of \
+        "<p>To do it again; the same seeds give the same accuracies, whatever the number of \
          threads:</p>\n<pre><code>{}</code></pre>\n",
         escape(&command(settings))
     );

@@ -84,7 +84,6 @@ pub fn evaluate_landmarks(
     networks: &[&Network<f32>],
     crops: &Crops,
     loader: &Loader,
-    views: Views,
     scheme: &Scheme,
     input: &Input,
     mut each: impl FnMut(&FoundIn) -> Result<()>,
@@ -93,7 +92,7 @@ pub fn evaluate_landmarks(
     const SHOWN: usize = 12;
     let mut measures = LandmarkMeasures::new(scheme.names.len());
     let mut pictures = Vec::new();
-    let all = loader.samples();
+    let (all, views) = (loader.samples(), loader.views());
     let mut seen = 0;
     for_each_batch(loader, |batch| {
         let found = found_in_crops(networks, &batch.images, &batch.indices, scheme, views)?;
@@ -143,8 +142,8 @@ fn shown(
     scheme: &Scheme,
     input: &Input,
 ) -> Result<ShownPicture> {
-    const TRUTH: [f32; 3] = [0.2, 0.9, 0.4];
-    const FOUND: [f32; 3] = [1.0, 0.5, 0.0];
+    const MARKED: [f32; 3] = [0.2, 0.9, 0.4];
+    const PREDICTED: [f32; 3] = [1.0, 0.5, 0.0];
     let [_, c, h, w] = batch.images.dims("landmarks", "images", "[N, C, H, W]")?;
     let of_one = c * h * w;
     let values = &batch.images.as_slice()[place * views.count() * of_one..][..of_one];
@@ -158,13 +157,9 @@ fn shown(
         let scale = |v: f64| (v + 0.5) * width as f64 / w as f64 - 0.5;
         points.into_iter().map(|point| point.map(|point| point.map(scale))).collect()
     };
-    draw(&mut image, &smaller(truth), &[], Some(TRUTH));
-    draw(&mut image, &smaller(found), &scheme.skeleton, Some(FOUND));
-    let byte = |channel: usize, at: usize| {
-        (image.values()[channel * height * width + at] * 255.0).round().clamp(0.0, 255.0) as u8
-    };
-    let pixels = (0..height * width).flat_map(|at| [0, 1, 2].map(|channel| byte(channel, at)));
-    Ok(ShownPicture { name: String::new(), error: None, size, pixels: pixels.collect() })
+    draw(&mut image, &smaller(truth), &[], Some(MARKED));
+    draw(&mut image, &smaller(found), &scheme.skeleton, Some(PREDICTED));
+    Ok(ShownPicture { name: String::new(), error: None, size, pixels: image.rgb_bytes() })
 }
 
 /// What shows crops to a network, as they are.

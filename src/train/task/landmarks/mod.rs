@@ -45,7 +45,7 @@ use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::train::choice::{CodecName, FormName, Preset};
 use crate::train::config::TaskConfig;
-use crate::train::data::Given;
+use crate::train::data::{Given, spread};
 use crate::train::parts::Parts;
 use crate::train::{Config, Data, Input, Model};
 use crate::{Error, Result};
@@ -89,7 +89,7 @@ impl LandmarksConfig {
         }
         let skeleton = scheme.skeleton.clone();
         let names = annotations.names.clone();
-        let crops = Crops::new(annotations, input.reading(), input.size, self.box_factor);
+        let crops = scheme.crops(annotations, input);
         let data = Data::showing(Arc::new(crops.clone()), input, notes)
             .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let parts = Parts::of(&config.data, &data, config.seed)?;
@@ -107,9 +107,9 @@ impl LandmarksConfig {
             [(Part::Validation, Views::One, &parts.validation), (Part::Test, tested, &parts.test)]
         {
             if !indices.is_empty() {
-                let batch = input.batch(EVALUATION_BATCH);
+                let batch = (input.batch(EVALUATION_BATCH) / views.count()).max(1);
                 let of_part = loader(&crops, input, Some(indices), batch, views)?;
-                measured.insert(part, (of_part, views));
+                measured.insert(part, of_part);
             }
         }
         let saved = Self { skeleton: named(&names, &skeleton), ..self.clone() };
@@ -238,7 +238,7 @@ pub struct Landmarks {
     crops: Crops,
     input: Input,
     scheme: Scheme,
-    measured: BTreeMap<Part, (Loader<'static>, Views)>,
+    measured: BTreeMap<Part, Loader<'static>>,
     probe: CropProbe,
     /// What was found when a part was measured last.
     found: BTreeMap<Part, LandmarkEvaluation>,
@@ -283,10 +283,9 @@ impl Task for Landmarks {
     /// `NME`, the failure rates `FR@8` and `FR@10`, the areas `AUC@8` and `AUC@10`, and `PCK@5` and
     /// `PCK@10`, all 0 to 1; the mean error in `pixels`.
     fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
-        let Some((loader, views)) = self.measured.get(&part) else { return Ok(None) };
+        let Some(loader) = self.measured.get(&part) else { return Ok(None) };
         let Self { crops, scheme, input, .. } = self;
-        let found =
-            evaluate_landmarks(&[network], crops, loader, *views, scheme, input, |_| Ok(()))?;
+        let found = evaluate_landmarks(&[network], crops, loader, scheme, input, |_| Ok(()))?;
         let scores = found.scores();
         self.found.insert(part, found);
         Ok(Some(scores))
@@ -306,10 +305,10 @@ impl Task for Landmarks {
         let part = [(Part::Validation, "validation"), (Part::Test, "test")];
         let found = part
             .into_iter()
-            .find_map(|(part, name)| Some((name, self.measured.get(&part)?.0.indices().to_vec())));
+            .find_map(|(part, name)| Some((name, self.measured.get(&part)?.indices().to_vec())));
         let (part, all) = found.unwrap_or(("training", self.probe.training.clone()));
         let count = self.input.batch(MOST).min(all.len());
-        let spread: Vec<usize> = (0..count).map(|k| all[k * all.len() / count]).collect();
+        let spread = spread(&all, count);
         let loader = loader(&self.crops, &self.input, Some(&spread), count, Views::One)?;
         Ok(Some(Exhibits { part, images: loader.batch(0)?.images, labels: vec![] }))
     }

@@ -3,7 +3,7 @@
 use super::finding::{Found, found_in_crops, still};
 use super::settings::Scheme;
 use crate::Result;
-use crate::dataset::landmarks::{Annotations, Crops, FoundPoints, Region};
+use crate::dataset::landmarks::{Annotations, FoundPoints, Region};
 use crate::dataset::{Dataset, Image, Views};
 use crate::train::Model;
 use rayon::prelude::*;
@@ -19,8 +19,8 @@ impl Model {
         views: Views,
     ) -> Vec<Result<FoundPoints>> {
         let annotations = Annotations::unmarked(&scheme.names, pictures.to_vec());
-        let (input, size) = (&self.input, self.input.size);
-        let crops = Crops::new(annotations, input.reading(), size, scheme.box_factor);
+        let input = &self.input;
+        let crops = scheme.crops(annotations, input);
         let seen = |index: usize| {
             let nothing_drawn = &mut fastrand::Rng::with_seed(0);
             views.of(crops.transformed(index, &[input.normalise()], nothing_drawn)?)

@@ -6,6 +6,7 @@ use crate::dataset::landmarks::Crops;
 use crate::start::{Labelled, Probe, Valued};
 use crate::tensor::Tensor;
 use crate::train::Input;
+use crate::train::data::spread;
 use crate::{Error, Result};
 
 /// Training crops, and where their points are in them.
@@ -17,13 +18,6 @@ pub(super) struct CropProbe {
 }
 
 impl CropProbe {
-    /// At most so many of the training samples, evenly spread.
-    fn spread(&self, most: usize) -> Vec<usize> {
-        let all = &self.training;
-        let count = all.len().min(most);
-        (0..count).map(|k| all[k * all.len() / count]).collect()
-    }
-
     /// How many crops are computed at once, by their pixels.
     fn at_once(&self, least: usize) -> usize {
         const PIXELS: usize = 1 << 20;
@@ -40,7 +34,7 @@ impl Probe for CropProbe {
     /// Places of points in parts of the crop's side, for up to 1000 crops.
     fn valued(&self) -> Option<Box<dyn Iterator<Item = Valued<f32>> + '_>> {
         const SCORED: usize = 1000;
-        let spread = self.spread(SCORED);
+        let spread = spread(&self.training, SCORED);
         let loader =
             match loader(&self.crops, &self.input, Some(&spread), self.at_once(16), Views::One) {
                 Ok(loader) => loader,
@@ -65,7 +59,7 @@ impl Probe for CropProbe {
     }
 
     fn images(&self) -> Result<Tensor<f32>> {
-        let spread = self.spread(self.at_once(8));
+        let spread = spread(&self.training, self.at_once(8));
         let loader = loader(&self.crops, &self.input, Some(&spread), spread.len(), Views::One)?;
         Ok(loader.batch(0)?.images)
     }

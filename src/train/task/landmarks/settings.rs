@@ -2,7 +2,8 @@
 
 use super::codec::Codec;
 use super::metrics::Normalizer;
-use crate::dataset::landmarks::{Annotations, Variation};
+use crate::dataset::landmarks::{Annotations, Crops, Variation};
+use crate::train::Input;
 use crate::train::choice::CodecName;
 use crate::train::config::within;
 use crate::{Error, Result};
@@ -91,6 +92,13 @@ pub struct Scheme {
     pub skeleton: Vec<[usize; 2]>,
     /// The side of what is looked at, in parts of the box's larger side.
     pub box_factor: f64,
+}
+
+impl Scheme {
+    /// Pictures as a network sees them that takes `input`.
+    pub fn crops(&self, annotations: Annotations, input: &Input) -> Crops {
+        Crops::new(annotations, input.reading(), input.size, self.box_factor)
+    }
 }
 
 impl LandmarksConfig {

@@ -1,5 +1,6 @@
 //! Whether pairs of points fit the pictures: in a mirror, the mean shape lies on itself.
 
+use super::metrics::distance;
 use crate::dataset::landmarks::{Annotations, Point};
 
 /// What is wrong with pairs, for a reader: points whose place in the mirrored mean shape is far from that
@@ -44,10 +45,6 @@ fn standardised(points: &[Point]) -> Option<Vec<Point>> {
     let size = square.sqrt();
     let of = |point: &Point| [0, 1].map(|axis| (point[axis] - middle[axis]) / size);
     (size > 0.0).then(|| points.iter().map(of).collect())
-}
-
-fn distance(a: Point, b: Point) -> f64 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
 #[cfg(test)]
