@@ -94,7 +94,7 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     let annotations = Annotations::open(folder.path()).unwrap();
     let measured = |annotations: Annotations, views: Views| {
         let annotations = annotations.with_names(&scheme.names).unwrap();
-        let crops = scheme.crops(annotations, &model.input);
+        let crops = scheme.crops(annotations, &model.input).unwrap();
         let loader = loader(&crops, &model.input, None, 32, views).unwrap();
         let input = &model.input;
         evaluate_landmarks(&[&model.network], &crops, &loader, &scheme, input, |_| Ok(())).unwrap()

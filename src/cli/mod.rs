@@ -3,6 +3,7 @@
 //! Each subcommand is one file with a struct of its arguments and a `run`; to add one, add
 //! its file here and a variant to `Command`.
 
+mod agent;
 mod bench;
 mod collapse;
 mod compare;
@@ -61,6 +62,7 @@ Examples:
   zoo-tuning eval run/model.safetensors --data data/digits/digits.csv.gz
   zoo-tuning collapse run/model.safetensors plain.safetensors
   zoo-tuning predict plain.safetensors image.png
+  zoo-tuning rl train bricks --form scratch --out bricks      an agent that learns a game
   zoo-tuning serve run/model.safetensors         the same on a page, with gates and neighbours
   zoo-tuning convert plain.safetensors plain.pth
   zoo-tuning devices                             what it can be computed with
@@ -78,6 +80,7 @@ enum Command {
     Report(report::Arguments),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
+    Rl(agent::Arguments),
     Collapse(collapse::Arguments),
     Convert(convert::Arguments),
     #[cfg(feature = "serve")]
@@ -104,7 +107,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, global: &output::Global, output: &mut Output) -> output::Result {
     crate::tensor::buffer::limit()?;
-    if !matches!(command, Command::Train(_)) {
+    if !matches!(command, Command::Train(_) | Command::Rl(_)) {
         // A run's configuration may give their number too.
         output::use_threads(global.threads)?;
     }
@@ -120,6 +123,7 @@ fn run(command: Command, global: &output::Global, output: &mut Output) -> output
         Command::Eval(arguments) => {
             arguments.profiling.clone().watch(|| eval::run(arguments, output))
         }
+        Command::Rl(arguments) => agent::run(arguments, global.threads, output),
         Command::Predict(arguments) => {
             arguments.profiling.clone().watch(|| predict::run(arguments, output))
         }

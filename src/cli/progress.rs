@@ -49,6 +49,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
     scores: Option<String>,
+    /// What the task saw by the way.
+    seen: Option<String>,
     /// When the last plain line was written.
     shown: Option<Instant>,
 }
@@ -67,7 +69,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Ok(Self { bar, steps: 0, scores: None, shown: None })
+        Ok(Self { bar, steps: 0, scores: None, seen: None, shown: None })
     }
 
     /// Takes the bar away.
@@ -135,8 +137,8 @@ impl Observer for Progress {
                 }
             }
             Event::Step { step, epoch, loss, learning_rate: rate } => {
-                let scores = self.scores.as_ref();
-                let scores = scores.map_or(String::new(), |scores| format!(", {scores}"));
+                let said = self.seen.iter().chain(&self.scores);
+                let scores: String = said.map(|said| format!(", {said}")).collect();
                 if let Some(bar) = &self.bar {
                     bar.set_position(step);
                     bar.set_message(format!("loss {loss:.4}{scores}"));
@@ -148,6 +150,11 @@ impl Observer for Progress {
                         self.steps
                     ));
                     self.shown = Some(Instant::now());
+                }
+            }
+            Event::Measured { measured, .. } => {
+                if let Some(value) = measured.get("charts/episodic_return") {
+                    self.seen = Some(format!("return {value:.2}"));
                 }
             }
             Event::Validated { scores, .. } => {

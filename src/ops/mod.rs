@@ -16,6 +16,7 @@ mod batch_norm;
 mod concat;
 mod conv2d;
 mod cross_entropy;
+mod dueling;
 mod exponential;
 mod flatten;
 mod gate;
@@ -35,6 +36,7 @@ mod routed_conv2d;
 mod select;
 mod sigmoid;
 mod slice;
+mod soft_cross_entropy;
 mod softmax;
 mod sum;
 mod upsample;
@@ -50,6 +52,7 @@ pub use batch_norm::{Moments, batch_moments, batch_norm, batch_norm_frozen};
 pub use concat::concat;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
+pub use dueling::dueling;
 pub use exponential::{exp, log};
 pub use flatten::flatten;
 pub use gate::{GateFunction, GateWeights, gate};
@@ -69,6 +72,7 @@ pub use routed_conv2d::{RoutedKernels, routed_conv2d};
 pub use select::select;
 pub use sigmoid::sigmoid;
 pub use slice::slice;
+pub use soft_cross_entropy::soft_cross_entropy_per_sample;
 pub use softmax::softmax;
 pub use sum::sum;
 pub use upsample::{upsample_bilinear, upsample_nearest};
@@ -91,6 +95,7 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("concat", concat::case),
     ("conv2d", conv2d::case),
     ("cross_entropy", cross_entropy::case),
+    ("dueling", dueling::case),
     ("exp", exponential::exp_case),
     ("flatten", flatten::case),
     ("gate", gate::case),
@@ -115,6 +120,7 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("select", select::case),
     ("sigmoid", sigmoid::case),
     ("slice", slice::case),
+    ("soft_cross_entropy_per_sample", soft_cross_entropy::case),
     ("softmax", softmax::case),
     ("sub", arithmetic::sub_case),
     ("sum", sum::case),

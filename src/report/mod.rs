@@ -9,6 +9,7 @@
 //! | `comparison` | the page of a comparison, and what other pages show of methods |
 //! | `layers` | what is inside of a network: sources, gates, single images, alignment |
 //! | `landmarks` | pictures with points, and how often they are how far off |
+//! | `animation` | an episode as a picture that moves |
 //! | `courses` | gates over time |
 //! | `table` | tables |
 //! | `plot` | plots, as SVG |
@@ -16,6 +17,7 @@
 //! | `canvas` | colours, marks and the area that plots are drawn on |
 //! | `format` | numbers and text as people read them |
 
+pub mod animation;
 pub(crate) mod canvas;
 #[cfg(test)]
 pub(crate) mod checked;

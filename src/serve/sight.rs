@@ -113,7 +113,7 @@ impl Sight {
     pub(super) fn see(&self, bytes: Vec<u8>) -> Result<Seen> {
         let begun = Instant::now();
         let Self { model, top, .. } = self;
-        let (reading, transforms) = (model.input.reading(), model.input.transforms());
+        let (reading, transforms) = (model.input.reading()?, model.input.transforms());
         // No transform of evaluation draws anything.
         let nothing_drawn = &mut fastrand::Rng::with_seed(0);
         let image = image_from_bytes(bytes, "the picture", reading, &transforms, nothing_drawn)?;

@@ -1,6 +1,7 @@
 //! What may be chosen in a configuration, by name, and presets of several keys.
 
 use super::task::landmarks::FacePreset;
+use super::task::reinforcement::AgentPreset;
 use crate::dataset::{Check, Views};
 use serde::{Deserialize, Serialize};
 
@@ -212,6 +213,12 @@ names! {
         Cofw = "cofw",
         /// Landmarks of the faces of AFLW.
         Aflw = "aflw",
+        /// An agent on small boards.
+        Minatar = "minatar",
+        /// An agent that sees pixels, for a long time.
+        Dqn = "dqn",
+        /// An agent that sees pixels, for 100 000 steps.
+        DataEfficientRainbow = "data-efficient-rainbow",
     }
 }
 
@@ -268,6 +275,9 @@ impl Preset {
             Self::Wflw => FacePreset::WFLW.text(),
             Self::Cofw => FacePreset::COFW.text(),
             Self::Aflw => FacePreset::AFLW.text(),
+            Self::Minatar => AgentPreset::MINATAR.text.to_owned(),
+            Self::Dqn => AgentPreset::DQN.text.to_owned(),
+            Self::DataEfficientRainbow => AgentPreset::DATA_EFFICIENT_RAINBOW.text.to_owned(),
             Self::Paper => concat!(
                 released!(),
                 "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\

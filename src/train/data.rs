@@ -270,7 +270,7 @@ fn opened(
     // In memory, images are no larger than there is anything to see.
     const LARGEST_IN_MEMORY: usize = 64;
     let side = input.resize.min(LARGEST_IN_MEMORY);
-    let reading = input.reading();
+    let reading = input.reading()?;
     let samples = match kind(path, purpose)? {
         Kind::Digits(path) => digits::read(path, side)?,
         Kind::Idx(images, labels) => mnist::read_idx(images, labels, side)?,

@@ -59,16 +59,20 @@ impl Input {
     /// The largest height and width.
     pub const LARGEST: usize = 4096;
 
+    /// The most channels, as of frames of a game that are stacked.
+    const MOST_CHANNELS: usize = 1024;
+
     /// What a network of that design usually expects: images of its architecture's usual sizes,
     /// coloured ones with ImageNet's normalisation, grey ones normalised to -1 to 1, by the short
-    /// side, as torchvision, timm and the authors of EfficientNet do.
+    /// side, as torchvision, timm and the authors of EfficientNet do. What has other channels is no
+    /// picture, and is seen as it is.
     pub fn usual(design: &Design) -> Self {
         let [resize, size] = design.architecture().usual_sizes();
         let channels = design.channels;
-        let (mean, std) = if channels == 3 {
-            (IMAGENET_MEAN.to_vec(), IMAGENET_STD.to_vec())
-        } else {
-            (vec![0.5; channels.min(3)], vec![0.5; channels.min(3)])
+        let (mean, std) = match channels {
+            3 => (IMAGENET_MEAN.to_vec(), IMAGENET_STD.to_vec()),
+            1 => (vec![0.5], vec![0.5]),
+            _ => (vec![0.0; channels], vec![1.0; channels]),
         };
         let resize_mode = ResizeMode::ShortSide;
         Self { channels, resize, resize_mode, size, mean, std, ignore_orientation: false }
@@ -84,8 +88,9 @@ impl Input {
             Err(Error::config(key, problem))
         };
         let Self { channels, resize, size, mean, std, .. } = self;
-        if ![1, 3].contains(channels) {
-            return refuse("channels", format!("images have 1 or 3 channels, not {channels}"));
+        if !(1..=Self::MOST_CHANNELS).contains(channels) {
+            let most = Self::MOST_CHANNELS;
+            return refuse("channels", format!("images have 1 to {most} channels, not {channels}"));
         }
         if !(1..=Self::LARGEST).contains(resize) || !(1..=*resize).contains(size) {
             let largest = Self::LARGEST;
@@ -114,9 +119,21 @@ impl Input {
     }
 
     /// How its pictures are read.
-    pub fn reading(&self) -> Reading {
-        let channels = if self.channels == 1 { Channels::Grey } else { Channels::Rgb };
-        Reading { channels, ignore_orientation: self.ignore_orientation }
+    ///
+    /// # Errors
+    /// If it sees no pictures, which are grey or coloured.
+    pub fn reading(&self) -> Result<Reading> {
+        let channels = match self.channels {
+            1 => Channels::Grey,
+            3 => Channels::Rgb,
+            other => {
+                let problem = format!(
+                    "a picture has 1 or 3 channels, and the network sees {other}, as of a game"
+                );
+                return Err(Error::config("channels", problem));
+            }
+        };
+        Ok(Reading { channels, ignore_orientation: self.ignore_orientation })
     }
 
     /// The last of the transforms.

@@ -1,6 +1,6 @@
 //! Who looks on while a run goes, and what they are told.
 
-use super::task::Scores;
+use super::task::{Measured, Scores};
 use super::{RoutingPromise, observe};
 
 /// What happens in a run, to be shown.
@@ -29,6 +29,13 @@ pub enum Event<'a> {
         loss: f64,
         /// Its learning rate.
         learning_rate: f64,
+    },
+    /// The task has seen something by the way.
+    Measured {
+        /// Steps done.
+        step: u64,
+        /// What was seen.
+        measured: &'a Measured,
     },
     /// The network was measured after a step.
     Validated {

@@ -26,10 +26,12 @@ impl Model {
     /// computed together. A file that is no image, or whose outputs are not finite, has an error,
     /// which is none of the others'.
     pub fn predict_files(&self, files: &[PathBuf], top: usize) -> Vec<Result<Vec<Prediction>>> {
-        let (reading, transforms) = (self.input.reading(), self.input.transforms());
+        let transforms = self.input.transforms();
         // No transform of evaluation draws anything.
         let rng = || fastrand::Rng::with_seed(0);
-        let read = |path: &PathBuf| read_image(path, reading, &transforms, &mut rng());
+        let read = |path: &PathBuf| {
+            read_image(path, self.input.reading()?, &transforms, &mut rng())
+        };
         let images: Vec<Result<Image>> = files.par_iter().map(read).collect();
         let mut whole = Vec::with_capacity(images.len());
         let images: Vec<Result<()>> =

@@ -1,7 +1,7 @@
 //! What a run writes down while it goes: one line of JSON for every few steps.
 
 use super::observe::LayerAverage;
-use super::task::Scores;
+use super::task::{Measured, Scores};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -48,6 +48,9 @@ pub struct Metrics {
     /// How good the network is on the validation samples, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Scores>,
+    /// What the task has seen by the way since the line before, if it sees anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// One line of `gates.jsonl`.

@@ -9,6 +9,7 @@
 //! | `gates.jsonl` | the gates' moving averages (lite), fifty times in a run |
 //! | `data.json` | the files of the data as they were at the beginning, what was left out of them |
 //! | `observations.json` | the sources; at the end, what is seen inside of the network |
+//! | `replay.bin` | what an agent remembers |
 //! | `start.safetensors` | the network before its first step, if it is kept near that |
 //! | `model.safetensors` | the tuned network, at the end |
 //! | `best.safetensors` | the one that was best on the validation samples, if both are kept |
@@ -29,6 +30,7 @@ use super::record::{Record, is_leftover, remove_leftovers};
 use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
 use super::sources::{Begun, RoutingPromise, Sources, initial_network};
+use super::task::reinforcement::REPLAY;
 use super::task::{Opened, Scores, Task};
 use super::{Config, Data, Event, EventFile, Input, Material, Model, Observer, Trainer, observe};
 use crate::dataset::Dataset;
@@ -309,6 +311,11 @@ impl Run {
                 let given = self.given.clone();
                 self.train_by(observer, |config, input| settings.open(config, input, &given))
             }
+            TaskConfig::Reinforcement(settings) => {
+                settings.complete(&mut self.config)?;
+                let folder = self.folder.clone();
+                self.train_by(observer, |config, _| settings.open(config, &folder))
+            }
         };
         if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
             self.remove_start();
@@ -319,7 +326,7 @@ impl Run {
     /// Removes what a start has left that came to no step: the same command may be given again.
     fn remove_start(&self) {
         // What cannot be removed is in nobody's way but the next run's, which says so.
-        for name in [CONFIG, METRICS, GATES, MATERIAL, OBSERVATIONS, START] {
+        for name in [CONFIG, METRICS, GATES, MATERIAL, OBSERVATIONS, START, REPLAY] {
             let _ = std::fs::remove_file(self.folder.join(name));
         }
         let _ = std::fs::remove_dir_all(self.folder.join(TENSORBOARD));
@@ -356,7 +363,7 @@ impl Run {
             self.check_data(&opened, &model, &mut progress, observer)?;
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
-            task.restore(&state)?;
+            task.restore(&model.network, &state)?;
             if self.extended {
                 self.begin()?;
             }
@@ -520,7 +527,7 @@ impl Run {
         let further = [&mut data.validation_data, &mut data.test_data].into_iter().flatten();
         let teachers = match task {
             TaskConfig::Classification(task) => &mut task.teachers[..],
-            TaskConfig::Landmarks(_) => &mut [],
+            TaskConfig::Landmarks(_) | TaskConfig::Reinforcement(_) => &mut [],
         };
         let networks = method.zoo.iter_mut().chain(&mut method.from).chain(teachers);
         for path in networks.chain(path).chain(further) {

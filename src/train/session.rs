@@ -182,8 +182,12 @@ impl<K: Task> Session<'_, K> {
             let loss = self.progress.meter.take().unwrap_or(loss);
             self.progress.loss = Some(loss);
             let gradient_norm = self.progress.gradient_norm.take();
-            let validation = measured;
-            let line = Metrics { step, epoch, loss, learning_rate, gradient_norm, validation };
+            let (validation, measured) = (measured, self.task.measures());
+            if let Some(measured) = &measured {
+                observer.note(&Event::Measured { step, measured });
+            }
+            let line =
+                Metrics { step, epoch, loss, learning_rate, gradient_norm, validation, measured };
             self.record.write(&line)?;
             self.draw(&line)?;
         }
@@ -263,6 +267,12 @@ impl<K: Task> Session<'_, K> {
         if let Some(norm) = line.gradient_norm {
             events.scalar(line.step, "train/gradient_norm", norm)?;
         }
+        if let Some(measured) = &line.measured {
+            // Over the task's own count, as others draw them.
+            for (name, value) in &measured.values {
+                events.scalar(measured.at, name, *value)?;
+            }
+        }
         let Some(scores) = &line.validation else { return Ok(()) };
         draw_scores(events, line.step, "validation", scores)?;
         let files = &self.run.config().method.zoo;
@@ -292,7 +302,8 @@ impl<K: Task> Session<'_, K> {
             self.progress.seconds = Some(self.seconds());
         }
         let path = self.run.folder().join(CHECKPOINT);
-        checkpoint::save(path, &self.model, &self.trainer, &self.task.state(), &self.progress)
+        let task = self.task.state()?;
+        checkpoint::save(path, &self.model, &self.trainer, &task, &self.progress)
     }
 
     /// Looks into the network and writes down what is seen.

@@ -23,7 +23,7 @@ pub fn measured(
     let annotations = Annotations::open(path)?.with_names(&scheme.names)?;
     let notes = annotations.notes.clone();
     let input = &model.input;
-    let crops = scheme.crops(annotations, input);
+    let crops = scheme.crops(annotations, input)?;
     let data = Data::showing(Arc::new(crops.clone()), input, notes)
         .for_testing(path)
         .checked(check.check.check(), check.skip_unreadable)?;

@@ -153,7 +153,7 @@ pub fn find(
     let views = options.views.unwrap_or(ViewsName::One).views(model.input.size);
     let (mut found, mut failed) = (Vec::new(), false);
     for part in pictures.chunks(batch.max(1)) {
-        for ((path, _), one) in part.iter().zip(model.find_points(scheme, part, views)) {
+        for ((path, _), one) in part.iter().zip(model.find_points(scheme, part, views)?) {
             let image = path.display().to_string();
             match one {
                 Ok(one) => {
@@ -215,7 +215,7 @@ fn write(
     if let Some(path) = &options.coco {
         write_text(path, &coco(&scheme.names, &scheme.skeleton, found))?;
     }
-    let reading = Reading { channels: Channels::Rgb, ..model.input.reading() };
+    let reading = Reading { channels: Channels::Rgb, ..model.input.reading()? };
     // Of a picture with several boxes, all are drawn into one.
     for all in found.chunk_by(|a, b| a.picture == b.picture) {
         let picture = &all[0].picture;

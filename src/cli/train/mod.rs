@@ -81,6 +81,16 @@ pub struct Arguments {
     pub profiling: Profiling,
 }
 
+impl Arguments {
+    /// For an agent in the environment of that name: with its usual preset, unless one is named.
+    ///
+    /// # Errors
+    /// If there is no such environment.
+    pub fn act_in(&mut self, environment: String) -> crate::Result<()> {
+        self.settings.act_in(environment, self.config.is_none())
+    }
+}
+
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
     let Arguments { config, out, resume, accept_changed_data, settings, device, .. } = arguments;
     // Before a folder is made.

@@ -9,6 +9,7 @@ use crate::train::choice::{
     Otherwise, Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
+use crate::train::task::ReinforcementConfig;
 use crate::zoo::Axes;
 use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser};
@@ -35,6 +36,21 @@ pub struct Settings {
     task: Task,
     #[command(flatten)]
     record: Record,
+}
+
+impl Settings {
+    /// For an agent in the environment of that name; `by_preset` with the preset that is usual for it,
+    /// unless one is named.
+    pub fn act_in(&mut self, environment: String, by_preset: bool) -> crate::Result<()> {
+        let settings = ReinforcementConfig { environment, ..ReinforcementConfig::default() };
+        if self.preset.is_none() && by_preset {
+            let preset = settings.usual_preset()?;
+            self.preset = Some(vec![preset.name().to_owned()]);
+        }
+        self.task.name = Some("reinforcement".to_owned());
+        self.task.environment = Some(settings.environment);
+        Ok(())
+    }
 }
 
 /// `[method]`
@@ -383,6 +399,82 @@ struct Task {
     /// Landmarks: points that are drawn with a line between them [default: as the annotations say]
     #[arg(long, value_name = "POINT:POINT", value_delimiter = ',', value_parser = pair)]
     skeleton: Option<Vec<[String; 2]>>,
+    /// Agents: what they act in, such as bricks, bricks:pixels or atari:Alien
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Agents: how often the last action is taken again [default: as usual there]
+    #[arg(long, value_name = "SHARE")]
+    sticky: Option<f64>,
+    /// Agents: steps after which an episode is cut [default: as usual there]
+    #[arg(long, value_name = "N")]
+    longest: Option<u64>,
+    /// Agents: steps in the environment, of the whole training [default: 1000000]
+    #[arg(long, value_name = "N")]
+    total_steps: Option<u64>,
+    /// Agents: steps at random before the first update [default: 5000]
+    #[arg(long, value_name = "N")]
+    learning_starts: Option<u64>,
+    /// Agents: steps between two updates [default: 4]
+    #[arg(long, value_name = "N")]
+    train_every: Option<u64>,
+    /// Agents: steps between two copies to the target network [default: 1000]
+    #[arg(long, value_name = "N")]
+    target_every: Option<u64>,
+    /// Agents: steps that are remembered [default: 100000]
+    #[arg(long, value_name = "N")]
+    replay: Option<u64>,
+    /// Agents: what a reward counts one step later [default: 0.99]
+    #[arg(long, value_name = "X")]
+    discount: Option<f64>,
+    /// Agents: rewards of a transition [default: 1]
+    #[arg(long, value_name = "N")]
+    n_step: Option<usize>,
+    /// Agents: whether the network chooses the action that the target network values [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    double: Option<bool>,
+    /// Agents: whether outputs are a state's value and its actions' advantages [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    dueling: Option<bool>,
+    /// Agents: atoms of a distribution of returns (C51); 1 for values [default: 1]
+    #[arg(long, value_name = "N")]
+    atoms: Option<usize>,
+    /// Agents: the least and the largest of them [default: -10,10]
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2, allow_negative_numbers = true)]
+    returns: Option<Vec<f64>>,
+    /// Agents: by which power of its error a transition is drawn; 0 for all alike [default: 0]
+    #[arg(long, value_name = "X")]
+    prioritized: Option<f64>,
+    /// Agents: by which power that is made up for at first; 1 at the end [default: 0.4]
+    #[arg(long, value_name = "X")]
+    importance: Option<f64>,
+    /// Agents: share of random actions at first [default: 1]
+    #[arg(long, value_name = "SHARE")]
+    epsilon_start: Option<f64>,
+    /// Agents: share of random actions in the end [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    epsilon_end: Option<f64>,
+    /// Agents: steps over which it falls [default: 100000]
+    #[arg(long, value_name = "N")]
+    epsilon_steps: Option<u64>,
+    /// Agents: whether rewards count as -1, 0 or 1 for learning [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    clip_rewards: Option<bool>,
+    /// Agents: whether a lost life ends an episode for learning [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    life_loss: Option<bool>,
+    /// Agents: episodes of a measurement while they learn [default: 10]
+    #[arg(long, value_name = "N")]
+    episodes: Option<usize>,
+    /// Agents: episodes of the one at the end [default: 100]
+    #[arg(long, value_name = "N")]
+    test_episodes: Option<usize>,
+    /// Agents: share of random actions in both [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    test_epsilon: Option<f64>,
 }
 
 /// Two points with a colon between them.

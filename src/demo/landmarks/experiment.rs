@@ -354,7 +354,7 @@ fn evaluated(networks: &[&Network<f32>], model: &Model, file: &Path) -> Result<L
 /// The frames of a file as a network sees them.
 fn shown(model: &Model, file: &Path) -> Result<(Scheme, Crops, Loader<'static>)> {
     let scheme = model.landmarks()?.ok_or_else(|| Error::format(&model.origin, "has no points"))?;
-    let crops = scheme.crops(Annotations::open(file)?, &model.input);
+    let crops = scheme.crops(Annotations::open(file)?, &model.input)?;
     let loader = loader(&crops, &model.input, None, 32, Views::One)?;
     Ok((scheme, crops, loader))
 }

@@ -27,7 +27,7 @@ pub use record::RecordConfig;
 pub use task::TaskConfig;
 
 use crate::optim::Groups;
-use crate::train::task::LandmarksConfig;
+use crate::train::task::{LandmarksConfig, ReinforcementConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -35,7 +35,7 @@ use std::path::Path;
 use toml::Table;
 
 /// More steps than any run can take.
-pub(super) const MOST_STEPS: u64 = 1 << 40;
+pub(in crate::train) const MOST_STEPS: u64 = 1 << 40;
 
 /// Everything that decides what a run computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,11 +72,15 @@ impl Config {
     /// All keys, such as `seed` and `method.form`, those of all tasks among them.
     pub fn keys() -> Vec<String> {
         let mut keys = Self::default().own_keys();
-        let landmarks = TaskConfig::Landmarks(LandmarksConfig::default());
-        let others = Self { task: landmarks, ..Self::default() }.own_keys();
-        keys.extend(
-            others.into_iter().filter(|key| key.starts_with("task.") && key != "task.name"),
-        );
+        for task in [
+            TaskConfig::Landmarks(LandmarksConfig::default()),
+            TaskConfig::Reinforcement(ReinforcementConfig::default()),
+        ] {
+            let own = Self { task, ..Self::default() }.own_keys();
+            keys.extend(
+                own.into_iter().filter(|key| key.starts_with("task.") && key != "task.name"),
+            );
+        }
         keys
     }
 

@@ -1,7 +1,7 @@
 //! The table `[task]`: what is trained for.
 
 use super::{Config, DataConfig};
-use crate::train::task::{ClassificationConfig, LandmarksConfig};
+use crate::train::task::{ClassificationConfig, LandmarksConfig, ReinforcementConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub enum TaskConfig {
     Classification(ClassificationConfig),
     /// Points are found in pictures.
     Landmarks(LandmarksConfig),
+    /// An agent learns what actions are worth.
+    Reinforcement(ReinforcementConfig),
 }
 
 impl Default for TaskConfig {
@@ -26,7 +28,16 @@ impl Default for TaskConfig {
 
 impl TaskConfig {
     /// The names of all tasks.
-    pub const NAMES: &[&str] = &["classification", "landmarks"];
+    pub const NAMES: &[&str] = &["classification", "landmarks", "reinforcement"];
+
+    /// The task's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification(_) => "classification",
+            Self::Landmarks(_) => "landmarks",
+            Self::Reinforcement(_) => "reinforcement",
+        }
+    }
 
     /// An error unless every value has a meaning, and `data` is what the task needs.
     pub(super) fn check(&self, data: &DataConfig) -> Result<()> {
@@ -39,6 +50,7 @@ impl TaskConfig {
                 data.check_path()?;
                 settings.check()
             }
+            Self::Reinforcement(settings) => settings.check(),
         }
     }
 
@@ -54,6 +66,10 @@ impl TaskConfig {
             "erasing",
             "sampler",
         ];
+        if let Self::Reinforcement(_) = self {
+            let problem = "has no effect on an agent, which sees its environment as it is";
+            return Err(Error::config(Config::flag(&format!("data.{key}")), problem));
+        }
         if matches!(self, Self::Landmarks(_)) && OF_CLASSES.contains(&key) {
             let problem = "has no effect on landmarks: what they are shown is said in [task]";
             return Err(Error::config(Config::flag(&format!("data.{key}")), problem));
@@ -68,8 +84,9 @@ impl TaskConfig {
     pub fn classification(&self, what: &'static str) -> Result<&ClassificationConfig> {
         match self {
             Self::Classification(settings) => Ok(settings),
-            Self::Landmarks(_) => {
-                let problem = format!("{what} needs the task classification, found landmarks");
+            other => {
+                let problem =
+                    format!("{what} needs the task classification, found {}", other.name());
                 Err(Error::config("task.name", problem))
             }
         }

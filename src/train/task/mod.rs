@@ -9,11 +9,13 @@
 mod classification;
 pub mod landmarks;
 mod mixing;
+pub mod reinforcement;
 mod teachers;
 
 pub use classification::{Classification, ClassificationConfig, One, Whole};
 pub use landmarks::LandmarksConfig;
 pub use mixing::{Mixed, Mixing};
+pub use reinforcement::ReinforcementConfig;
 
 use super::{ClassEvaluation, Material};
 use crate::Result;
@@ -76,18 +78,43 @@ pub trait Task {
         Ok(None)
     }
 
-    /// What has to be kept so that training goes on as if it had never stopped, beyond what follows
-    /// from the step.
-    fn state(&self) -> State<f32> {
-        State::new("the task")
+    /// What the task has seen since this was asked last, to be written down beside the loss.
+    fn measures(&mut self) -> Option<Measured> {
+        None
     }
 
-    /// Takes up what [`Task::state`] gave.
+    /// What has to be kept so that training goes on as if it had never stopped, beyond what follows
+    /// from the step. What is too large for a checkpoint lies on the disk when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn state(&mut self) -> Result<State<f32>> {
+        Ok(State::new("the task"))
+    }
+
+    /// Takes up what [`Task::state`] gave, of a run whose network is now `network`.
     ///
     /// # Errors
     /// If it is the state of another task.
-    fn restore(&mut self, _state: &State<f32>) -> Result<()> {
+    fn restore(&mut self, _network: &Network<f32>, _state: &State<f32>) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What a task sees by the way, such as the returns of episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// How far the task was by its own count, such as steps in an environment.
+    pub at: u64,
+    /// Names and numbers; in JSON beside the other.
+    #[serde(flatten, serialize_with = "to_map", deserialize_with = "from_map")]
+    pub values: Vec<(String, f64)>,
+}
+
+impl Measured {
+    /// The number of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 }
 

@@ -89,7 +89,7 @@ impl LandmarksConfig {
         }
         let skeleton = scheme.skeleton.clone();
         let names = annotations.names.clone();
-        let crops = scheme.crops(annotations, input);
+        let crops = scheme.crops(annotations, input)?;
         let data = Data::showing(Arc::new(crops.clone()), input, notes)
             .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let parts = Parts::of(&config.data, &data, config.seed)?;

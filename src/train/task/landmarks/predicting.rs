@@ -12,15 +12,18 @@ use std::path::PathBuf;
 impl Model {
     /// The points in each picture, or in a box of it; they are computed together. One that cannot be
     /// read, or whose heat maps are not finite, has an error, which is none of the others'.
+    ///
+    /// # Errors
+    /// If the network sees no pictures.
     pub fn find_points(
         &self,
         scheme: &Scheme,
         pictures: &[(PathBuf, Option<Region>)],
         views: Views,
-    ) -> Vec<Result<FoundPoints>> {
+    ) -> Result<Vec<Result<FoundPoints>>> {
         let annotations = Annotations::unmarked(&scheme.names, pictures.to_vec());
         let input = &self.input;
-        let crops = scheme.crops(annotations, input);
+        let crops = scheme.crops(annotations, input)?;
         let seen = |index: usize| {
             let nothing_drawn = &mut fastrand::Rng::with_seed(0);
             views.of(crops.transformed(index, &[input.normalise()], nothing_drawn)?)
@@ -50,6 +53,6 @@ impl Model {
                 points: found.into_iter().map(in_picture).collect(),
             })
         };
-        images.into_iter().enumerate().map(finish).collect()
+        Ok(images.into_iter().enumerate().map(finish).collect())
     }
 }

@@ -96,8 +96,11 @@ pub struct Scheme {
 
 impl Scheme {
     /// Pictures as a network sees them that takes `input`.
-    pub fn crops(&self, annotations: Annotations, input: &Input) -> Crops {
-        Crops::new(annotations, input.reading(), input.size, self.box_factor)
+    ///
+    /// # Errors
+    /// If that sees no pictures.
+    pub fn crops(&self, annotations: Annotations, input: &Input) -> Result<Crops> {
+        Ok(Crops::new(annotations, input.reading()?, input.size, self.box_factor))
     }
 }
 

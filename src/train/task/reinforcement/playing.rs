@@ -1,0 +1,206 @@
+//! Acting: what an agent sees, what its network makes of it, and whole episodes of it.
+
+use super::head::{Estimates, Head};
+use super::replay::append_values;
+use crate::environment::Environment;
+use crate::nn::{Network, Parameters, Pass};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The last frames of an episode; the first of it stands for those that there were not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// Oldest first.
+    frames: Vec<u8>,
+    /// Bytes of a frame.
+    frame: usize,
+}
+
+impl Seen {
+    /// What is seen when an episode begins.
+    pub fn first(environment: &dyn Environment) -> Self {
+        let mut frame = vec![0; environment.frame().iter().product()];
+        environment.observe(&mut frame);
+        Self { frames: frame.repeat(environment.stack()), frame: frame.len() }
+    }
+
+    /// What is seen after a step.
+    pub fn next(&mut self, environment: &dyn Environment) {
+        self.frames.copy_within(self.frame.., 0);
+        environment.observe(self.newest_mut());
+    }
+
+    /// The newest frame.
+    pub fn newest(&self) -> &[u8] {
+        &self.frames[self.frames.len() - self.frame..]
+    }
+
+    fn newest_mut(&mut self) -> &mut [u8] {
+        let first = self.frames.len() - self.frame;
+        &mut self.frames[first..]
+    }
+
+    /// Whether it is what `environment` shows.
+    pub fn is_of(&self, environment: &dyn Environment) -> bool {
+        let frame: usize = environment.frame().iter().product();
+        self.frame == frame && self.frames.len() == frame * environment.stack()
+    }
+
+    /// Appends it as values of 0 to 1.
+    pub fn append(&self, into: &mut Vec<f32>) {
+        append_values(&self.frames, into);
+    }
+}
+
+/// The shape `[C, H, W]` of what a network sees of an environment: its frames one behind the other.
+pub(super) fn seen_shape(environment: &dyn Environment) -> [usize; 3] {
+    let [channels, height, width] = environment.frame();
+    [channels * environment.stack(), height, width]
+}
+
+/// What a network with `parameters` holds of the actions in the states `[N, C, H, W]`. Nothing of the
+/// network changes: running averages of gates stay as they are.
+///
+/// # Errors
+/// If the states do not fit, or an output is another head's.
+pub(super) fn estimates(
+    network: &Network<f32>,
+    parameters: &Parameters<f32>,
+    head: &Head,
+    states: Tensor<f32>,
+) -> Result<Estimates> {
+    let mut pass = Pass::evaluate(parameters);
+    let x = pass.input(states.to(&parameters.device())?);
+    let output = network.forward(&mut pass, x)?;
+    head.estimates(&mut pass, output)
+}
+
+/// An episode that was played to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// The sum of its rewards, as the environment gave them.
+    #[serde(rename = "return")]
+    pub sum: f64,
+    /// Its steps.
+    pub length: u64,
+}
+
+/// A network at play, seen after each step; see [`play`].
+pub struct Moment<'a> {
+    /// The environment after the step.
+    pub environment: &'a dyn Environment,
+    /// What the network saw before it, `[1, C, H, W]`.
+    pub state: &'a Tensor<f32>,
+    /// What it held of each action there.
+    pub values: &'a [f32],
+    /// The action that was taken.
+    pub action: usize,
+    /// What had come of the episode before.
+    pub before: Episode,
+}
+
+/// Plays one episode in each of the environments, all side by side. That of number n begins from
+/// `seeds + n`; with probability `epsilon` an action is random. `watch` is called after every step of
+/// the first; it may end all by an error.
+///
+/// # Errors
+/// If an environment fails, or does not fit the network.
+pub(super) fn play(
+    network: &Network<f32>,
+    head: &Head,
+    environments: &mut [Box<dyn Environment>],
+    seeds: u64,
+    epsilon: f64,
+    watch: &mut dyn FnMut(&Moment) -> Result<()>,
+) -> Result<Vec<Episode>> {
+    let mut played = vec![Episode { sum: 0.0, length: 0 }; environments.len()];
+    let mut rngs = Vec::with_capacity(environments.len());
+    let mut seen = Vec::with_capacity(environments.len());
+    for (environment, seed) in environments.iter_mut().zip(seeds..) {
+        environment.reset(seed)?;
+        rngs.push(crate::dataset::sample_rng(seed, 0, 0));
+        seen.push(Seen::first(&**environment));
+    }
+    let mut going: Vec<usize> = (0..environments.len()).collect();
+    while let Some(&first) = going.first() {
+        let [channels, height, width] = seen_shape(&*environments[first]);
+        let mut values = Vec::with_capacity(going.len() * channels * height * width);
+        going.iter().for_each(|&at| seen[at].append(&mut values));
+        let states = Tensor::new(&[going.len(), channels, height, width], values)?;
+        let estimates = estimates(network, network.parameters(), head, states)?;
+        let best = estimates.best();
+        let mut still = Vec::with_capacity(going.len());
+        for (row, &at) in going.iter().enumerate() {
+            let (environment, rng) = (&mut environments[at], &mut rngs[at]);
+            let is_random = rng.f64() < epsilon;
+            let action = if is_random { rng.usize(..head.actions) } else { best[row] };
+            let before = played[at];
+            let step = environment.step(action)?;
+            if at == 0 {
+                let mut state = vec![];
+                seen[0].append(&mut state);
+                let state = &Tensor::new(&[1, channels, height, width], state)?;
+                let (environment, values) = (&**environment, estimates.of(row));
+                watch(&Moment { environment, state, values, action, before })?;
+            }
+            played[at].sum += f64::from(step.reward);
+            played[at].length += 1;
+            if !step.ended() {
+                seen[at].next(&**environment);
+                still.push(at);
+            }
+        }
+        going = still;
+    }
+    Ok(played)
+}
+
+/// Plays `count` episodes, as many side by side as there are environments, and calls `each` with how
+/// many are done. Otherwise as [`play`].
+///
+/// # Errors
+/// As [`play`]; those of `each`.
+pub(super) fn play_all(
+    network: &Network<f32>,
+    head: &Head,
+    environments: &mut [Box<dyn Environment>],
+    count: usize,
+    seeds: u64,
+    epsilon: f64,
+    mut each: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<Episode>> {
+    let mut episodes = Vec::with_capacity(count);
+    while episodes.len() < count {
+        let wave = environments.len().min(count - episodes.len());
+        let seeds = seeds.wrapping_add(episodes.len() as u64);
+        let wave = &mut environments[..wave];
+        episodes.extend(play(network, head, wave, seeds, epsilon, &mut |_| Ok(()))?);
+        each(episodes.len())?;
+    }
+    Ok(episodes)
+}
+
+/// An error unless a network sees just what an environment shows.
+pub(super) fn check_fit(network: &Network<f32>, environment: &dyn Environment) -> Result<()> {
+    let [channels, height, width] = seen_shape(environment);
+    let (name, design) = (environment.name(), network.design());
+    if design.channels != channels {
+        let problem = format!(
+            "{name} shows {channels} channels of {height}x{width}, and the network sees {}; a zoo is \
+             of networks that saw the same kind of frames",
+            design.channels
+        );
+        return Err(Error::config("task.environment", problem));
+    }
+    let mut pass = Pass::evaluate(network.parameters());
+    let x = pass.input(Tensor::zeros(&[1, channels, height, width]));
+    let output = network.forward(&mut pass, x).map_err(|error| {
+        let problem = format!(
+            "{name} shows {channels} channels of {height}x{width}, and {} takes none such: {error}",
+            design.name()
+        );
+        Error::config("method.architecture", problem)
+    })?;
+    pass.value(output).map(drop)
+}
