@@ -149,6 +149,7 @@
 //! | [`mod@collapse`] | a lite network becomes a plain one, and a routed one that has no choice |
 //! | [`export`] | checkpoints, written in whole or not at all |
 //! | `dataset` | readers, transforms, the loader (feature `train`) |
+//! | `environment` | games that agents act in (feature `train`) |
 //! | `train` | steps, runs, what they measure and keep (feature `train`) |
 //! | `compare` | ways of using a zoo side by side, on the same samples (feature `train`) |
 //! | `report` | a run, or several side by side, as one page of HTML (feature `report`) |
@@ -195,6 +196,8 @@ pub mod compare;
 pub mod dataset;
 #[cfg(feature = "report")]
 pub mod demo;
+#[cfg(feature = "train")]
+pub mod environment;
 pub mod error;
 pub mod export;
 pub mod gradcheck;

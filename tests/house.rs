@@ -23,6 +23,7 @@ const ROOMS: &[&[&str]] = &[
     &["optim"],
     &["prune", "collapse", "export"],
     &["dataset"],
+    &["environment"],
     &["train"],
     &["compare"],
     &["report"],
