@@ -216,6 +216,12 @@ impl Agent {
         Err(Error::config("task.learning_starts", problem))
     }
 
+    /// What came of the move of a slot, if that is known.
+    #[cfg(test)]
+    pub fn transition(&self, slot: u64) -> Option<Transition> {
+        self.replay.transition(slot, &self.horizon)
+    }
+
     /// States `[N, C, H, W]` of slots.
     ///
     /// # Errors

@@ -138,6 +138,12 @@ impl Estimates {
         &self.values[state * self.actions..][..self.actions]
     }
 
+    /// `[N, A, K]`; empty where values are numbers.
+    #[cfg(test)]
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
     /// The best action in each state; the first of several.
     pub fn best(&self) -> Vec<usize> {
         let best = |row: &[f32]| {

@@ -15,6 +15,8 @@ mod replay;
 mod returns;
 mod settings;
 mod sum_tree;
+#[cfg(test)]
+mod tests;
 
 pub use player::Player;
 pub use playing::{Episode, Moment};
@@ -247,6 +249,13 @@ impl Task for Reinforcement {
             self.target = Some(copy);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Reinforcement {
+    fn target_parameters(&self) -> Option<&crate::nn::Parameters<f32>> {
+        self.target.as_ref().map(WeightAverage::parameters)
     }
 }
 
