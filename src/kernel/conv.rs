@@ -49,11 +49,12 @@
 //! value went to, so `dY'` can be read like `X`, the taps in reverse. With a stride, pixels fall
 //! into phases that are read by different taps, and each [`Phase`] is a product of its own.
 //!
-//! Three things change this picture: 3x3 taps may be multiplied in transformed form (see
-//! `winograd`), groups are products of their own, and groups of few channels are no products at
-//! all (see `direct`).
+//! Four things change this picture: 3x3 taps may be multiplied in transformed form (see
+//! `winograd`), groups are products of their own, groups of few channels are no products at
+//! all (see `direct`), and a window as large as the image leaves matrices as they are (see `dense`).
 
 use super::cost::winograd_wins;
+use super::dense;
 use super::direct;
 use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
@@ -152,6 +153,9 @@ impl KernelRows {
         if direct::wins(g) {
             return direct::forward(g, &self.groups, x, kernels, y);
         }
+        if dense::wins(g) {
+            return dense::forward(g, &self.outputs, x, kernels, y);
+        }
         let len = self.kernel(g).len();
         if kernels.len() > len {
             let one = g.of_one_sample();
@@ -189,6 +193,9 @@ impl KernelRows {
         if direct::wins(g) {
             return direct::kernel_gradient(g, &self.groups, x, dy, kernels);
         }
+        if dense::wins(g) {
+            return dense::kernel_gradient(g, &self.outputs, x, dy, kernels);
+        }
         let len = self.kernel(g).len();
         if kernels.len() > len {
             let one = g.of_one_sample();
@@ -215,6 +222,13 @@ impl KernelRows {
 pub(super) enum InputGradient<T> {
     /// `[N, C, H, W]`, of which [`direct`] writes the channels of each group once.
     Whole(Vec<T>),
+    /// `[N, C H W]`, to which [`dense`] adds once it has been written.
+    Dense {
+        /// The gradient.
+        dx: Vec<T>,
+        /// Whether it has been written.
+        is_written: bool,
+    },
     /// Phase by phase (see [`Phase`]).
     Phases {
         /// With the pixels of each phase, `[N, C, pixels]`.
@@ -229,6 +243,9 @@ impl<T: Element> InputGradient<T> {
         if direct::wins(g) {
             return Self::Whole(buffer::take(g.batch * g.sample_len()));
         }
+        if dense::wins(g) {
+            return Self::Dense { dx: buffer::take(g.batch * g.sample_len()), is_written: false };
+        }
         let with_pixels = |phase: Phase| {
             let pixels = buffer::take(g.batch * g.channels * phase.len());
             (phase, pixels)
@@ -241,6 +258,10 @@ impl<T: Element> InputGradient<T> {
     pub(super) fn add(&mut self, g: &Geometry, dy: &[T], rows: &KernelRows, kernels: &[T]) {
         let (phases, written) = match self {
             Self::Whole(dx) => return direct::input_gradient(g, &rows.groups, dy, kernels, dx),
+            Self::Dense { dx, is_written } => {
+                let add = std::mem::replace(is_written, true);
+                return dense::input_gradient(g, &rows.outputs, dy, kernels, dx, add);
+            }
             Self::Phases { phases, written } => (phases, written),
         };
         let group = rows.groups.start;
@@ -265,7 +286,7 @@ impl<T: Element> InputGradient<T> {
     /// The gradient `[N, C, H, W]`.
     pub(super) fn finish(self, g: &Geometry) -> Vec<T> {
         let mut phases = match self {
-            Self::Whole(dx) => return dx,
+            Self::Whole(dx) | Self::Dense { dx, .. } => return dx,
             Self::Phases { phases, .. } => phases,
         };
         if let [(phase, pixels)] = phases.as_mut_slice()
@@ -406,6 +427,9 @@ mod tests {
             ([13, 8, 5, 4], [6, 8, 3, 3], window),
             ([13, 8, 5, 4], [6, 4, 3, 3], Window { groups: 2, ..window }),
             ([3, 100, 17, 16], [9, 100, 1, 1], Window::default()),
+            // As large as the image.
+            ([33, 16, 8, 7], [61, 16, 8, 7], Window::default()),
+            ([1, 16, 8, 8], [128, 16, 8, 8], Window::default()),
         ] {
             let g = Geometry::new("test", x, w, window).unwrap();
             let mut draw = Draw::seeded(3);

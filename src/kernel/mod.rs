@@ -17,6 +17,7 @@ pub mod check;
 pub mod conv;
 pub mod cost;
 pub mod cpu;
+mod dense;
 mod direct;
 pub mod elementwise;
 pub mod engine;
