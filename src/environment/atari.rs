@@ -29,8 +29,8 @@ pub(super) struct Atari {
     actions: Vec<String>,
     worker: RefCell<Worker>,
     area: Area,
-    /// The last two screens, the newer one first, in the worker's size.
-    screens: Vec<u8>,
+    /// What the worker shows, in the size of the emulator.
+    screen: Vec<u8>,
     frame: Vec<u8>,
     state: State,
     rng: Rng,
@@ -46,7 +46,7 @@ struct State {
     over: bool,
 }
 
-/// The head of what is saved; behind it are the state of the emulator and the screens.
+/// The head of what is saved; behind it is that of the emulator.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     name: String,
@@ -59,9 +59,9 @@ impl Atari {
     pub(super) fn open(game: &str, settings: &Settings) -> Result<Self> {
         let set = if settings.all_actions { "full" } else { "minimal" };
         let (worker, about) = Worker::start(&["atari", game, set], settings)?;
-        let About { frame: [screens, height, width], actions, .. } = about;
-        if screens != 2 || height < HEIGHT || width < WIDTH {
-            let problem = format!("{game} has {screens} screens of {height}x{width} pixels");
+        let About { frame: [_, height, width], actions, .. } = about;
+        if height < HEIGHT || width < WIDTH || height.max(width) > 1000 {
+            let problem = format!("the screen of {game} has {height}x{width} pixels");
             return Err(Error::argument("atari", problem));
         }
         Ok(Self {
@@ -70,54 +70,12 @@ impl Atari {
             actions,
             worker: RefCell::new(worker),
             area: Area::new([height, width], [HEIGHT, WIDTH]),
-            screens: vec![0; 2 * height * width],
+            screen: vec![0; height * width],
             frame: vec![0; HEIGHT * WIDTH],
             state: State { action: 0, lives: 0, steps: 0, over: true },
             rng: Rng::with_seed(0),
         })
     }
-
-    /// Takes the worker's screens over.
-    fn see(&mut self) {
-        let (newer, older) = self.screens.split_at(self.screens.len() / 2);
-        let brighter: Vec<u8> = newer.iter().zip(older).map(|(a, b)| *a.max(b)).collect();
-        self.area.shrink(&brighter, &mut self.frame);
-    }
-
-    /// The emulator from its beginning.
-    fn restart(&mut self) -> Result<()> {
-        let (lives, screens) = self.worker.get_mut().reset(0)?;
-        copy(screens, &mut self.screens)?;
-        self.state = State { action: 0, lives, steps: 0, over: false };
-        Ok(())
-    }
-
-    /// Doing nothing for some frames, which is the only way in which episodes begin differently. One
-    /// that ends by it begins again.
-    fn wait(&mut self) -> Result<()> {
-        let frames = self.rng.u64(1..=self.settings.no_ops);
-        for _ in 0..frames {
-            let (stepped, screens) = self.worker.get_mut().step(&[0])?;
-            self.state.lives = stepped.lives;
-            copy(screens, &mut self.screens)?;
-            if stepped.terminated {
-                self.restart()?;
-            }
-        }
-        let older = self.screens.len() / 2;
-        self.screens[older..].fill(0);
-        Ok(())
-    }
-}
-
-fn copy(screens: &[u8], into: &mut [u8]) -> Result<()> {
-    if screens.len() != into.len() {
-        let (found, expected) = (screens.len(), into.len());
-        let problem = format!("a frame has {expected} bytes, and {found} came");
-        return Err(Error::argument("worker", problem));
-    }
-    into.copy_from_slice(screens);
-    Ok(())
 }
 
 impl Environment for Atari {
@@ -139,11 +97,14 @@ impl Environment for Atari {
 
     fn reset(&mut self, seed: u64) -> Result<()> {
         self.rng = sample_rng(seed, 0, 0);
-        self.restart()?;
-        if self.settings.no_ops > 0 {
-            self.wait()?;
-        }
-        self.see();
+        // Doing nothing for some frames is the only way in which episodes begin differently.
+        let waits = match self.settings.no_ops {
+            0 => 0,
+            most => self.rng.u64(1..=most),
+        };
+        let lives = self.worker.get_mut().reset(waits, &mut self.screen)?;
+        self.state = State { action: 0, lives, steps: 0, over: false };
+        self.area.shrink(&self.screen, &mut self.frame);
         Ok(())
     }
 
@@ -163,9 +124,8 @@ impl Environment for Atari {
                 state.action
             })
             .collect();
-        let (stepped, screens) = self.worker.get_mut().step(&frames)?;
-        copy(screens, &mut self.screens)?;
-        self.see();
+        let stepped = self.worker.get_mut().step(&frames, &mut self.screen)?;
+        self.area.shrink(&self.screen, &mut self.frame);
         let Self { settings, state, .. } = self;
         let life_lost = stepped.lives < state.lives || stepped.terminated;
         (state.lives, state.steps) = (stepped.lives, state.steps.saturating_add(1));
@@ -199,14 +159,10 @@ impl Environment for Atari {
         if head.name != self.name {
             return Err(no_state(format!("it is one of {}", head.name)));
         }
-        let rest = state.get(end + 1..).unwrap_or_default();
-        let Some(emulator) = rest.len().checked_sub(self.screens.len()) else {
-            return Err(no_state("its end is missing".to_owned()));
-        };
-        self.worker.get_mut().load(rest)?;
-        self.screens.copy_from_slice(&rest[emulator..]);
+        let emulator = state.get(end + 1..).unwrap_or_default();
+        self.worker.get_mut().load(emulator, &mut self.screen)?;
         (self.rng, self.state) = (Rng::with_seed(head.rng), head.state);
-        self.see();
+        self.area.shrink(&self.screen, &mut self.frame);
         Ok(())
     }
 

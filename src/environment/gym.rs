@@ -61,16 +61,6 @@ fn sum(bytes: &[u8]) -> u64 {
     })
 }
 
-fn copy(frame: &[u8], into: &mut [u8]) -> Result<()> {
-    if frame.len() != into.len() {
-        let (found, expected) = (frame.len(), into.len());
-        let problem = format!("a frame has {expected} bytes, and {found} came");
-        return Err(Error::argument("worker", problem));
-    }
-    into.copy_from_slice(frame);
-    Ok(())
-}
-
 impl Environment for Gym {
     fn name(&self) -> &str {
         &self.name
@@ -89,10 +79,9 @@ impl Environment for Gym {
     }
 
     fn reset(&mut self, seed: u64) -> Result<()> {
-        let (lives, frame) = self.worker.get_mut().reset(seed)?;
-        copy(frame, &mut self.frame)?;
-        self.lives = lives;
-        self.episode = Episode { seed, actions: vec![], over: false, ..self.episode.clone() };
+        self.lives = self.worker.get_mut().reset(seed, &mut self.frame)?;
+        (self.episode.seed, self.episode.over) = (seed, false);
+        self.episode.actions.clear();
         Ok(())
     }
 
@@ -103,8 +92,7 @@ impl Environment for Gym {
         let count = self.about.actions.len();
         let taken = u16::try_from(action).ok().filter(|_| action < count);
         let taken = taken.ok_or_else(|| no_action(&self.name, action, count))?;
-        let (stepped, frame) = self.worker.get_mut().step(&[taken])?;
-        copy(frame, &mut self.frame)?;
+        let stepped = self.worker.get_mut().step(&[taken], &mut self.frame)?;
         let life_lost = stepped.lives < self.lives || stepped.terminated;
         self.lives = stepped.lives;
         self.episode.actions.push(taken);

@@ -80,7 +80,7 @@ pub trait Environment: Send {
     /// Goes back to a state that was saved by an environment of the same name and settings.
     ///
     /// # Errors
-    /// If the bytes are no state of it; it is then as it was.
+    /// If the bytes are no state of it, or if a worker of the environment fails.
     fn restore(&mut self, state: &[u8]) -> Result<()>;
 
     /// A picture for people: red, green and blue, `[3, H, W]`.

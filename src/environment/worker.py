@@ -13,8 +13,8 @@ After its start the worker says in JSON what it runs; when the requests end, so 
     s  step      actions, 2 bytes each      reward, 8 bytes (float); lives, 4 bytes;
                                             1 if terminated, 2 if truncated; frame
     p  picture                              height and width, 4 bytes each; red, green, blue by pixel
-    c  clone                                the state, then the frame
-    l  load      the state
+    c  clone                                the state
+    l  load      the state                  frame
 """
 
 import difflib
@@ -27,9 +27,10 @@ import sys
 
 
 class Atari:
-    """A frame is two grey screens, the last one first, as they were when the last step had been taken.
+    """A frame is a grey screen: the brighter of the last two, as Gymnasium's AtariPreprocessing has it.
 
-    Whatever is random is the other side's: it says for each emulated frame which action is taken.
+    Nothing is random here: the other side says for each emulated frame which action is taken, and
+    instead of a seed, how many frames an episode begins with in which nothing is done.
     """
 
     def __init__(self, game, actions):
@@ -48,37 +49,49 @@ class Atari:
         self.ale.loadROM(roms.get_rom_path(plain[asked]))
         full = actions == "full"
         self.actions = self.ale.getLegalActionSet() if full else self.ale.getMinimalActionSet()
+        # The last one, and the one before.
         self.screens = numpy.zeros((2, *self.ale.getScreenDims()), numpy.uint8)
+        self.brighter = numpy.maximum
 
     def about(self):
         names = [action.name.lower() for action in self.actions]
-        return {"frame": self.screens.shape, "stack": 4, "actions": names}
+        return {"frame": self.screens[:1].shape, "stack": 4, "actions": names}
 
-    def reset(self, seed):
+    def over(self):
+        return self.ale.game_over(with_truncation=False)
+
+    def reset(self, waits):
         self.ale.reset_game()
-        self.screens[1] = 0
+        for _ in range(waits):
+            self.ale.act(self.actions[0])
+            if self.over():
+                self.ale.reset_game()
         self.ale.getScreenGrayscale(self.screens[0])
-        return self.ale.lives(), self.screens
+        self.screens[1] = 0
+        return self.ale.lives(), self.screens[0]
 
     def step(self, actions):
         reward = 0
         for left, action in zip(range(len(actions) - 1, -1, -1), actions):
             reward += self.ale.act(self.actions[action])
-            if self.ale.game_over(with_truncation=False):
+            if self.over():
                 break
             if left < 2:
                 self.ale.getScreenGrayscale(self.screens[left])
-        over = self.ale.game_over(with_truncation=False)
-        return reward, self.ale.lives(), over, False, self.screens
+        self.brighter(*self.screens, out=self.screens[0])
+        return reward, self.ale.lives(), self.over(), False, self.screens[0]
 
     def picture(self):
         return self.ale.getScreenRGB()
 
     def clone(self):
-        return self.ale.cloneState(include_rng=True).serialize(), self.screens
+        return self.screens.tobytes() + self.ale.cloneState(include_rng=True).serialize()
 
     def load(self, state):
-        self.ale.restoreState(self.state(state))
+        screens, rest = state[: self.screens.nbytes], state[self.screens.nbytes :]
+        self.ale.restoreState(self.state(rest))
+        self.screens.data.cast("B")[:] = screens
+        return self.screens[0]
 
 
 class Gym:
@@ -186,10 +199,9 @@ def serve(environment, requests, answer):
                 picture = environment.picture()
                 answer(b"+", struct.pack("<II", *picture.shape[:2]), picture.tobytes())
             elif kind == b"c":
-                answer(b"+", *environment.clone())
+                answer(b"+", environment.clone())
             elif kind == b"l":
-                environment.load(body)
-                answer(b"+")
+                answer(b"+", environment.load(body))
             else:
                 answer(b"-", f"there is no request {kind}".encode())
         except Exception as error:
@@ -204,10 +216,8 @@ def main(kind, *arguments):
     os.dup2(2, 1)
 
     def answer(status, *parts):
-        parts = [memoryview(part).cast("B") for part in parts]
-        answers.write(struct.pack("<cI", status, sum(len(part) for part in parts)))
-        for part in parts:
-            answers.write(part)
+        body = b"".join(parts)
+        answers.write(struct.pack("<cI", status, len(body)) + body)
         answers.flush()
 
     try:

@@ -7,7 +7,7 @@
 use super::Settings;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -38,7 +38,7 @@ pub(super) struct Stepped {
 /// A running process, and the environment in it.
 pub(super) struct Worker {
     requests: ChildStdin,
-    answers: ChildStdout,
+    answers: BufReader<ChildStdout>,
     /// The last answer.
     answer: Vec<u8>,
     watch: Arc<Watch>,
@@ -72,6 +72,7 @@ impl Worker {
         let name = format!("the worker ({} for {})", python.display(), arguments.join(" "));
         let watch = Watch::over(child, name, patience);
         let last_words = thread::spawn(|| the_end_of(errors));
+        let answers = BufReader::with_capacity(1 << 16, answers);
         let mut worker = Self { requests, answers, answer: vec![], watch, last_words };
         worker.watch.expect_an_answer();
         let about = serde_json::from_slice(worker.hear()?).map_err(|error| {
@@ -80,21 +81,23 @@ impl Worker {
         Ok((worker, about))
     }
 
-    /// Begins an episode: the lives, and the frame.
-    pub(super) fn reset(&mut self, seed: u64) -> Result<(u32, &[u8])> {
+    /// Begins an episode, whose frame is written to `frame`: the lives.
+    pub(super) fn reset(&mut self, seed: u64, frame: &mut [u8]) -> Result<u32> {
         let mut answer = Answer(self.ask(b'r', &seed.to_le_bytes())?);
-        Ok((u32::from_le_bytes(answer.take()?), answer.0))
+        let lives = u32::from_le_bytes(answer.take()?);
+        answer.fill(frame)?;
+        Ok(lives)
     }
 
-    /// Takes actions: what came of them, and the frame.
-    pub(super) fn step(&mut self, actions: &[u16]) -> Result<(Stepped, &[u8])> {
+    /// Takes actions; the frame after them is written to `frame`.
+    pub(super) fn step(&mut self, actions: &[u16], frame: &mut [u8]) -> Result<Stepped> {
         let bytes: Vec<u8> = actions.iter().flat_map(|action| action.to_le_bytes()).collect();
         let mut answer = Answer(self.ask(b's', &bytes)?);
         let reward = f64::from_le_bytes(answer.take()?) as f32;
         let lives = u32::from_le_bytes(answer.take()?);
         let [ended] = answer.take()?;
-        let (terminated, truncated) = (ended & 1 > 0, ended & 2 > 0);
-        Ok((Stepped { reward, lives, terminated, truncated }, answer.0))
+        answer.fill(frame)?;
+        Ok(Stepped { reward, lives, terminated: ended & 1 > 0, truncated: ended & 2 > 0 })
     }
 
     /// A picture for people: its height and width, and red, green and blue of each pixel.
@@ -104,14 +107,14 @@ impl Worker {
         Ok(([side()?, side()?], answer.0))
     }
 
-    /// The state of an emulator, and behind it the frame.
+    /// The whole state of an emulator.
     pub(super) fn clone_state(&mut self) -> Result<&[u8]> {
         self.ask(b'c', &[])
     }
 
-    /// Goes back to the state of an emulator.
-    pub(super) fn load(&mut self, state: &[u8]) -> Result<()> {
-        self.ask(b'l', state).map(drop)
+    /// Goes back to the state of an emulator, whose frame is written to `frame`.
+    pub(super) fn load(&mut self, state: &[u8], frame: &mut [u8]) -> Result<()> {
+        Answer(self.ask(b'l', state)?).fill(frame)
     }
 
     /// Sends a request, and waits for the answer.
@@ -189,6 +192,17 @@ impl Answer<'_> {
         })?;
         self.0 = rest;
         Ok(*taken)
+    }
+
+    /// What is left is a frame.
+    fn fill(self, frame: &mut [u8]) -> Result<()> {
+        if self.0.len() != frame.len() {
+            let (found, expected) = (self.0.len(), frame.len());
+            let problem = format!("a frame has {expected} bytes, and {found} came");
+            return Err(Error::argument("worker", problem));
+        }
+        frame.copy_from_slice(self.0);
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ import gymnasium
 import numpy
 
 STEPS = 1000
+REPEATS = 4
 GAMES = ["Alien", "Gopher", "Jamesbond", "Seaquest", "Riverraid", "UpNDown"]
 FRAME = numpy.dtype([("reward", "<f4"), ("over", "u1"), ("pixels", "u1", (84, 84))])
 
@@ -29,6 +30,14 @@ def of_gymnasium(game):
         if over:
             one.reset(seed=0)
     return steps
+
+
+def of_the_crate(program, game):
+    """The steps, and the microseconds that one takes."""
+    with tempfile.NamedTemporaryFile() as file:
+        command = [program, "frames", f"atari:{game}", str(STEPS), file.name]
+        used = float(subprocess.run(command, check=True, capture_output=True).stdout)
+        return numpy.fromfile(file.name, FRAME), used
 
 
 def microseconds_of_the_emulator(game):
@@ -54,19 +63,20 @@ def main(program):
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     worst = 0
     for game in GAMES:
-        with tempfile.NamedTemporaryFile() as file:
-            command = [program, "frames", f"atari:{game}", str(STEPS), file.name]
-            here = float(subprocess.run(command, check=True, capture_output=True).stdout)
-            found = numpy.fromfile(file.name, FRAME)
+        # The machine has other things to do: the quickest of each, one after the other.
+        found, here = of_the_crate(program, game)
+        alone = microseconds_of_the_emulator(game)
+        for _ in range(REPEATS):
+            here = min(here, of_the_crate(program, game)[1])
+            alone = min(alone, microseconds_of_the_emulator(game))
         expected = of_gymnasium(game)
         off = numpy.abs(found["pixels"].astype(int) - expected["pixels"]).max(axis=(1, 2))
         same = (found["reward"] == expected["reward"]).all() and (found["over"] == expected["over"]).all()
         assert same, f"{game}: rewards and ends differ"
-        alone = microseconds_of_the_emulator(game)
         print(
             f"{game:10} {STEPS} steps, return {found['reward'].sum():6.0f}, {found['over'].sum()} ends: "
             f"{off.max()} grey levels apart at most, {(off > 0).sum()} frames differ; "
-            f"{here:.0f} us a step, the emulator alone {alone:.0f}"
+            f"{here:.0f} us a step, the emulator alone {alone:.0f}, +{100 * (here / alone - 1):.0f} %"
         )
         worst = max(worst, off.max())
     assert worst <= 1, "frames differ by more than one grey level"
