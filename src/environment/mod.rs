@@ -7,17 +7,25 @@
 //! |---|---|
 //! | `bricks`, and what else [`games`] lists | one of the native games: a board of 10x10 cells, see [`board`] |
 //! | `bricks:pixels` | the same, as one grey picture of 84x84 pixels, of which an agent needs four |
+//! | `atari:UpNDown` | a game of the Arcade Learning Environment, as grey pictures of 84x84 pixels |
+//! | `gym:MinAtar/Breakout-v1` | an environment of Gymnasium, by its ID |
+//!
+//! The last two run in a process of Python, which has `ale-py` and `numpy`, or `gymnasium`.
 //!
 //! Everything random follows from the seed of an episode, and the whole state can be saved: what is
 //! restored in another process goes on to the same bits.
 
+mod area;
+mod atari;
 pub mod board;
 mod games;
+mod gym;
 mod native;
 mod picture;
 mod pixels;
 mod settings;
 mod vector;
+mod worker;
 
 pub use native::{Native, games};
 pub use settings::Settings;
@@ -28,7 +36,8 @@ use crate::{Error, Result};
 
 /// What an agent acts in.
 pub trait Environment: Send {
-    /// Its name, as a command names it: `bricks`, `bricks:pixels`.
+    /// Its name, as a command names it: `bricks`, `bricks:pixels`, `atari:Alien`,
+    /// `gym:MinAtar/Breakout-v1`.
     fn name(&self) -> &str;
 
     /// The shape `[C, H, W]` of one frame, in bytes. A network sees them divided by 255; putting
@@ -71,7 +80,7 @@ pub trait Environment: Send {
     /// Goes back to a state that was saved by an environment of the same name and settings.
     ///
     /// # Errors
-    /// If the bytes are no state of it; it is then as it was.
+    /// If the bytes are no state of it, or if a worker of the environment fails.
     fn restore(&mut self, state: &[u8]) -> Result<()>;
 
     /// A picture for people: red, green and blue, `[3, H, W]`.
@@ -104,9 +113,16 @@ impl Step {
 /// Opens an environment by its name. No episode has begun: [`reset`](Environment::reset) comes next.
 ///
 /// # Errors
-/// If there is no such environment, the message lists what there is; or if a setting has no meaning.
+/// If there is no such environment, the message lists what there is; if a setting has no meaning; if
+/// Python or one of its packages is missing.
 pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Environment>> {
     settings.check()?;
+    if let Some(game) = name.strip_prefix("atari:") {
+        return Ok(Box::new(atari::Atari::open(game, settings)?));
+    }
+    if let Some(id) = name.strip_prefix("gym:") {
+        return Ok(Box::new(gym::Gym::open(id, settings)?));
+    }
     let (game, as_pixels) = match name.strip_suffix(":pixels") {
         Some(game) => (game, true),
         None => (name, false),
@@ -120,11 +136,15 @@ pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Environment>> {
 
 fn unknown(name: &str) -> Error {
     let games: Vec<&str> = games().iter().map(|native| native.name).collect();
-    Error::config(
-        "environment",
-        format!("there is no {name:?}; there are {}, each also as NAME:pixels", games.join(", ")),
-    )
+    let problem = format!(
+        "there is no {name:?}; there are {}, each also as NAME:pixels, and with Python atari:GAME and \
+         gym:ID",
+        games.join(", ")
+    );
+    Error::config("environment", problem)
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worker_tests;

@@ -59,6 +59,9 @@ impl Settings {
             let problem = format!("a step has 1 to 1000 frames, not {}", self.frame_skip);
             return wrong("frame_skip", problem);
         }
+        if self.no_ops > 10_000 {
+            return wrong("no_ops", format!("there are 0 to 10000, not {}", self.no_ops));
+        }
         if !(0.001..=1e6).contains(&self.patience) {
             let problem = format!("is 0.001 to 1000000 seconds, not {}", self.patience);
             return wrong("patience", problem);
