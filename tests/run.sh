@@ -118,7 +118,7 @@ package() {
     echo "$(wc -l <<<"$files") files"
     for file in Cargo.toml Cargo.lock LICENSE-APACHE LICENSE-MIT README.md src/lib.rs src/main.rs \
         $(git ls-files 'src/*' 'examples/*.rs' 'data/zoo/*.safetensors' 'data/digits/*.gz' 'data/mouse/*.zip' \
-        'data/mouse/*.safetensors' 'opencl/*.cl'); do
+        'data/mouse/*.safetensors' 'data/games/*.safetensors' 'opencl/*.cl'); do
         grep -qxF "$file" <<<"$files" || { echo "$file is missing" && return 1; }
     done
     [ -z "$(grep -E '^(tests|docs|\.ci|\.github)/' <<<"$files")" ]
@@ -137,7 +137,7 @@ zoo() {
 
 sources() {
     # They are the files that their description is about.
-    for folder in data/zoo data/mouse; do
+    for folder in data/zoo data/mouse data/games; do
         (cd "$folder" && grep -E '^ *[0-9a-f]{64}  ' ORIGIN.md | sed 's/^ *//' | sha256sum --check) || return
     done
     zoo inspect data/zoo/*.safetensors | tail -n 1 | grep "these 4 files form a zoo"
@@ -192,6 +192,14 @@ demo_landmarks() {
     zoo demo landmarks --seeds 1 --frames 4 --steps 4 --threads 2 --out "$out/mouse" || return
     node tests/browser/check.mjs "$out/mouse/report.html" "$out/mouse-shots" \
         "result,points,curves,pictures,sources,gates,settings"
+}
+
+# The demo of games at its smallest, and its page.
+demo_games() {
+    rm -rf "$out/games"
+    zoo demo games --seeds 1 --games dive --steps 1000 --threads 2 --out "$out/games" || return
+    node tests/browser/check.mjs "$out/games/report.html" "$out/games-shots" \
+        "result,curves,episodes,sources,gates,settings"
 }
 
 # A comparison, and its page.
@@ -289,6 +297,7 @@ check "pages of runs" runs
 check "page that serves" served
 check "page of a comparison" comparison
 check "demo of landmarks" demo_landmarks
+check "demo of games" demo_games
 check "networks of the demo" networks
 # Last, since the library without the command line is built anew.
 ZOO_FUZZ_SECONDS=1 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast

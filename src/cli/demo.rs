@@ -1,11 +1,11 @@
 //! `zoo-tuning demo`: the main job, on data that travel inside the program.
 
 use super::compared::Compared;
-use super::demo_landmarks;
 use super::device::DeviceOption;
 use super::output::{Output, Result, count};
 use super::profile::Profiling;
 use super::progress::catch_interrupts;
+use super::{demo_games, demo_landmarks};
 use crate::Error;
 use crate::compare::MethodKind;
 use crate::demo::{self, Options, Outcome, Part};
@@ -31,6 +31,7 @@ Examples:
   zoo-tuning demo --shots 40             with twice as many labelled images of each class
   zoo-tuning demo --seeds 1 --epochs 5   a first look, in seconds
   zoo-tuning demo landmarks              the same for points of a mouse
+  zoo-tuning demo games                  the same for agents in new games
   zoo-tuning inspect zoo-demo/compared/seed-1/*/model.safetensors   what the networks are that it
                                          tuned"
 )]
@@ -71,11 +72,16 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Other {
     Landmarks(Box<demo_landmarks::Arguments>),
+    Games(Box<demo_games::Arguments>),
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
-    if let Some(Other::Landmarks(arguments)) = arguments.other {
-        return demo_landmarks::run(*arguments, threads, output);
+    match arguments.other {
+        Some(Other::Landmarks(arguments)) => {
+            return demo_landmarks::run(*arguments, threads, output);
+        }
+        Some(Other::Games(arguments)) => return demo_games::run(*arguments, threads, output),
+        None => {}
     }
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {

@@ -12,6 +12,7 @@ mod completions;
 mod convert;
 mod data;
 mod demo;
+mod demo_games;
 mod demo_landmarks;
 mod device;
 mod devices;

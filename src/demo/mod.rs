@@ -8,6 +8,7 @@
 
 mod data;
 mod experiment;
+pub mod games;
 pub mod landmarks;
 mod outcome;
 mod page;
@@ -17,3 +18,17 @@ pub use experiment::{Options, plan, run};
 pub use outcome::{Outcome, Settings};
 pub use page::page;
 pub use task::{CONDITIONS, Part, SIDE, Split, Target, Test, input, normalise};
+
+use crate::export::write_atomically;
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Leaves a file alone that holds that already, so that a run which goes on finds its data as they were.
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    write_atomically(path, |file| file.write_all(content))
+}

@@ -1,5 +1,6 @@
 //! A step of the optimizer: one pass over the parameter, its gradient and its moments.
 
+use super::microkernel::{Isa, Vectorized};
 use super::parallel::Each;
 use crate::tensor::Element;
 use rayon::prelude::*;
@@ -58,16 +59,35 @@ pub struct Adam<T> {
 /// `m = beta_1 m + (1 - beta_1) g`, `v = beta_2 v + (1 - beta_2) g^2`, then
 /// `w = keep w - rate m / (sqrt(v) root + epsilon)`.
 pub fn adam<T: Element>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], settings: Adam<T>) {
-    let Adam { rate, decay, keep, betas: [b1, b2], rest: [a1, a2], root, epsilon } = settings;
+    let isa = Isa::native();
     let moments = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
-    w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(moments).each(|((w, g), (m, v))| {
-        for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+    w.par_chunks_mut(CHUNK)
+        .zip(g.par_chunks(CHUNK))
+        .zip(moments)
+        .each(|((w, g), (m, v))| isa.run(AdamChunk { w, g, m, v, settings }));
+}
+
+/// Some values of [`adam`]: roots and quotients take so long that large registers are worth it.
+struct AdamChunk<'a, T> {
+    w: &'a mut [T],
+    g: &'a [T],
+    m: &'a mut [T],
+    v: &'a mut [T],
+    settings: Adam<T>,
+}
+
+impl<T: Element> Vectorized for AdamChunk<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Adam { rate, decay, keep, betas: [b1, b2], rest: [a1, a2], root, epsilon } =
+            self.settings;
+        for (((w, &g), m), v) in self.w.iter_mut().zip(self.g).zip(self.m).zip(self.v) {
             let g = g + decay * *w;
             *m = b1 * *m + a1 * g;
             *v = b2 * *v + a2 * g * g;
             *w = keep * *w - rate * *m / (v.sqrt() * root + epsilon);
         }
-    });
+    }
 }
 
 /// The settings of [`rms_prop`].

@@ -1,7 +1,8 @@
 //! An episode as a picture that moves: what an agent acts in, and beside it whom its gates listen to.
 
 use crate::dataset::Image;
-use crate::train::observe::LayerGates;
+use crate::train::observe::{self, LayerGates};
+use crate::train::task::reinforcement::{Episode, Player};
 use crate::{Error, Result};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, Rgba, RgbaImage};
@@ -26,39 +27,56 @@ const BARS: u32 = 96;
 /// The colour beneath everything.
 const PAPER: Rgba<u8> = Rgba([24, 24, 28, 255]);
 
-/// A GIF that is being made, picture by picture.
-pub struct Animation<'a> {
-    encoder: GifEncoder<&'a mut Vec<u8>>,
-    pause: Duration,
-}
-
-/// The bytes of a GIF whose pictures stand for `pause` each, and what `play`, which adds them, came to.
+/// An episode of an agent as a GIF, each of its first `steps` steps standing for `pause`; and what the
+/// episode came to. `stopped` is asked after every step whether to give up.
 ///
 /// # Errors
-/// Those of `play`.
-pub fn animation<T>(
+/// If the environment fails, or [`Error::Interrupted`] if it was given up.
+pub fn episode(
+    player: &Player,
+    seed: u64,
+    steps: u64,
     pause: Duration,
-    play: impl FnOnce(&mut Animation) -> Result<T>,
-) -> Result<(Vec<u8>, T)> {
-    /// How quickly colours are chosen, 1 to 30: pictures of games have few.
-    const SPEED: i32 = 10;
+    stopped: &dyn Fn() -> bool,
+) -> Result<(Vec<u8>, Episode)> {
+    let epsilon = player.settings().test_epsilon;
     let mut bytes = vec![];
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, SPEED);
-    encoder.set_repeat(Repeat::Infinite).map_err(refused)?;
-    let played = play(&mut Animation { encoder, pause })?;
-    Ok((bytes, played))
+    let mut animation = Animation::new(&mut bytes, pause)?;
+    let episode = player.watch(epsilon, seed, &mut |moment| {
+        if stopped() {
+            return Err(Error::Interrupted { saved: None });
+        }
+        if moment.before.length >= steps {
+            return Ok(());
+        }
+        let gates = observe::gates(player.network(), moment.state)?;
+        animation.push(&moment.environment.render()?, &gates)
+    })?;
+    drop(animation);
+    Ok((bytes, episode))
+}
+
+/// A GIF that is being made, picture by picture.
+struct Animation<'a> {
+    encoder: GifEncoder<&'a mut Vec<u8>>,
+    pause: Duration,
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {
     Error::argument("animation", error.to_string())
 }
 
-impl Animation<'_> {
+impl<'a> Animation<'a> {
+    fn new(bytes: &'a mut Vec<u8>, pause: Duration) -> Result<Self> {
+        /// How quickly colours are chosen, 1 to 30: pictures of games have few.
+        const SPEED: i32 = 10;
+        let mut encoder = GifEncoder::new_with_speed(bytes, SPEED);
+        encoder.set_repeat(Repeat::Infinite).map_err(refused)?;
+        Ok(Self { encoder, pause })
+    }
+
     /// Adds a picture, and beside it a bar for each layer of `gates`, divided as they are.
-    ///
-    /// # Errors
-    /// If the picture is too large, or another size than the first.
-    pub fn push(&mut self, picture: &Image, gates: &[LayerGates]) -> Result<()> {
+    fn push(&mut self, picture: &Image, gates: &[LayerGates]) -> Result<()> {
         let delay = Delay::from_saturating_duration(self.pause);
         let frame = Frame::from_parts(drawn(picture, gates), 0, 0, delay);
         self.encoder.encode_frame(frame).map_err(refused)
@@ -102,16 +120,14 @@ mod tests {
     #[test]
     fn a_picture_stands_beside_the_shares_of_its_sources() {
         let picture = Image::new([3, 32, 20], vec![1.0; 3 * 32 * 20]).unwrap();
-        let layer = |mean: &[f64]| LayerGates { layer: "conv1".into(), mean: mean.into(), std: vec![] };
+        let layer =
+            |mean: &[f64]| LayerGates { layer: "conv1".into(), mean: mean.into(), std: vec![] };
         let gates = [layer(&[0.75, 0.25]), layer(&[0.0, 1.0])];
         let pause = Duration::from_millis(100);
-        let (bytes, sum) = animation(pause, |animation| {
-            animation.push(&picture, &gates)?;
-            animation.push(&picture, &gates)?;
-            Ok(7)
-        })
-        .unwrap();
-        assert_eq!(sum, 7);
+        let mut bytes = vec![];
+        let mut animation = Animation::new(&mut bytes, pause).unwrap();
+        (0..2).for_each(|_| animation.push(&picture, &gates).unwrap());
+        drop(animation);
         let decoder = GifDecoder::new(std::io::Cursor::new(bytes)).unwrap();
         let frames = decoder.into_frames().collect_frames().unwrap();
         assert_eq!(frames.len(), 2);

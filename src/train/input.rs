@@ -373,6 +373,10 @@ mod tests {
             let error = read(1, &[pair]).unwrap_err().to_string();
             assert!(error.starts_with("a: "), "{error}");
         }
-        assert!(read(2, &[]).is_err());
+        assert!(read(2, &[]).is_ok() && read(2000, &[]).is_err());
+        assert!(
+            read(2, &[]).unwrap().reading().is_err(),
+            "of pictures there are grey and coloured ones"
+        );
     }
 }

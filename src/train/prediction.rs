@@ -29,9 +29,8 @@ impl Model {
         let transforms = self.input.transforms();
         // No transform of evaluation draws anything.
         let rng = || fastrand::Rng::with_seed(0);
-        let read = |path: &PathBuf| {
-            read_image(path, self.input.reading()?, &transforms, &mut rng())
-        };
+        let read =
+            |path: &PathBuf| read_image(path, self.input.reading()?, &transforms, &mut rng());
         let images: Vec<Result<Image>> = files.par_iter().map(read).collect();
         let mut whole = Vec::with_capacity(images.len());
         let images: Vec<Result<()>> =

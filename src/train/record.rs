@@ -142,7 +142,15 @@ mod tests {
 
     fn line(step: u64) -> Metrics {
         let (learning_rate, gradient_norm, validation) = (0.1, None, None);
-        Metrics { step, epoch: 1, loss: 0.5, learning_rate, gradient_norm, validation, measured: None }
+        Metrics {
+            step,
+            epoch: 1,
+            loss: 0.5,
+            learning_rate,
+            gradient_norm,
+            validation,
+            measured: None,
+        }
     }
 
     #[test]

@@ -297,6 +297,23 @@ def huber_per_sample(a, b, *, delta):
     return losses.flatten(1).mean(dim=1) if losses.dim() > 1 else losses
 
 
+def dueling_cases():
+    def dueling(x, atoms):
+        values = x.view(len(x), -1, atoms)
+        value, advantages = values[:, :1], values[:, 1:]
+        return (value + advantages - advantages.mean(dim=1, keepdim=True)).flatten(1)
+
+    yield case(dueling, [draw(3, 5)], atoms=1)
+    yield case(dueling, [draw(2, 12)], atoms=3)
+
+
+def soft_cross_entropy_cases():
+    def cross_entropy(logits, targets):
+        return F.cross_entropy(logits, targets, reduction="none")
+
+    yield case(cross_entropy, [draw(3, 5), draw(3, 5).abs()])
+
+
 def huber_cases():
     yield case(huber, [draw(3, 4), draw(3, 4)], delta=1.0)
     yield case(huber, [4 * draw(6), draw(6)], delta=0.5)
@@ -402,6 +419,7 @@ def batch_norm_relu6_cases():
 
 # Each is seeded by its name, so that a new one changes no other's numbers.
 SEEDED = {
+    "dueling": dueling_cases,
     "exp": lambda: [case(torch.exp, [draw(3, 4)])],
     "huber": huber_cases,
     "huber_per_sample": huber_per_sample_cases,
@@ -415,6 +433,7 @@ SEEDED = {
     "reorder": reorder_cases,
     "routed_conv2d": routed_conv2d_cases,
     "select": select_cases,
+    "soft_cross_entropy_per_sample": soft_cross_entropy_cases,
     "sub": lambda: [case(torch.sub, [draw(2, 3, 4), draw(2, 3, 4)])],
     "sum_all": lambda: [case(torch.sum, [draw(2, 3, 4)])],
     "sum_axes": lambda: reduction_cases(lambda x, axes: x.sum(dim=axes)),

@@ -199,6 +199,10 @@ golden!(gate, |tape, v, case| {
     ops::gate(tape, v[0], GateWeights { reduce: v[1], expand: v[2], bias: v[3] }, function)
 });
 golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
+golden!(dueling, |tape, v, case| ops::dueling(tape, v[0], case.size("atoms")));
+golden!(soft_cross_entropy_per_sample, |tape, v, _| {
+    ops::soft_cross_entropy_per_sample(tape, v[0], v[1])
+});
 golden!(huber, |tape, v, case| {
     ops::huber(tape, v[0], v[1], case.number("delta"), v.get(2).copied())
 });

@@ -1,5 +1,6 @@
 //! The program, and the runs that it drives. One binary, since each costs its linking.
 
+mod agents;
 mod choosing;
 mod commands;
 mod compare;

@@ -84,7 +84,11 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
     };
     output.line(format!("{count} episodes of {environment}, {epsilon} of all actions random"))?;
     let head = ["", "mean return", "std", "interquartile mean", "mean length"];
-    output.table(&[head.map(str::to_owned).to_vec(), row("agent", &found), row("random", &random)])?;
+    output.table(&[
+        head.map(str::to_owned).to_vec(),
+        row("agent", &found),
+        row("random", &random),
+    ])?;
     if let Some([low, high]) = interval {
         output.line(format!("95 % interval of the interquartile mean: {low:.2} to {high:.2}"))?;
     }

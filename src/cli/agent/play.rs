@@ -6,7 +6,7 @@ use super::AgentFile;
 use crate::Error;
 use crate::dataset::Image;
 use crate::export::write_atomically;
-use crate::report::animation::{SOURCES, animation};
+use crate::report::animation::{self, SOURCES};
 use crate::train::Model;
 use crate::train::observe;
 use crate::train::task::reinforcement::{Episode, Moment, Player};
@@ -64,18 +64,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result {
     let episode = match out {
         None => player.watch(epsilon, seed, &mut |moment| in_terminal(moment, *steps, pause))?,
         Some(out) => {
-            let (bytes, episode) = animation(pause, |animation| {
-                player.watch(epsilon, seed, &mut |moment| {
-                    if progress::interrupted() {
-                        return Err(Error::Interrupted { saved: None });
-                    }
-                    if moment.before.length >= *steps {
-                        return Ok(());
-                    }
-                    let gates = observe::gates(&model.network, moment.state)?;
-                    animation.push(&moment.environment.render()?, &gates)
-                })
-            })?;
+            let (bytes, episode) =
+                animation::episode(&player, seed, *steps, pause, &progress::interrupted)?;
             write_atomically(out, |file| file.write_all(&bytes))?;
             legend(&model);
             episode

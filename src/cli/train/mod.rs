@@ -9,6 +9,7 @@ use super::progress::Progress;
 use crate::Error;
 use crate::report;
 use crate::train::choice::FormName;
+use crate::train::config::TaskConfig;
 use crate::train::{Config, Run};
 use clap::Args;
 pub(super) use settings::Settings;
@@ -111,7 +112,9 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         return if output.json { output.object(&run.finished()?) } else { Ok(()) };
     }
     let mut progress = Progress::new()?;
-    let result = run.train(&mut progress);
+    // Inside of the pool: work that is handed over to it waits for a thread to wake up, which takes longer
+    // than most operations of a small network.
+    let result = rayon::scope(|_| run.train(&mut progress));
     progress.finish();
     let summary = result?;
     // The run is finished, whatever becomes of its page.
@@ -129,7 +132,8 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
     ))?;
     for (part, scores) in [("validation", &summary.validation), ("test", &summary.test)] {
         if let Some(scores) = scores {
-            output.line(format!("{scores} on {} {part} samples", scores.samples))?;
+            let samples = run.config().task.samples();
+            output.line(format!("{scores} on {} {part} {samples}", scores.samples))?;
         }
     }
     if let Some(key) = &summary.stopped_by {
@@ -137,10 +141,7 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         output.line(format!("Ended after step {} by {flag}", summary.steps))?;
     }
     if let Some(best) = &summary.best {
-        let test = best
-            .test
-            .as_ref()
-            .map_or(String::new(), |test| format!("; {test} on the test samples"));
+        let test = best.test.as_ref().map_or(String::new(), |test| format!("; {test} in the test"));
         output.line(format!("The best was after step {}: {}{test}", best.step, best.validation))?;
     }
     page.map_or(Ok(()), |page| output.line(format!("The page: {}", page.display())))?;
@@ -151,6 +152,9 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
 fn next(run: &Run) -> String {
     let (method, model) = (&run.config().method, run.model_file());
     let model = model.display();
+    if let TaskConfig::Reinforcement(_) = run.config().task {
+        return format!("Next, watch it: zoo-tuning rl play {model}");
+    }
     match method.form {
         FormName::Lite if !method.shortcuts_per_sample => {
             format!("Next, one plain network of it: zoo-tuning collapse {model} plain.safetensors")

@@ -408,6 +408,25 @@ struct Task {
     /// Agents: steps after which an episode is cut [default: as usual there]
     #[arg(long, value_name = "N")]
     longest: Option<u64>,
+    /// Agents: whether a native game becomes harder while an episode lasts [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    ramp: Option<bool>,
+    /// Agents: emulated frames of a step on Atari [default: 4]
+    #[arg(long, value_name = "N")]
+    frame_skip: Option<usize>,
+    /// Agents: the most frames of doing nothing before an episode on Atari [default: 30]
+    #[arg(long, value_name = "N")]
+    no_ops: Option<u64>,
+    /// Agents: whether all 18 actions of Atari can be chosen, not only those that the game knows, so that
+    /// agents of several games have the same [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    all_actions: Option<bool>,
+    /// Agents: the interpreter of Python, for Atari and Gymnasium [default: the environment variable
+    /// ZOO_PYTHON, or python3]
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Agents: steps in the environment, of the whole training [default: 1000000]
     #[arg(long, value_name = "N")]
     total_steps: Option<u64>,
@@ -441,7 +460,13 @@ struct Task {
     #[arg(long, value_name = "N")]
     atoms: Option<usize>,
     /// Agents: the least and the largest of them [default: -10,10]
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "LOW,HIGH",
+        value_delimiter = ',',
+        num_args = 2,
+        allow_negative_numbers = true
+    )]
     returns: Option<Vec<f64>>,
     /// Agents: by which power of its error a transition is drawn; 0 for all alike [default: 0]
     #[arg(long, value_name = "X")]

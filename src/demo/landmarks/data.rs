@@ -1,6 +1,6 @@
 //! The demo's data, inside the program: frames of a mouse, and networks for pictures that were drawn.
 
-use crate::export::write_atomically;
+use crate::demo::write;
 use crate::{Error, Result};
 use rawzip::ZipArchive;
 use std::path::{Path, PathBuf};
@@ -106,16 +106,6 @@ pub fn is_for_settings(line: &str) -> bool {
     let name = line.split(',').next().unwrap_or_default();
     let digits: String = name.chars().filter(char::is_ascii_digit).collect();
     digits.parse::<u32>().is_ok_and(|number| number % 6 == 1)
-}
-
-/// Leaves a file alone that holds that already, so that a run which goes on finds its data as they were.
-fn write(path: &Path, content: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|old| old == content) {
-        return Ok(());
-    }
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    write_atomically(path, |file| file.write_all(content))
 }
 
 #[cfg(test)]

@@ -57,11 +57,13 @@ pub struct ConvLayer {
     pub padding: usize,
 }
 
-/// Short names: a small one, that of Mnih et al. (2015) for Atari, and that of Young and Tian
+/// Short names: a small one, that of Mnih et al. (2015) for Atari, that of van Hasselt, Hessel and
+/// Aslanides (2019) for it, with one hidden layer for value and advantages, and that of Young and Tian
 /// (2019) for MinAtar.
-const ALIASES: [(&str, &str); 3] = [
+const ALIASES: [(&str, &str); 4] = [
     ("convnet_small", "convnet:12x12:8x3s2p1-16x3-32"),
     ("convnet_atari", "convnet:84x84:32x8s4-64x4s2-64x3-512"),
+    ("convnet_rainbow", "convnet:84x84:32x5s5-64x5s5-512"),
     ("convnet_minatar", "convnet:10x10:16x3-128"),
 ];
 

@@ -8,6 +8,7 @@ use super::Shown;
 use crate::Result;
 use crate::train::Metrics;
 use crate::train::task::is_share;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Points that a line is drawn with.
@@ -57,6 +58,13 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
         let course = lines(&|m| m.validation.as_ref()?.get(name));
         plots.push((format!("Validation {name}"), course, labels));
     }
+    let seen = shown.iter().flat_map(|run| &run.run.metrics).filter_map(|m| m.measured.as_ref());
+    let seen: BTreeSet<&String> =
+        seen.flat_map(|measured| &measured.values).map(|(name, _)| name).collect();
+    for name in seen {
+        let course = lines(&|m| m.measured.as_ref()?.get(name));
+        plots.push((title_of(name), course, plot::plain_label));
+    }
     plots.push(("Learning rate".into(), lines(&|m| Some(m.learning_rate)), rate_label));
     body.push_str("<div class=\"two\">\n");
     for (name, lines, labels) in plots {
@@ -67,6 +75,18 @@ pub(super) fn section(shown: &[Shown]) -> Result<Option<Section>> {
     }
     body.push_str("</div>\n");
     Ok(Some(Section { id: "training", title: "Learning, step by step", link: "Learning", body }))
+}
+
+/// What a task sees by the way, as people call it.
+fn title_of(name: &str) -> String {
+    match name {
+        "charts/episodic_return" => "Return of the episodes it learned from",
+        "charts/episodic_length" => "Length of the episodes it learned from",
+        "charts/epsilon" => "Share of random actions",
+        "losses/q_values" => "Values of the actions taken",
+        other => other,
+    }
+    .to_owned()
 }
 
 /// Means of so many points that as few remain as can be seen apart.

@@ -39,6 +39,14 @@ impl TaskConfig {
         }
     }
 
+    /// What it is measured on.
+    pub fn samples(&self) -> &'static str {
+        match self {
+            Self::Reinforcement(_) => "episodes",
+            Self::Classification(_) | Self::Landmarks(_) => "samples",
+        }
+    }
+
     /// An error unless every value has a meaning, and `data` is what the task needs.
     pub(super) fn check(&self, data: &DataConfig) -> Result<()> {
         match self {

@@ -74,17 +74,7 @@ impl Agent {
         let (head, horizon) = (settings.head(environment.actions().len()), settings.horizon());
         let course = Course { largest: 1.0, ..Course::default() };
         let settings = settings.clone();
-        Self {
-            environment,
-            settings,
-            head,
-            horizon,
-            seed,
-            replay,
-            priorities,
-            seen: None,
-            course,
-        }
+        Self { environment, settings, head, horizon, seed, replay, priorities, seen: None, course }
     }
 
     /// What it acts in.
@@ -144,8 +134,7 @@ impl Agent {
         let has_ended = step.terminated || step.truncated;
         seen.next(&*self.environment);
         if then == Then::Cut {
-            let nothing =
-                Move { action: 0, reward: 0.0, begins: false, then: Then::Nothing };
+            let nothing = Move { action: 0, reward: 0.0, begins: false, then: Then::Nothing };
             self.remember(seen.newest(), nothing);
         }
         if has_ended {

@@ -21,6 +21,7 @@ mod tests;
 pub use player::Player;
 pub use playing::{Episode, Moment};
 pub(in crate::train) use presets::AgentPreset;
+pub use probe::random_states;
 pub use returns::{Returns, human_normalised, interquartile_interval, interquartile_mean};
 pub use settings::ReinforcementConfig;
 
@@ -56,7 +57,8 @@ impl ReinforcementConfig {
         let [channels, height, width] = seen_shape(&*environment);
         let method = &mut config.method;
         if method.architecture.is_none() && method.zoo.is_empty() && method.from.is_none() {
-            method.architecture = Some(presets::usual_architecture([height, width]));
+            method.architecture =
+                Some(presets::usual_architecture([height, width], self.atoms > 1));
         }
         let data = &mut config.data;
         data.channels = Some(channels);

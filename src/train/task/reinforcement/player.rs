@@ -4,6 +4,7 @@ use super::head::Head;
 use super::playing::{Episode, Moment, check_fit, play, play_all};
 use super::{ReinforcementConfig, TASK};
 use crate::dataset::sample_rng;
+use crate::nn::Network;
 use crate::train::Model;
 use crate::train::config::TaskConfig;
 use crate::{Error, Result};
@@ -58,6 +59,11 @@ impl<'a> Player<'a> {
         }
         check_fit(&model.network, &*environment)?;
         Ok(Self { model, settings, head })
+    }
+
+    /// Its network.
+    pub fn network(&self) -> &Network<f32> {
+        &self.model.network
     }
 
     /// Its settings.

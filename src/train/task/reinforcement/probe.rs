@@ -100,6 +100,19 @@ impl Played {
     }
 }
 
+/// `count` states `[N, C, H, W]` of a random policy, spread over 2000 steps that follow from `seed`.
+///
+/// # Errors
+/// If the environment fails.
+pub fn random_states(
+    settings: &ReinforcementConfig,
+    seed: u64,
+    count: usize,
+) -> Result<Tensor<f32>> {
+    let count = count.min(STEPS);
+    RandomProbe::new(settings, seed).played()?.images((0..count).map(|k| k * STEPS / count.max(1)))
+}
+
 impl Probe for RandomProbe {
     fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_> {
         let problem = "an agent has no classes";

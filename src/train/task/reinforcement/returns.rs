@@ -59,7 +59,9 @@ pub fn interquartile_interval(groups: &[Vec<f64>], seed: u64) -> Option<[f64; 2]
         .map(|_| {
             let drawn: Vec<f64> = groups
                 .iter()
-                .flat_map(|group| group.iter().map(|_| group[rng.usize(..group.len())]).collect::<Vec<_>>())
+                .flat_map(|group| {
+                    group.iter().map(|_| group[rng.usize(..group.len())]).collect::<Vec<_>>()
+                })
                 .collect();
             interquartile_mean(&drawn)
         })
@@ -94,8 +96,9 @@ mod tests {
 
     #[test]
     fn episodes_come_to_their_means() {
-        let episodes: Vec<Episode> =
-            [(1.0, 3), (2.0, 5), (3.0, 7), (10.0, 9)].map(|(sum, length)| Episode { sum, length }).into();
+        let episodes: Vec<Episode> = [(1.0, 3), (2.0, 5), (3.0, 7), (10.0, 9)]
+            .map(|(sum, length)| Episode { sum, length })
+            .into();
         let found = Returns::of(&episodes);
         assert_eq!((found.episodes, found.mean, found.length), (4, 4.0, 6.0));
         // sqrt((9 + 4 + 1 + 36) / 3)
@@ -109,7 +112,10 @@ mod tests {
     fn a_human_has_1_and_a_random_policy_0() {
         assert_eq!(human_normalised("atari:Alien", 7127.7), Some(1.0));
         assert_eq!(human_normalised("atari:jamesbond", 29.0), Some(0.0));
-        assert_eq!((human_normalised("atari:Pong", 1.0), human_normalised("Alien", 1.0)), (None, None));
+        assert_eq!(
+            (human_normalised("atari:Pong", 1.0), human_normalised("Alien", 1.0)),
+            (None, None)
+        );
     }
 
     #[test]

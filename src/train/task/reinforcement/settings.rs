@@ -4,11 +4,12 @@ use super::head::Head;
 use super::projection::Support;
 use super::replay::Horizon;
 use crate::environment::{self, Environment};
-use crate::train::choice::{FormName, Preset};
 use crate::train::Config;
+use crate::train::choice::{FormName, Preset};
 use crate::train::config::{MOST_STEPS, within};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The settings of the task, beside its `name` in the table `[task]`. Steps are those of the
 /// environment, whatever it makes of one.
@@ -20,8 +21,18 @@ pub struct ReinforcementConfig {
     /// How often the last action is taken again instead of the one that was asked for; without it as
     /// usual for the environment.
     pub sticky: Option<f64>,
-    /// Steps after which an episode is cut.
+    /// Steps after which an episode is cut; without it as usual for the environment.
     pub longest: Option<u64>,
+    /// Whether a native game becomes harder while an episode lasts.
+    pub ramp: bool,
+    /// Atari: emulated frames of a step.
+    pub frame_skip: usize,
+    /// Atari: the most frames of doing nothing before an episode.
+    pub no_ops: u64,
+    /// Atari: whether all 18 actions can be chosen, so that agents of several games have the same.
+    pub all_actions: bool,
+    /// The interpreter of Python, for Atari and Gymnasium.
+    pub python: Option<PathBuf>,
     /// Steps of the whole training.
     pub total_steps: u64,
     /// Steps at random before the first update.
@@ -74,6 +85,11 @@ impl Default for ReinforcementConfig {
             environment: String::new(),
             sticky: None,
             longest: None,
+            ramp: true,
+            frame_skip: 4,
+            no_ops: 30,
+            all_actions: false,
+            python: None,
             total_steps: 1_000_000,
             learning_starts: 5_000,
             train_every: 4,
@@ -191,11 +207,17 @@ impl ReinforcementConfig {
     /// # Errors
     /// If there is none of that name, or it cannot be started.
     pub fn open_environment(&self) -> Result<Box<dyn Environment>> {
-        let mut settings = environment::Settings::default();
-        if let Some(sticky) = self.sticky {
-            settings.sticky = sticky;
-        }
-        settings.longest = self.longest;
+        let usual = environment::Settings::default();
+        let settings = environment::Settings {
+            sticky: self.sticky.unwrap_or(usual.sticky),
+            longest: self.longest,
+            ramp: self.ramp,
+            frame_skip: self.frame_skip,
+            no_ops: self.no_ops,
+            all_actions: self.all_actions,
+            python: self.python.clone(),
+            ..usual
+        };
         environment::open(&self.environment, &settings)
     }
 

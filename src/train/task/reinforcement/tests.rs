@@ -5,7 +5,7 @@ use super::agent::Agent;
 use super::head::Head;
 use super::playing::{Seen, estimates, play};
 use super::projection::Support;
-use super::{ReinforcementConfig, Reinforcement};
+use super::{Reinforcement, ReinforcementConfig};
 use crate::dataset::Image;
 use crate::environment::{Environment, Step};
 use crate::nn::{Design, Network, Pass};
@@ -185,9 +185,9 @@ fn double_learning_takes_the_value_of_one_network_for_the_choice_of_the_other() 
     let of = |network: &Network<f32>, a| {
         estimates(network, network.parameters(), &head, state(a)).unwrap()
     };
-    let differ = (0..100).map(|k| k as f32 / 100.0).find(|&a| {
-        of(&online, a).best() != of(&target, a).best()
-    });
+    let differ = (0..100)
+        .map(|k| k as f32 / 100.0)
+        .find(|&a| of(&online, a).best() != of(&target, a).best());
     let a = differ.expect("a state on which they differ");
     let chosen = of(&online, a).best();
     let found = head.targets(&of(&target, a), &chosen, &[(1.0, 0.5)])[0];
