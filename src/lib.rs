@@ -161,7 +161,7 @@
 //! With `default-features = false` the crate is the library for embedding: everything above
 //! `dataset` in the list of rooms.
 //!
-//! - `train`: data sets, tasks, the loop and what a run records.
+//! - `train`: data sets, environments, tasks, the loop and what a run records.
 //! - `report`: the page of runs, and the demo with its own; brings `train`.
 //! - `cli`, on by default: the program `zoo-tuning`; brings `report`.
 //! - `serve`, on by default: its command `serve`; brings `report`.

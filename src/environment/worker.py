@@ -224,8 +224,10 @@ def main(kind, *arguments):
         environment = {"atari": Atari, "gym": Gym}[kind](*arguments)
         answer(b"+", json.dumps(environment.about()).encode())
     except ModuleNotFoundError as error:
-        package = {"ale_py": "ale-py"}.get(error.name, error.name)
-        hint = f"{sys.executable} -m pip install {package}"
+        packages = {"atari": "ale-py numpy", "gym": "gymnasium numpy"}[kind]
+        if error.name not in ("ale_py", "gymnasium", "numpy"):
+            packages += f" {error.name}"
+        hint = f"{sys.executable} -m pip install {packages}"
         answer(b"-", f"{error}; it may be installed by `{hint}`".encode())
         return
     except Exception as error:

@@ -42,8 +42,15 @@ pub(super) struct Worker {
     /// The last answer.
     answer: Vec<u8>,
     watch: Arc<Watch>,
-    last_words: thread::JoinHandle<Vec<u8>>,
+    last_words: Option<thread::JoinHandle<Vec<u8>>>,
+    /// What cannot be done if it fails, and what to do then.
+    at_work: (&'static str, &'static str),
 }
+
+const STARTING: (&str, &str) =
+    ("start an environment of Python", "docs/environments.md says what it needs");
+const PLAYING: (&str, &str) =
+    ("go on with an environment of Python", "nothing that was saved is lost");
 
 impl Worker {
     /// Starts an environment by the arguments of `worker.py`.
@@ -60,7 +67,7 @@ impl Worker {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(|error| Error::Impossible {
-            request: "start an environment of Python",
+            request: STARTING.0,
             reason: format!("{} does not run: {error}", python.display()),
             hint: "install Python 3, or name another interpreter by `python` or ZOO_PYTHON",
         })?;
@@ -71,13 +78,15 @@ impl Worker {
         let patience = Duration::from_secs_f64(settings.patience);
         let name = format!("the worker ({} for {})", python.display(), arguments.join(" "));
         let watch = Watch::over(child, name, patience);
-        let last_words = thread::spawn(|| the_end_of(errors));
+        let last_words = Some(thread::spawn(|| the_end_of(errors)));
         let answers = BufReader::with_capacity(1 << 16, answers);
-        let mut worker = Self { requests, answers, answer: vec![], watch, last_words };
+        let (answer, at_work) = (vec![], STARTING);
+        let mut worker = Self { requests, answers, answer, watch, last_words, at_work };
         worker.watch.expect_an_answer();
         let about = serde_json::from_slice(worker.hear()?).map_err(|error| {
             Error::argument("worker", format!("it says of itself what has no meaning: {error}"))
         })?;
+        worker.at_work = PLAYING;
         Ok((worker, about))
     }
 
@@ -154,26 +163,22 @@ impl Worker {
     }
 
     fn failed(&self, reason: String) -> Error {
-        Error::Impossible {
-            request: "go on with an environment of Python",
-            reason: format!("{} {reason}", self.watch.name),
-            hint: "nothing that was saved is lost",
-        }
+        let (request, hint) = self.at_work;
+        Error::Impossible { request, reason: format!("{} {reason}", self.watch.name), hint }
     }
 
     /// The pipe has ended: why.
     fn lost(&mut self) -> Error {
         let reason = self.watch.ended();
         // The thread ends with the pipe, which somebody else may hold open.
-        let patience = Instant::now() + Duration::from_millis(500);
-        while !self.last_words.is_finished() && Instant::now() < patience {
+        let until = Instant::now() + Duration::from_millis(500);
+        let heard = |thread: &mut thread::JoinHandle<_>| thread.is_finished();
+        let mut said = self.last_words.take_if(heard);
+        while said.is_none() && self.last_words.is_some() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
+            said = self.last_words.take_if(heard);
         }
-        let mut words = Vec::new();
-        if self.last_words.is_finished() {
-            let said = std::mem::replace(&mut self.last_words, thread::spawn(Vec::new));
-            words = said.join().unwrap_or_default();
-        }
+        let words = said.and_then(|said| said.join().ok()).unwrap_or_default();
         let words = String::from_utf8_lossy(&words);
         match words.trim() {
             "" => self.failed(reason),

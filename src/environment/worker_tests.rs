@@ -59,6 +59,7 @@ mod failures {
     #[test]
     fn what_a_worker_says_is_passed_on() {
         let message = failure(r"printf -- '-\015\000\000\000no such thing'", 4.0);
+        assert!(message.contains("cannot start an environment of Python"), "{message}");
         assert!(message.contains("says: no such thing"), "{message}");
     }
 
@@ -72,7 +73,7 @@ mod failures {
             return println!("there is no python3: not tested");
         }
         assert!(message.contains("No module named"), "{message}");
-        assert!(message.contains("-m pip install"), "{message}");
+        assert!(message.contains("-m pip install ale-py numpy"), "{message}");
     }
 
     #[test]
@@ -130,7 +131,10 @@ fn played(one: &mut dyn Environment, steps: usize, seed: u64) -> Vec<(Step, Vec<
 #[test]
 fn real_episodes_follow_from_their_seed_and_go_on_in_another_process() {
     let Some(settings) = real() else { return };
-    for name in ["atari:Seaquest", "atari:UpNDown", "gym:MinAtar/Breakout-v1", "gym:CartPole-v1"] {
+    let games = ["Alien", "Gopher", "Jamesbond", "Seaquest", "Riverraid", "UpNDown"];
+    let games = games.map(|game| format!("atari:{game}"));
+    let others = ["gym:MinAtar/Breakout-v1", "gym:CartPole-v1"].map(str::to_owned);
+    for name in games.iter().chain(&others) {
         let [mut one, mut other] = [(); 2].map(|()| open(name, &settings).unwrap());
         other.reset(5).unwrap();
         played(&mut *other, 150, 1);

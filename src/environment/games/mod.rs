@@ -17,8 +17,8 @@ pub(super) use invade::Invade;
 
 /// What a game is written with.
 mod prelude {
-    pub(super) use super::super::board::{Action, Board, Cell, LAST, Plane};
-    pub(super) use super::super::native::{Game, Outcome};
+    pub(super) use crate::environment::board::{Action, Board, Cell, LAST, Plane};
+    pub(super) use crate::environment::native::{Game, Outcome};
     pub(super) use fastrand::Rng;
     pub(super) use serde::{Deserialize, Serialize};
 }
