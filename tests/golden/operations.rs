@@ -200,7 +200,7 @@ golden!(gate, |tape, v, case| {
 });
 golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
 golden!(dueling, |tape, v, case| ops::dueling(tape, v[0], case.size("atoms")));
-golden!(soft_cross_entropy_per_sample, |tape, v, _| {
+golden!(soft_cross_entropy_per_sample, |tape, v, _case| {
     ops::soft_cross_entropy_per_sample(tape, v[0], v[1])
 });
 golden!(huber, |tape, v, case| {

@@ -167,16 +167,25 @@ impl<'a> Shown<'a> {
             _ => write!(html, "A pretrained network was tuned"),
         };
         let classes = observations.classes.len();
-        if classes > 0 {
+        if let Some(environment) = self.environment() {
+            let _ = write!(html, " to act in {}", escape(environment));
+        } else if classes > 0 {
             let is_of_points = !observations.landmarks.is_empty();
             let [one, many] = if is_of_points { ["point", "points"] } else { ["class", "classes"] };
             let _ = write!(html, " to a task of {}", format::plural(classes, one, many));
         }
         if let Some(summary) = summary {
-            let count = format::plural(summary.training_samples, "image", "images");
-            let _ = write!(html, " with {count}");
+            let count = summary.training_samples;
+            let _ = match self.environment() {
+                Some(_) => write!(html, " for {}", format::plural(count, "step", "steps")),
+                None => write!(html, " with {}", format::plural(count, "image", "images")),
+            };
         }
-        let _ = write!(html, ", in {}", format::plural(self.steps() as usize, "step", "steps"));
+        let [one, many] = match self.environment() {
+            Some(_) => ["update", "updates"],
+            None => ["step", "steps"],
+        };
+        let _ = write!(html, ", in {}", format::plural(self.steps() as usize, one, many));
         for (at, (part, scores)) in self.parts().into_iter().enumerate() {
             let joint = if at == 0 { ": " } else { "; " };
             let values: Vec<String> = scores
@@ -187,7 +196,11 @@ impl<'a> Shown<'a> {
                     format!("{} <strong>{value}</strong>", escape(name))
                 })
                 .collect();
-            let [one, many] = ["image", "images"].map(|images| format!("{part} {images}"));
+            let measured = match self.environment() {
+                Some(_) => ["episode", "episodes"],
+                None => ["image", "images"],
+            };
+            let [one, many] = measured.map(|measured| format!("{part} {measured}"));
             let count = format::plural(scores.samples, &one, &many);
             let _ = write!(html, "{joint}{} on {count}", values.join(", "));
         }
@@ -205,6 +218,14 @@ impl<'a> Shown<'a> {
             );
         }
         html
+    }
+
+    /// What an agent acts in.
+    fn environment(&self) -> Option<&str> {
+        let setting = |(key, value): &'a (String, String)| {
+            (key == "task.environment").then_some(value.as_str())
+        };
+        self.run.settings.iter().find_map(setting)
     }
 
     /// What a reader should know of the data.
@@ -366,7 +387,8 @@ fn of_form(form: &str) -> Colour {
 fn score(name: &str, value: f64, space: &str) -> String {
     match is_share(name) {
         true => format!("{}{space}%", format::percent(value)),
-        false => format::decimal(value, 4),
+        // Four digits of what is near 1, fewer of what is larger.
+        false => format::decimal(value, if value.abs() < 10.0 { 4 } else { 2 }),
     }
 }
 

@@ -212,7 +212,11 @@ impl fmt::Display for Scores {
             let comma = if at > 0 { ", " } else { "" };
             match is_share(name) {
                 true => write!(f, "{comma}{name} {:.2} %", 100.0 * value)?,
-                false => write!(f, "{comma}{name} {value:.4}")?,
+                // Four digits of what is near 1, fewer of what is larger.
+                false => {
+                    let digits = if value.abs() < 10.0 { 4 } else { 2 };
+                    write!(f, "{comma}{name} {value:.digits$}")?;
+                }
             }
         }
         Ok(())
