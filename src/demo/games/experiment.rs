@@ -35,11 +35,13 @@ pub struct Options {
 }
 
 /// Steps of every way, unless said otherwise.
-pub const STEPS: u64 = 40_000;
+pub const STEPS: u64 = 12_000;
 /// The learning rates, chosen on the setting game: from scratch, and of what has sources.
 const RATES: [f64; 2] = [1e-3, 1e-3];
 /// Episodes of a measurement while an agent learns, and at the end.
 const EPISODES: [usize; 2] = [8, 50];
+/// Steps after which an episode is cut.
+const LONGEST: u64 = 300;
 /// Measurements while it learns.
 const MEASUREMENTS: u64 = 10;
 
@@ -142,9 +144,9 @@ fn job(
     let text = format!(
         "preset = 'minatar'\nseed = {seed}\n[task]\nenvironment = '{game}'\ntotal_steps = {steps}\n\
          learning_starts = {}\nepsilon_steps = {}\nepisodes = {}\ntest_episodes = {}\n\
-         train_every = 2\ntarget_every = 500\n\
-         [optimizer]\nepochs = {MEASUREMENTS}\n[record]\nkeep = 'last'\ncheckpoint_every = {steps}\n",
-        (steps / 40).max(100),
+         train_every = 2\ntarget_every = 500\nlongest = {LONGEST}\n\
+         [optimizer]\nschedule = 'cosine'\nepochs = {MEASUREMENTS}\n[record]\nkeep = 'last'\ncheckpoint_every = {steps}\n",
+        (steps / 12).max(100),
         steps / 4,
         EPISODES[0],
         EPISODES[1],
@@ -216,8 +218,11 @@ fn found(episodes: &[Episode]) -> [f64; 2] {
 
 /// Every way in one game, in the order of the table.
 fn of_game(game: &str, options: &Options, tuned: &[Tuned]) -> Result<Vec<Method>> {
-    let settings =
-        ReinforcementConfig { environment: game.to_owned(), ..ReinforcementConfig::default() };
+    let settings = ReinforcementConfig {
+        environment: game.to_owned(),
+        longest: Some(LONGEST),
+        ..ReinforcementConfig::default()
+    };
     let mut methods = Vec::new();
     let mut add = |kind, name: String, found: Vec<[f64; 2]>, curves, seconds| {
         let [means, interquartile_means] =
