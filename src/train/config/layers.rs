@@ -89,7 +89,8 @@ fn check_places(file: &Table) -> Result<()> {
 
 /// An error if there is no such key as one of `file`, beside what is in `merged`.
 fn check_keys(merged: &Table, file: &Table) -> Result<()> {
-    let chosen = chosen_task(merged, file)?.unwrap_or_default();
+    let of_preset = || merged.get("task").cloned().and_then(|task| task.try_into().ok());
+    let chosen = chosen_task(merged, file)?.or_else(of_preset).unwrap_or_default();
     let keys = Config { task: chosen, ..Config::default() }.own_keys();
     for (key, value) in file {
         let is_table = Config::TABLES.contains(&key.as_str());

@@ -51,8 +51,9 @@ impl ReinforcementConfig {
     /// nothing says that, and as what.
     ///
     /// # Errors
-    /// If the environment cannot be opened.
+    /// If the environment cannot be opened, or the form of the method needs classes.
     pub(in crate::train) fn complete(&self, config: &mut Config) -> Result<()> {
+        Self::check_method(config)?;
         let environment = self.open_environment()?;
         let [channels, height, width] = seen_shape(&*environment);
         let method = &mut config.method;
@@ -67,16 +68,15 @@ impl ReinforcementConfig {
         Ok(())
     }
 
-    /// The task of a run in `folder`.
+    /// The task of a run in `folder`, whose configuration is complete.
     ///
     /// # Errors
-    /// If the environment cannot be opened, or the form of the method needs classes.
+    /// If the environment cannot be opened.
     pub(in crate::train) fn open(
         &self,
         config: &Config,
         folder: &Path,
     ) -> Result<Opened<Reinforcement>> {
-        Self::check_method(config)?;
         let environment = self.open_environment()?;
         let actions = environment.actions().to_vec();
         let head = self.head(actions.len());
