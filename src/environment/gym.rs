@@ -3,7 +3,7 @@
 use super::native::{no_action, no_episode};
 use super::worker::{About, Worker};
 use super::{Environment, Settings, Step, picture};
-use crate::dataset::Image;
+use crate::dataset::{Image, sample_rng};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -79,7 +79,9 @@ impl Environment for Gym {
     }
 
     fn reset(&mut self, seed: u64) -> Result<()> {
-        self.lives = self.worker.get_mut().reset(seed, &mut self.frame)?;
+        // Gymnasium takes 32 bits: all of these have a part in them.
+        let drawn = sample_rng(seed, 0, 0).u64(..);
+        self.lives = self.worker.get_mut().reset(drawn, &mut self.frame)?;
         (self.episode.seed, self.episode.over) = (seed, false);
         self.episode.actions.clear();
         Ok(())

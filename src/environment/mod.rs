@@ -24,12 +24,10 @@ mod native;
 mod picture;
 mod pixels;
 mod settings;
-mod vector;
 mod worker;
 
 pub use native::{Native, games};
 pub use settings::Settings;
-pub use vector::Vector;
 
 use crate::dataset::Image;
 use crate::{Error, Result};

@@ -272,22 +272,3 @@ fn pictures_are_in_colour() {
     }
     assert_eq!(FRAME.iter().product::<usize>(), VALUES);
 }
-
-#[test]
-fn a_vector_is_its_environments_side_by_side_whatever_the_threads() {
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let mut vector = Vector::open("bricks", &settings(0.1), 5).unwrap();
-            vector.reset(9).unwrap();
-            let steps = vector.step(&[0, 1, 2, 3, 4]).unwrap();
-            let mut frames = vec![0; 5 * VALUES];
-            vector.observe(&mut frames);
-            assert!(vector.step(&[0]).unwrap_err().to_string().contains("1 actions for 5"));
-            (steps, frames)
-        })
-    };
-    assert_eq!(run(1), run(4));
-    let frames = run(1).1;
-    assert!(frames.chunks(VALUES).skip(1).any(|other| *other != frames[..VALUES]), "seeds apart");
-}

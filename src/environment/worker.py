@@ -135,11 +135,14 @@ class Gym:
     def about(self):
         numpy, space = self.numpy, self.space
         names = getattr(self.environment.unwrapped, "get_action_meanings", lambda: range(self.count))
+        names = list(names())
+        if len(names) != self.count:
+            names = range(self.count)  # A wrapper has other actions.
         picture = len(space.shape) > 1 and space.dtype == numpy.uint8
         return {
             "frame": self.planes(numpy.zeros(space.shape)).shape,
             "stack": 4 if picture else 1,
-            "actions": [str(name).lower() for name in names()],
+            "actions": [str(name).lower() for name in names],
         }
 
     def planes(self, values):

@@ -334,7 +334,8 @@ impl<K: Task> Session<'_, K> {
         let test = self.measured(Part::Test)?;
         let is_measured = !self.task.classes(Part::Validation).is_empty()
             || self.task.landmarks(Part::Validation).is_some();
-        if self.progress.validation.is_some() && (keeps_best || !is_measured) {
+        let is_wanted = self.progress.validation.is_some() && !self.task.leaves_scores_alone();
+        if is_wanted && (keeps_best || !is_measured) {
             // The classes are those of another network, or were measured by a process that did not
             // come to its end.
             self.measured(Part::Validation)?;

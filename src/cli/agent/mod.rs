@@ -30,7 +30,7 @@ enum Command {
 ///
 /// What train does, for agents: the run is a folder with a page, which --resume goes on with to the
 /// same bits. Settings are those of the preset minatar for boards, and of data-efficient-rainbow for
-/// pixels, unless --preset names another or none.
+/// pixels, unless --preset names another; default is none of them.
 #[derive(Args)]
 #[command(
     args_override_self = true,
@@ -92,6 +92,10 @@ struct AgentFile {
     /// Act there instead of where it learned; its actions have to be the same in number
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
+    /// The interpreter of Python, for Atari and Gymnasium [default: the environment variable ZOO_PYTHON, or
+    /// python3]
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Share of random actions [default: as when it was measured]
     #[arg(long, value_name = "SHARE")]
     epsilon: Option<f64>,
@@ -111,6 +115,7 @@ impl AgentFile {
         if let Some(environment) = &self.environment {
             settings.environment.clone_from(environment);
         }
+        settings.python.clone_from(&self.python);
         if let Some(epsilon) = self.epsilon {
             settings.test_epsilon = epsilon;
         }

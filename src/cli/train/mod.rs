@@ -112,9 +112,12 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         return if output.json { output.object(&run.finished()?) } else { Ok(()) };
     }
     let mut progress = Progress::new()?;
-    // Inside of the pool: work that is handed over to it waits for a thread to wake up, which takes longer
-    // than most operations of a small network.
-    let result = rayon::scope(|_| run.train(&mut progress));
+    let result = match run.config().task {
+        // Inside of the pool: work that is handed over to it waits for a thread to wake up, which takes
+        // longer than most operations of a small network. A loader waits for the pool, so it stays outside.
+        TaskConfig::Reinforcement(_) => rayon::scope(|_| run.train(&mut progress)),
+        TaskConfig::Classification(_) | TaskConfig::Landmarks(_) => run.train(&mut progress),
+    };
     progress.finish();
     let summary = result?;
     // The run is finished, whatever becomes of its page.

@@ -42,7 +42,9 @@ impl Settings {
     /// For an agent in the environment of that name; `by_preset` with the preset that is usual for it,
     /// unless one is named.
     pub fn act_in(&mut self, environment: String, by_preset: bool) -> crate::Result<()> {
-        let settings = ReinforcementConfig { environment, ..ReinforcementConfig::default() };
+        let python = self.task.python.clone();
+        let settings =
+            ReinforcementConfig { environment, python, ..ReinforcementConfig::default() };
         if self.preset.is_none() && by_preset {
             let preset = settings.usual_preset()?;
             self.preset = Some(vec![preset.name().to_owned()]);
@@ -460,13 +462,7 @@ struct Task {
     #[arg(long, value_name = "N")]
     atoms: Option<usize>,
     /// Agents: the least and the largest of them [default: -10,10]
-    #[arg(
-        long,
-        value_name = "LOW,HIGH",
-        value_delimiter = ',',
-        num_args = 2,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', allow_hyphen_values = true)]
     returns: Option<Vec<f64>>,
     /// Agents: by which power of its error a transition is drawn; 0 for all alike [default: 0]
     #[arg(long, value_name = "X")]

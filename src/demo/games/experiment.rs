@@ -37,7 +37,7 @@ pub struct Options {
 /// Steps of every way, unless said otherwise.
 pub const STEPS: u64 = 12_000;
 /// The learning rates, chosen on the setting game: from scratch, and of what has sources.
-const RATES: [f64; 2] = [1e-3, 1e-3];
+const RATES: [f64; 2] = [2e-3, 1e-3];
 /// Episodes of a measurement while an agent learns, and at the end.
 const EPISODES: [usize; 2] = [8, 50];
 /// Steps after which an episode is cut.
@@ -83,6 +83,13 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         ([], false) => TARGETS.map(str::to_owned).to_vec(),
         (games, _) => games.to_vec(),
     };
+    for (at, game) in games.iter().enumerate() {
+        // Before a folder has its name.
+        played(game).open_environment()?;
+        if games[..at].contains(game) {
+            return Err(Error::config("games", format!("{game} is named twice")));
+        }
+    }
     let sources = data::sources(&options.out)?;
     let mut jobs = Vec::new();
     for game in &games {
@@ -122,6 +129,12 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         collapse_error: values.relative_difference(&of_plain)?,
         seconds: begun.elapsed().as_secs_f64(),
     })
+}
+
+/// A game as it is played here.
+fn played(game: &str) -> ReinforcementConfig {
+    let (environment, longest) = (game.to_owned(), Some(LONGEST));
+    ReinforcementConfig { environment, longest, ..ReinforcementConfig::default() }
 }
 
 /// All ways that learn, in the order of the table.
@@ -218,11 +231,7 @@ fn found(episodes: &[Episode]) -> [f64; 2] {
 
 /// Every way in one game, in the order of the table.
 fn of_game(game: &str, options: &Options, tuned: &[Tuned]) -> Result<Vec<Method>> {
-    let settings = ReinforcementConfig {
-        environment: game.to_owned(),
-        longest: Some(LONGEST),
-        ..ReinforcementConfig::default()
-    };
+    let settings = played(game);
     let mut methods = Vec::new();
     let mut add = |kind, name: String, found: Vec<[f64; 2]>, curves, seconds| {
         let [means, interquartile_means] =
@@ -294,9 +303,7 @@ fn collapsed(lite: &Tuned) -> Result<Model> {
 
 /// States of a random policy in the game of a job, `[N, C, H, W]`.
 fn states(job: &Job) -> Result<Tensor<f32>> {
-    let settings =
-        ReinforcementConfig { environment: job.game.clone(), ..ReinforcementConfig::default() };
-    random_states(&settings, job.seed, 64)
+    random_states(&played(&job.game), job.seed, 64)
 }
 
 /// An episode of the first lite agent of each game, as GIFs that a page can show.

@@ -22,7 +22,8 @@ mod kernels;
 mod outputs;
 
 use super::conv::add_bias;
-use super::cost::{Sizes, Strategy};
+use super::cost::{Rates, Sizes, Strategy};
+use super::dense;
 use super::gemm::{Matrix, par_gemm};
 use super::panel::Rows;
 use super::parallel::Each;
@@ -212,6 +213,17 @@ impl<T: Element> Aggregated<'_, T> {
             gradients.bias = Some(dbias);
         }
         gradients
+    }
+
+    /// The shorter strategy here: of the forward pass alone, or of forward and backward pass.
+    ///
+    /// A fully connected layer uses the kernel of each sample at one position only: to mix outputs is
+    /// shorter, also where nothing aligns them.
+    pub fn shortest(&self, is_training: bool) -> Strategy {
+        if dense::wins(self.geometry) && !self.is_shared() {
+            return Strategy::OutputSpace;
+        }
+        self.sizes().shortest(is_training, Rates::CORE)
     }
 
     /// What its cost depends on.

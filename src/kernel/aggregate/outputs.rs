@@ -5,6 +5,7 @@ use super::kernels::side_by_side;
 use super::{Aggregated, Gradients, Kept, SideBySide, scaled};
 use crate::kernel::conv;
 use crate::kernel::panel::{Layout, Operand, Target, multiply};
+use crate::kernel::parallel::Each;
 use crate::kernel::reduce;
 use crate::kernel::window::{Geometry, Unfolded};
 use crate::tensor::{Element, buffer, buffer::Buffer};
@@ -45,6 +46,10 @@ impl<T: Element> Aggregated<'_, T> {
     pub(super) fn forward_by_outputs(&self) -> (Vec<T>, Kept<Buffer<T>>) {
         let (g, all) = (self.geometry, self.of_all_sources());
         let outputs = conv::forward(&all, self.x, self.weight, None);
+        if self.alignment.is_none() {
+            let y = self.summed(&outputs);
+            return (y, Kept::Outputs(outputs.into()));
+        }
         let gated = self.gated_outputs(&outputs);
         let columns = Unfolded::flat(&gated, all.outputs, 0, g.positions());
         let mut y = buffer::take(g.batch * g.output_len());
@@ -57,6 +62,29 @@ impl<T: Element> Aggregated<'_, T> {
         (y, Kept::Outputs(outputs.into()))
     }
 
+    /// `sum_i g[n, i] Z_in`, of shape `[N, O, H', W']`.
+    fn summed(&self, outputs: &[T]) -> Vec<T> {
+        let len = self.geometry.output_len();
+        let mut y = buffer::zeros(self.geometry.batch * len);
+        let samples = y.par_chunks_mut(len).zip(outputs.par_chunks(self.sources * len));
+        samples.enumerate().each(|(n, (y, outputs))| {
+            let parts = self.gate_of(n).iter().zip(outputs.chunks(len));
+            parts.for_each(|(&gate, outputs)| reduce::add_scaled(y, gate, outputs));
+        });
+        y
+    }
+
+    /// What comes back to the outputs of all sources, where nothing aligns them: `dY` to each,
+    /// `[N, m, O, H', W']`.
+    fn to_each_source(&self, dy: &[T]) -> Vec<T> {
+        let len = self.geometry.output_len();
+        let mut each = buffer::take(dy.len() * self.sources);
+        each.par_chunks_mut(self.sources * len).zip(dy.par_chunks(len)).each(|(each, dy)| {
+            each.chunks_mut(len).for_each(|each| each.copy_from_slice(dy));
+        });
+        each
+    }
+
     /// With `dZ' = T^T dY`: `dT = dY (g Z)^T`, `dg[n, i] = <dZ'_in, Z_in>`, and with
     /// `dZ = g dZ'` the gradients of the convolution.
     pub(super) fn backward_by_outputs(
@@ -65,21 +93,14 @@ impl<T: Element> Aggregated<'_, T> {
         outputs: Buffer<T>,
         wants_input: bool,
     ) -> Gradients<T> {
-        let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
-        let columns = Unfolded::flat(dy, g.outputs, 0, g.positions());
-        let mut dgated = buffer::take(outputs.len());
-        let target = Target::new(&mut dgated, self.all_outputs_layout());
-        let transforms = self.transforms();
-        multiply(Operand::Steps(&transforms), Operand::Steps(&columns), g.outputs, target, false);
-
-        let gated = self.gated_outputs(&outputs);
-        let mut alignment = buffer::take(m * g.outputs * g.outputs);
-        let target = Target::new(&mut alignment, side_by_side(m, g.outputs));
-        let gated_columns = Unfolded::flat(&gated, all.outputs, 0, g.positions());
-        let depth = g.batch * g.positions();
-        multiply(Operand::Lanes(&columns), Operand::Lanes(&gated_columns), depth, target, false);
-        buffer::give_back(gated);
-
+        let (g, all) = (self.geometry, self.of_all_sources());
+        let (dgated, alignment) = match self.alignment {
+            None => (self.to_each_source(dy), None),
+            Some(_) => {
+                let (dgated, alignment) = self.backward_by_alignment(dy, &outputs);
+                (dgated, Some(alignment))
+            }
+        };
         let parts = dgated.par_chunks(g.output_len()).zip(outputs.par_chunks(g.output_len()));
         let of_parts: Vec<T> = parts.map(|(d, outputs)| reduce::dot(d, outputs)).collect();
         drop(outputs);
@@ -92,6 +113,25 @@ impl<T: Element> Aggregated<'_, T> {
         let x = wants_input.then(|| conv::input_gradient(&all, &doutputs, self.weight));
         let weight = conv::kernel_gradient(&all, self.x, &doutputs);
         buffer::give_back(doutputs);
-        Gradients { x, weight, alignment: Some(alignment), gate, bias: None }
+        Gradients { x, weight, alignment, gate, bias: None }
+    }
+
+    /// `dZ' = T^T dY` and `dT = dY (g Z)^T`.
+    fn backward_by_alignment(&self, dy: &[T], outputs: &[T]) -> (Vec<T>, Vec<T>) {
+        let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
+        let columns = Unfolded::flat(dy, g.outputs, 0, g.positions());
+        let mut dgated = buffer::take(outputs.len());
+        let target = Target::new(&mut dgated, self.all_outputs_layout());
+        let transforms = self.transforms();
+        multiply(Operand::Steps(&transforms), Operand::Steps(&columns), g.outputs, target, false);
+
+        let gated = self.gated_outputs(outputs);
+        let mut alignment = buffer::take(m * g.outputs * g.outputs);
+        let target = Target::new(&mut alignment, side_by_side(m, g.outputs));
+        let gated_columns = Unfolded::flat(&gated, all.outputs, 0, g.positions());
+        let depth = g.batch * g.positions();
+        multiply(Operand::Lanes(&columns), Operand::Lanes(&gated_columns), depth, target, false);
+        buffer::give_back(gated);
+        (dgated, alignment)
     }
 }

@@ -24,7 +24,10 @@ proptest! {
                 let layer = Aggregated {
                     geometry: &g, x, weight: w, alignment, bias: None, gate, sources: m,
                 };
-                let allowed = |&strategy: &Strategy| layer.sizes().allows(strategy);
+                let is_open = |strategy| {
+                    layer.sizes().allows(strategy) || strategy == layer.shortest(true)
+                };
+                let allowed = |&strategy: &Strategy| is_open(strategy);
                 for strategy in Strategy::ALL.into_iter().filter(allowed) {
                     let (y, _) = layer.forward(strategy);
                     let close = y.iter().zip(&twin).all(|(a, b)| (a - b).abs() < 1e-10);
@@ -71,4 +74,32 @@ fn gradients_of_a_large_layer_are_adjoint_to_its_forward_pass() {
         let close = pair[0].iter().zip(&pair[1]).all(|(a, b)| (a - b).abs() < 1e-9 * a.abs());
         assert!(close, "{pair:?}");
     }
+}
+
+/// A fully connected layer, without alignment: outputs are mixed, and all gradients are those of mixed
+/// kernels.
+#[test]
+fn a_fully_connected_layer_mixes_outputs() {
+    let g = Geometry::new("test", [9, 5, 4, 3], [7, 5, 4, 3], Window::default()).unwrap();
+    let (m, mut draw) = (3, Draw::seeded(6));
+    let (x, w) = (draw.tensor(&g.input_shape()), draw.tensor(&[m, 7, 5, 4, 3]));
+    let (gate, dy) = (draw.tensor(&[g.batch, m]), draw.tensor(&g.output_shape()));
+    let layer = Aggregated {
+        geometry: &g,
+        x: x.as_slice(),
+        weight: w.as_slice(),
+        alignment: None,
+        bias: None,
+        gate: gate.as_slice(),
+        sources: m,
+    };
+    assert_eq!(layer.shortest(true), Strategy::OutputSpace);
+    let [by_kernels, by_outputs] = Strategy::ALL.map(|strategy| {
+        let (y, kept) = layer.forward(strategy);
+        let found = layer.backward(dy.as_slice(), kept, true);
+        assert!(found.alignment.is_none());
+        [y, found.x.unwrap(), found.weight, found.gate].concat()
+    });
+    assert_eq!(by_kernels.len(), by_outputs.len());
+    assert!(by_kernels.iter().zip(&by_outputs).all(|(a, b)| (a - b).abs() < 1e-10));
 }

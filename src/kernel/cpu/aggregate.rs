@@ -3,7 +3,7 @@
 use super::{Cpu, like, row};
 use crate::Result;
 use crate::kernel::aggregate::{self, Aggregated, Stack};
-use crate::kernel::cost::{Rates, Strategy};
+use crate::kernel::cost::Strategy;
 use crate::kernel::engine::{Aggregation, Kept, Layer, LayerGradients};
 use crate::tensor::{Element, Tensor};
 
@@ -51,7 +51,7 @@ impl<T: Element> Aggregation<T> for Cpu {
     }
 
     fn aggregated_conv(&self, layer: &Layer<T>, is_training: bool) -> Result<(Tensor<T>, Kept<T>)> {
-        let strategy = layer.sizes().shortest(is_training, Rates::CORE);
+        let strategy = operands(layer).shortest(is_training);
         self.aggregated_conv_in(strategy, layer)
     }
 

@@ -59,6 +59,12 @@ pub trait Task {
         None
     }
 
+    /// Whether the scores are all that an evaluation leaves; else it is made again where what it leaves is
+    /// that of another network.
+    fn leaves_scores_alone(&self) -> bool {
+        false
+    }
+
     /// What the last evaluation of that part found for each class, if there are classes.
     fn classes(&self, _part: Part) -> &[ClassEvaluation] {
         &[]

@@ -167,14 +167,15 @@ impl Agent {
     /// # Errors
     /// If nothing that is remembered can be learned from.
     pub fn draw(&self, count: usize, update: u64, share: f64) -> Result<Drawn> {
-        /// Draws in vain, after which there is none.
+        /// Draws in vain one after the other, after which there is none.
         const MOST: usize = 100_000;
+        let mut in_vain = 0;
         let rng = &mut self.rng(Draws::Transitions, update);
         let (slots, mut transitions) = (self.replay.slots(), Vec::with_capacity(count));
         let mut weights = Vec::with_capacity(count);
         // From the first value to 1 at the end.
         let power = self.settings.importance + (1.0 - self.settings.importance) * share;
-        for _ in 0..MOST {
+        while in_vain < MOST {
             let slot = match &self.priorities {
                 Some(priorities) => {
                     let place = priorities.find(rng.f64()) as u64;
@@ -185,7 +186,11 @@ impl Agent {
                 }
                 None => rng.u64(slots.clone()),
             };
-            let Some(transition) = self.replay.transition(slot, &self.horizon) else { continue };
+            let Some(transition) = self.replay.transition(slot, &self.horizon) else {
+                in_vain += 1;
+                continue;
+            };
+            in_vain = 0;
             transitions.push(transition);
             if let Some(priorities) = &self.priorities {
                 let likely = priorities.get(self.place(slot)) / priorities.total();
@@ -322,13 +327,18 @@ impl Agent {
     /// # Errors
     /// If it is that of another run.
     pub fn restore(&mut self, file: &Path, state: &State<f32>) -> Result<()> {
+        /// More than any run makes.
+        const MOST: u64 = 1 << 48;
         let damaged = |name: &str, problem: &str| {
             Error::format_of(&state.origin, format!("task.{name}"), problem.to_owned())
         };
         let course = to_bytes(state.get(COURSE)?);
         let course = course.and_then(|bytes| serde_json::from_slice::<Course>(&bytes).ok());
         self.course = course.ok_or_else(|| damaged(COURSE, "does not say where an agent was"))?;
-        self.replay.load(file, self.course.written)?;
+        if self.course.steps.max(self.course.written).max(self.course.episodes) > MOST {
+            return Err(damaged(COURSE, "counts more steps than any run makes"));
+        }
+        self.replay.load(file, self.course.written, self.head.actions)?;
         self.seen = None;
         if let Some(seen) = state.tensors.get(SEEN) {
             let seen = to_bytes(seen).and_then(|bytes| serde_json::from_slice::<Seen>(&bytes).ok());

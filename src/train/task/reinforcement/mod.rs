@@ -32,6 +32,7 @@ use crate::optim::WeightAverage;
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::{Device, State, Tensor};
+use crate::train::config::TaskConfig;
 use crate::train::{Config, Material};
 use crate::{Error, Result, ops};
 use agent::Agent;
@@ -61,6 +62,13 @@ impl ReinforcementConfig {
             method.architecture =
                 Some(presets::usual_architecture([height, width], self.atoms > 1));
         }
+        // The length is that of the whole training, and an epoch a part of it that ends with a measurement.
+        let optimizer = &mut config.optimizer;
+        let epochs = optimizer.epochs.take().unwrap_or(1).max(1);
+        let updates = *optimizer.steps.get_or_insert(self.updates());
+        if config.record.validate_every == 0 {
+            config.record.validate_every = updates.div_ceil(epochs);
+        }
         let data = &mut config.data;
         data.channels = Some(channels);
         // Bytes are divided by 255, and nothing else is done to them.
@@ -80,12 +88,13 @@ impl ReinforcementConfig {
         let environment = self.open_environment()?;
         let actions = environment.actions().to_vec();
         let head = self.head(actions.len());
-        let between = config.record.checkpoint_every.saturating_mul(self.train_every);
-        let spare = between.min(self.total_steps);
-        let updates = self.updates();
+        let spare = config.record.checkpoint_every.saturating_mul(self.train_every);
+        let updates = config.optimizer.steps.unwrap_or(self.updates());
+        let steps = updates.saturating_mul(self.train_every).saturating_add(self.learning_starts);
         let outputs = head.outputs();
         let classes = if outputs == actions.len() { actions } else { vec![] };
-        let saved = crate::train::config::TaskConfig::Reinforcement(self.clone());
+        // The interpreter is this machine's; and a file of a network names no program that is run.
+        let saved = TaskConfig::Reinforcement(Self { python: None, ..self.clone() });
         let text = serde_json::to_string(&saved)
             .map_err(|error| Error::config("task", error.to_string()))?;
         let task = Reinforcement {
@@ -104,8 +113,8 @@ impl ReinforcementConfig {
             task,
             outputs,
             classes,
-            samples: usize::try_from(self.total_steps).unwrap_or(usize::MAX),
-            batches_per_epoch: updates.div_ceil(config.optimizer.epochs.unwrap_or(1).max(1)),
+            samples: usize::try_from(steps).unwrap_or(usize::MAX),
+            batches_per_epoch: config.record.validate_every,
             notes: vec![],
             material: Material::default(),
             metadata: [(TASK.to_owned(), text)].into(),
@@ -163,7 +172,9 @@ impl Task for Reinforcement {
             // A copy: with this decay the average stays as it begins.
             self.target = Some(WeightAverage::new(network.parameters(), 1.0)?);
         }
-        let Some(target) = &self.target else { unreachable!("it was copied just now") };
+        let Some(target) = &mut self.target else { unreachable!("it was copied just now") };
+        // A resumed run finds it on the host.
+        target.to(&network.parameters().device())?;
         let share = step as f64 / self.updates as f64;
         let drawn = agent.draw(self.batch, step, share.min(1.0))?;
         let targets = agent.targets(network, target.parameters(), &drawn.transitions)?;
@@ -216,6 +227,10 @@ impl Task for Reinforcement {
         let (head, played) = (&self.head, &mut self.played);
         let episodes = play_all(network, head, played, count, seeds, epsilon, |_| Ok(()))?;
         Ok(Some(Returns::of(&episodes).scores()))
+    }
+
+    fn leaves_scores_alone(&self) -> bool {
+        true
     }
 
     fn probe(&self) -> Option<&dyn Probe> {

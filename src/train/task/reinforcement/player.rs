@@ -34,7 +34,8 @@ impl Model {
         let task = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
         let TaskConfig::Reinforcement(settings) = task else { return Ok(None) };
         settings.check().map_err(|error| refuse(error.to_string()))?;
-        Ok(Some(settings))
+        // A file names no program that is run.
+        Ok(Some(ReinforcementConfig { python: None, ..settings }))
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::head::{Estimates, Head};
 use super::replay::append_values;
-use crate::environment::Environment;
+use crate::dataset::sample_rng;
+use crate::environment::{Environment, Step};
 use crate::nn::{Network, Parameters, Pass};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The last frames of an episode; the first of it stands for those that there were not.
@@ -119,7 +121,8 @@ pub(super) fn play(
     let mut seen = Vec::with_capacity(environments.len());
     for (environment, seed) in environments.iter_mut().zip(seeds..) {
         environment.reset(seed)?;
-        rngs.push(crate::dataset::sample_rng(seed, 0, 0));
+        // Not the dice of the environment.
+        rngs.push(sample_rng(seed, 0, 1));
         seen.push(Seen::first(&**environment));
     }
     let mut going: Vec<usize> = (0..environments.len()).collect();
@@ -130,24 +133,36 @@ pub(super) fn play(
         let states = Tensor::new(&[going.len(), channels, height, width], values)?;
         let estimates = estimates(network, network.parameters(), head, states)?;
         let best = estimates.best();
+        let actions: Vec<usize> = going
+            .iter()
+            .zip(best)
+            .map(|(&at, best)| match rngs[at].f64() < epsilon {
+                true => rngs[at].usize(..head.actions),
+                false => best,
+            })
+            .collect();
+        // Some answer slowly: all are asked at once.
+        let mut asked: Vec<_> = environments.iter_mut().enumerate().collect();
+        asked.retain(|(at, _)| going.binary_search(at).is_ok());
+        let steps: Vec<Step> = asked
+            .par_iter_mut()
+            .zip(&actions)
+            .map(|((_, environment), &action)| environment.step(action))
+            .collect::<Result<_>>()?;
+        if first == 0 {
+            let mut state = vec![];
+            seen[0].append(&mut state);
+            let state = &Tensor::new(&[1, channels, height, width], state)?;
+            let (environment, values) = (&*environments[0], estimates.of(0));
+            let (action, before) = (actions[0], played[0]);
+            watch(&Moment { environment, state, values, action, before })?;
+        }
         let mut still = Vec::with_capacity(going.len());
-        for (row, &at) in going.iter().enumerate() {
-            let (environment, rng) = (&mut environments[at], &mut rngs[at]);
-            let is_random = rng.f64() < epsilon;
-            let action = if is_random { rng.usize(..head.actions) } else { best[row] };
-            let before = played[at];
-            let step = environment.step(action)?;
-            if at == 0 {
-                let mut state = vec![];
-                seen[0].append(&mut state);
-                let state = &Tensor::new(&[1, channels, height, width], state)?;
-                let (environment, values) = (&**environment, estimates.of(row));
-                watch(&Moment { environment, state, values, action, before })?;
-            }
+        for (&at, step) in going.iter().zip(steps) {
             played[at].sum += f64::from(step.reward);
             played[at].length += 1;
             if !step.ended() {
-                seen[at].next(&**environment);
+                seen[at].next(&*environments[at]);
                 still.push(at);
             }
         }

@@ -6,10 +6,13 @@
 pub(super) fn usual_architecture([height, width]: [usize; 2], is_distributional: bool) -> String {
     /// Below it, strides of 4 and 2 leave nothing.
     const SMALL: usize = 36;
+    /// Below it, there is no window of 3x3.
+    const LEAST: usize = 3;
     match [height, width] {
         [10, 10] => "convnet_minatar".to_owned(),
         [84, 84] if is_distributional => "convnet_rainbow".to_owned(),
         [84, 84] => "convnet_atari".to_owned(),
+        [h, w] if h.min(w) < LEAST => format!("convnet:{h}x{w}:128-128"),
         [h, w] if h.min(w) < SMALL => format!("convnet:{h}x{w}:16x3-128"),
         [h, w] => format!("convnet:{h}x{w}:32x8s4-64x4s2-64x3-512"),
     }

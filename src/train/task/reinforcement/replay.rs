@@ -202,6 +202,8 @@ impl Replay {
     /// # Errors
     /// If it cannot be written.
     pub fn save(&mut self, path: &Path) -> Result<()> {
+        /// Bytes that are written at once.
+        const PIECE: usize = 1 << 22;
         let mut options = File::options();
         let mut file = options
             .create(true)
@@ -212,9 +214,10 @@ impl Replay {
         let first = self.saved.max(self.written.saturating_sub(self.ring));
         let mut slot = first;
         while slot < self.written {
-            // In one go to where the ring begins anew.
+            // In one go to where the ring begins anew, a few megabytes at most.
             let place = self.place(slot);
-            let count = (self.ring - place as u64).min(self.written - slot) as usize;
+            let most = (PIECE / self.slot_bytes()).max(1) as u64;
+            let count = (self.ring - place as u64).min(self.written - slot).min(most) as usize;
             let mut bytes = Vec::with_capacity(count * self.slot_bytes());
             for place in place..place + count {
                 bytes.extend_from_slice(&self.frames[place * self.frame..][..self.frame]);
@@ -230,11 +233,12 @@ impl Replay {
         Ok(())
     }
 
-    /// Takes up what [`Replay::save`] wrote when so many slots had been written.
+    /// Takes up what [`Replay::save`] wrote when so many slots had been written, of moves with so many
+    /// actions.
     ///
     /// # Errors
     /// If the file cannot be read, or is of another run.
-    pub fn load(&mut self, path: &Path, written: u64) -> Result<()> {
+    pub fn load(&mut self, path: &Path, written: u64, actions: usize) -> Result<()> {
         let count = written.min(self.ring);
         let file = File::open(path).map_err(Error::io("open", path))?;
         let found = file.metadata().map_err(Error::io("read", path))?.len();
@@ -254,7 +258,8 @@ impl Replay {
             file.read_exact(&mut of).map_err(Error::io("read", path))?;
             let problem = || Error::format(path, format!("memory {number} holds no move"));
             self.frames.extend_from_slice(&frame);
-            self.moves.push(Move::from_bytes(of).ok_or_else(problem)?);
+            let of = Move::from_bytes(of).filter(|of| usize::from(of.action) < actions);
+            self.moves.push(of.ok_or_else(problem)?);
         }
         (self.written, self.saved) = (written, written);
         Ok(())
@@ -388,7 +393,7 @@ mod tests {
                 replay.save(&path).unwrap();
             }
             let mut again = Replay::new(2, 2, 9, 5);
-            again.load(&path, written).unwrap();
+            again.load(&path, written, 4).unwrap();
             prop_assert_eq!(states(&again), expected);
             // What follows overwrites what the other wrote.
             push(&mut again, after.min(5));
@@ -403,10 +408,10 @@ mod tests {
         let path = folder.path().join("replay.bin");
         let mut short = replay(9, 1, &[FIRST, ON]);
         short.save(&path).unwrap();
-        let problem = short.load(&path, 3).unwrap_err().to_string();
+        let problem = short.load(&path, 3, 2).unwrap_err().to_string();
         assert!(problem.contains("3 memories of 9 bytes"), "{problem}");
         std::fs::write(&path, [9; 27]).unwrap();
-        let problem = short.load(&path, 3).unwrap_err().to_string();
+        let problem = short.load(&path, 3, 2).unwrap_err().to_string();
         assert!(problem.contains("memory 0 holds no move"), "{problem}");
     }
 }
