@@ -9,7 +9,7 @@ use crate::{Error, compare::Difference};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Tune three agents, each of which knows a game, to games that none of them knows, and compare that with
+/// Tune three agents, each of which knows a game, to one that none of them knows, and compare that with
 /// what else one could do
 ///
 /// The games are native ones, with one observation and one set of actions (`zoo-tuning rl games`). Every
@@ -19,15 +19,14 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  zoo-tuning demo games                            three seeds of two games
+  zoo-tuning demo games                            three seeds of a game
   zoo-tuning demo games --seeds 10 --steps 200000  more of it
   zoo-tuning rl play games-demo/dive/seed-1/lite/model.safetensors    one of the agents at play")]
 pub struct Arguments {
     /// Runs of every way
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// The games to learn, with commas between them [default: those that neither the agents nor the
-    /// settings come from]
+    /// The games to learn, with commas between them [default: dive]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     games: Vec<String>,
     /// Steps in the game of every way

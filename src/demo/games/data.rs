@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 pub const SOURCES: [&str; 3] = ["catch", "bricks", "cross"];
 
 /// The games that they are tuned to.
-pub const TARGETS: [&str; 2] = ["collect", "dive"];
+pub const TARGETS: [&str; 1] = ["dive"];
+
+/// A game that is left: within the demo's steps no way learns it, so that it would tell nothing.
+#[cfg(test)]
+const LEFT: &str = "collect";
 
 /// The game that settings were chosen on.
 pub const SETTING: &str = "invade";
@@ -47,7 +51,7 @@ mod tests {
             assert_eq!(model.agent().unwrap().unwrap().environment, game);
         }
         let all = games().iter().map(|game| game.name);
-        let used: Vec<&str> = SOURCES.into_iter().chain(TARGETS).chain([SETTING]).collect();
+        let used: Vec<&str> = SOURCES.into_iter().chain(TARGETS).chain([SETTING, LEFT]).collect();
         assert!(all.clone().all(|name| used.iter().filter(|other| **other == name).count() == 1));
         assert_eq!(all.count(), used.len());
     }
