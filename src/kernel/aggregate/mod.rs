@@ -25,6 +25,7 @@ use super::conv::add_bias;
 use super::cost::{Rates, Sizes, Strategy};
 use super::dense;
 use super::gemm::{Matrix, par_gemm};
+use super::microkernel::{Isa, Vectorized};
 use super::panel::Rows;
 use super::parallel::Each;
 use super::reduce;
@@ -98,10 +99,39 @@ pub fn align_transform_gradient<T: Element>(stack: Stack, dy: &[T], weight: &[T]
 /// One kernel for a whole batch (lite): `K = sum_i gate[i] A_i`, for `gate` `[m]` and
 /// `values` `[m, len]`.
 pub fn aggregate<T: Element>(gate: &[T], values: &[T]) -> Vec<T> {
+    /// Values of a task.
+    const CHUNK: usize = 1 << 14;
     let len = values.len() / gate.len();
     let mut out = buffer::take(len);
-    par_gemm(Matrix::new(gate, 1, gate.len()), Matrix::new(values, gate.len(), len), &mut out);
+    // A product of one row would pack all values to use each once.
+    out.par_chunks_mut(CHUNK).enumerate().each(|(chunk, out)| {
+        Isa::native().run(WeightedSum { gate, values, len, first: chunk * CHUNK, out });
+    });
     out
+}
+
+/// A part of the weighted sum of several rows of `len` values, from `first` on.
+struct WeightedSum<'a, T> {
+    gate: &'a [T],
+    values: &'a [T],
+    len: usize,
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for WeightedSum<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { gate, values, len, first, out } = self;
+        for (i, &gate) in gate.iter().enumerate() {
+            let row = &values[i * len + first..][..out.len()];
+            let places = out.iter_mut().zip(row);
+            match i {
+                0 => places.for_each(|(out, &value)| *out = gate * value),
+                _ => places.for_each(|(out, &value)| *out += gate * value),
+            }
+        }
+    }
 }
 
 /// The gradients of `gate` and `values` in [`aggregate`]:

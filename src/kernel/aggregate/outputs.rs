@@ -76,7 +76,7 @@ impl<T: Element> Aggregated<'_, T> {
 
     /// What comes back to the outputs of all sources, where nothing aligns them: `dY` to each,
     /// `[N, m, O, H', W']`.
-    fn to_each_source(&self, dy: &[T]) -> Vec<T> {
+    fn for_each_source(&self, dy: &[T]) -> Vec<T> {
         let len = self.geometry.output_len();
         let mut each = buffer::take(dy.len() * self.sources);
         each.par_chunks_mut(self.sources * len).zip(dy.par_chunks(len)).each(|(each, dy)| {
@@ -95,7 +95,7 @@ impl<T: Element> Aggregated<'_, T> {
     ) -> Gradients<T> {
         let (g, all) = (self.geometry, self.of_all_sources());
         let (dgated, alignment) = match self.alignment {
-            None => (self.to_each_source(dy), None),
+            None => (self.for_each_source(dy), None),
             Some(_) => {
                 let (dgated, alignment) = self.backward_by_alignment(dy, &outputs);
                 (dgated, Some(alignment))

@@ -375,7 +375,7 @@ mod tests {
             let push = |replay: &mut Replay, count: u64| for _ in 0..count {
                 let number = replay.slots().end;
                 let then = if number % 7 == 6 { Then::Over } else { Then::On };
-                let of = Move { action: 3, reward: number as f32, begins: number % 7 == 0, then };
+                let of = Move { action: 3, reward: number as f32, begins: number.is_multiple_of(7), then };
                 replay.push(&[number as u8, 7], of);
             };
             push(&mut replay, before);

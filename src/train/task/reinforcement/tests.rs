@@ -24,7 +24,7 @@ struct Script {
 }
 
 impl Script {
-    fn new(steps: &[Step]) -> Box<dyn Environment> {
+    fn of(steps: &[Step]) -> Box<dyn Environment> {
         let actions = ["left", "right"].map(String::from).to_vec();
         Box::new(Self { steps: steps.to_vec(), actions, episode: 0, at: 0 })
     }
@@ -82,7 +82,7 @@ fn network(outputs: usize) -> Network<f32> {
 
 /// An agent after so many steps.
 fn agent(script: &[Step], settings: &ReinforcementConfig, steps: usize) -> Agent {
-    let mut agent = Agent::new(Script::new(script), settings, 1, 9);
+    let mut agent = Agent::new(Script::of(script), settings, 1, 9);
     (0..steps).for_each(|_| agent.act(&network(2)).unwrap());
     agent
 }
@@ -136,7 +136,7 @@ fn returns_are_sums_of_rewards_as_they_are() {
     let found = agent(&[ON, ON, OVER], &clipped, 6);
     assert_eq!(found.transition(0).unwrap().reward, 1.0);
     let head = clipped.head(2);
-    let mut environments = [Script::new(&[ON, ON, OVER])];
+    let mut environments = [Script::of(&[ON, ON, OVER])];
     let mut before = vec![];
     let played = play(&network(2), &head, &mut environments, 1, 0.5, &mut |moment| {
         before.push(moment.before.sum);
@@ -291,7 +291,7 @@ fn an_agent_goes_on_from_its_state() {
 
 #[test]
 fn what_is_seen_first_stands_for_what_was_not() {
-    let mut environment = Script::new(&[ON, ON]);
+    let mut environment = Script::of(&[ON, ON]);
     environment.reset(1).unwrap();
     let mut seen = Seen::first(&*environment);
     environment.step(0).unwrap();
