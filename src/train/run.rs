@@ -312,9 +312,10 @@ impl Run {
                 self.train_by(observer, |config, input| settings.open(config, input, &given))
             }
             TaskConfig::Reinforcement(settings) => {
-                settings.complete(&mut self.config)?;
                 let folder = self.folder.clone();
-                self.train_by(observer, |config, _| settings.open(config, &folder))
+                settings.complete(&mut self.config).and_then(|()| {
+                    self.train_by(observer, |config, _| settings.open(config, &folder))
+                })
             }
         };
         if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
