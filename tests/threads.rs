@@ -143,6 +143,10 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("sigmoid", &[&[3, 50_001]], |t, v| ops::sigmoid(t, v[0])),
     ("slice", &[&[9, 40, 17, 16]], |t, v| ops::slice(t, v[0], 1, 5..31)),
     ("softmax", &[&[300, 200]], |t, v| ops::softmax(t, v[0])),
+    ("dueling", &[&[300, 57 * 51]], |t, v| ops::dueling(t, v[0], 51)),
+    ("soft_cross_entropy_per_sample", &[&[300, 200], &[300, 200]], |t, v| {
+        ops::soft_cross_entropy_per_sample(t, v[0], v[1])
+    }),
     ("sub", &[&[3, 50_001], &[3, 50_001]], |t, v| ops::sub(t, v[0], v[1])),
     ("sum_all", &[&[3, 50_001]], |t, v| ops::sum_all(t, v[0])),
     ("sum_axes", &[&[30, 40, 50, 2]], |t, v| ops::sum_axes(t, v[0], &[1, 2, 3])),

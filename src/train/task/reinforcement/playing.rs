@@ -88,7 +88,7 @@ pub struct Episode {
     pub length: u64,
 }
 
-/// A network at play, seen after each step; see [`play`].
+/// A network at play, seen after each step; see [`Player::watch`](super::Player::watch).
 pub struct Moment<'a> {
     /// The environment after the step.
     pub environment: &'a dyn Environment,
