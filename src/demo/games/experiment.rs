@@ -200,8 +200,10 @@ fn job(
 fn tuned(job: &Job, watch: &dyn Watch) -> Result<Tuned> {
     job.config.check()?;
     let mut run = Run::resume_or_create(&job.folder, job.config.clone())?;
+    // A run that has begun has its length written out, so that its optimizer is not compared as a whole.
     let (own, wanted) = (run.config(), &job.config);
-    if own.optimizer != wanted.optimizer || own.task != wanted.task {
+    let rates = [own, wanted].map(|config| config.optimizer.learning_rate);
+    if rates[0] != rates[1] || own.task != wanted.task {
         let folder = job.folder.display();
         let problem = format!("{folder} holds a run of other settings; choose another folder");
         return Err(Error::config("out", problem));
