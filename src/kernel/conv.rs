@@ -49,9 +49,10 @@
 //! value went to, so `dY'` can be read like `X`, the taps in reverse. With a stride, pixels fall
 //! into phases that are read by different taps, and each [`Phase`] is a product of its own.
 //!
-//! Four things change this picture: 3x3 taps may be multiplied in transformed form (see
+//! Five things change this picture: 3x3 taps may be multiplied in transformed form (see
 //! `winograd`), groups are products of their own, groups of few channels are no products at
-//! all (see `direct`), and a window as large as the image leaves matrices as they are (see `dense`).
+//! all (see `direct`), a window as large as the image leaves matrices as they are (see `dense`), and
+//! of a small map `X` is made after all, its columns one after the other (see `patches`).
 
 use super::cost::winograd_wins;
 use super::dense;
@@ -60,6 +61,7 @@ use super::gemm::Matrix;
 use super::microkernel::MOST_ROWS;
 use super::panel::{Layout, Operand, Rows, Target, multiply};
 use super::parallel::Each;
+use super::patches;
 use super::reduce;
 use super::window::{Geometry, Phase, Tap, Unfolded, take_every};
 use super::winograd;
@@ -165,6 +167,9 @@ impl KernelRows {
                 .each(|((y, x), kernel)| self.forward(&one, x, kernel, y));
             return;
         }
+        if patches::wins(g) {
+            return patches::forward(g, &self.outputs, x, kernels, y);
+        }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         if winograd_wins(g, outputs) {
             return winograd::forward(g, x, (self.groups.start, &self.outputs), kernels, y);
@@ -206,6 +211,9 @@ impl KernelRows {
                 .each(|((kernel, x), dy)| self.kernel_gradient(&one, x, dy, kernel));
             return;
         }
+        if patches::wins(g) {
+            return patches::kernel_gradient(g, &self.outputs, x, dy, kernels);
+        }
         let (outputs, positions) = (self.outputs.len(), g.positions());
         if winograd_wins(g, outputs) {
             let place = (self.groups.start, &self.outputs);
@@ -222,8 +230,8 @@ impl KernelRows {
 pub(super) enum InputGradient<T> {
     /// `[N, C, H, W]`, of which [`direct`] writes the channels of each group once.
     Whole(Vec<T>),
-    /// `[N, C H W]`, to which [`dense`] adds once it has been written.
-    Dense {
+    /// `[N, C, H, W]`, to which [`dense`] or [`patches`] adds once it has been written.
+    Sum {
         /// The gradient.
         dx: Vec<T>,
         /// Whether it has been written.
@@ -243,8 +251,8 @@ impl<T: Element> InputGradient<T> {
         if direct::wins(g) {
             return Self::Whole(buffer::take(g.batch * g.sample_len()));
         }
-        if dense::wins(g) {
-            return Self::Dense { dx: buffer::take(g.batch * g.sample_len()), is_written: false };
+        if dense::wins(g) || patches::wins(g) {
+            return Self::Sum { dx: buffer::take(g.batch * g.sample_len()), is_written: false };
         }
         let with_pixels = |phase: Phase| {
             let pixels = buffer::take(g.batch * g.channels * phase.len());
@@ -258,9 +266,9 @@ impl<T: Element> InputGradient<T> {
     pub(super) fn add(&mut self, g: &Geometry, dy: &[T], rows: &KernelRows, kernels: &[T]) {
         let (phases, written) = match self {
             Self::Whole(dx) => return direct::input_gradient(g, &rows.groups, dy, kernels, dx),
-            Self::Dense { dx, is_written } => {
+            Self::Sum { dx, is_written } => {
                 let add = std::mem::replace(is_written, true);
-                return dense::input_gradient(g, &rows.outputs, dy, kernels, dx, add);
+                return sum_gradient(g, &rows.outputs, dy, kernels, dx, add);
             }
             Self::Phases { phases, written } => (phases, written),
         };
@@ -286,7 +294,7 @@ impl<T: Element> InputGradient<T> {
     /// The gradient `[N, C, H, W]`.
     pub(super) fn finish(self, g: &Geometry) -> Vec<T> {
         let mut phases = match self {
-            Self::Whole(dx) | Self::Dense { dx, .. } => return dx,
+            Self::Whole(dx) | Self::Sum { dx, .. } => return dx,
             Self::Phases { phases, .. } => phases,
         };
         if let [(phase, pixels)] = phases.as_mut_slice()
@@ -311,6 +319,32 @@ impl<T: Element> InputGradient<T> {
             buffer::give_back(pixels);
         }
         dx
+    }
+}
+
+/// Writes, or adds, what some output channels give back of `dy` `[N, O, H', W']` to `dx` `[N, C, H, W]`, for
+/// rows of one kernel or of the kernels of all samples.
+fn sum_gradient<T: Element>(
+    g: &Geometry,
+    outputs: &Range<usize>,
+    dy: &[T],
+    kernels: &[T],
+    dx: &mut [T],
+    add: bool,
+) {
+    let len = outputs.len() * g.row_len();
+    if dense::wins(g) {
+        dense::input_gradient(g, outputs, dy, kernels, dx, add);
+    } else if kernels.len() == len {
+        patches::input_gradient(g, outputs, dy, kernels, dx, add);
+    } else {
+        let one = g.of_one_sample();
+        dx.par_chunks_mut(g.sample_len())
+            .zip(dy.par_chunks(g.output_len()))
+            .zip(kernels.par_chunks(len))
+            .each(|((dx, dy), kernel)| {
+                patches::input_gradient(&one, outputs, dy, kernel, dx, add);
+            });
     }
 }
 
@@ -427,6 +461,11 @@ mod tests {
             ([13, 8, 5, 4], [6, 8, 3, 3], window),
             ([13, 8, 5, 4], [6, 4, 3, 3], Window { groups: 2, ..window }),
             ([3, 100, 17, 16], [9, 100, 1, 1], Window::default()),
+            // As patches: a small map, and windows far apart; with padding, of which some is all a tap reads.
+            ([33, 8, 10, 10], [16, 8, 3, 3], Window::default()),
+            ([3, 4, 84, 83], [32, 4, 5, 5], Window::square(5, 0)),
+            ([2, 3, 7, 9], [5, 3, 4, 5], Window::square(3, 6)),
+            ([2, 3, 12, 9], [5, 3, 3, 2], Window { dilation: [2, 1], ..Window::square(1, 2) }),
             // As large as the image.
             ([33, 16, 8, 7], [61, 16, 8, 7], Window::default()),
             ([1, 16, 8, 8], [128, 16, 8, 8], Window::default()),

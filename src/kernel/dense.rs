@@ -6,7 +6,7 @@
 //! kernel once.
 //!
 //! ```text
-//! forward           Y  = X W^T
+//! forward           Y  = X W^T, or Y^T = W X^T
 //! input gradient    dX = dY W
 //! kernel gradient   dW = dY^T X
 //! ```
@@ -16,7 +16,7 @@ use super::panel::{Layout, Operand, Target, multiply};
 use super::parallel::Each;
 use super::reduce::{add_scaled, dot};
 use super::window::{Geometry, Window};
-use crate::tensor::Element;
+use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -31,6 +31,9 @@ pub(super) fn wins(g: &Geometry) -> bool {
 fn is_per_sample<T>(g: &Geometry, outputs: &Range<usize>, kernels: &[T]) -> bool {
     g.batch > 1 && kernels.len() > outputs.len() * g.row_len()
 }
+
+/// Images that a single column of tiles has room for.
+const FEW: usize = 48;
 
 /// Writes some output channels of `y` `[N, O]`, for `kernels` `[outputs, K]` or such ones of each
 /// sample.
@@ -50,10 +53,20 @@ pub(super) fn forward<T: Element>(
         });
         return;
     }
-    let layout = Layout { row_stride: g.outputs, ..Layout::matrix(g.batch, count) };
-    let y = Target::new(&mut y[outputs.start..], layout);
     let (x, w) = (Matrix::new(x, g.batch, row), Matrix::new(kernels, count, row));
-    multiply(Operand::Lanes(&x), Operand::Lanes(&w), row, y, false);
+    if g.batch > FEW || count < g.batch {
+        let layout = Layout { row_stride: g.outputs, ..Layout::matrix(g.batch, count) };
+        let y = Target::new(&mut y[outputs.start..], layout);
+        return multiply(Operand::Lanes(&x), Operand::Lanes(&w), row, y, false);
+    }
+    // The larger operand is the one that is read where it lies, and not packed.
+    let mut columns = buffer::scratch(count * g.batch);
+    let target = Target::new(&mut columns, Layout::matrix(count, g.batch));
+    multiply(Operand::Lanes(&w), Operand::Lanes(&x), row, target, false);
+    for (n, y) in y.chunks_mut(g.outputs).enumerate() {
+        let column = columns[n..].iter().step_by(g.batch);
+        y[outputs.clone()].iter_mut().zip(column).for_each(|(y, &value)| *y = value);
+    }
 }
 
 /// Writes, or adds, what some output channels give back of `dy` `[N, O]` to `dx` `[N, K]`.

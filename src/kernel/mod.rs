@@ -30,6 +30,7 @@ pub mod norm;
 pub mod opencl;
 pub mod panel;
 mod parallel;
+mod patches;
 pub mod pieces;
 mod place;
 pub mod pool;
