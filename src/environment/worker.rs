@@ -231,18 +231,19 @@ struct Watch {
 
 struct Watched {
     child: Child,
-    due: Option<Instant>,
+    /// How long an answer has been waited for, if one is.
+    waited: Option<Duration>,
     late: bool,
 }
 
 impl Watch {
     fn over(child: Child, name: String, patience: Duration) -> Arc<Self> {
-        let watched = Mutex::new(Watched { child, due: None, late: false });
+        let watched = Mutex::new(Watched { child, waited: None, late: false });
         let watch = Arc::new(Self { name, patience, watched });
         let weak = Arc::downgrade(&watch);
         let pause = (patience / 10).clamp(Duration::from_millis(1), Duration::from_millis(500));
         thread::spawn(move || {
-            while weak.upgrade().is_some_and(|watch| watch.look()) {
+            while weak.upgrade().is_some_and(|watch| watch.look(pause)) {
                 thread::sleep(pause);
             }
         });
@@ -254,17 +255,21 @@ impl Watch {
     }
 
     fn expect_an_answer(&self) {
-        self.watched().due = Some(Instant::now() + self.patience);
+        self.watched().waited = Some(Duration::ZERO);
     }
 
     fn has_answered(&self) {
-        self.watched().due = None;
+        self.watched().waited = None;
     }
 
-    /// Ends a process that is late; whether to look again.
-    fn look(&self) -> bool {
+    /// Ends a process that is late; whether to look again. The pauses between looks are what counts, and not
+    /// the clock: of a program that was stopped for a while, or a computer that slept, no worker is to blame.
+    fn look(&self, pause: Duration) -> bool {
         let mut watched = self.watched();
-        watched.late = watched.due.is_some_and(|due| Instant::now() > due);
+        if let Some(waited) = &mut watched.waited {
+            *waited += pause;
+        }
+        watched.late = watched.waited.is_some_and(|waited| waited > self.patience);
         if watched.late {
             watched.end();
         }
@@ -308,7 +313,7 @@ impl Watched {
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut watched = self.watch.watched();
-        watched.due = None;
+        watched.waited = None;
         // It would end by itself at the end of its requests; whoever waits is not kept waiting.
         let _ = watched.child.kill();
         let _ = watched.child.wait();
