@@ -87,7 +87,7 @@ impl Training {
 
     /// A step; gives the loss.
     fn step(&mut self) -> Result<f32> {
-        let mut pass = Pass::train(self.network.parameters()).draw_routes(7);
+        let mut pass = Pass::train(self.network.parameters()).draw(7);
         let x = pass.input(self.images.to(&self.device)?);
         let logits = self.network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &LABELS, 0.1)?;

@@ -6,7 +6,7 @@
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use zoo_tuning::kernel::{Divisor, Epilogue, Window};
 use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role};
-use zoo_tuning::ops::{self, GateFunction, GateWeights};
+use zoo_tuning::ops::{self, GateFunction, GateWeights, Noise, NoisyWeights};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{State, Tensor};
@@ -144,6 +144,12 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     ("slice", &[&[9, 40, 17, 16]], |t, v| ops::slice(t, v[0], 1, 5..31)),
     ("softmax", &[&[300, 200]], |t, v| ops::softmax(t, v[0])),
     ("dueling", &[&[300, 57 * 51]], |t, v| ops::dueling(t, v[0], 51)),
+    ("noisy_linear", &[&[300, 512], &[57, 512], &[57], &[57, 512], &[57]], |t, v| {
+        let noise = Noise::drawn(512, 57, &mut fastrand::Rng::with_seed(1));
+        let weights =
+            NoisyWeights { weight: v[1], bias: v[2], weight_sigma: v[3], bias_sigma: v[4] };
+        ops::noisy_linear(t, v[0], weights, &noise)
+    }),
     ("soft_cross_entropy_per_sample", &[&[300, 200], &[300, 200]], |t, v| {
         ops::soft_cross_entropy_per_sample(t, v[0], v[1])
     }),
@@ -211,7 +217,7 @@ fn trained(form: &Form) -> Result<Vec<Vec<u32>>> {
     for step in 0..5 {
         let images = Tensor::normal(&[16, 3, 16, 16], 1.0, &mut rng);
         let labels: Vec<usize> = (0..16).map(|n| (n * 7 + step) % 10).collect();
-        let mut pass = Pass::train(network.parameters()).draw_routes(step as u64);
+        let mut pass = Pass::train(network.parameters()).draw(step as u64);
         let x = pass.input(images);
         let logits = network.forward(&mut pass, x)?;
         let loss = ops::cross_entropy(pass.tape(), logits, &labels, 0.1)?;

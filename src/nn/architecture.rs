@@ -94,6 +94,9 @@ pub struct Design {
     pub channels: usize,
     /// Outputs, such as classes.
     pub outputs: usize,
+    /// What the noise of the head's linear layers begins with, if they are noisy; see
+    /// [`ops::noisy_linear`](crate::ops::noisy_linear).
+    pub noise: Option<f64>,
 }
 
 impl Design {
@@ -107,12 +110,12 @@ impl Design {
             let problem = format!("{channels} channels and {outputs} classes; both need one");
             return Err(Error::config("architecture", problem));
         }
-        Ok(Self { architecture, channels, outputs })
+        Ok(Self { architecture, channels, outputs, noise: None })
     }
 
     /// An architecture that need not be registered.
     pub fn new(architecture: impl Architecture + 'static, channels: usize, outputs: usize) -> Self {
-        Self { architecture: Arc::new(architecture), channels, outputs }
+        Self { architecture: Arc::new(architecture), channels, outputs, noise: None }
     }
 
     /// The same for images of other channels.
@@ -123,6 +126,11 @@ impl Design {
     /// The same with other outputs.
     pub fn with_outputs(&self, outputs: usize) -> Self {
         Self { outputs, ..self.clone() }
+    }
+
+    /// The same with noisy layers in the head, or without.
+    pub fn with_noise(&self, noise: Option<f64>) -> Self {
+        Self { noise, ..self.clone() }
     }
 
     /// The architecture's name.
@@ -191,7 +199,8 @@ impl Design {
 
 impl PartialEq for Design {
     fn eq(&self, other: &Self) -> bool {
-        (self.name(), self.channels, self.outputs) == (other.name(), other.channels, other.outputs)
+        let of = |design: &Self| (design.channels, design.outputs, design.noise);
+        self.name() == other.name() && of(self) == of(other)
     }
 }
 

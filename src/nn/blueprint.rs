@@ -38,6 +38,9 @@ impl Blueprint {
             ("outputs", self.design.outputs.to_string()),
             ("form", self.form.name().to_owned()),
         ];
+        if let Some(noise) = self.design.noise {
+            pairs.push(("noise", noise.to_string()));
+        }
         if let Some(mixing) = self.form.mixing() {
             let function = match mixing.function {
                 GateFunction::Softmax => "softmax",
@@ -88,6 +91,8 @@ impl Blueprint {
         let outputs = OUTPUTS.into_iter().find(|key| metadata.contains_key(*key));
         let outputs = || number(outputs.unwrap_or(OUTPUTS[0]));
         let design = Design::named(text("architecture")?, number("channels")?, outputs()?)?;
+        let noise = metadata.get("noise").map(|noise| parsed(origin, "noise", noise));
+        let design = design.with_noise(noise.transpose()?);
         let form = text("form")?;
         if form == "plain" {
             return Ok(design.plain());

@@ -347,7 +347,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// A layer of the head, from `features` to `outputs`: weights from N(0, 0.01^2), no bias.
+    /// A layer of the head, from `features` to `outputs`: weights from N(0, 0.01^2), a bias of 0; noisy, if
+    /// the [`Design`] says so.
     ///
     /// # Errors
     /// If the name is taken, or is not one of the head's: what stands before is a
@@ -362,13 +363,20 @@ impl<'a> Builder<'a> {
             );
             return Err(Error::argument("Builder::linear", problem));
         }
-        let (shape, head) = ([outputs, features], Role::Head);
+        let (shape, head, noise) = ([outputs, features], Role::Head, self.design.noise);
         let mut declare = |part: &str, shape: &[usize], start| {
             self.declare(format!("{name}.{part}"), head, shape, start, Inherits::Head)
         };
         let weight = declare("weight", &shape, Start::Normal(STD))?;
-        let bias = Some(declare("bias", &[outputs], Start::Constant(0.0))?);
-        Ok(Linear { weight, bias, shape, name: name.to_owned() })
+        let bias = declare("bias", &[outputs], Start::Constant(0.0))?;
+        let sigmas = noise.map(|noise| -> Result<_> {
+            // As in Fortunato et al. (2018).
+            let sigma = || Start::Constant(noise / (features as f64).sqrt());
+            let of_weight = declare("weight_sigma", &shape, sigma())?;
+            Ok([of_weight, declare("bias_sigma", &[outputs], sigma())?])
+        });
+        let sigmas = sigmas.transpose()?;
+        Ok(Linear { weight, bias, sigmas, shape, name: name.to_owned() })
     }
 
     fn declare(

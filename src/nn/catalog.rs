@@ -43,7 +43,8 @@ impl Catalog {
         }
         let mut catalog = Self { families: Vec::new(), count: all.len() };
         for architecture in all {
-            let design = Design { architecture, channels: CHANNELS, outputs: OUTPUTS };
+            let (channels, outputs) = (CHANNELS, OUTPUTS);
+            let design = Design { architecture, channels, outputs, noise: None };
             catalog.add(Entry::new(design)?);
         }
         for family in &mut catalog.families {

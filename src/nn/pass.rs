@@ -35,7 +35,7 @@ pub struct Pass<'a, T> {
     observed: Vec<(String, Var)>,
     /// By the number of the node, if nothing is forgotten.
     activations: Vec<Var>,
-    /// What sources are drawn by, if they are drawn.
+    /// What sources and noise are drawn by, if they are drawn.
     draws: Option<u64>,
     /// The source of each sample, if that is the caller's choice.
     given_routes: Option<Vec<usize>>,
@@ -96,9 +96,10 @@ impl<'a, T: Element> Pass<'a, T> {
         Self::new(parameters, Mode::Transparent)
     }
 
-    /// In a routed network, the source of each sample is drawn by how likely the router finds it,
-    /// as follows from `seed`. Without it, it is the likeliest.
-    pub fn draw_routes(mut self, seed: u64) -> Self {
+    /// What can be random is, and follows from `seed`: in a routed network the source of each sample is
+    /// drawn by how likely the router finds it, and noisy layers draw their noise. Without it, the source is
+    /// the likeliest, and there is no noise.
+    pub fn draw(mut self, seed: u64) -> Self {
         self.draws = Some(seed);
         self
     }

@@ -485,7 +485,10 @@ impl Operations for Trace<'_> {
         let weight = self.name(linear.weight);
         self.enter_layer(weight.clone())?;
         if input.kind != Kind::Mixed {
-            self.place(&input, &weight, 1, features / channels);
+            let names = linear.sigmas.map(|[of_weight, _]| self.name(of_weight));
+            for name in names.iter().chain([&weight]) {
+                self.place(&input, name, 1, features / channels);
+            }
         }
         let group = self.new_group(outputs);
         self.groups[group].is_fixed = true;

@@ -27,6 +27,7 @@ mod log_softmax;
 mod matmul;
 mod max_pool2d;
 mod mse;
+mod noisy_linear;
 mod reduction;
 mod relu;
 mod relu6;
@@ -63,6 +64,7 @@ pub use log_softmax::log_softmax;
 pub use matmul::matmul;
 pub use max_pool2d::max_pool2d;
 pub use mse::mse;
+pub use noisy_linear::{Noise, NoisyWeights, noisy_linear};
 pub use reduction::{mean_all, mean_axes, sum_all, sum_axes};
 pub use relu::relu;
 pub use relu6::relu6;
@@ -110,6 +112,7 @@ pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
     ("mean_all", reduction::mean_all_case),
     ("mean_axes", reduction::mean_axes_case),
     ("mse", mse::case),
+    ("noisy_linear", noisy_linear::case),
     ("mul", arithmetic::mul_case),
     ("relu", relu::case),
     ("relu6", relu6::case),

@@ -320,9 +320,10 @@ fn joined(
     note: impl FnMut(&str),
 ) -> Result<Begun> {
     if let Some(model) = sources.from {
-        return gone_on_from(model, classes, outputs, config.seed).map(Begun::new);
+        let noise = config.task.noise();
+        return gone_on_from(model, classes, outputs, noise, config.seed).map(Begun::new);
     }
-    let design = sources.design.with_outputs(outputs);
+    let design = sources.design.with_outputs(outputs).with_noise(config.task.noise());
     for source in &sources.states {
         if let Some((name, _)) = source.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
             let problem = "holds a value that is not finite; nothing can be tuned from there";
@@ -359,13 +360,15 @@ fn gone_on_from(
     model: Model,
     classes: &[String],
     outputs: usize,
+    noise: Option<f64>,
     seed: u64,
 ) -> Result<Network<f32>> {
-    if model.classes == classes && model.design().outputs == outputs {
+    let of = model.design();
+    if model.classes == classes && of.outputs == outputs && of.noise.is_some() == noise.is_some() {
         return Ok(model.network);
     }
     let mut blueprint = model.network.blueprint().clone();
-    blueprint.design = blueprint.design.with_outputs(outputs);
+    blueprint.design = blueprint.design.with_outputs(outputs).with_noise(noise);
     let fresh = Network::<f32>::new(&blueprint, Values::drawn(seed))?;
     let fresh = fresh.parameters();
     let mut state = model.network.parameters().state(model.origin);

@@ -215,7 +215,7 @@ impl Trainer {
         let frozen = self.optimizer.frozen(network.parameters());
         // Far apart for neighbouring batches (the golden ratio's fraction, as in SplitMix64).
         let draws = self.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let mut pass = Pass::train(network.parameters()).freeze(&frozen).draw_routes(draws);
+        let mut pass = Pass::train(network.parameters()).freeze(&frozen).draw(draws);
         let x = pass.input(batch.images().to(&network.parameters().device())?);
         let output = network.forward(&mut pass, x)?;
         pass.tape().enter("loss");

@@ -307,6 +307,17 @@ def dueling_cases():
     yield case(dueling, [draw(2, 12)], atoms=3)
 
 
+def noisy_linear_cases():
+    def noisy(x, weight, bias, weight_sigma, bias_sigma, inputs, outputs):
+        inputs, outputs = (torch.tensor(of, dtype=x.dtype) for of in (inputs, outputs))
+        moved = weight + weight_sigma * torch.outer(outputs, inputs)
+        return F.linear(x, moved, bias + bias_sigma * outputs)
+
+    shapes = [(3, 5), (4, 5), (4,), (4, 5), (4,)]
+    noise = dict(inputs=[0.5, -1.25, 0.75, 0.0, 2.0], outputs=[-0.5, 1.5, 0.25, -1.0])
+    yield case(noisy, [draw(*shape) for shape in shapes], **noise)
+
+
 def soft_cross_entropy_cases():
     def cross_entropy(logits, targets):
         return F.cross_entropy(logits, targets, reduction="none")
@@ -430,6 +441,7 @@ SEEDED = {
     "mean_axes": lambda: reduction_cases(lambda x, axes: x.mean(dim=axes)),
     "mul": lambda: [case(torch.mul, [draw(2, 3, 4), draw(2, 3, 4)])],
     "scale": lambda: [case(lambda x, factor: factor * x, [draw(3, 4)], factor=-1.5)],
+    "noisy_linear": noisy_linear_cases,
     "reorder": reorder_cases,
     "routed_conv2d": routed_conv2d_cases,
     "select": select_cases,

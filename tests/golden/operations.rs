@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 use zoo_tuning::kernel::{Divisor, Epilogue, Window};
-use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments};
+use zoo_tuning::ops::{self, GateFunction, GateWeights, Moments, Noise, NoisyWeights};
 use zoo_tuning::tape::{Tape, Var};
 use zoo_tuning::tensor::{Device, Element, Tensor};
 use zoo_tuning::{Error, Result};
@@ -33,6 +33,11 @@ impl Case {
     fn sizes(&self, key: &str) -> Vec<usize> {
         let sizes = self.value["attributes"][key].as_array().unwrap();
         sizes.iter().map(|v| v.as_u64().unwrap() as usize).collect()
+    }
+
+    fn numbers(&self, key: &str) -> Vec<f64> {
+        let numbers = self.value["attributes"][key].as_array().unwrap();
+        numbers.iter().map(|v| v.as_f64().unwrap()).collect()
     }
 
     fn pair(&self, key: &str) -> [usize; 2] {
@@ -200,6 +205,14 @@ golden!(gate, |tape, v, case| {
 });
 golden!(global_mean_pool, |tape, v, _case| ops::global_mean_pool(tape, v[0]));
 golden!(dueling, |tape, v, case| ops::dueling(tape, v[0], case.size("atoms")));
+golden!(noisy_linear, |tape, v, case| {
+    let [inputs, outputs] = ["inputs", "outputs"].map(|key| {
+        let numbers = case.numbers(key);
+        Tensor::new(&[numbers.len()], numbers).unwrap().cast()
+    });
+    let weights = NoisyWeights { weight: v[1], bias: v[2], weight_sigma: v[3], bias_sigma: v[4] };
+    ops::noisy_linear(tape, v[0], weights, &Noise { inputs, outputs })
+});
 golden!(soft_cross_entropy_per_sample, |tape, v, _case| {
     ops::soft_cross_entropy_per_sample(tape, v[0], v[1])
 });

@@ -458,6 +458,9 @@ struct Task {
     #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     dueling: Option<bool>,
+    /// Agents: what the noise of the head's weights begins with; 0 for none [default: 0]
+    #[arg(long, value_name = "S")]
+    noisy: Option<f64>,
     /// Agents: atoms of a distribution of returns (C51); 1 for values [default: 1]
     #[arg(long, value_name = "N")]
     atoms: Option<usize>,

@@ -187,9 +187,8 @@ impl Operations for Graph<'_> {
     }
 
     fn linear(&mut self, linear: &Linear, x: Node) -> Result<Node> {
-        let weight = self.parameter(linear.weight);
-        let inputs = [self.name(x)?, weight];
-        let inputs = inputs.into_iter().chain(linear.bias.map(|id| self.parameter(id))).collect();
+        let [weight, bias] = [linear.weight, linear.bias].map(|id| self.parameter(id));
+        let inputs = vec![self.name(x)?, weight, bias];
         let y = self.layer("Gemm", linear.name(), inputs, vec![integer("transB", 1)]);
         self.node(y)
     }

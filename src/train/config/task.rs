@@ -39,6 +39,14 @@ impl TaskConfig {
         }
     }
 
+    /// What the noise of the head's weights begins with, if they are noisy.
+    pub(in crate::train) fn noise(&self) -> Option<f64> {
+        match self {
+            Self::Reinforcement(settings) => Some(settings.noisy).filter(|noise| *noise > 0.0),
+            Self::Classification(_) | Self::Landmarks(_) => None,
+        }
+    }
+
     /// What it is measured on.
     pub fn samples(&self) -> &'static str {
         match self {

@@ -1,13 +1,13 @@
 //! An agent: it acts in its environment, remembers, and draws from what it remembers.
 
-use super::playing::{Seen, estimates, seen_shape};
+use super::head::Estimates;
+use super::playing::{Seen, seen_shape};
 use super::replay::{Horizon, Move, Replay, Then, Transition};
 use super::sum_tree::SumTree;
 use super::{Head, ReinforcementConfig};
 use crate::dataset::sample_rng;
 use crate::environment::Environment;
-use crate::nn::{Network, Parameters};
-use crate::tensor::{State, Tensor};
+use crate::tensor::{State, Tensor, buffer};
 use crate::train::Meter;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ struct Course {
     values: Meter,
 }
 
+/// What a network holds of the actions in the states `[N, C, H, W]`, by noise that follows from a seed.
+pub(super) type Estimate<'a> = dyn FnMut(Tensor<f32>, Option<u64>) -> Result<Estimates> + 'a;
+
 /// Acts, remembers, and draws what is learned from.
 pub(super) struct Agent {
     environment: Box<dyn Environment>,
@@ -55,6 +58,11 @@ enum Draws {
     Episode = 1,
     Action = 2,
     Transitions = 3,
+    /// The noise of a step, and in an update that of the network and of the target network. The pass that
+    /// learns has its own.
+    Noise = 4,
+    Online = 5,
+    Target = 6,
 }
 
 impl Agent {
@@ -87,15 +95,20 @@ impl Agent {
         self.course.steps
     }
 
+    /// What noise is drawn by, if layers are noisy.
+    fn noise(&self, use_of: Draws, number: u64) -> Option<u64> {
+        (self.settings.noisy > 0.0).then(|| self.rng(use_of, number).u64(..))
+    }
+
     fn rng(&self, use_of: Draws, number: u64) -> fastrand::Rng {
         sample_rng(self.seed, number, use_of as usize)
     }
 
-    /// Makes one step: by the network, or at random, as likely as that is now.
+    /// Makes one step: by what `network` holds of actions, or at random, as likely as that is now.
     ///
     /// # Errors
     /// If the environment fails, or does not fit the network.
-    pub fn act(&mut self, network: &Network<f32>) -> Result<()> {
+    pub fn act(&mut self, network: &mut Estimate) -> Result<()> {
         let mut seen = match self.seen.take() {
             Some(seen) => seen,
             None => {
@@ -110,12 +123,8 @@ impl Agent {
         let action = match rng.f64() < self.settings.epsilon_at(self.course.steps) {
             true => rng.usize(..self.head.actions),
             false => {
-                let mut values = vec![];
-                seen.append(&mut values);
-                let [channels, height, width] = seen_shape(&*self.environment);
-                let state = Tensor::new(&[1, channels, height, width], values)?;
-                let found = estimates(network, network.parameters(), &self.head, state)?;
-                found.best()[0]
+                let state = seen.state(&*self.environment)?;
+                network(state, self.noise(Draws::Noise, self.course.steps))?.best()[0]
             }
         };
         let begins = self.course.length == 0;
@@ -223,28 +232,30 @@ impl Agent {
     pub fn states(&self, slots: impl ExactSizeIterator<Item = u64>) -> Result<Tensor<f32>> {
         let [channels, height, width] = seen_shape(&*self.environment);
         let shape = [slots.len(), channels, height, width];
-        let mut values = Vec::with_capacity(shape.iter().product());
-        slots.for_each(|slot| self.replay.append_state(slot, &mut values));
+        let mut values = buffer::take(shape.iter().product());
+        let states = values.chunks_mut(channels * height * width);
+        slots.zip(states).for_each(|(slot, state)| self.replay.write_state(slot, state));
         Tensor::new(&shape, values)
     }
 
-    /// What the network should say of the transitions: by the target network, whose parameters are
-    /// `target`, and which action is the best by the network itself if learning is double.
+    /// What the network should say of the transitions: by the target network, and which action is the best
+    /// by the network itself if learning is double; in update number `update`.
     ///
     /// # Errors
     /// If a network does not fit.
     pub fn targets(
         &self,
-        network: &Network<f32>,
-        target: &Parameters<f32>,
+        network: &mut Estimate,
+        target: &mut Estimate,
         transitions: &[Transition],
+        update: u64,
     ) -> Result<Vec<f32>> {
         // Where nothing follows any state will do: it counts nothing.
-        let next = || transitions.iter().map(|of| of.next.unwrap_or(of.slot));
-        let states = self.states(next())?;
-        let by_target = estimates(network, target, &self.head, states.clone())?;
+        let next = transitions.iter().map(|of| of.next.unwrap_or(of.slot));
+        let states = self.states(next)?;
+        let by_target = target(states.clone(), self.noise(Draws::Target, update))?;
         let chosen = match self.settings.double {
-            true => estimates(network, network.parameters(), &self.head, states)?.best(),
+            true => network(states, self.noise(Draws::Online, update))?.best(),
             false => by_target.best(),
         };
         let steps: Vec<_> = transitions.iter().map(|of| (of.reward, of.discount)).collect();

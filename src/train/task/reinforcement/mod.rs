@@ -5,6 +5,7 @@
 //! of them the agent makes a few steps in its environment.
 
 mod agent;
+mod fixed;
 mod head;
 mod player;
 mod playing;
@@ -28,7 +29,6 @@ pub use settings::ReinforcementConfig;
 use super::{Exhibits, Measured, Opened, Part, Samples, Scores, Task};
 use crate::environment::Environment;
 use crate::nn::{Network, Pass};
-use crate::optim::WeightAverage;
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::{Device, State, Tensor};
@@ -36,8 +36,9 @@ use crate::train::config::TaskConfig;
 use crate::train::{Config, Material};
 use crate::{Error, Result, ops};
 use agent::Agent;
+use fixed::Fixed;
 use head::Head;
-use playing::{check_fit, play_all, seen_shape};
+use playing::{check_fit, estimates, play_all, seen_shape};
 use probe::RandomProbe;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +130,7 @@ pub struct Reinforcement {
     settings: ReinforcementConfig,
     head: Head,
     /// The network as it was when it was copied last.
-    target: Option<WeightAverage<f32>>,
+    target: Option<Fixed>,
     /// Of the whole training.
     updates: u64,
     batch: usize,
@@ -158,26 +159,30 @@ impl Task for Reinforcement {
 
     /// Acts, copies the network to the target network when that is due, and draws.
     fn batch(&mut self, step: u64, network: &Network<f32>) -> Result<Experience> {
-        let Self { agent, settings, .. } = self;
+        let Self { agent, settings, head, .. } = self;
         if agent.steps() == 0 {
             check_fit(network, agent.environment())?;
         }
         let wanted = settings.learning_starts + (step + 1) * settings.train_every;
         let before = agent.steps();
+        let mut acting = Fixed::faster(network)?;
+        let mut online = |states: Tensor<f32>, draws| match &mut acting {
+            Some(acting) => acting.estimates(network, head, states, draws),
+            None => estimates(network, network.parameters(), head, states, draws),
+        };
         while agent.steps() < wanted {
-            agent.act(network)?;
+            agent.act(&mut online)?;
         }
         let copies = |steps: u64| steps / settings.target_every;
         if self.target.is_none() || copies(agent.steps()) > copies(before) {
-            // A copy: with this decay the average stays as it begins.
-            self.target = Some(WeightAverage::new(network.parameters(), 1.0)?);
+            self.target = Some(Fixed::of(network)?);
         }
         let Some(target) = &mut self.target else { unreachable!("it was copied just now") };
-        // A resumed run finds it on the host.
-        target.to(&network.parameters().device())?;
         let share = step as f64 / self.updates as f64;
         let drawn = agent.draw(self.batch, step, share.min(1.0))?;
-        let targets = agent.targets(network, target.parameters(), &drawn.transitions)?;
+        let mut by_target =
+            |states: Tensor<f32>, draws| target.estimates(network, head, states, draws);
+        let targets = agent.targets(&mut online, &mut by_target, &drawn.transitions, step)?;
         let slots: Vec<u64> = drawn.transitions.iter().map(|of| of.slot).collect();
         Ok(Experience {
             states: agent.states(slots.iter().copied())?,
@@ -261,18 +266,9 @@ impl Task for Reinforcement {
         self.agent.restore(&self.file, state)?;
         let target = state.below(TARGET);
         if !target.tensors.is_empty() {
-            let mut copy = WeightAverage::new(network.parameters(), 1.0)?;
-            copy.load(&target)?;
-            self.target = Some(copy);
+            self.target = Some(Fixed::restored(network, &target)?);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-impl Reinforcement {
-    fn target_parameters(&self) -> Option<&crate::nn::Parameters<f32>> {
-        self.target.as_ref().map(WeightAverage::parameters)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Acting: what an agent sees, what its network makes of it, and whole episodes of it.
 
 use super::head::{Estimates, Head};
-use super::replay::append_values;
+use super::replay::write_values;
 use crate::dataset::sample_rng;
 use crate::environment::{Environment, Step};
 use crate::nn::{Network, Parameters, Pass};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, buffer};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,20 @@ impl Seen {
         self.frame == frame && self.frames.len() == frame * environment.stack()
     }
 
-    /// Appends it as values of 0 to 1.
-    pub fn append(&self, into: &mut Vec<f32>) {
-        append_values(&self.frames, into);
+    /// Writes it as values of 0 to 1.
+    pub fn write(&self, into: &mut [f32]) {
+        write_values(&self.frames, into);
+    }
+
+    /// The state `[1, C, H, W]` of `environment` that it is.
+    ///
+    /// # Errors
+    /// If it is another environment's.
+    pub fn state(&self, environment: &dyn Environment) -> Result<Tensor<f32>> {
+        let [channels, height, width] = seen_shape(environment);
+        let mut values = buffer::take(self.frames.len());
+        self.write(&mut values);
+        Tensor::new(&[1, channels, height, width], values)
     }
 }
 
@@ -61,8 +72,9 @@ pub(super) fn seen_shape(environment: &dyn Environment) -> [usize; 3] {
     [channels * environment.stack(), height, width]
 }
 
-/// What a network with `parameters` holds of the actions in the states `[N, C, H, W]`. Nothing of the
-/// network changes: running averages of gates stay as they are.
+/// What a network with `parameters` holds of the actions in the states `[N, C, H, W]`; with the noise that
+/// follows from `draws`, if its head is noisy. Nothing of the network changes: running averages of gates
+/// stay as they are.
 ///
 /// # Errors
 /// If the states do not fit, or an output is another head's.
@@ -71,8 +83,12 @@ pub(super) fn estimates(
     parameters: &Parameters<f32>,
     head: &Head,
     states: Tensor<f32>,
+    draws: Option<u64>,
 ) -> Result<Estimates> {
     let mut pass = Pass::evaluate(parameters);
+    if let Some(seed) = draws {
+        pass = pass.draw(seed);
+    }
     let x = pass.input(states.to(&parameters.device())?);
     let output = network.forward(&mut pass, x)?;
     head.estimates(&mut pass, output)
@@ -128,10 +144,12 @@ pub(super) fn play(
     let mut going: Vec<usize> = (0..environments.len()).collect();
     while let Some(&first) = going.first() {
         let [channels, height, width] = seen_shape(&*environments[first]);
-        let mut values = Vec::with_capacity(going.len() * channels * height * width);
-        going.iter().for_each(|&at| seen[at].append(&mut values));
+        let state = channels * height * width;
+        let mut values = buffer::take(going.len() * state);
+        let rows = values.chunks_mut(state);
+        going.iter().zip(rows).for_each(|(&at, row)| seen[at].write(row));
         let states = Tensor::new(&[going.len(), channels, height, width], values)?;
-        let estimates = estimates(network, network.parameters(), head, states)?;
+        let estimates = estimates(network, network.parameters(), head, states, None)?;
         let best = estimates.best();
         let actions: Vec<usize> = going
             .iter()
@@ -150,9 +168,7 @@ pub(super) fn play(
             .map(|((_, environment), &action)| environment.step(action))
             .collect::<Result<_>>()?;
         if first == 0 {
-            let mut state = vec![];
-            seen[0].append(&mut state);
-            let state = &Tensor::new(&[1, channels, height, width], state)?;
+            let state = &seen[0].state(&*environments[0])?;
             let (environment, values) = (&*environments[0], estimates.of(0));
             let (action, before) = (actions[0], played[0]);
             watch(&Moment { environment, state, values, action, before })?;

@@ -49,12 +49,12 @@ impl AgentPreset {
     };
 
     /// The data-efficient Rainbow of van Hasselt, Hessel and Aslanides (2019), as Kaixhin's Rainbow has
-    /// it, but for its noisy layers, in place of which actions are random with a probability of 0.01.
+    /// it. Its head is noisy and its hidden layer is not, which belongs to the zoo.
     pub const DATA_EFFICIENT_RAINBOW: Self = Self {
         text: "[task]\nname = 'reinforcement'\ntotal_steps = 100000\nlearning_starts = 1600\n\
                train_every = 1\ntarget_every = 2000\nreplay = 100000\nn_step = 20\ndouble = true\n\
                dueling = true\natoms = 51\nreturns = [-10.0, 10.0]\nprioritized = 0.5\n\
-               importance = 0.4\nepsilon_end = 0.01\nepsilon_steps = 2000\nclip_rewards = true\n\
+               importance = 0.4\nnoisy = 0.1\nepsilon_end = 0.0\nepsilon_steps = 2000\nclip_rewards = true\n\
                life_loss = true\nsticky = 0.0\n\
                [optimizer]\nrule = 'adam'\nlearning_rate = 1e-4\nepsilon = 1.5e-4\n\
                weight_decay = 0.0\nschedule = 'constant'\nbatch = 32\nclip_norm = 10.0\n\

@@ -63,7 +63,9 @@ impl RandomProbe {
                     Seen::first(&*environment)
                 }
             };
-            now.append(&mut states);
+            let first = states.len();
+            states.resize(first + shape.iter().product::<usize>(), 0.0);
+            now.write(&mut states[first..]);
             let step = environment.step(rng.usize(..actions))?;
             rewards.push(f64::from(step.reward));
             ends.push(step.ended());

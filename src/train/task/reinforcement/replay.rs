@@ -184,15 +184,14 @@ impl Replay {
         is_known.then_some(Transition { slot, action, reward, discount, next: Some(at) })
     }
 
-    /// Appends the state of a slot, oldest frame first, as values of 0 to 1. The first frame of an
+    /// Writes the state of a slot, oldest frame first, as values of 0 to 1. The first frame of an
     /// episode stands for those before it, and the slot's own for those that were forgotten: of such a
     /// state there is no [`Replay::transition`].
-    pub fn append_state(&self, slot: u64, into: &mut Vec<f32>) {
+    pub fn write_state(&self, slot: u64, into: &mut [f32]) {
         let first = self.first_of_state(slot).unwrap_or(slot);
-        for back in (0..self.stack).rev() {
+        for (back, into) in (0..self.stack).rev().zip(into.chunks_mut(self.frame)) {
             let of = slot.saturating_sub(back).max(first);
-            let frame = &self.frames[self.place(of) * self.frame..][..self.frame];
-            append_values(frame, into);
+            write_values(&self.frames[self.place(of) * self.frame..][..self.frame], into);
         }
     }
 
@@ -270,9 +269,9 @@ impl Replay {
     }
 }
 
-/// Appends bytes as values of 0 to 1.
-pub(super) fn append_values(frame: &[u8], into: &mut Vec<f32>) {
-    into.extend(frame.iter().map(|&byte| f32::from(byte) * (1.0 / 255.0)));
+/// Writes bytes as values of 0 to 1.
+pub(super) fn write_values(frame: &[u8], into: &mut [f32]) {
+    into.iter_mut().zip(frame).for_each(|(into, &byte)| *into = f32::from(byte) * (1.0 / 255.0));
 }
 
 #[cfg(test)]
@@ -295,8 +294,8 @@ mod tests {
     }
 
     fn frames(replay: &Replay, slot: u64) -> Vec<u8> {
-        let mut values = vec![];
-        replay.append_state(slot, &mut values);
+        let mut values = vec![0.0; replay.stack as usize * replay.frame];
+        replay.write_state(slot, &mut values);
         values.into_iter().map(|value| (value * 255.0).round() as u8).collect()
     }
 

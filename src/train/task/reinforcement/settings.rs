@@ -52,6 +52,9 @@ pub struct ReinforcementConfig {
     pub double: bool,
     /// Whether outputs are a state's value and its actions' advantages (Wang et al., 2016).
     pub dueling: bool,
+    /// What the noise of the head's weights begins with (Fortunato et al., 2018); 0 for none. An agent then
+    /// acts by weights that are drawn anew for every step, and needs few random actions or none.
+    pub noisy: f64,
     /// Atoms of a distribution of returns (Bellemare et al., 2017); 1 for values.
     pub atoms: usize,
     /// The least and the largest of them.
@@ -99,6 +102,7 @@ impl Default for ReinforcementConfig {
             n_step: 1,
             double: true,
             dueling: false,
+            noisy: 0.0,
             atoms: 1,
             returns: [-10.0, 10.0],
             prioritized: 0.0,
@@ -156,6 +160,7 @@ impl ReinforcementConfig {
         ] {
             within(&format!("task.{key}"), value, 0.0, 1.0)?;
         }
+        within("task.noisy", self.noisy, 0.0, 10.0)?;
         let [low, high] = self.returns;
         if !(low.is_finite() && high.is_finite() && low < high) {
             let problem = format!("{low} and {high} should be the least and the largest return");

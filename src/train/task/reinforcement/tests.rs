@@ -2,14 +2,15 @@
 //! programs made are named where they are looked for.
 
 use super::agent::Agent;
-use super::head::Head;
+use super::fixed::Fixed;
+use super::head::{Estimates, Head};
 use super::playing::{Seen, estimates, play};
 use super::projection::Support;
 use super::{Reinforcement, ReinforcementConfig};
 use crate::dataset::Image;
 use crate::environment::{Environment, Step};
-use crate::nn::{Design, Network, Pass};
-use crate::tensor::Tensor;
+use crate::nn::{Aligned, Blueprint, Design, Form, Mixing, Network, Pass};
+use crate::tensor::{State, Tensor};
 use crate::train::Config;
 use crate::train::task::{Part, Samples, Task};
 use crate::{Error, Result, ops};
@@ -80,10 +81,16 @@ fn network(outputs: usize) -> Network<f32> {
     Network::drawn(&Design::named("convnet:1x1:4", 2, outputs).unwrap(), 1).unwrap()
 }
 
+/// As an agent asks it.
+fn by(network: &Network<f32>) -> impl Fn(Tensor<f32>, Option<u64>) -> Result<Estimates> {
+    let head = Head { actions: network.design().outputs, dueling: false, support: None };
+    move |states, draws| estimates(network, network.parameters(), &head, states, draws)
+}
+
 /// An agent after so many steps.
 fn agent(script: &[Step], settings: &ReinforcementConfig, steps: usize) -> Agent {
     let mut agent = Agent::new(Script::of(script), settings, 1, 9);
-    (0..steps).for_each(|_| agent.act(&network(2)).unwrap());
+    (0..steps).for_each(|_| agent.act(&mut by(&network(2))).unwrap());
     agent
 }
 
@@ -168,8 +175,8 @@ fn priorities_decide_what_is_drawn() {
     assert_eq!(weight(likely), 1.0);
     assert!((weight(7) - 0.1 / 3.0).abs() < 1e-4, "{}", weight(7));
     // The new one as much as the best so far.
-    agent.act(&network(2)).unwrap();
-    agent.act(&network(2)).unwrap();
+    agent.act(&mut by(&network(2))).unwrap();
+    agent.act(&mut by(&network(2))).unwrap();
     let drawn = agent.draw(400, 2, 0.0).unwrap();
     let of_new = drawn.transitions.iter().filter(|of| of.slot == 31).count();
     assert!((95..170).contains(&of_new), "{of_new}");
@@ -183,7 +190,7 @@ fn double_learning_takes_the_value_of_one_network_for_the_choice_of_the_other() 
     // The head alone, so that their choices differ.
     let state = |a: f32| Tensor::new(&[1, 2, 1, 1], vec![a, 1.0 - a]).unwrap();
     let of = |network: &Network<f32>, a| {
-        estimates(network, network.parameters(), &head, state(a)).unwrap()
+        estimates(network, network.parameters(), &head, state(a), None).unwrap()
     };
     let differ = (0..100)
         .map(|k| k as f32 / 100.0)
@@ -240,6 +247,7 @@ fn opened(folder: &std::path::Path, text: &str) -> (Reinforcement, Network<f32>)
     let name = config.method.architecture.unwrap();
     let channels = config.data.channels.unwrap();
     let design = Design::named(&name, channels, opened.outputs).unwrap();
+    let design = design.with_noise(config.task.noise());
     (opened.task, Network::drawn(&design, 1).unwrap())
 }
 
@@ -249,8 +257,10 @@ fn the_target_network_stays_as_it_was_copied() {
     let folder = tempfile::tempdir().unwrap();
     let (mut task, mut network) = opened(folder.path(), "");
     let weight = network.parameters().find("fc.weight").unwrap();
-    let of_target =
-        |task: &Reinforcement| task.target_parameters().unwrap().value(weight).as_slice()[0];
+    let of_target = |task: &Reinforcement| {
+        let state = task.target.as_ref().unwrap().state();
+        state.get("fc.weight").unwrap().as_slice()[0]
+    };
     task.batch(0, &network).unwrap();
     let first = of_target(&task);
     network.parameters_mut().value_mut(weight).as_mut_slice().fill(9.0);
@@ -261,10 +271,87 @@ fn the_target_network_stays_as_it_was_copied() {
     assert_eq!(of_target(&task), 9.0);
 }
 
+/// Noise that several passes share, or that is still there when an agent is measured.
+#[test]
+fn noise_is_drawn_for_each_pass_and_for_none_that_measures() {
+    let design = Design::named("convnet:1x1:4", 2, 2).unwrap().with_noise(Some(0.5));
+    let network = Network::<f32>::drawn(&design, 1).unwrap();
+    let by_network = by(&network);
+    for (noisy, passes) in [(0.5, 8), (0.0, 1)] {
+        let settings = ReinforcementConfig { learning_starts: 0, ..settings() };
+        let certain = ReinforcementConfig { epsilon_start: 0.0, epsilon_end: 0.0, ..settings };
+        let settings = ReinforcementConfig { noisy, double: true, ..certain };
+        let mut agent = agent(&[ON, ON, ON, OVER], &settings, 0);
+        let mut drawn = vec![];
+        let mut asked = |states, draws| {
+            drawn.push(draws);
+            by_network(states, draws)
+        };
+        (0..4).for_each(|_| agent.act(&mut asked).unwrap());
+        let transitions = [agent.transition(0).unwrap()];
+        for update in [0, 1] {
+            agent.targets(&mut asked, &mut by(&network), &transitions, update).unwrap();
+            agent.targets(&mut by(&network), &mut asked, &transitions, update).unwrap();
+        }
+        assert_eq!(drawn.len(), 8);
+        drawn.sort();
+        drawn.dedup();
+        assert_eq!((drawn.len(), drawn[0].is_some()), (passes, noisy > 0.0));
+    }
+    let state = || Tensor::full(&[1, 2, 1, 1], 1.0);
+    let of = |draws| by_network(state(), draws).unwrap().of(0).to_vec();
+    let head = Head { actions: 2, dueling: false, support: None };
+    let plain = design.with_noise(None).plain();
+    let mut means = network.parameters().state("means");
+    means.tensors.retain(|name, _| !name.contains("sigma"));
+    let plain: Network<f32> = plain.build(&means).unwrap();
+    let expected = estimates(&plain, plain.parameters(), &head, state(), None).unwrap();
+    assert_eq!(of(None), expected.of(0));
+    assert!(of(Some(1)) != of(None) && of(Some(1)) != of(Some(2)) && of(Some(1)) == of(Some(1)));
+    // It is in the file.
+    let blueprint = network.blueprint();
+    let read = Blueprint::from_metadata("a", &blueprint.to_metadata()).unwrap();
+    assert_eq!(read, *blueprint);
+}
+
+/// A lite network has mixed kernels only once its gates have averages; what it collapses to then acts for
+/// it, and is its target network.
+#[test]
+fn what_a_lite_network_collapses_to_acts_for_it() {
+    let design = Design::named("convnet:6x6:4x3-8", 2, 3).unwrap();
+    let sources = [1, 2]
+        .map(|seed| Network::<f32>::drawn(&design, seed).unwrap().parameters().state("a source"));
+    let mixing = Mixing { aligned: Aligned::everywhere(), ..Mixing::default() };
+    let mut network = Network::from_sources(&design, Form::Lite(mixing), &sources, 3).unwrap();
+    let head = Head { actions: 3, dueling: false, support: None };
+    let states = Tensor::normal(&[5, 2, 6, 6], 1.0, &mut fastrand::Rng::with_seed(4));
+    assert!(Fixed::faster(&network).unwrap().is_none());
+    // What one step of training leaves: averages of the gates.
+    let mut pass = Pass::train(network.parameters());
+    let x = pass.input(states.clone());
+    let output = network.forward(&mut pass, x).unwrap();
+    let loss = ops::mean_all(pass.tape(), output).unwrap();
+    pass.backward(loss).unwrap().update_buffers(network.parameters_mut());
+    let mut copy = Fixed::of(&network).unwrap();
+    let mut again = Fixed::restored(&network, &copy.state()).unwrap();
+    assert!([&copy, &again].iter().all(|fixed| matches!(fixed, Fixed::Collapsed(_))));
+    let of = |fixed: &mut Fixed| {
+        let found = fixed.estimates(&network, &head, states.clone(), None).unwrap();
+        (0..5).flat_map(|n| found.of(n).to_vec()).collect::<Vec<f32>>()
+    };
+    let found = of(&mut copy);
+    assert_eq!(of(&mut again), found);
+    let mixed = estimates(&network, network.parameters(), &head, states.clone(), None).unwrap();
+    for (n, found) in found.chunks(3).enumerate() {
+        assert!(found.iter().zip(mixed.of(n)).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    assert!(Fixed::restored(&network, &State::new("nothing")).is_err());
+}
+
 /// Whatever is between two steps is kept: the batches that follow are the same.
 #[test]
 fn an_agent_goes_on_from_its_state() {
-    for text in ["", "prioritized = 0.6\natoms = 11\ndueling = true\nn_step = 3\n"] {
+    for text in ["", "prioritized = 0.6\natoms = 11\ndueling = true\nn_step = 3\nnoisy = 0.5\n"] {
         let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let (mut task, network) = opened(folder.path(), text);
         let step = |task: &mut Reinforcement, number: u64| {
@@ -296,9 +383,8 @@ fn what_is_seen_first_stands_for_what_was_not() {
     let mut seen = Seen::first(&*environment);
     environment.step(0).unwrap();
     seen.next(&*environment);
-    let mut values = vec![];
-    seen.append(&mut values);
-    assert_eq!(values, [10.0 / 255.0, 11.0 / 255.0]);
+    let state = seen.state(&*environment).unwrap();
+    assert_eq!(state.as_slice(), [10.0 / 255.0, 11.0 / 255.0]);
 }
 
 #[test]
