@@ -51,6 +51,8 @@ pub struct Progress {
     scores: Option<String>,
     /// What the task saw by the way.
     seen: Option<String>,
+    /// How far it was by its own count when it said so last.
+    at: Option<(u64, Instant)>,
     /// When the last plain line was written.
     shown: Option<Instant>,
 }
@@ -69,7 +71,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Ok(Self { bar, steps: 0, scores: None, seen: None, shown: None })
+        Ok(Self { bar, steps: 0, scores: None, seen: None, at: None, shown: None })
     }
 
     /// Takes the bar away.
@@ -153,8 +155,14 @@ impl Observer for Progress {
                 }
             }
             Event::Measured { measured, .. } => {
+                let before = self.at.replace((measured.at, Instant::now()));
                 if let Some(value) = measured.get("charts/episodic_return") {
-                    self.seen = Some(format!("return {value:.2}"));
+                    // By no measurement, which would differ when a run is repeated.
+                    let rate = before.map(|(steps, at)| {
+                        let steps = measured.at.saturating_sub(steps) as f64;
+                        format!(", {:.0} steps/s", steps / at.elapsed().as_secs_f64().max(1e-9))
+                    });
+                    self.seen = Some(format!("return {value:.2}{}", rate.unwrap_or_default()));
                 }
             }
             Event::Validated { scores, .. } => {

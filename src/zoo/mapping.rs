@@ -12,8 +12,9 @@
 
 use super::dtype::Dtype;
 use crate::{Error, Result};
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,75 @@ impl Mapping {
         }
         #[cfg(not(unix))]
         let _ = range;
+    }
+}
+
+/// A file that is written by way of memory: as much of it lies there as the system finds room for.
+#[derive(Debug)]
+pub struct MappingMut {
+    path: PathBuf,
+    file: File,
+    bytes: MmapMut,
+    /// So many bytes have a place on the disk.
+    reserved: usize,
+}
+
+impl MappingMut {
+    /// Maps `length` bytes of the file at `path`, which is made if it is not there. Of one that is, the
+    /// first `used` bytes are kept.
+    ///
+    /// # Errors
+    /// If it cannot be opened or made, or is shorter than what is used of it.
+    #[allow(unsafe_code)]
+    pub fn open(path: impl AsRef<Path>, length: usize, used: usize) -> Result<Self> {
+        let path = path.as_ref();
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(Error::io("open", path))?;
+        let found = file.metadata().map_err(Error::io("read", path))?.len();
+        if found < used as u64 {
+            let problem = format!("has {found} bytes, where {used} are used");
+            return Err(Error::format(path, problem));
+        }
+        file.set_len(length as u64).map_err(Error::io("lengthen", path))?;
+        // SAFETY: the mapping is private to `MappingMut`, which lends its bytes by the rules of borrows.
+        // They are read as bytes alone, of which every pattern is one; that no other process shrinks the
+        // file is asked of the user, as of every mapping here.
+        let bytes = unsafe { MmapMut::map_mut(&file) }.map_err(Error::io("map", path))?;
+        Ok(Self { path: path.to_path_buf(), file, bytes, reserved: used })
+    }
+
+    /// All bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes to be written.
+    ///
+    /// # Errors
+    /// If the disk has no room for them: to find that out while writing to memory would end the process.
+    pub fn bytes_mut(&mut self, range: Range<usize>) -> Result<&mut [u8]> {
+        const PIECE: usize = 1 << 22;
+        while range.end > self.reserved {
+            let piece = PIECE.min(self.bytes.len().saturating_sub(self.reserved));
+            let write = self.file.seek(SeekFrom::Start(self.reserved as u64));
+            let write = write.and_then(|_| self.file.write_all(&vec![0; piece]));
+            write.map_err(Error::io("write", &self.path))?;
+            self.reserved += piece;
+            if piece == 0 {
+                break;
+            }
+        }
+        let problem = || Error::format(&self.path, "ends before what is to be written");
+        self.bytes.get_mut(range).ok_or_else(problem)
+    }
+
+    /// Returns when all lies on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn flush(&self) -> Result<()> {
+        self.bytes.flush().map_err(Error::io("synchronise", &self.path))
     }
 }
 

@@ -67,7 +67,7 @@ pub use format::Format;
 pub use layout::Layout;
 #[cfg(feature = "train")]
 pub use manifest::{Manifest, Source, sha256, sha256_of};
-pub use mapping::{Mapping, Plain};
+pub use mapping::{Mapping, MappingMut, Plain};
 pub(crate) use naming::Names;
 pub use naming::{Expected, Naming};
 pub use view::TensorView;

@@ -11,7 +11,7 @@ use crate::tensor::{State, Tensor, buffer};
 use crate::train::Meter;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// What an agent has been through.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -66,17 +66,20 @@ enum Draws {
 }
 
 impl Agent {
-    /// An agent in `environment`, which makes at most `spare` steps between two checkpoints.
+    /// An agent in `environment`, which makes at most `spare` steps between two checkpoints, and keeps what it
+    /// remembers in `file`.
     pub fn new(
         environment: Box<dyn Environment>,
         settings: &ReinforcementConfig,
         seed: u64,
         spare: u64,
+        file: PathBuf,
     ) -> Self {
         let frame = environment.frame().iter().product();
         // An episode that is cut short has a slot more than steps.
         let spare = spare.saturating_mul(2);
-        let replay = Replay::new(frame, environment.stack(), settings.replay, spare);
+        let (sizes, counts) = ([frame, environment.stack()], [settings.replay, spare]);
+        let replay = Replay::new(sizes, counts, file, Replay::IN_MEMORY);
         let priorities =
             (settings.prioritized > 0.0).then(|| SumTree::new(settings.replay as usize));
         let (head, horizon) = (settings.head(environment.actions().len()), settings.horizon());
@@ -139,12 +142,12 @@ impl Agent {
             (false, false) => Then::On,
         };
         let action = action as u16;
-        self.remember(seen.newest(), Move { action, reward: step.reward, begins, then });
+        self.remember(seen.newest(), Move { action, reward: step.reward, begins, then })?;
         let has_ended = step.terminated || step.truncated;
         seen.next(&*self.environment);
         if then == Then::Cut {
             let nothing = Move { action: 0, reward: 0.0, begins: false, then: Then::Nothing };
-            self.remember(seen.newest(), nothing);
+            self.remember(seen.newest(), nothing)?;
         }
         if has_ended {
             self.course.returns.add(self.course.sum);
@@ -155,14 +158,15 @@ impl Agent {
         Ok(())
     }
 
-    fn remember(&mut self, frame: &[u8], of: Move) {
-        let slot = self.replay.push(frame, of);
+    fn remember(&mut self, frame: &[u8], of: Move) -> Result<()> {
+        let slot = self.replay.push(frame, of)?;
         let place = self.place(slot);
         if let Some(priorities) = &mut self.priorities {
             // In place of that of the slot that is forgotten.
             let is_move = of.then != Then::Nothing;
             priorities.set(place, if is_move { self.course.largest } else { 0.0 });
         }
+        Ok(())
     }
 
     /// Where the priority of a slot is.
@@ -312,8 +316,8 @@ impl Agent {
     ///
     /// # Errors
     /// If the file cannot be written, or the environment cannot be saved.
-    pub fn save(&mut self, file: &Path) -> Result<State<f32>> {
-        self.replay.save(file)?;
+    pub fn save(&mut self) -> Result<State<f32>> {
+        self.replay.save()?;
         self.course.written = self.replay.slots().end;
         let mut state = State::new("the agent");
         let json = |value: serde_json::Result<Vec<u8>>| {
@@ -337,7 +341,7 @@ impl Agent {
     ///
     /// # Errors
     /// If it is that of another run.
-    pub fn restore(&mut self, file: &Path, state: &State<f32>) -> Result<()> {
+    pub fn restore(&mut self, state: &State<f32>) -> Result<()> {
         /// More than any run makes.
         const MOST: u64 = 1 << 48;
         let damaged = |name: &str, problem: &str| {
@@ -349,7 +353,7 @@ impl Agent {
         if self.course.steps.max(self.course.written).max(self.course.episodes) > MOST {
             return Err(damaged(COURSE, "counts more steps than any run makes"));
         }
-        self.replay.load(file, self.course.written, self.head.actions)?;
+        self.replay.load(self.course.written, self.head.actions)?;
         self.seen = None;
         if let Some(seen) = state.tensors.get(SEEN) {
             let seen = to_bytes(seen).and_then(|bytes| serde_json::from_slice::<Seen>(&bytes).ok());

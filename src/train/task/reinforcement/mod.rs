@@ -40,7 +40,7 @@ use fixed::Fixed;
 use head::Head;
 use playing::{check_fit, estimates, play_all, seen_shape};
 use probe::RandomProbe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The key of a network's file that holds the table `[task]` as JSON.
 pub(super) const TASK: &str = "task";
@@ -89,9 +89,9 @@ impl ReinforcementConfig {
         let environment = self.open_environment()?;
         let actions = environment.actions().to_vec();
         let head = self.head(actions.len());
-        let spare = config.record.checkpoint_every.saturating_mul(self.train_every);
         let updates = config.optimizer.steps.unwrap_or(self.updates());
         let steps = updates.saturating_mul(self.train_every).saturating_add(self.learning_starts);
+        let spare = config.record.checkpoint_every.saturating_mul(self.train_every).min(steps);
         let outputs = head.outputs();
         let classes = if outputs == actions.len() { actions } else { vec![] };
         // The interpreter is this machine's; and a file of a network names no program that is run.
@@ -99,7 +99,7 @@ impl ReinforcementConfig {
         let text = serde_json::to_string(&saved)
             .map_err(|error| Error::config("task", error.to_string()))?;
         let task = Reinforcement {
-            agent: Agent::new(environment, self, config.seed, spare),
+            agent: Agent::new(environment, self, config.seed, spare, folder.join(REPLAY)),
             probe: RandomProbe::new(self, config.seed),
             settings: self.clone(),
             head,
@@ -108,7 +108,6 @@ impl ReinforcementConfig {
             batch: config.optimizer.batch,
             seed: config.seed,
             played: vec![],
-            file: folder.join(REPLAY),
         };
         Ok(Opened {
             task,
@@ -137,7 +136,6 @@ pub struct Reinforcement {
     seed: u64,
     /// Where measurements are played.
     played: Vec<Box<dyn Environment>>,
-    file: PathBuf,
 }
 
 /// Transitions, and what the network should say of them.
@@ -254,7 +252,7 @@ impl Task for Reinforcement {
     }
 
     fn state(&mut self) -> Result<State<f32>> {
-        let mut state = self.agent.save(&self.file)?;
+        let mut state = self.agent.save()?;
         if let Some(target) = &self.target {
             let tensors = target.state().tensors.into_iter();
             tensors.for_each(|(name, tensor)| state.insert(format!("{TARGET}{name}"), tensor));
@@ -263,7 +261,7 @@ impl Task for Reinforcement {
     }
 
     fn restore(&mut self, network: &Network<f32>, state: &State<f32>) -> Result<()> {
-        self.agent.restore(&self.file, state)?;
+        self.agent.restore(state)?;
         let target = state.below(TARGET);
         if !target.tensors.is_empty() {
             self.target = Some(Fixed::restored(network, &target)?);

@@ -3,10 +3,11 @@
 //! A *slot* is one frame and the move that was made when it was seen. Slots are numbered from the
 //! first on, without end, and kept in a ring. A state is the last few frames of one episode.
 
+use crate::zoo::MappingMut;
 use crate::{Error, Result};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
 /// How an episode goes on after a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,35 +97,78 @@ pub(super) struct Replay {
     /// Slots that the ring has: those that were forgotten since the last checkpoint are still there,
     /// so that a run can go on from it.
     ring: u64,
-    frames: Vec<u8>,
-    moves: Vec<Move>,
+    /// The file that it is kept in.
+    path: PathBuf,
+    /// Slot after slot, each a frame and its move, as in the file.
+    held: Held,
     written: u64,
     /// How many were written when the file was brought up to date.
     saved: u64,
 }
 
+/// Where slots are.
+enum Held {
+    /// In memory, those that there are; the file is written now and then.
+    Memory(Vec<u8>),
+    /// In the file, if there is one yet.
+    Mapped(Option<MappingMut>),
+}
+
 impl Replay {
+    /// Bytes up to which a replay is held in memory.
+    pub const IN_MEMORY: u64 = 1 << 30;
+
     /// Remembers `capacity` slots of frames of so many bytes; at most `spare` are added between two
-    /// checkpoints.
-    pub fn new(frame: usize, stack: usize, capacity: u64, spare: u64) -> Self {
+    /// checkpoints. A ring of more than `in_memory` bytes is mapped from its file `path`.
+    pub fn new(
+        [frame, stack]: [usize; 2],
+        [capacity, spare]: [u64; 2],
+        path: PathBuf,
+        in_memory: u64,
+    ) -> Self {
         let ring = capacity.saturating_add(spare);
-        let (frames, moves) = (vec![], vec![]);
-        Self { frame, stack: stack as u64, capacity, ring, frames, moves, written: 0, saved: 0 }
+        let is_large = ring.saturating_mul((frame + Move::BYTES) as u64) > in_memory;
+        let held = if is_large { Held::Mapped(None) } else { Held::Memory(vec![]) };
+        Self { frame, stack: stack as u64, capacity, ring, path, held, written: 0, saved: 0 }
     }
 
     /// Adds a slot, and says its number.
-    pub fn push(&mut self, frame: &[u8], of: Move) -> u64 {
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn push(&mut self, frame: &[u8], of: Move) -> Result<u64> {
         debug_assert_eq!(frame.len(), self.frame);
-        let place = self.place(self.written);
-        if place == self.moves.len() {
-            self.frames.extend_from_slice(frame);
-            self.moves.push(of);
-        } else {
-            self.frames[place * self.frame..][..self.frame].copy_from_slice(frame);
-            self.moves[place] = of;
-        }
+        let (len, whole) = (self.slot_bytes(), self.whole());
+        let first = self.place(self.written) * len;
+        let room = match &mut self.held {
+            Held::Memory(bytes) => {
+                if bytes.len() <= first {
+                    bytes.resize(first + len, 0);
+                }
+                &mut bytes[first..first + len]
+            }
+            Held::Mapped(file) => {
+                let file = match file {
+                    Some(file) => file,
+                    None => file.insert(MappingMut::open(&self.path, whole, 0)?),
+                };
+                file.bytes_mut(first..first + len)?
+            }
+        };
+        let (pixels, made) = room.split_at_mut(self.frame);
+        pixels.copy_from_slice(frame);
+        made.copy_from_slice(&of.to_bytes());
         self.written += 1;
-        self.written - 1
+        Ok(self.written - 1)
+    }
+
+    /// The bytes of a slot.
+    fn slot(&self, slot: u64) -> &[u8] {
+        let bytes = match &self.held {
+            Held::Memory(bytes) => bytes,
+            Held::Mapped(file) => file.as_ref().map_or(&[][..], MappingMut::bytes),
+        };
+        &bytes[self.place(slot) * self.slot_bytes()..][..self.slot_bytes()]
     }
 
     /// The slots that are remembered.
@@ -137,8 +181,12 @@ impl Replay {
         (slot % self.ring) as usize
     }
 
-    fn move_of(&self, slot: u64) -> &Move {
-        &self.moves[self.place(slot)]
+    /// What was done in a slot. One that makes no sense, though it was looked at when it was read, holds
+    /// nothing to learn from.
+    fn move_of(&self, slot: u64) -> Move {
+        const NONE: Move = Move { action: 0, reward: 0.0, begins: true, then: Then::Nothing };
+        let bytes = self.slot(slot).last_chunk();
+        bytes.and_then(|bytes| Move::from_bytes(*bytes)).unwrap_or(NONE)
     }
 
     /// The slot of the oldest frame of a state, of its own episode; `None` if that was forgotten.
@@ -191,7 +239,7 @@ impl Replay {
         let first = self.first_of_state(slot).unwrap_or(slot);
         for (back, into) in (0..self.stack).rev().zip(into.chunks_mut(self.frame)) {
             let of = slot.saturating_sub(back).max(first);
-            write_values(&self.frames[self.place(of) * self.frame..][..self.frame], into);
+            write_values(&self.slot(of)[..self.frame], into);
         }
     }
 
@@ -200,31 +248,28 @@ impl Replay {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn save(&mut self, path: &Path) -> Result<()> {
+    pub fn save(&mut self) -> Result<()> {
         /// Bytes that are written at once.
         const PIECE: usize = 1 << 22;
+        let (path, len) = (&self.path, self.slot_bytes());
+        let bytes = match &self.held {
+            Held::Memory(bytes) => bytes,
+            Held::Mapped(None) => return Ok(()),
+            Held::Mapped(Some(file)) => return file.flush(),
+        };
         let mut options = File::options();
-        let mut file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(Error::io("open", path))?;
-        let first = self.saved.max(self.written.saturating_sub(self.ring));
-        let mut slot = first;
+        let file = options.create(true).truncate(false).write(true).open(path);
+        let mut file = file.map_err(Error::io("open", path))?;
+        let mut slot = self.saved.max(self.written.saturating_sub(self.ring));
         while slot < self.written {
             // In one go to where the ring begins anew, a few megabytes at most.
             let place = self.place(slot);
-            let most = (PIECE / self.slot_bytes()).max(1) as u64;
+            let most = (PIECE / len).max(1) as u64;
             let count = (self.ring - place as u64).min(self.written - slot).min(most) as usize;
-            let mut bytes = Vec::with_capacity(count * self.slot_bytes());
-            for place in place..place + count {
-                bytes.extend_from_slice(&self.frames[place * self.frame..][..self.frame]);
-                bytes.extend_from_slice(&self.moves[place].to_bytes());
-            }
-            let start = place as u64 * self.slot_bytes() as u64;
+            let start = place as u64 * len as u64;
             file.seek(SeekFrom::Start(start)).map_err(Error::io("write", path))?;
-            file.write_all(&bytes).map_err(Error::io("write", path))?;
+            let piece = &bytes[place * len..(place + count) * len];
+            file.write_all(piece).map_err(Error::io("write", path))?;
             slot += count as u64;
         }
         file.sync_data().map_err(Error::io("synchronise", path))?;
@@ -237,31 +282,44 @@ impl Replay {
     ///
     /// # Errors
     /// If the file cannot be read, or is of another run.
-    pub fn load(&mut self, path: &Path, written: u64, actions: usize) -> Result<()> {
+    pub fn load(&mut self, written: u64, actions: usize) -> Result<()> {
+        let (path, len) = (&self.path, self.slot_bytes());
         let count = written.min(self.ring);
         let file = File::open(path).map_err(Error::io("open", path))?;
         let found = file.metadata().map_err(Error::io("read", path))?.len();
-        if count.checked_mul(self.slot_bytes() as u64).is_none_or(|expected| found < expected) {
+        let used = count.checked_mul(len as u64).filter(|used| *used <= found);
+        let Some(used) = used else {
             let problem = format!(
-                "has {found} bytes, but {count} memories of {} bytes belong to the checkpoint",
-                self.slot_bytes()
+                "has {found} bytes, but {count} memories of {len} bytes belong to the checkpoint"
             );
             return Err(Error::format(path, problem));
+        };
+        let held = match self.held {
+            Held::Memory(_) => {
+                let mut bytes = Vec::with_capacity(used as usize);
+                file.take(used).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+                Held::Memory(bytes)
+            }
+            Held::Mapped(_) => {
+                Held::Mapped(Some(MappingMut::open(path, self.whole(), used as usize)?))
+            }
+        };
+        self.held = held;
+        self.written = written;
+        self.saved = written;
+        for number in written - count..written {
+            let made = self.slot(number).last_chunk().and_then(|bytes| Move::from_bytes(*bytes));
+            if made.is_none_or(|made| usize::from(made.action) >= actions) {
+                let problem = format!("memory {} holds no move", self.place(number));
+                return Err(Error::format(&self.path, problem));
+            }
         }
-        let mut file = BufReader::with_capacity(1 << 20, file);
-        (self.frames, self.moves) = (vec![], vec![]);
-        let mut frame = vec![0; self.frame];
-        let mut of = [0; Move::BYTES];
-        for number in 0..count {
-            file.read_exact(&mut frame).map_err(Error::io("read", path))?;
-            file.read_exact(&mut of).map_err(Error::io("read", path))?;
-            let problem = || Error::format(path, format!("memory {number} holds no move"));
-            self.frames.extend_from_slice(&frame);
-            let of = Move::from_bytes(of).filter(|of| usize::from(of.action) < actions);
-            self.moves.push(of.ok_or_else(problem)?);
-        }
-        (self.written, self.saved) = (written, written);
         Ok(())
+    }
+
+    /// Bytes of the whole ring; more than there can be are an error of the system.
+    fn whole(&self) -> usize {
+        (self.ring as usize).saturating_mul(self.slot_bytes())
     }
 
     fn slot_bytes(&self) -> usize {
@@ -278,17 +336,23 @@ pub(super) fn write_values(frame: &[u8], into: &mut [f32]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::path::Path;
 
     const ONE: Horizon = Horizon { moves: 1, discount: 0.5, clips: false };
     const THREE: Horizon = Horizon { moves: 3, ..ONE };
 
+    /// A replay that begins.
+    fn empty(sizes: [usize; 2], counts: [u64; 2], path: &Path, is_mapped: bool) -> Replay {
+        Replay::new(sizes, counts, path.to_owned(), if is_mapped { 0 } else { Replay::IN_MEMORY })
+    }
+
     /// A frame of one byte for each move: its number, and reward 1, 2, 3, ...
     fn replay(capacity: u64, stack: usize, moves: &[(bool, Then)]) -> Replay {
-        let mut replay = Replay::new(1, stack, capacity, 4);
+        let mut replay = empty([1, stack], [capacity, 4], Path::new(""), false);
         for (number, &(begins, then)) in moves.iter().enumerate() {
             let reward = 1.0 + number as f32;
             let of = Move { action: number as u16, reward, begins, then };
-            replay.push(&[number as u8], of);
+            replay.push(&[number as u8], of).unwrap();
         }
         replay
     }
@@ -363,41 +427,43 @@ mod tests {
     }
 
     proptest! {
-        /// A killed run finds what it had at its checkpoint, though more was written since.
+        /// A killed run finds what it had at its checkpoint, though more was written since; in memory, and
+        /// mapped.
         #[test]
         fn a_file_has_what_a_checkpoint_needs(
             before in 0u64..40, between in 0u64..6, after in 0u64..6, is_written in any::<bool>(),
+            is_mapped in any::<bool>(),
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("replay.bin");
-            let mut replay = Replay::new(2, 2, 9, 5);
+            let mut replay = empty([2, 2], [9, 5], &path, is_mapped);
             let push = |replay: &mut Replay, count: u64| for _ in 0..count {
                 let number = replay.slots().end;
                 let then = if number % 7 == 6 { Then::Over } else { Then::On };
                 let of = Move { action: 3, reward: number as f32, begins: number.is_multiple_of(7), then };
-                replay.push(&[number as u8, 7], of);
+                replay.push(&[number as u8, 7], of).unwrap();
             };
             push(&mut replay, before);
-            replay.save(&path).unwrap();
+            replay.save().unwrap();
             push(&mut replay, between.min(5));
-            replay.save(&path).unwrap();
+            replay.save().unwrap();
             let written = replay.slots().end;
             let states = |replay: &Replay| -> Vec<_> {
-                (0..written).map(|slot| (replay.transition(slot, &THREE), frames(replay, slot.max(
-                    replay.slots().start)))).take(if written == 0 { 0 } else { 99 }).collect()
+                replay.slots().map(|slot| (replay.transition(slot, &THREE), frames(replay, slot))).collect()
             };
             let expected = states(&replay);
             push(&mut replay, after.min(5));
             if is_written {
-                replay.save(&path).unwrap();
+                replay.save().unwrap();
             }
-            let mut again = Replay::new(2, 2, 9, 5);
-            again.load(&path, written, 4).unwrap();
-            prop_assert_eq!(states(&again), expected);
-            // What follows overwrites what the other wrote.
-            push(&mut again, after.min(5));
-            prop_assert_eq!(again.slots(), replay.slots());
-            prop_assert!(again.slots().all(|s| again.transition(s, &THREE) == replay.transition(s, &THREE)));
+            if written > 0 {
+                let mut again = empty([2, 2], [9, 5], &path, is_mapped);
+                again.load(written, 4).unwrap();
+                prop_assert_eq!(states(&again), expected);
+                // What follows overwrites what the other wrote.
+                push(&mut again, after.min(5));
+                prop_assert_eq!(states(&again), states(&replay));
+            }
         }
     }
 
@@ -405,12 +471,14 @@ mod tests {
     fn a_file_of_another_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("replay.bin");
-        let mut short = replay(9, 1, &[FIRST, ON]);
-        short.save(&path).unwrap();
-        let problem = short.load(&path, 3, 2).unwrap_err().to_string();
-        assert!(problem.contains("3 memories of 9 bytes"), "{problem}");
-        std::fs::write(&path, [9; 27]).unwrap();
-        let problem = short.load(&path, 3, 2).unwrap_err().to_string();
-        assert!(problem.contains("memory 0 holds no move"), "{problem}");
+        for is_mapped in [false, true] {
+            let mut short = empty([1, 1], [9, 4], &path, is_mapped);
+            std::fs::write(&path, [0; 18]).unwrap();
+            let problem = short.load(3, 2).unwrap_err().to_string();
+            assert!(problem.contains("3 memories of 9 bytes"), "{problem}");
+            std::fs::write(&path, [9; 27]).unwrap();
+            let problem = short.load(3, 2).unwrap_err().to_string();
+            assert!(problem.contains("memory 0 holds no move"), "{problem}");
+        }
     }
 }

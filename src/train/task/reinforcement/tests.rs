@@ -89,7 +89,7 @@ fn by(network: &Network<f32>) -> impl Fn(Tensor<f32>, Option<u64>) -> Result<Est
 
 /// An agent after so many steps.
 fn agent(script: &[Step], settings: &ReinforcementConfig, steps: usize) -> Agent {
-    let mut agent = Agent::new(Script::of(script), settings, 1, 9);
+    let mut agent = Agent::new(Script::of(script), settings, 1, 9, "replay.bin".into());
     (0..steps).for_each(|_| agent.act(&mut by(&network(2))).unwrap());
     agent
 }
