@@ -1,8 +1,9 @@
 //! Pooling over windows and over whole channels.
 
+use super::microkernel::{Isa, Vectorized};
 use super::parallel::Each;
 use super::reduce;
-use super::window::{Geometry, Window};
+use super::window::{Geometry, Window, take_every};
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -15,38 +16,56 @@ pub fn max_pool<T: Element>(geometry: &Geometry, x: &[T]) -> (Vec<T>, Vec<u32>) 
     let positions = geometry.positions();
     let count = geometry.batch * geometry.channels * positions;
     let (mut y, mut argmax) = (buffer::take(count), vec![0; count]);
+    let isa = Isa::native();
     y.par_chunks_mut(positions)
         .zip(argmax.par_chunks_mut(positions))
         .zip(x.par_chunks(geometry.pixels()))
         .with_min_len(8)
-        .each(|((y, argmax), x)| {
-            let width = geometry.output[1];
-            let rows = y.chunks_mut(width).zip(argmax.chunks_mut(width));
-            rows.enumerate().for_each(|(i, (y, argmax))| max_row(geometry, x, i, y, argmax));
-        });
+        .each(|((y, argmax), x)| isa.run(MaxOfChannel { g: geometry, x, y, argmax }));
     (y, argmax)
 }
 
-/// Row `i` of one channel. It is gone through once for each tap of the window, over the columns
-/// whose tap lies within the image, so that the innermost loop has neither a border nor a branch.
-/// (The operation has made sure that no window sees padding only.)
-fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], argmax: &mut [u32]) {
-    let Window { stride, padding, dilation, .. } = g.window;
-    y.fill(T::neg_infinity());
-    // From the last tap to the first: of equals, the first is the last to win.
-    for u in (0..g.taps[0]).rev() {
-        let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
-        let Some(row) = row.filter(|&row| row < g.input[0]) else { continue };
-        for v in (0..g.taps[1]).rev() {
-            let (columns, first) = columns_of_tap(g, v);
-            if !columns.is_empty() {
-                let first = row * g.input[1] + first;
-                let (y, argmax) = (&mut y[columns.clone()], &mut argmax[columns]);
-                for (j, (y, winner)) in y.iter_mut().zip(argmax).enumerate() {
-                    let pixel = first + j * stride[1];
-                    let wins = x[pixel] >= *y || x[pixel].is_nan();
-                    *y = if wins { x[pixel] } else { *y };
-                    *winner = if wins { pixel as u32 } else { *winner };
+/// The largest values of one channel.
+struct MaxOfChannel<'a, T> {
+    g: &'a Geometry,
+    x: &'a [T],
+    y: &'a mut [T],
+    argmax: &'a mut [u32],
+}
+
+impl<T: Element> Vectorized for MaxOfChannel<'_, T> {
+    /// A row is gone through once for each tap of the window, over the columns whose tap lies within the
+    /// image, so that the innermost loop has neither a border nor a branch. (The operation has made sure
+    /// that no window sees padding only.)
+    #[inline(always)]
+    fn run(self) {
+        let Self { g, x, y, argmax } = self;
+        let Window { stride, padding, dilation, .. } = g.window;
+        let width = g.output[1];
+        let mut line = vec![T::zero(); width];
+        let rows = y.chunks_mut(width).zip(argmax.chunks_mut(width));
+        for (i, (y, argmax)) in rows.enumerate() {
+            y.fill(T::neg_infinity());
+            // From the last tap to the first: of equals, the first is the last to win.
+            for u in (0..g.taps[0]).rev() {
+                let row = (i * stride[0] + u * dilation[0]).checked_sub(padding[0]);
+                let Some(row) = row.filter(|&row| row < g.input[0]) else { continue };
+                for v in (0..g.taps[1]).rev() {
+                    let (columns, first) = columns_of_tap(g, v);
+                    if columns.is_empty() {
+                        continue;
+                    }
+                    let first = row * g.input[1] + first;
+                    let line = &mut line[..columns.len()];
+                    take_every(stride[1], &x[first..], line);
+                    let (y, argmax) = (&mut y[columns.clone()], &mut argmax[columns]);
+                    let mut pixel = first as u32;
+                    for ((y, winner), &x) in y.iter_mut().zip(argmax).zip(&*line) {
+                        let wins = x >= *y || x.is_nan();
+                        *y = if wins { x } else { *y };
+                        *winner = if wins { pixel } else { *winner };
+                        pixel = pixel.wrapping_add(stride[1] as u32);
+                    }
                 }
             }
         }
@@ -55,12 +74,14 @@ fn max_row<T: Element>(g: &Geometry, x: &[T], i: usize, y: &mut [T], argmax: &mu
 
 /// Gives each `dy` to the pixel that won: `dx` `[N, C, H, W]`.
 pub fn max_pool_gradient<T: Element>(geometry: &Geometry, argmax: &[u32], dy: &[T]) -> Vec<T> {
-    let mut dx = buffer::zeros(geometry.batch * geometry.sample_len());
+    let mut dx = buffer::take(geometry.batch * geometry.sample_len());
     dx.par_chunks_mut(geometry.pixels())
         .zip(dy.par_chunks(geometry.positions()))
         .zip(argmax.par_chunks(geometry.positions()))
         .with_min_len(8)
         .each(|((dx, dy), argmax)| {
+            // A channel at a time, which is near the processor then.
+            dx.fill(T::zero());
             argmax.iter().zip(dy).for_each(|(&winner, &dy)| dx[winner as usize] += dy);
         });
     dx
