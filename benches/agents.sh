@@ -32,7 +32,8 @@ ours() {
         rm -rf "$work/run"
         "$zoo" rl train "$environment" --total-steps "$((length + 1000))" --learning-starts 1000 \
             --train-every "$every" --epsilon-start 0.01 --epsilon-end 0.01 --epochs 1 \
-            --episodes 1 --test-episodes 1 --longest 200 --log-every 100000 --checkpoint-every 100000000 "$@" --out "$work/run" >/dev/null 2>&1
+            --episodes 1 --test-episodes 1 --longest 200 --log-every 100000 --checkpoint-every 100000000 "$@" \
+            --out "$work/run" >"$work/log" 2>&1 || { cat "$work/log" >&2 && return 1; }
         seconds+=("$("$python" -c "import json; print(json.load(open('$work/run/summary.json'))['seconds'])")")
     done
     ratio "%.0f" "$steps" "${seconds[1]} - ${seconds[0]}"

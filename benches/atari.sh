@@ -42,6 +42,11 @@ room() {
     while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
 }
 
+# Waits for all; one that failed has said why, and ends the script.
+all() {
+    while [ -n "$(jobs -rp)" ]; do wait -n; done
+}
+
 # The rows of a game: mean and interquartile mean of 100 episodes of each seed.
 table() {
     "$python" - "$out" "$@" <<'END'
@@ -72,7 +77,7 @@ if [ "$what" = scratch ]; then
         room
         learn "$game-scratch-$seed" "$game" "$seed" "$steps" --form scratch &
     done
-    wait
+    all
     table "$game-scratch"
     exit
 fi
@@ -83,7 +88,7 @@ for source in "${sources[@]}"; do
     learn "source-$source-1" "$source" 1 "$source_steps" --form scratch &
     zoo_files+=("$out/source-$source-1/model.safetensors")
 done
-wait
+all
 table "${sources[@]/#/source-}"
 for target in "${targets[@]}"; do
     for seed in "${seeds[@]}"; do
@@ -99,6 +104,6 @@ for target in "${targets[@]}"; do
                 --zoo "$out/source-$source-1/model.safetensors" &
         done
     done
-    wait
+    all
     table "$target-scratch" "${sources[@]/#/$target-single-}" "$target-zoo" "$target-lite"
 done

@@ -51,7 +51,7 @@ pub struct Progress {
     scores: Option<String>,
     /// What the task saw by the way.
     seen: Option<String>,
-    /// How far it was by its own count when it said so last.
+    /// The task's own steps at its last report, and when that was.
     at: Option<(u64, Instant)>,
     /// When the last plain line was written.
     shown: Option<Instant>,
@@ -63,7 +63,7 @@ impl Progress {
         catch_interrupts()?;
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{msg:32!} {bar:24} {pos}/{len} {elapsed} (left {eta})";
+            let template = "{msg:48!} {bar:24} {pos}/{len} {elapsed} (left {eta})";
             bar.set_style(
                 ProgressStyle::with_template(template)
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -157,7 +157,7 @@ impl Observer for Progress {
             Event::Measured { measured, .. } => {
                 let before = self.at.replace((measured.at, Instant::now()));
                 if let Some(value) = measured.get("charts/episodic_return") {
-                    // By no measurement, which would differ when a run is repeated.
+                    // Computed here and not by the task: `metrics.jsonl` is the same in every run.
                     let rate = before.map(|(steps, at)| {
                         let steps = measured.at.saturating_sub(steps) as f64;
                         format!(", {:.0} steps/s", steps / at.elapsed().as_secs_f64().max(1e-9))

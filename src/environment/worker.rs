@@ -1,7 +1,7 @@
 //! A process that runs an environment of Python, and what is said over its pipes.
 //!
 //! `worker.py`, which is in the program, has the protocol. A worker that is missing, dies or does not
-//! answer is an error within [`Settings::patience`] seconds: a second thread looks at the clock and
+//! answer is an error within about [`Settings::patience`] seconds: a second thread counts them and
 //! kills it, so that waiting for an answer is a plain read, without a detour over a channel.
 
 use super::Settings;
@@ -222,7 +222,7 @@ fn the_end_of(mut errors: ChildStderr) -> Vec<u8> {
     end
 }
 
-/// Looks at the clock while an answer is due.
+/// Counts how long an answer is waited for.
 struct Watch {
     name: String,
     patience: Duration,

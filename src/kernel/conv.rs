@@ -17,7 +17,7 @@
 //!   +---------------+         +---+---+---+--   --+---+---+---+--
 //! ```
 //!
-//! `X` repeats every pixel `kh kw` times and is never made. Where a product comes to a block of
+//! `X` repeats every pixel `kh kw` times and is not made, but for small maps. Where a product comes to a block of
 //! it, [`Unfolded`] reads the block's rows out of the images, and they go straight into panels:
 //!
 //! ```text
@@ -52,7 +52,8 @@
 //! Five things change this picture: 3x3 taps may be multiplied in transformed form (see
 //! `winograd`), groups are products of their own, groups of few channels are no products at
 //! all (see `direct`), a window as large as the image leaves matrices as they are (see `dense`), and
-//! of a small map `X` is made after all, its columns one after the other (see `patches`).
+//! of a small map, or windows that lie far apart, `X` is made after all, its columns one after the
+//! other (see `patches`).
 
 use super::cost::winograd_wins;
 use super::dense;

@@ -32,7 +32,7 @@ use std::ops::Range;
 pub(super) fn wins(g: &Geometry) -> bool {
     /// A row of so many positions is gathered as fast as patches are made.
     const WIDE: usize = 12;
-    /// Pixels of all patches: they stay near the processor.
+    /// Pixels of all patches: what they take beside the images.
     const MOST: usize = 1 << 22;
     let Window { stride, dilation, groups, .. } = g.window;
     let pixels = (g.batch * g.positions()).saturating_mul(g.row_len());
@@ -132,9 +132,9 @@ fn unfolded<T: Element>(g: &Geometry, x: &[T]) -> buffer::Buffer<T> {
 }
 
 /// The patches `[P, K]` of an image without padding, one run of all patches of a row after the other.
-/// `WIDE` pixels are copied at once, which goes through registers: those that are too many lie where the
+/// `COPIED` pixels are copied at once, which goes through registers: those that are too many lie where the
 /// next run will be.
-fn unfold<T: Element, const WIDE: usize>(g: &Geometry, image: &[T], patches: &mut [T]) {
+fn unfold<T: Element, const COPIED: usize>(g: &Geometry, image: &[T], patches: &mut [T]) {
     let ([height, width], [kh, kw], row_len) = (g.input, g.taps, g.row_len());
     let Window { stride, dilation, .. } = g.window;
     for (row, patches) in patches.chunks_mut(g.output[1] * row_len).enumerate() {
@@ -144,9 +144,9 @@ fn unfold<T: Element, const WIDE: usize>(g: &Geometry, image: &[T], patches: &mu
             let pixels = &image[y * width..];
             let places = patches.chunks_exact_mut(row_len).map(|patch| &mut patch[at..]);
             let last = (g.output[1] - 1) * stride[1];
-            if last + WIDE <= pixels.len() && at + WIDE <= row_len {
-                let runs = pixels.windows(WIDE).step_by(stride[1]);
-                places.zip(runs).for_each(|(to, from)| to[..WIDE].copy_from_slice(from));
+            if last + COPIED <= pixels.len() && at + COPIED <= row_len {
+                let runs = pixels.windows(COPIED).step_by(stride[1]);
+                places.zip(runs).for_each(|(to, from)| to[..COPIED].copy_from_slice(from));
             } else {
                 let runs = pixels.windows(kw).step_by(stride[1]);
                 places.zip(runs).for_each(|(to, from)| to[..kw].copy_from_slice(from));
@@ -180,6 +180,70 @@ fn each_run(g: &Geometry, mut run: impl FnMut(usize, usize, usize)) {
                 let pixel = (channel * height + y) * width + left + first - padding[1];
                 let at = position * g.row_len() + (channel * kh + tap) * kw + first;
                 run(pixel, at, end - first);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::Draw;
+    use crate::kernel::{reduce, reference};
+    use proptest::prelude::*;
+
+    /// A convolution that goes this way: `draw` may hold anything.
+    fn geometry(draw: &mut Draw) -> Geometry {
+        let taps = [draw.size(1, 4), draw.size(2, 10)];
+        let is_padded = draw.flip();
+        let mut pad = || if is_padded { draw.size(0, 5) } else { 0 };
+        let padding = [pad(), pad()];
+        let window = Window {
+            stride: [draw.size(1, 4), draw.size(1, 6)],
+            padding,
+            dilation: [draw.size(1, 2), 1],
+            groups: 1,
+        };
+        let size = |axis: usize, more: usize| {
+            let reach = (taps[axis] - 1) * window.dilation[axis] + 1;
+            reach.saturating_sub(2 * padding[axis]).max(1) + more
+        };
+        let [height, width] = [size(0, draw.size(0, 6)), size(1, draw.size(0, 10))];
+        let (channels, outputs) = (draw.size(1, 3), draw.size(1, 5));
+        let x = [draw.size(1, 3), channels, height, width];
+        Geometry::new("test", x, [outputs, channels, taps[0], taps[1]], window).unwrap()
+    }
+
+    fn close(a: &[f64], b: &[f64]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-11)
+    }
+
+    proptest! {
+        /// The forward pass is what the formula says, all rows at once and one after the other; and the
+        /// gradients are adjoint to it: `<conv(x, w), dy> = <x, dx> = <w, dw>`.
+        #[test]
+        fn agrees_with_its_readable_twin(numbers in prop::collection::vec(any::<u32>(), 32)) {
+            let mut draw = Draw::new(numbers);
+            let g = geometry(&mut draw);
+            let [x, w, dy] =
+                [g.input_shape(), g.weight_shape(), g.output_shape()].map(|s| draw.tensor(&s));
+            let (x, w, dy) = (x.as_slice(), w.as_slice(), dy.as_slice());
+            let twin = reference::conv2d(&g, x, w);
+            for count in [g.outputs, 1] {
+                let (mut y, mut dx) = (vec![f64::NAN; twin.len()], vec![f64::NAN; x.len()]);
+                let mut dw = vec![f64::NAN; w.len()];
+                for first in (0..g.outputs).step_by(count) {
+                    let rows = first..first + count;
+                    let of = rows.start * g.row_len()..rows.end * g.row_len();
+                    forward(&g, &rows, x, &w[of.clone()], &mut y);
+                    input_gradient(&g, &rows, dy, &w[of.clone()], &mut dx, first > 0);
+                    kernel_gradient(&g, &rows, x, dy, &mut dw[of]);
+                }
+                prop_assert!(close(&y, &twin), "{g:?}");
+                let product = reduce::dot(&y, dy);
+                let scale = 1e-11 * (1.0 + reduce::dot(&y, &y).sqrt() * reduce::dot(dy, dy).sqrt());
+                prop_assert!((product - reduce::dot(x, &dx)).abs() < scale, "{g:?}");
+                prop_assert!((product - reduce::dot(w, &dw)).abs() < scale, "{g:?}");
             }
         }
     }

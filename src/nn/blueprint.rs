@@ -29,6 +29,9 @@ impl Blueprint {
         Ok(network)
     }
 
+    /// The key of a checkpoint's metadata that says what the noise of the head began with.
+    pub(crate) const NOISE: &str = "noise";
+
     /// As strings for the metadata of a checkpoint. A prior is not among them: it is only what
     /// training started with.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
@@ -39,7 +42,7 @@ impl Blueprint {
             ("form", self.form.name().to_owned()),
         ];
         if let Some(noise) = self.design.noise {
-            pairs.push(("noise", noise.to_string()));
+            pairs.push((Self::NOISE, noise.to_string()));
         }
         if let Some(mixing) = self.form.mixing() {
             let function = match mixing.function {
@@ -91,7 +94,7 @@ impl Blueprint {
         let outputs = OUTPUTS.into_iter().find(|key| metadata.contains_key(*key));
         let outputs = || number(outputs.unwrap_or(OUTPUTS[0]));
         let design = Design::named(text("architecture")?, number("channels")?, outputs()?)?;
-        let noise = metadata.get("noise").map(|noise| parsed(origin, "noise", noise));
+        let noise = metadata.get(Self::NOISE).map(|noise| parsed(origin, Self::NOISE, noise));
         let design = design.with_noise(noise.transpose()?);
         let form = text("form")?;
         if form == "plain" {

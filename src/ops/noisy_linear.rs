@@ -1,4 +1,4 @@
-//! `y = x (W + S e f^T)^T + b + s e`: a linear layer whose weights are drawn anew in every pass, by as
+//! `y = x (W + S * e f^T)^T + b + s * e`, with `*` elementwise: a linear layer whose weights are drawn anew in every pass, by as
 //! much as is learned (Fortunato et al., 2018, with factorised noise).
 
 use super::{add, linear, mul};
@@ -46,7 +46,7 @@ impl<T: Element> Noise<T> {
 /// The noisy linear map of `x` `[N, D]`, of shape `[N, K]`; one draw for all samples:
 ///
 /// ```text
-/// y[n] = x[n] W^T + b + e ((x[n] f) S^T + s)        products of vectors by element
+/// y[n] = x[n] W^T + b + e * ((x[n] * f) S^T + s)        * elementwise
 /// ```
 ///
 /// # Errors

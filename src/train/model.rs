@@ -73,7 +73,10 @@ impl Model {
             said => {
                 // Another program may have changed the names of what was written here, too.
                 let name = said.as_ref().map(|said| said.design.name()).or(architecture);
-                let identified = Identified::new(&checkpoint, name, rules)?;
+                let mut identified = Identified::new(&checkpoint, name, rules)?;
+                if let Some(said) = &said {
+                    identified.design = identified.design.with_noise(said.design.noise);
+                }
                 choice = identified.choice();
                 let images = Input::said_by(&checkpoint, identified.naming.layout());
                 checkpoint = identified.network(checkpoint)?.with_metadata(images);
@@ -114,8 +117,9 @@ impl Model {
         // What is not kept as text is written anew, or belongs to another form.
         let any = design.in_form(Form::Zoo(Mixing::default()), 1);
         let known = any.to_metadata().into_keys().chain(input.to_metadata().into_keys());
-        let known =
-            known.chain([Input::OLDER_STD].into_iter().chain(Input::UNITS).map(str::to_owned));
+        let known = known.chain(
+            [Input::OLDER_STD, Blueprint::NOISE].into_iter().chain(Input::UNITS).map(str::to_owned),
+        );
         known.for_each(|key| drop(metadata.remove(&key)));
         Ok(Self { network, input, classes, notes: metadata, origin, choice: None })
     }

@@ -355,7 +355,7 @@ fn joined(
     Ok(Begun { network, scores, routing })
 }
 
-/// The network of `model`; with a fresh head, unless it knows just these classes.
+/// The network of `model`; with a fresh head, unless it knows just these classes. Noise is as it is asked for.
 fn gone_on_from(
     model: Model,
     classes: &[String],
@@ -364,7 +364,8 @@ fn gone_on_from(
     seed: u64,
 ) -> Result<Network<f32>> {
     let of = model.design();
-    if model.classes == classes && of.outputs == outputs && of.noise.is_some() == noise.is_some() {
+    let is_known = model.classes == classes && of.outputs == outputs;
+    if is_known && of.noise.is_some() == noise.is_some() {
         return Ok(model.network);
     }
     let mut blueprint = model.network.blueprint().clone();
@@ -372,8 +373,11 @@ fn gone_on_from(
     let fresh = Network::<f32>::new(&blueprint, Values::drawn(seed))?;
     let fresh = fresh.parameters();
     let mut state = model.network.parameters().state(model.origin);
+    state.tensors.retain(|name, _| fresh.find(name).is_ok());
     for id in fresh.ids().filter(|&id| fresh.role(id) == Role::Head) {
-        state.insert(fresh.name(id), fresh.value(id).clone());
+        if !is_known || !state.tensors.contains_key(fresh.name(id)) {
+            state.insert(fresh.name(id), fresh.value(id).clone());
+        }
     }
     blueprint.build(&state)
 }

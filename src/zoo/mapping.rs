@@ -1,4 +1,5 @@
-//! Files in memory without reading them: the one `unsafe` of memory-mapping.
+//! Files in memory without reading them, and others that are written by way of memory: the one
+//! `unsafe` of memory-mapping.
 //!
 //! A zoo of several checkpoints is several gigabytes. Mapped, it is open at once,
 //! only the pages that are used are ever read, and processes that use the same
@@ -142,7 +143,7 @@ impl MappingMut {
     /// # Errors
     /// If the disk has no room for them: to find that out while writing to memory would end the process.
     pub fn bytes_mut(&mut self, range: Range<usize>) -> Result<&mut [u8]> {
-        const PIECE: usize = 1 << 22;
+        const PIECE: usize = if cfg!(test) { 100 } else { 1 << 22 };
         while range.end > self.reserved {
             let piece = PIECE.min(self.bytes.len().saturating_sub(self.reserved));
             let write = self.file.seek(SeekFrom::Start(self.reserved as u64));
@@ -260,6 +261,27 @@ mod tests {
 
     fn refusal(path: &Path) -> String {
         Mapping::open(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_by_way_of_memory_lies_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut file = MappingMut::open(&path, 350, 0).unwrap();
+        file.bytes_mut(20..30).unwrap().fill(1);
+        file.bytes_mut(190..210).unwrap().fill(2);
+        file.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), file.bytes());
+        drop(file);
+        // What is used is kept, what is not is room.
+        let mut again = MappingMut::open(&path, 350, 205).unwrap();
+        again.bytes_mut(205..350).unwrap().fill(3);
+        let bytes = again.bytes();
+        assert_eq!((bytes[25], bytes[204], bytes[205], bytes[349], bytes[100]), (1, 2, 3, 3, 0));
+        assert!(again.bytes_mut(349..351).unwrap_err().to_string().contains("ends before"));
+        assert!(
+            MappingMut::open(&path, 400, 351).unwrap_err().to_string().contains("351 are used")
+        );
     }
 
     #[test]

@@ -89,8 +89,16 @@ fn an_agent_that_was_killed_ends_with_the_same_bits() {
         "--atoms",
         "11",
         "--life-loss",
+        "--noisy",
+        "0.5",
     ];
     good(&mut train("bricks", &path("whole"), &extra));
+    let eval = |model: &Path| {
+        let mut command = program();
+        command.args(["rl", "eval"]).arg(model).args(["--episodes", "2"]);
+        good(&mut command)
+    };
+    eval(&path("whole/model.safetensors"));
     let mut killed = 0;
     let mut pause = 40;
     let mut command = train("bricks", &path("killed"), &extra);

@@ -58,10 +58,11 @@ enum Draws {
     Episode = 1,
     Action = 2,
     Transitions = 3,
-    /// The noise of a step, and in an update that of the network and of the target network. The pass that
-    /// learns has its own.
+    /// The noise of a step.
     Noise = 4,
+    /// The noise by which the network chooses in an update; the pass that learns has its own.
     Online = 5,
+    /// That of the target network.
     Target = 6,
 }
 

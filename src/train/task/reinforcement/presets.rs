@@ -49,7 +49,7 @@ impl AgentPreset {
     };
 
     /// The data-efficient Rainbow of van Hasselt, Hessel and Aslanides (2019), as Kaixhin's Rainbow has
-    /// it. Its head is noisy and its hidden layer is not, which belongs to the zoo.
+    /// it. Its head is noisy; its hidden layer belongs to the zoo, and is not.
     pub const DATA_EFFICIENT_RAINBOW: Self = Self {
         text: "[task]\nname = 'reinforcement'\ntotal_steps = 100000\nlearning_starts = 1600\n\
                train_every = 1\ntarget_every = 2000\nreplay = 100000\nn_step = 20\ndouble = true\n\
