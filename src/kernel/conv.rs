@@ -53,7 +53,7 @@
 //! `winograd`), groups are products of their own, groups of few channels are no products at
 //! all (see `direct`), a window as large as the image leaves matrices as they are (see `dense`), and
 //! of a small map, or windows that lie far apart, `X` is made after all, its columns one after the
-//! other (see `patches`).
+//! other, if nothing is padded (see `patches`).
 
 use super::cost::winograd_wins;
 use super::dense;
@@ -462,7 +462,7 @@ mod tests {
             ([13, 8, 5, 4], [6, 8, 3, 3], window),
             ([13, 8, 5, 4], [6, 4, 3, 3], Window { groups: 2, ..window }),
             ([3, 100, 17, 16], [9, 100, 1, 1], Window::default()),
-            // As patches: a small map, and windows far apart; with padding, of which some is all a tap reads.
+            // As patches: a small map, and windows far apart; and what is not, for its padding.
             ([33, 8, 10, 10], [16, 8, 3, 3], Window::default()),
             ([3, 4, 84, 83], [32, 4, 5, 5], Window::square(5, 0)),
             ([2, 3, 7, 9], [5, 3, 4, 5], Window::square(3, 6)),

@@ -1,4 +1,5 @@
-//! A convolution whose patches are made: of a small map, or with windows that lie far apart.
+//! A convolution without padding whose patches are made: of a small map, or with windows that lie far
+//! apart, as agents have them.
 //!
 //! The rows of the unfolded columns `X` `[K, N P]` (see [`conv`](super::conv)) are then gathered a few
 //! pixels at a time, or one by one, and that takes longer than the product. Its columns are quicker: a
@@ -34,9 +35,10 @@ pub(super) fn wins(g: &Geometry) -> bool {
     const WIDE: usize = 12;
     /// Pixels of all patches: what they take beside the images.
     const MOST: usize = 1 << 22;
-    let Window { stride, dilation, groups, .. } = g.window;
+    let Window { stride, padding, dilation, groups } = g.window;
     let pixels = (g.batch * g.positions()).saturating_mul(g.row_len());
     groups == 1
+        && padding == [0, 0]
         && dilation[1] == 1
         && g.taps[1] > 1
         && (g.output[1] < WIDE || stride[1] > 2)
@@ -106,7 +108,8 @@ pub(super) fn input_gradient<T: Element>(
         if !add {
             image.fill(T::zero());
         }
-        each_run(g, |pixel, at, len| {
+        let len = g.taps[1];
+        each_run(g, |pixel, at| {
             let run = image[pixel..pixel + len].iter_mut().zip(&patches[at..at + len]);
             run.for_each(|(pixel, &value)| *pixel += value);
         });
@@ -118,15 +121,12 @@ fn unfolded<T: Element>(g: &Geometry, x: &[T]) -> buffer::Buffer<T> {
     let of_sample = g.positions() * g.row_len();
     let mut patches = buffer::scratch(g.batch * of_sample);
     let samples = patches.par_chunks_mut(of_sample).zip(x.par_chunks(g.sample_len()));
-    samples.each(|(patches, image)| match (g.window.padding, g.taps[1]) {
-        ([0, 0], ..=4) => unfold::<T, 4>(g, image, patches),
-        ([0, 0], ..=8) => unfold::<T, 8>(g, image, patches),
-        _ => {
-            patches.fill(T::zero());
-            each_run(g, |pixel, at, len| {
-                patches[at..at + len].copy_from_slice(&image[pixel..pixel + len]);
-            });
-        }
+    samples.each(|(patches, image)| match g.taps[1] {
+        ..=4 => unfold::<T, 4>(g, image, patches),
+        5..=8 => unfold::<T, 8>(g, image, patches),
+        taps => each_run(g, |pixel, at| {
+            patches[at..at + taps].copy_from_slice(&image[pixel..pixel + taps]);
+        }),
     });
     patches
 }
@@ -155,32 +155,18 @@ fn unfold<T: Element, const COPIED: usize>(g: &Geometry, image: &[T], patches: &
     }
 }
 
-/// Calls `run` with where each run of pixels begins in an image `[C, H, W]`, where it stands among the
-/// image's patches `[P, K]`, and how many pixels it has inside of the image; in the order of the patches.
+/// Calls `run` with where each run of pixels begins in an image `[C, H, W]`, and where it stands among the
+/// image's patches `[P, K]`; in the order of the patches.
 #[inline(always)]
-fn each_run(g: &Geometry, mut run: impl FnMut(usize, usize, usize)) {
-    let Window { stride, padding, dilation, .. } = g.window;
+fn each_run(g: &Geometry, mut run: impl FnMut(usize, usize)) {
+    let Window { stride, dilation, .. } = g.window;
     let ([height, width], [kh, kw]) = (g.input, g.taps);
     for position in 0..g.positions() {
         let [row, column] = [position / g.output[1], position % g.output[1]];
-        // Of the taps in a row, those inside of the image; `left` counts in the padded one.
-        let left = column * stride[1];
-        let first = padding[1].saturating_sub(left).min(kw);
-        let end = (width + padding[1]).saturating_sub(left).min(kw);
-        // Of the rows of taps.
-        let top = row * stride[0];
-        let above = padding[0].saturating_sub(top).div_ceil(dilation[0]).min(kh);
-        let below = (height + padding[0]).saturating_sub(top).div_ceil(dilation[0]).min(kh);
-        if first >= end {
-            continue;
-        }
-        for channel in 0..g.channels {
-            for tap in above..below {
-                let y = top + tap * dilation[0] - padding[0];
-                let pixel = (channel * height + y) * width + left + first - padding[1];
-                let at = position * g.row_len() + (channel * kh + tap) * kw + first;
-                run(pixel, at, end - first);
-            }
+        for (at, number) in (position * g.row_len()..).step_by(kw).zip(0..g.channels * kh) {
+            let [channel, tap] = [number / kh, number % kh];
+            let y = row * stride[0] + tap * dilation[0];
+            run((channel * height + y) * width + column * stride[1], at);
         }
     }
 }
@@ -195,19 +181,12 @@ mod tests {
     /// A convolution that goes this way: `draw` may hold anything.
     fn geometry(draw: &mut Draw) -> Geometry {
         let taps = [draw.size(1, 4), draw.size(2, 10)];
-        let is_padded = draw.flip();
-        let mut pad = || if is_padded { draw.size(0, 5) } else { 0 };
-        let padding = [pad(), pad()];
         let window = Window {
             stride: [draw.size(1, 4), draw.size(1, 6)],
-            padding,
             dilation: [draw.size(1, 2), 1],
-            groups: 1,
+            ..Window::default()
         };
-        let size = |axis: usize, more: usize| {
-            let reach = (taps[axis] - 1) * window.dilation[axis] + 1;
-            reach.saturating_sub(2 * padding[axis]).max(1) + more
-        };
+        let size = |axis: usize, more: usize| (taps[axis] - 1) * window.dilation[axis] + 1 + more;
         let [height, width] = [size(0, draw.size(0, 6)), size(1, draw.size(0, 10))];
         let (channels, outputs) = (draw.size(1, 3), draw.size(1, 5));
         let x = [draw.size(1, 3), channels, height, width];
