@@ -47,6 +47,10 @@ pub(super) struct Worker {
     at_work: (&'static str, &'static str),
 }
 
+/// How many times as long as any other answer the first may take: some packages that are imported then load
+/// half of a distribution.
+const STARTS_IN: u32 = 3;
+
 const STARTING: (&str, &str) =
     ("start an environment of Python", "docs/environments.md says what it needs");
 const PLAYING: (&str, &str) =
@@ -82,7 +86,7 @@ impl Worker {
         let answers = BufReader::with_capacity(1 << 16, answers);
         let (answer, at_work) = (vec![], STARTING);
         let mut worker = Self { requests, answers, answer, watch, last_words, at_work };
-        worker.watch.expect_an_answer();
+        worker.watch.expect_an_answer(STARTS_IN);
         let about = serde_json::from_slice(worker.hear()?).map_err(|error| {
             Error::argument("worker", format!("it says of itself what has no meaning: {error}"))
         })?;
@@ -133,7 +137,7 @@ impl Worker {
         let mut request = vec![kind];
         request.extend(length.to_le_bytes());
         request.extend(body);
-        self.watch.expect_an_answer();
+        self.watch.expect_an_answer(1);
         match self.requests.write_all(&request) {
             Ok(()) => self.hear(),
             Err(_) => Err(self.lost()),
@@ -233,12 +237,14 @@ struct Watched {
     child: Child,
     /// How long an answer has been waited for, if one is.
     waited: Option<Duration>,
+    /// How long it may take.
+    patience: Duration,
     late: bool,
 }
 
 impl Watch {
     fn over(child: Child, name: String, patience: Duration) -> Arc<Self> {
-        let watched = Mutex::new(Watched { child, waited: None, late: false });
+        let watched = Mutex::new(Watched { child, waited: None, patience, late: false });
         let watch = Arc::new(Self { name, patience, watched });
         let weak = Arc::downgrade(&watch);
         let pause = (patience / 10).clamp(Duration::from_millis(1), Duration::from_millis(500));
@@ -254,8 +260,10 @@ impl Watch {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expect_an_answer(&self) {
-        self.watched().waited = Some(Duration::ZERO);
+    /// From now on an answer is due, within so many times the usual.
+    fn expect_an_answer(&self, times: u32) {
+        let mut watched = self.watched();
+        (watched.waited, watched.patience) = (Some(Duration::ZERO), self.patience * times);
     }
 
     fn has_answered(&self) {
@@ -269,7 +277,7 @@ impl Watch {
         if let Some(waited) = &mut watched.waited {
             *waited += pause;
         }
-        watched.late = watched.waited.is_some_and(|waited| waited > self.patience);
+        watched.late = watched.waited.is_some_and(|waited| waited > watched.patience);
         if watched.late {
             watched.end();
         }
@@ -283,7 +291,7 @@ impl Watch {
         if watched.late {
             return format!(
                 "has not answered for {:.1} s, and was ended",
-                self.patience.as_secs_f64()
+                watched.patience.as_secs_f64()
             );
         }
         match watched.child.wait() {
