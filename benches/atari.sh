@@ -28,7 +28,7 @@ learn() {
     shift 4
     [ ! -f "$folder/summary.json" ] || return 0
     if [ -f "$folder/checkpoint.safetensors" ]; then
-        "$zoo" rl train --resume "$folder" --python "$python"
+        "$zoo" rl train --resume "$folder"
     else
         rm -rf "$folder"
         "$zoo" rl train "atari:$game" --preset data-efficient-rainbow --seed "$seed" \
