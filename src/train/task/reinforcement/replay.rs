@@ -300,8 +300,8 @@ impl Replay {
         };
         let held = match self.held {
             Held::Memory(_) => {
-                let mut bytes = Vec::with_capacity(used as usize);
-                file.take(used).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+                let mut bytes = vec![0; used as usize];
+                (&file).read_exact(&mut bytes).map_err(Error::io("read", path))?;
                 Held::Memory(bytes)
             }
             Held::Mapped(_) => {
