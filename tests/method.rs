@@ -294,6 +294,87 @@ fn a_router_that_sends_all_samples_to_one_source_collapses() -> Result {
 }
 
 #[test]
+fn the_likeliest_sources_of_a_sample_are_mixed_by_how_likely_they_are() -> Result {
+    let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
+    let mut network = Network::from_sources(&small(), Form::Routed, &sources, 1)?;
+    let mut rng = fastrand::Rng::with_seed(7);
+    let ids: Vec<_> = network.parameters().ids().collect();
+    for id in ids {
+        let value = network.parameters_mut().value_mut(id);
+        value.as_mut_slice().iter_mut().for_each(|value| *value += 0.1 * rng.f64());
+    }
+    // Samples differ in which source they like, and the third is liked by none.
+    let router = network.router().unwrap();
+    let (weight, bias) = (router.weight, router.bias);
+    let parameters = network.parameters_mut();
+    parameters
+        .value_mut(weight)
+        .as_mut_slice()
+        .iter_mut()
+        .for_each(|w| *w = 200.0 * (rng.f64() - 0.5));
+    parameters.value_mut(bias).as_mut_slice().fill(0.0);
+    let x = images(9, &small(), 12);
+    let scores = |network: &Network<f64>| -> zoo_tuning::Result<Vec<f64>> {
+        let mut pass = Pass::evaluate(network.parameters());
+        let input = pass.input(x.clone());
+        let scores = network.router().unwrap().scores(&mut pass, input)?;
+        Ok(pass.value(scores)?.as_slice().to_vec())
+    };
+    let apart: f64 = scores(&network)?.chunks(3).map(|row| row[0] - row[1]).sum();
+    let biases = [0.0, apart / 9.0, -1e6];
+    network.parameters_mut().value_mut(bias).as_mut_slice().copy_from_slice(&biases);
+    let answers =
+        |network: &Network<f64>, routes: Option<&[usize]>| -> zoo_tuning::Result<Vec<f64>> {
+            let mut pass = Pass::evaluate(network.parameters());
+            if let Some(routes) = routes {
+                pass = pass.give_routes(routes);
+            }
+            let input = pass.input(x.clone());
+            let y = network.forward(&mut pass, input)?;
+            let y = ops::softmax(pass.tape(), y)?;
+            Ok(pass.value(y)?.as_slice().to_vec())
+        };
+    let softmax = |row: &[f64]| -> Vec<f64> {
+        let sum: f64 = row.iter().map(|z| (z - row[0].max(row[1])).exp()).sum();
+        row.iter().map(|z| (z - row[0].max(row[1])).exp() / sum).collect()
+    };
+    let shares: Vec<f64> = scores(&network)?.chunks(3).flat_map(softmax).collect();
+    let each: Vec<Vec<f64>> = (0..3)
+        .map(|source| answers(&network, Some(&[source; 9])))
+        .collect::<zoo_tuning::Result<_>>()?;
+
+    let likeliest = answers(&network, None)?;
+    network.mix_likeliest(2)?;
+    let mixed = answers(&network, None)?;
+    let classes = mixed.len() / 9;
+    let mut alone = 0;
+    for (n, q) in shares.chunks(3).enumerate() {
+        let row = |source: usize| &each[source][n * classes..][..classes];
+        let first = usize::from(q[1] > q[0]);
+        // Below a twentieth the second is not asked.
+        let second = if q[1 - first] < 0.05 { 0.0 } else { q[1 - first] };
+        alone += usize::from(second == 0.0);
+        let sum = q[first] + second;
+        for k in 0..classes {
+            let expected = (q[first] * row(first)[k] + second * row(1 - first)[k]) / sum;
+            let found = mixed[n * classes + k];
+            assert!((found - expected).abs() < 1e-12, "{n}, {k}: {found} {expected}");
+            assert!((likeliest[n * classes + k] - row(first)[k]).abs() < 1e-12);
+        }
+    }
+    assert!((1..9).contains(&alone), "{alone} of 9 samples asked one source");
+
+    // What is given is taken, and what is no choice is refused.
+    assert_eq!(answers(&network, Some(&[1; 9]))?, each[1]);
+    for wrong in [0, 4] {
+        assert!(network.mix_likeliest(wrong).unwrap_err().to_string().contains("3 sources"));
+    }
+    let error = Network::<f64>::drawn(&small(), 0)?.mix_likeliest(2).unwrap_err().to_string();
+    assert!(error.contains("a plain network has no router"), "{error}");
+    Ok(())
+}
+
+#[test]
 fn the_gates_average_is_bias_corrected() -> Result {
     let sources = [source(&small(), 1), source(&small(), 2)];
     let mut network = Network::from_sources(&small(), Form::Lite(Mixing::default()), &sources, 1)?;

@@ -96,7 +96,7 @@ const METHODS: [MethodKind; 11] = [
     MethodKind::Lite,
 ];
 /// Those whose learning rate is that of the tuned singles, of which they are variants.
-const VARIANTS: [MethodKind; 3] = [MethodKind::L2Sp, MethodKind::Delta, MethodKind::Distilled];
+const VARIANTS: [MethodKind; 2] = [MethodKind::L2Sp, MethodKind::Delta];
 /// The learning rates that are tried, and the draws that they are tried on.
 const RATES: [f64; 3] = [0.03, 0.05, 0.1];
 const CHOOSING_DRAWS: u64 = 3;

@@ -9,7 +9,7 @@ use std::path::Path;
 use zoo_tuning::compare::{Difference, Method, MethodKind, Outcome, Run, paired, summary};
 
 /// The columns of the table, behind the cell.
-const COLUMNS: [(&str, MethodKind); 12] = [
+const COLUMNS: [(&str, MethodKind); 13] = [
     ("scratch", MethodKind::Scratch),
     ("by score", MethodKind::Chosen),
     ("hindsight", MethodKind::Hindsight),
@@ -22,6 +22,7 @@ const COLUMNS: [(&str, MethodKind); 12] = [
     ("zoo", MethodKind::Zoo),
     ("lite", MethodKind::Lite),
     ("routed", MethodKind::Routed),
+    ("two mixed", MethodKind::Mixed),
 ];
 
 /// A cell, as other programs read it.
@@ -110,12 +111,13 @@ fn table(done: &[(Cell, Outcome)]) -> Result<String> {
 }
 
 /// What is measured against the single by score.
-const GAINS: [(&str, MethodKind); 6] = [
+const GAINS: [(&str, MethodKind); 7] = [
     ("matched", MethodKind::Matched),
     ("distilled", MethodKind::Distilled),
     ("zoo", MethodKind::Zoo),
     ("lite", MethodKind::Lite),
     ("routed", MethodKind::Routed),
+    ("two mixed", MethodKind::Mixed),
     ("ensemble", MethodKind::Ensemble),
 ];
 

@@ -1,6 +1,7 @@
 //! Arguments that say what to look at.
 
 use super::output::{message, printable};
+use crate::Error;
 use crate::dataset::ResizeMode;
 use crate::nn::{Design, Identified};
 use crate::train::choice::{CheckName, Preset};
@@ -85,6 +86,28 @@ impl ModelFile {
 
     pub fn open(&self) -> crate::Result<Model> {
         open_model(&self.model, &self.names, &self.input)
+    }
+}
+
+/// How a routed network is used.
+#[derive(Args)]
+pub struct RouteOptions {
+    /// Of a routed network: let the K likeliest sources answer for an image, mixed by how likely they are; a
+    /// little more accurate, for the cost of K networks at most
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    mix_top: Option<u32>,
+}
+
+impl RouteOptions {
+    /// The same network, used so.
+    pub fn over(&self, mut model: Model) -> crate::Result<Model> {
+        if let Some(top) = self.mix_top {
+            let mixed = model.network.mix_likeliest(top as usize);
+            mixed.map_err(|error| {
+                Error::config("--mix-top", format!("{}: {error}", model.origin))
+            })?;
+        }
+        Ok(model)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `eval`: how good networks are on labelled images, and how far points are that they find.
 
-use super::data::{CheckOptions, InputOptions, NetworkNames, open_model};
+use super::data::{CheckOptions, InputOptions, NetworkNames, RouteOptions, open_model};
 use super::device::DeviceOption;
 use super::landmarks;
 use super::output::{Output, Result, check_free, printable};
@@ -46,6 +46,8 @@ pub struct Arguments {
     names: NetworkNames,
     #[command(flatten)]
     input: InputOptions,
+    #[command(flatten)]
+    routes: RouteOptions,
     /// Labelled images, or annotated ones
     #[arg(long, value_name = "PATH")]
     pub(super) data: PathBuf,
@@ -96,7 +98,8 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     let several = arguments.models.len() > 1;
     let (mut found, mut points) = (Vec::new(), Vec::new());
     for path in &arguments.models {
-        let mut model = open_model(path, &arguments.names, &arguments.input)?;
+        let model = open_model(path, &arguments.names, &arguments.input)?;
+        let mut model = arguments.routes.over(model)?;
         model.network.parameters_mut().to(&device)?;
         let name = several.then(|| path.display().to_string());
         if let Some(scheme) = model.landmarks()? {

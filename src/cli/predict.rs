@@ -1,6 +1,6 @@
 //! `predict`: what a network sees in images, and which points it finds.
 
-use super::data::ModelFile;
+use super::data::{ModelFile, RouteOptions};
 use super::device::DeviceOption;
 use super::landmarks::{self, PointOptions};
 use super::output::{Output, Result, Stop, failure, printable};
@@ -33,6 +33,8 @@ predicted nevertheless.")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFile,
+    #[command(flatten)]
+    routes: RouteOptions,
     /// Images, folders of images, or patterns of their names
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -64,9 +66,9 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, images, top, csv, batch, points, device, .. } = arguments;
+    let Arguments { model: file, routes, images, top, csv, batch, points, device, .. } = arguments;
     let device = device.open()?;
-    let mut model = file.open()?;
+    let mut model = routes.over(file.open()?)?;
     let images = found(&images)?;
     model.network.parameters_mut().to(&device)?;
     if let Some(scheme) = model.landmarks()? {

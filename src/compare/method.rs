@@ -68,6 +68,8 @@ pub enum MethodKind {
     Zoo,
     /// Each sample through the source that fits it, or Zoo-Tuning where that is not worth it.
     Routed,
+    /// The routed network, its two likeliest sources mixed.
+    Mixed,
     /// Lite Zoo-Tuning.
     Lite,
     /// The lite network as one plain network, read back from its file.
@@ -92,6 +94,7 @@ impl MethodKind {
             Self::Matched => "matched",
             Self::Zoo => "zoo",
             Self::Routed => "routed",
+            Self::Mixed => "mixed",
             Self::Lite => "lite",
             Self::Collapsed => "collapsed",
         }

@@ -67,8 +67,11 @@ struct Finished {
     answers: Answers,
 }
 
+/// How many sources a mixed network asks.
+const MIXED: usize = 2;
+
 /// Name and description of the methods that tune one network with each seed.
-const ROWS: [(MethodKind, &str, &str); 9] = [
+const ROWS: [(MethodKind, &str, &str); 10] = [
     (
         MethodKind::Probed,
         "linear probe, then tuning",
@@ -96,6 +99,11 @@ const ROWS: [(MethodKind, &str, &str); 9] = [
         MethodKind::Routed,
         "routed zoo",
         "each image through the source that fits it; Zoo-Tuning where that is not worth it",
+    ),
+    (
+        MethodKind::Mixed,
+        "routed zoo, two sources mixed",
+        "the same network, the two likeliest sources of an image mixed where the second is likely enough",
     ),
     (MethodKind::Lite, "lite Zoo-Tuning", "all sources in one network: a kernel for all images"),
 ];
@@ -165,9 +173,20 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
             ..run(accuracy, *seconds)
         };
         let (kind, source, sizes) = (job.kind, job.source, sizes(&model, &file)?);
+        let is_routed = run.routed == Some(true);
         finished.push(Finished { kind, source, run, sizes, answers: Answers::default() });
         match kind {
             MethodKind::Single => asked.push((finished.len() - 1, model)),
+            // Where the guard took another form, there is nothing to mix, and it is the same network.
+            MethodKind::Routed => {
+                let mixed = finished.last().map(mixed);
+                finished.extend(mixed);
+                if is_routed {
+                    let mut model = model;
+                    model.network.mix_likeliest(MIXED)?;
+                    asked.push((finished.len() - 1, model));
+                }
+            }
             MethodKind::Lite => made.push((MethodKind::Collapsed, model.collapsed()?, *seconds)),
             _ => {}
         }
@@ -194,6 +213,18 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
         *kept = answers;
     }
     Ok(finished)
+}
+
+/// What becomes of the routed network that was finished last, its likeliest sources mixed.
+fn mixed(finished: &Finished) -> Finished {
+    let Finished { run, sizes: [parameters, multiply_adds, bytes], .. } = finished;
+    Finished {
+        kind: MethodKind::Mixed,
+        source: None,
+        run: run.clone(),
+        sizes: [*parameters, MIXED as u64 * multiply_adds, *bytes],
+        answers: Answers::default(),
+    }
 }
 
 /// The course of a run, at the steps at which it was measured.
@@ -254,7 +285,10 @@ fn methods(
          averaged",
         texts.join(", ")
     );
-    let rows = ROWS.iter().map(|(kind, name, text)| row(*kind, None, name, text));
+    // Where no run was routed, nothing was mixed.
+    let is_routed = finished.iter().any(|finished| finished.run.routed == Some(true));
+    let rows = ROWS.iter().filter(|(kind, ..)| *kind != MethodKind::Mixed || is_routed);
+    let rows = rows.map(|(kind, name, text)| row(*kind, None, name, text));
     methods.extend(rows.flatten());
     methods.extend(row(MethodKind::Soup, None, "greedy soup", &text));
     let (name, text) = ("lite, collapsed", "the lite network as one plain network, read back");

@@ -4,9 +4,13 @@ use super::router::Sorted;
 use super::trace::Graph;
 use super::{BatchNorm, Blueprint, Builder, Conv, Design, Form, Layers, Node, Operations};
 use super::{Parameters, Pass, Router, Run, Step, Values};
+use crate::kernel::reduce::softmax_row;
 use crate::tape::Var;
-use crate::tensor::{Element, State};
+use crate::tensor::{Device, Element, State, Tensor};
 use crate::{Error, Result, ops};
+
+/// How likely a source behind the likeliest one has to be, to be asked.
+const WORTH: f64 = 0.05;
 
 /// A network that can be trained and evaluated.
 ///
@@ -17,6 +21,8 @@ pub struct Network<T> {
     graph: Graph,
     convolutions: Vec<Conv>,
     router: Option<Router>,
+    /// How many sources answer for a sample, in a routed network.
+    asked: usize,
     parameters: Parameters<T>,
 }
 
@@ -40,7 +46,7 @@ impl<T: Element> Network<T> {
         form.mixing().map_or(Ok(()), |mixing| mixing.aligned.check(&convolutions))?;
         let parameters = values.fill(builder.declared)?;
         let blueprint = blueprint.clone();
-        Ok(Self { blueprint, layers, graph, convolutions, router, parameters })
+        Ok(Self { blueprint, layers, graph, convolutions, router, asked: 1, parameters })
     }
 
     /// A plain network with drawn values.
@@ -105,6 +111,34 @@ impl<T: Element> Network<T> {
         self.graph.norms.get(conv.name())
     }
 
+    /// Lets the `top` likeliest sources of each sample answer in evaluation, in a routed network: the
+    /// output `[N, K]` is then the logarithm of `sum_k q_k softmax(z_k)`, where `z_k` is what source k
+    /// makes of the sample and `q_k` how likely it is, in parts of what those that are asked have. A
+    /// source behind the likeliest one is asked only where it has a twentieth at least, so that
+    /// inference costs that of `top` networks or less.
+    ///
+    /// # Errors
+    /// If the network is not routed, `top` is not one of 1 to its number of sources, or its outputs are
+    /// no classes.
+    pub fn mix_likeliest(&mut self, top: usize) -> Result<()> {
+        let sources = self.blueprint.sources;
+        let problem = match &self.router {
+            None => format!(
+                "a {} network has no router that says which sources are likely",
+                self.blueprint.form.name()
+            ),
+            Some(_) if self.makes_maps() => "maps are not mixed".to_owned(),
+            Some(_) if !(1..=sources).contains(&top) => {
+                format!("the network has {sources} sources, of which {top} cannot be mixed")
+            }
+            Some(_) => {
+                self.asked = top;
+                return Ok(());
+            }
+        };
+        Err(Error::argument("Network::mix_likeliest", problem))
+    }
+
     /// In a routed network, lets each sample teach all sources: beside its own gradient, the kernel of
     /// each source gets the sum of those of all sources of its layer. The other forms stay as they are.
     ///
@@ -124,17 +158,62 @@ impl<T: Element> Network<T> {
     /// # Errors
     /// If `x` does not have the shape that the network takes.
     pub fn forward(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        let x = self.sorted(pass, x)?;
+        match &self.router {
+            Some(router) if self.asked > 1 && pass.chooses_likeliest() => {
+                self.mixed(router, pass, x)
+            }
+            _ => self.routed(pass, x, None),
+        }
+    }
+
+    /// The same, each sample by the source that is given for it, or by one source alone.
+    fn routed(&self, pass: &mut Pass<T>, x: Var, given: Option<&[usize]>) -> Result<Var> {
+        let x = self.sorted(pass, x, given)?;
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         let output = (self.layers)(&mut run, Node::INPUT)?;
         let output = run.finish(output)?;
         as_given(pass, output)
     }
 
+    /// What the likeliest sources of each sample make of it, mixed; see [`Network::mix_likeliest`].
+    fn mixed(&self, router: &Router, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let device = pass.value(x)?.device();
+        let likeliest = router.likeliest(pass, x, self.asked, WORTH)?;
+        let (mut mean, mut first) = (Vec::new(), None);
+        for rank in 0..self.asked {
+            let at: Vec<usize> =
+                (0..likeliest.len()).filter(|&n| likeliest[n].len() > rank).collect();
+            if at.is_empty() && rank > 0 {
+                break;
+            }
+            let part = ops::rows_of(pass.value(x)?, &at)?;
+            let part = pass.input(part);
+            let routes: Vec<usize> = at.iter().map(|&n| likeliest[n][rank].0).collect();
+            let z = self.routed(pass, part, Some(&routes))?;
+            let z = pass.value(z)?.to(&Device::Cpu)?;
+            let [_, classes] = z.dims("Network::forward", "logits", "[N, K]")?;
+            mean.resize(likeliest.len() * classes, 0.0);
+            for (&n, row) in at.iter().zip(z.as_slice().chunks(classes.max(1))) {
+                let mut row: Vec<f64> = row.iter().map(|z| z.widen()).collect();
+                softmax_row(&mut row);
+                let all: f64 = likeliest[n].iter().map(|(_, share)| share).sum();
+                let weight = likeliest[n][rank].1 / all;
+                let mean = mean[n * classes..][..classes].iter_mut();
+                mean.zip(row).for_each(|(mean, p)| *mean += weight * p);
+            }
+            // What the pass tells of routes is the likeliest source of each sample.
+            first = first.or_else(|| pass.sorted().cloned());
+        }
+        first.into_iter().for_each(|sorted| pass.sort(sorted));
+        let classes = mean.len() / likeliest.len().max(1);
+        let logs = mean.into_iter().map(|p| T::from_f64(p.max(f64::MIN_POSITIVE).ln())).collect();
+        Ok(pass.input(Tensor::new(&[likeliest.len(), classes], logs)?.to(&device)?))
+    }
+
     /// The batch sorted by source, in a routed network; any other takes it as it is.
-    fn sorted(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+    fn sorted(&self, pass: &mut Pass<T>, x: Var, given: Option<&[usize]>) -> Result<Var> {
         let Some(router) = &self.router else { return Ok(x) };
-        let routes = router.routes(pass, x)?;
+        let routes = given.map_or_else(|| router.routes(pass, x), |given| Ok(given.to_vec()))?;
         let count = pass.value(x)?.shape()[0];
         let sources = self.blueprint.sources;
         if routes.len() != count || routes.iter().any(|&source| source >= sources) {
@@ -157,7 +236,7 @@ impl<T: Element> Network<T> {
     /// # Errors
     /// As [`Network::forward`].
     pub fn features(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
-        let x = self.sorted(pass, x)?;
+        let x = self.sorted(pass, x, None)?;
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         (self.layers)(&mut run, Node::INPUT)?;
         let features = run.finish(self.graph.features)?;

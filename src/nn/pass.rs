@@ -131,6 +131,11 @@ impl<'a, T: Element> Pass<'a, T> {
         self.given_routes.as_deref()
     }
 
+    /// Whether samples take their likeliest sources: nobody draws or gives them, and nothing is learned.
+    pub(super) fn chooses_likeliest(&self) -> bool {
+        self.mode == Mode::Evaluate && self.draws.is_none() && self.given_routes.is_none()
+    }
+
     pub(super) fn mode(&self) -> Mode {
         self.mode
     }

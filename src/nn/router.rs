@@ -1,6 +1,7 @@
 //! Which source each sample goes through in a routed network.
 
 use super::{Builder, Conv, Id, Pass};
+use crate::kernel::reduce::softmax_row;
 use crate::tape::Var;
 use crate::tensor::{Device, Element};
 use crate::{Result, ops};
@@ -70,23 +71,50 @@ impl Router {
     /// The source of each image of `x` `[N, C, H, W]`: as the pass was told, or drawn by how likely
     /// the sources are, or the likeliest.
     pub(super) fn routes<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Vec<usize>> {
-        let first = pass.tape().len();
-        let scores = self.scores(pass, x)?;
-        pass.forget(first, scores);
+        let scores = self.rows_of_scores(pass, x)?;
         if let Some(given) = pass.given_routes() {
             return Ok(given.to_vec());
         }
-        let scores = pass.value(scores)?.to(&Device::Cpu)?;
-        let sources = pass.parameter(self.bias).len();
-        let rows = scores.as_slice().chunks(sources.max(1));
-        let rows = rows.map(|row| row.iter().map(|score| score.widen()).collect::<Vec<f64>>());
+        let rows = scores.iter();
         Ok(match pass.draws() {
             Some(seed) => {
                 let mut rng = fastrand::Rng::with_seed(seed);
-                rows.map(|row| drawn(&row, rng.f64())).collect()
+                rows.map(|row| drawn(row, rng.f64())).collect()
             }
-            None => rows.map(|row| largest(&row)).collect(),
+            None => rows.map(|row| largest(row)).collect(),
         })
+    }
+
+    /// For each image of `x` `[N, C, H, W]` the `top` likeliest sources, the likeliest first, and how
+    /// likely each is; those behind the first only where that is at least `worth`.
+    pub(super) fn likeliest<T: Element>(
+        &self,
+        pass: &mut Pass<T>,
+        x: Var,
+        top: usize,
+        worth: f64,
+    ) -> Result<Vec<Vec<(usize, f64)>>> {
+        let scores = self.rows_of_scores(pass, x)?;
+        let of_row = |mut shares: Vec<f64>| {
+            softmax_row(&mut shares);
+            let mut sources: Vec<(usize, f64)> = shares.into_iter().enumerate().collect();
+            sources.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let count = sources.iter().take(top).filter(|(_, share)| *share >= worth).count();
+            sources.truncate(count.max(1));
+            sources
+        };
+        Ok(scores.into_iter().map(of_row).collect())
+    }
+
+    /// [`Router::scores`], an image after the other; the pass keeps nothing of them.
+    fn rows_of_scores<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Vec<Vec<f64>>> {
+        let first = pass.tape().len();
+        let scores = self.scores(pass, x)?;
+        pass.forget(first, scores);
+        let scores = pass.value(scores)?.to(&Device::Cpu)?;
+        let sources = pass.parameter(self.bias).len();
+        let rows = scores.as_slice().chunks(sources.max(1));
+        Ok(rows.map(|row| row.iter().map(|score| score.widen()).collect()).collect())
     }
 }
 

@@ -69,6 +69,7 @@ pub use reduction::{mean_all, mean_axes, sum_all, sum_axes};
 pub use relu::relu;
 pub use relu6::relu6;
 pub use reorder::reorder;
+pub(crate) use reorder::rows_of;
 pub use reshape::reshape;
 pub use routed_conv2d::{RoutedKernels, routed_conv2d};
 pub use select::select;

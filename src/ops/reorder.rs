@@ -24,12 +24,12 @@ pub fn reorder<T: Element>(tape: &mut Tape<T>, x: Var, order: &[usize]) -> Resul
         let problem = format!("{order:?} is no order of {rows} rows");
         return Err(Error::argument("reorder", problem));
     }
-    let y = reordered(value, order)?;
+    let y = rows_of(value, order)?;
     tape.record("reorder", y, &[x], Reorder { inverse })
 }
 
-/// Neighbours that stay neighbours move together.
-fn reordered<T: Element>(x: &Tensor<T>, order: &[usize]) -> Result<Tensor<T>> {
+/// The rows `order` of `x` `[N, ...]`. Neighbours that stay neighbours move together.
+pub(crate) fn rows_of<T: Element>(x: &Tensor<T>, order: &[usize]) -> Result<Tensor<T>> {
     let device = x.device();
     let engine = device.engine();
     let runs = order.chunk_by(|a, b| a.checked_add(1) == Some(*b));
@@ -49,7 +49,7 @@ struct Reorder {
 impl<T: Element> Backward<T> for Reorder {
     /// `dx[order[k]] = dy[k]`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
-        Ok(vec![Some(reordered(&dy, &self.inverse)?)])
+        Ok(vec![Some(rows_of(&dy, &self.inverse)?)])
     }
 }
 

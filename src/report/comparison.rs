@@ -329,7 +329,7 @@ pub(crate) fn colour(kind: MethodKind) -> Colour {
         MethodKind::Ensemble => Colour::ENSEMBLE,
         MethodKind::Average | MethodKind::Matched => Colour::AVERAGE,
         MethodKind::Zoo => Colour::ZOO,
-        MethodKind::Routed => Colour::ROUTED,
+        MethodKind::Routed | MethodKind::Mixed => Colour::ROUTED,
         MethodKind::Lite => Colour::LITE,
         MethodKind::Collapsed => Colour::COLLAPSED,
     }
@@ -339,7 +339,7 @@ pub(crate) fn colour(kind: MethodKind) -> Colour {
 pub(crate) fn mark(kind: MethodKind) -> Mark {
     match kind {
         MethodKind::Ensemble => Mark::Diamond,
-        MethodKind::Hindsight | MethodKind::Collapsed => Mark::Ring,
+        MethodKind::Hindsight | MethodKind::Mixed | MethodKind::Collapsed => Mark::Ring,
         _ => Mark::Disc,
     }
 }

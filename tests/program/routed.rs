@@ -68,8 +68,24 @@ fn a_routed_run_ends_with_the_same_bits_and_its_file_is_used() {
     assert!(shown.contains("routed zoo, of which each sample takes one source"), "{shown}");
     let refused = program().arg("collapse").arg(&model).arg(at("plain.pth")).output().unwrap();
     assert!(messages(&refused).contains("train --form lite --teachers"), "{refused:?}");
-    // Without a source; of one alone a plain network is left.
     let few = few_digits(folder.path());
+    // Two sources answer; of one alone the answer is the likeliest source's.
+    let loss = |top: &str| {
+        let mut eval = program();
+        eval.args(["eval", "--json", "--mix-top", top, "--data"]).arg(&few).arg(&model);
+        json(&good(&mut eval))["loss"].as_f64().unwrap()
+    };
+    let alone = good(program().args(["eval", "--json", "--data"]).arg(&few).arg(&model));
+    assert_eq!(Some(loss("1")), json(&alone)["loss"].as_f64());
+    assert!(loss("2").is_finite() && loss("2") != loss("1"));
+    let mut predict = program();
+    predict
+        .args(["predict", "--mix-top", "2"])
+        .arg(source(SOURCES[0]))
+        .arg("tests/pictures/photo.png");
+    let refused = messages(&predict.output().unwrap());
+    assert!(refused.contains("--mix-top") && refused.contains("has no router"), "{refused}");
+    // Without a source; of one alone a plain network is left.
     let eval_few = |path: &Path| {
         json(&good(program().args(["eval", "--json", "--data"]).arg(&few).arg(path)))["accuracy"]
             .clone()
