@@ -5,7 +5,8 @@ use super::explain;
 use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use super::profile::Profiling;
-use crate::dataset::{Ahead, Batch};
+use crate::dataset::landmarks::Annotations;
+use crate::dataset::{Ahead, Batch, Loader, sample_rng};
 use crate::kernel::Window;
 use crate::kernel::engine::Factor;
 use crate::nn::{
@@ -17,7 +18,8 @@ use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Device, State, Tensor};
 use crate::train::config::DataConfig;
-use crate::train::task::{Part, Scores, Task};
+use crate::train::task::landmarks::Targets;
+use crate::train::task::{LandmarksConfig, Part, Scores, Task};
 use crate::train::{Augmentation, Data, Input, Purpose, Trainer};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
@@ -25,6 +27,7 @@ use rayon::prelude::*;
 use serde_json::json;
 use std::hint::black_box;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Measure the speed of the library; prints one line of JSON for each measurement.
@@ -39,7 +42,8 @@ Examples:
   zoo-tuning bench infer --kind lite --depth 50 | jq .images_per_s
   zoo-tuning bench layer --explain --batch 32
   zoo-tuning bench zoo --sources models/*.pth
-  zoo-tuning bench load --data photos/ --batch 32")]
+  zoo-tuning bench load --data photos/ --batch 32
+  zoo-tuning bench crops --data faces.csv --size 256 --batch 16")]
 pub struct Arguments {
     /// What to measure
     #[arg(value_name = "WHAT")]
@@ -68,8 +72,8 @@ pub struct Arguments {
     /// The files of zoo
     #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("what", "zoo"))]
     sources: Vec<PathBuf>,
-    /// The labelled images of load
-    #[arg(long, value_name = "PATH", required_if_eq("what", "load"))]
+    /// The labelled images of load; the annotated pictures of crops
+    #[arg(long, value_name = "PATH", required_if_eq_any([("what", "load"), ("what", "crops")]))]
     data: Option<PathBuf>,
     /// Runs to take the median of [default: 9 of gemm and upsample, 7 of conv, 5 of layer and memory, 3 of others]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -113,6 +117,9 @@ enum What {
     Zoo,
     /// Labelled images: read, changed at random or not, and put into batches, all of them once
     Load,
+    /// Annotated pictures: read, turned and cropped as for training, with a heat map for each point, all of
+    /// them once
+    Crops,
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
@@ -134,6 +141,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         What::Memory => memory(&arguments, output),
         What::Zoo => zoo(&arguments, output),
         What::Load => load(&arguments, output),
+        What::Crops => crops(&arguments, output),
     }
 }
 
@@ -452,6 +460,47 @@ fn load(arguments: &Arguments, output: &mut Output) -> Result {
         }))?;
     }
     Ok(())
+}
+
+/// Crops as the task landmarks trains on by default, and heat maps of a quarter of their sides.
+fn crops(arguments: &Arguments, output: &mut Output) -> Result {
+    const SEED: u64 = 0;
+    let Some(path) = &arguments.data else { return Ok(()) };
+    let (size, batch) = (usize::from(arguments.size), usize::from(arguments.batch));
+    let settings = LandmarksConfig::default();
+    let annotations = Annotations::open(path)?;
+    let scheme = settings.scheme(&annotations.names)?;
+    let seen = DataConfig { size: Some(size), ..DataConfig::default() };
+    let input = seen.input(Input::usual(&Design::named(&arguments.architecture(), 3, 100)?))?;
+    let crops = scheme.crops(annotations, &input)?.varied(settings.variation());
+    let loader = Loader::shared(Arc::new(crops.clone()), batch, SEED)?;
+    let loader = loader.transformed(vec![input.normalise()]);
+    let (samples, steps) = (loader.samples(), loader.batches_per_epoch() as u64);
+    let mut ahead = Ahead::new(loader, 2);
+    let mut once = || {
+        (0..steps).try_for_each(|step| {
+            let batch = ahead.batch(step)?;
+            let of = |&index: &usize| {
+                let placement = crops.placement(index, &mut sample_rng(SEED, 0, index))?;
+                let points = &crops.annotations().pictures[index].points;
+                Ok(placement.points(points, &scheme.partners))
+            };
+            let points = batch.indices.iter().map(of).collect::<crate::Result<Vec<_>>>()?;
+            let targets = Targets::new(&points, size, [size / 4; 2], scheme.codec)?;
+            black_box((batch, targets));
+            Ok(())
+        })
+    };
+    let seconds = median(0, arguments.runs(3), &mut once)?;
+    output.object(&json!({
+        "load": "crops",
+        "batch": batch,
+        "size": size,
+        "points": scheme.names.len(),
+        "seconds": rounded(seconds, 4),
+        "images_per_s": rounded(samples as f64 / seconds, 1),
+        "peak_mib": peak_mib(),
+    }))
 }
 
 /// The gates' averages as after training, so that lite takes them.

@@ -8,13 +8,17 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 
+/// Steps after which an episode is cut that Gymnasium does not cut: some of its environments never end. As
+/// many as Atari has frames.
+const LONGEST: u64 = 108_000;
+
 /// An environment of Gymnasium with discrete actions, and pictures or vectors to see.
 ///
 /// There is no way to save any of them, but for the one that all have: an episode is its seed and the
 /// actions that were taken. Going back to it takes them again.
 pub(super) struct Gym {
     name: String,
-    longest: Option<u64>,
+    longest: u64,
     about: About,
     worker: RefCell<Worker>,
     frame: Vec<u8>,
@@ -44,7 +48,7 @@ impl Gym {
         let name = format!("gym:{id}");
         Ok(Self {
             name: name.clone(),
-            longest: settings.longest,
+            longest: settings.longest.unwrap_or(LONGEST),
             about,
             worker: RefCell::new(worker),
             frame: vec![0; values],
@@ -98,7 +102,7 @@ impl Environment for Gym {
         let life_lost = stepped.lives < self.lives || stepped.terminated;
         self.lives = stepped.lives;
         self.episode.actions.push(taken);
-        let cut = self.longest.is_some_and(|longest| self.episode.actions.len() as u64 >= longest);
+        let cut = self.episode.actions.len() as u64 >= self.longest;
         let truncated = !stepped.terminated && (stepped.truncated || cut);
         self.episode.over = stepped.terminated || truncated;
         Ok(Step { reward: stepped.reward, terminated: stepped.terminated, truncated, life_lost })

@@ -15,7 +15,7 @@ pub struct Settings {
     /// Whether a native game becomes harder while it goes on.
     pub ramp: bool,
     /// Steps after which an episode is cut; `None` is what the game has: 1 000 for native ones,
-    /// 108 000 emulated frames for Atari, what Gymnasium says for its own.
+    /// 108 000 emulated frames for Atari, what Gymnasium says for its own, and at most 108 000 steps.
     pub longest: Option<u64>,
     /// Atari: emulated frames of a step, of which the last two are seen.
     pub frame_skip: usize,

@@ -95,7 +95,12 @@ impl Blueprint {
         let outputs = || number(outputs.unwrap_or(OUTPUTS[0]));
         let design = Design::named(text("architecture")?, number("channels")?, outputs()?)?;
         let noise = metadata.get(Self::NOISE).map(|noise| parsed(origin, Self::NOISE, noise));
-        let design = design.with_noise(noise.transpose()?);
+        let noise: Option<f64> = noise.transpose()?;
+        if let Some(noise) = noise.filter(|noise| !(noise.is_finite() && *noise >= 0.0)) {
+            let problem = format!("{noise} should be a finite number, 0 or more");
+            return Err(Error::config(format!("{origin}: {}", Self::NOISE), problem));
+        }
+        let design = design.with_noise(noise);
         let form = text("form")?;
         if form == "plain" {
             return Ok(design.plain());
@@ -134,3 +139,30 @@ impl Blueprint {
 
 /// The key of the number of outputs, and the one that files of classifiers had before.
 const OUTPUTS: [&str; 2] = ["outputs", "classes"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_without_meaning_are_refused_by_their_key() {
+        let design = Design::named("resnet_small", 1, 2).unwrap();
+        let lite = design.in_form(Form::Lite(Mixing::default()), 2);
+        let of = |blueprint: &Blueprint, key: &str, value: &str| {
+            let mut metadata = blueprint.to_metadata();
+            assert_eq!(Blueprint::from_metadata("a file", &metadata).unwrap(), *blueprint);
+            metadata.insert(key.to_owned(), value.to_owned());
+            Blueprint::from_metadata("a file", &metadata).unwrap_err().to_string()
+        };
+        for (key, value, said) in [
+            ("gate", "relu", "should be softmax or sigmoid"),
+            ("form", "soup", "should be plain, zoo, lite or routed"),
+            ("sources", "many", "has no meaning here"),
+            ("noise", "NaN", "should be a finite number"),
+            ("noise", "-0.5", "should be a finite number"),
+        ] {
+            let error = of(&lite, key, value);
+            assert!(error.contains(&format!("a file: {key}")) && error.contains(said), "{error}");
+        }
+    }
+}

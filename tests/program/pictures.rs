@@ -90,6 +90,23 @@ fn bench_load_takes_all_pictures_as_for_training_and_as_for_evaluation() {
     assert_eq!(names, ["training", "evaluation"]);
     assert!(lines.lines().all(|line| json(line)["images_per_s"].as_f64().unwrap() > 0.0));
     bad(2, program().args(["bench", "load"]));
+    bad(2, program().args(["bench", "crops"]));
+}
+
+#[test]
+fn bench_crops_takes_all_annotated_pictures() {
+    let data = folder(&["a/1.png", "a/2.jpg", "b/3.png"]);
+    let mark = |name: &str| format!("{name},1.0,15.0,10.0,5.0,6.0,20.5,11.0\n");
+    let rows: String = ["a/1.png", "a/2.jpg", "b/3.png"].into_iter().map(mark).collect();
+    let columns =
+        "image_name,scale,center_w,center_h,original_0_x,original_0_y,original_1_x,original_1_y";
+    let path = data.path().join("marks.csv");
+    std::fs::write(&path, format!("{columns}\n{rows}")).unwrap();
+    let mut command = program();
+    command.args(["bench", "crops", "--batch", "2", "--size", "16", "--runs", "1", "--data"]);
+    let line = json(&good(command.arg(&path)));
+    assert_eq!(line["points"], 2);
+    assert!(line["images_per_s"].as_f64().unwrap() > 0.0, "{line}");
 }
 
 #[test]

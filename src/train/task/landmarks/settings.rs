@@ -119,7 +119,7 @@ impl LandmarksConfig {
     }
 
     /// How training pictures are changed at random.
-    pub(super) fn variation(&self) -> Variation {
+    pub fn variation(&self) -> Variation {
         let usual = if self.flip_pairs.is_empty() { 0.0 } else { 0.5 };
         let Self { scale, rotation, rotation_share, shift, flip, .. } = *self;
         Variation { scale, rotation, rotation_share, shift, flip: flip.unwrap_or(usual) }
