@@ -254,6 +254,15 @@ impl Picture {
         self.pixels.as_chunks::<3>().0[at as usize]
     }
 
+    /// The pixels at a row and column, on its right, below it, and below that on the right; all of them lie
+    /// inside.
+    pub fn square(&self, row: usize, column: usize) -> [[u8; 3]; 4] {
+        let pixels = self.pixels.as_chunks::<3>().0;
+        let at = self.origin + row as isize * self.down + column as isize * self.right;
+        let below = at + self.down;
+        [at, at + self.right, below, below + self.right].map(|at| pixels[at as usize])
+    }
+
     /// Copies a row from a column on, as many pixels as `into` has room for: a byte for each grey one,
     /// four for each coloured one, the last of them empty.
     fn row(&self, row: usize, column: usize, into: &mut [u8]) {
