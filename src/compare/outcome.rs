@@ -102,7 +102,7 @@ const ROWS: [(MethodKind, &str, &str); 10] = [
     ),
     (
         MethodKind::Mixed,
-        "routed zoo, two sources mixed",
+        "routed zoo, two mixed",
         "the same network, the two likeliest sources of an image mixed where the second is likely enough",
     ),
     (MethodKind::Lite, "lite Zoo-Tuning", "all sources in one network: a kernel for all images"),
