@@ -371,12 +371,14 @@ unsafe fn avx512<T: Element>(
     unsafe { sized!(T::Avx512, sizes, [1 2 3 4 5 6 7 8], (depth, a, b, place)) }
 }
 
-/// The loop itself; the compiler unrolls all but the one over `depth`.
+/// The loop itself; the compiler unrolls all but the one over `depth`. The loops count, since what iterators
+/// come to is not inlined where the compiler optimises little, as in tests, which a product then takes a hundred
+/// times as long in.
 ///
 /// # Safety
 /// `a` must have `R` rows of `depth` numbers, `b` point to `depth` times `C` registers, and `place`
 /// be as in [`tile`]; the processor must have the vector's instructions.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 #[inline(always)]
 unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usize>(
     depth: usize,
@@ -390,22 +392,22 @@ unsafe fn outer_products<T: Element, V: Vector<T>, const R: usize, const C: usiz
         let (mut at, mut b) = (a.first, b);
         for _ in 0..depth {
             let mut row = [V::splat(T::zero()); C];
-            for (j, register) in row.iter_mut().enumerate() {
-                *register = V::load(b.add(j * V::LANES));
+            for j in 0..C {
+                row[j] = V::load(b.add(j * V::LANES));
             }
-            for (i, sums) in tile.iter_mut().enumerate() {
+            for i in 0..R {
                 let factor = V::splat(*at.add(i * a.row));
-                for (sum, register) in sums.iter_mut().zip(row) {
-                    *sum = factor.multiply_add(register, *sum);
+                for j in 0..C {
+                    tile[i][j] = factor.multiply_add(row[j], tile[i][j]);
                 }
             }
             // Behind the last step, `at` may be far outside.
             (at, b) = (at.wrapping_add(a.step), b.add(C * V::LANES));
         }
-        for (i, sums) in tile.into_iter().enumerate() {
-            for (j, sum) in sums.into_iter().enumerate() {
+        for i in 0..R {
+            for j in 0..C {
                 let to = place.first.add(i * place.stride + j * V::LANES);
-                let sum = if place.add { V::load(to).add(sum) } else { sum };
+                let sum = if place.add { V::load(to).add(tile[i][j]) } else { tile[i][j] };
                 sum.store(to);
             }
         }

@@ -2,7 +2,8 @@
 //! gradients with shifted pixels.
 //!
 //! Both hold a tile of `R` rows and `C` registers, as a [micro-kernel](crate::kernel::microkernel)
-//! does, but nothing is packed: the planes are read where they lie, each step at its shift.
+//! does, but nothing is packed: the planes are read where they lie, each step at its shift. Their loops count
+//! for the reason that is given there.
 
 use crate::kernel::microkernel::InRegisters;
 use crate::tensor::{Element, Vector};
@@ -97,7 +98,7 @@ impl<T: Element> InRegisters<T> for Sums<'_, T> {
 /// weight, `out` room for `R` rows of `C` registers; the processor must have the vector's
 /// instructions.
 #[inline(always)]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 unsafe fn tile<T: Element, V: Vector<T>, const R: usize, const C: usize>(
     steps: &[Step],
     planes: *const T,
@@ -111,19 +112,19 @@ unsafe fn tile<T: Element, V: Vector<T>, const R: usize, const C: usize>(
         let mut sums = [[V::splat(T::zero()); C]; R];
         for step in steps {
             let mut pixels = [V::splat(T::zero()); C];
-            for (i, pixels) in pixels.iter_mut().enumerate() {
-                *pixels = V::load(planes.add(step.pixel + i * V::LANES));
+            for i in 0..C {
+                pixels[i] = V::load(planes.add(step.pixel + i * V::LANES));
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..R {
                 let weight = V::splat(*weights.add(r * stride + step.weight));
-                for (sum, pixels) in sums.iter_mut().zip(pixels) {
-                    *sum = weight.multiply_add(pixels, *sum);
+                for i in 0..C {
+                    sums[r][i] = weight.multiply_add(pixels[i], sums[r][i]);
                 }
             }
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (i, sum) in sums.into_iter().enumerate() {
-                sum.store(out.add(r * len + i * V::LANES));
+        for r in 0..R {
+            for i in 0..C {
+                sums[r][i].store(out.add(r * len + i * V::LANES));
             }
         }
     }
@@ -187,7 +188,7 @@ struct Walk {
 /// Each sample's planes must hold the registers of each shift, its `dy` those of `R` rows; the
 /// processor must have the vector's instructions.
 #[inline(always)]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 unsafe fn dots<T: Element, V: Vector<T>, const R: usize, const C: usize>(
     shifts: &[usize],
     planes: &[T],
@@ -204,13 +205,13 @@ unsafe fn dots<T: Element, V: Vector<T>, const R: usize, const C: usize>(
             let (planes, dy) = (planes.as_ptr().add(n * walk.planes), dy.as_ptr().add(n * walk.dy));
             for q in 0..walk.registers {
                 let mut gradients = [V::splat(T::zero()); R];
-                for (r, gradient) in gradients.iter_mut().enumerate() {
-                    *gradient = V::load(dy.add(r * len + q * V::LANES));
+                for r in 0..R {
+                    gradients[r] = V::load(dy.add(r * len + q * V::LANES));
                 }
                 for s in 0..C {
                     let pixels = V::load(planes.add(*shifts.get_unchecked(s) + q * V::LANES));
-                    for (sums, gradient) in sums.iter_mut().zip(gradients) {
-                        sums[s] = gradient.multiply_add(pixels, sums[s]);
+                    for r in 0..R {
+                        sums[r][s] = gradients[r].multiply_add(pixels, sums[r][s]);
                     }
                 }
             }
