@@ -19,15 +19,7 @@ if [ ! -x "$python" ]; then
     python3 -m venv "$folder/venv"
     "$folder/venv/bin/pip" install --quiet numpy opencv-python-headless
 fi
-pictures=${ZOO_PICTURES:-$folder/packages}
-if [ ! -d "$pictures" ]; then
-    for package in lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers; do
-        (cd "$folder" && apt-get download --quiet "$package")
-        dpkg -x "$folder/$package"_*.deb "$folder/unpacked"
-    done
-    rm "$folder"/*.deb
-    mv "$folder/unpacked" "$pictures"
-fi
+pictures=${ZOO_PICTURES:-$(bash benches/wallpapers.sh "$folder/packages")}
 if [ ! -d "$folder/faces" ]; then
     rm -rf "$folder/making"
     "$python" benches/crops.py make "$pictures" "$folder/making"

@@ -265,19 +265,24 @@ fn what_cannot_collapse_says_why() -> Result {
     Ok(())
 }
 
+/// A routed network of three sources, whose running statistics, biases and head have moved away from where
+/// they start.
+fn routed(design: &Design, rng: &mut fastrand::Rng) -> zoo_tuning::Result<Network<f64>> {
+    let sources = [1, 2, 3].map(|seed| source(design, seed));
+    let mut network = Network::from_sources(design, Form::Routed, &sources, 1)?;
+    let ids: Vec<_> = network.parameters().ids().collect();
+    for id in ids {
+        let value = network.parameters_mut().value_mut(id);
+        value.as_mut_slice().iter_mut().for_each(|value| *value += 0.1 * rng.f64());
+    }
+    Ok(network)
+}
+
 #[test]
 fn a_router_that_sends_all_samples_to_one_source_collapses() -> Result {
     let convnet = || Design::named("convnet_small", 1, 3).unwrap();
     for design in [small(), convnet()] {
-        let sources = [source(&design, 1), source(&design, 2), source(&design, 3)];
-        let mut network = Network::from_sources(&design, Form::Routed, &sources, 1)?;
-        // Running statistics, biases and the head move away from where they start.
-        let mut rng = fastrand::Rng::with_seed(7);
-        let ids: Vec<_> = network.parameters().ids().collect();
-        for id in ids {
-            let value = network.parameters_mut().value_mut(id);
-            value.as_mut_slice().iter_mut().for_each(|value| *value += 0.1 * rng.f64());
-        }
+        let mut network = routed(&design, &mut fastrand::Rng::with_seed(7))?;
         let router = network.router().unwrap();
         let (weight, bias) = (router.weight, router.bias);
         assert!(matches!(collapse(&network), Err(Error::Impossible { .. })), "it looks at samples");
@@ -295,14 +300,8 @@ fn a_router_that_sends_all_samples_to_one_source_collapses() -> Result {
 
 #[test]
 fn the_likeliest_sources_of_a_sample_are_mixed_by_how_likely_they_are() -> Result {
-    let sources = [source(&small(), 1), source(&small(), 2), source(&small(), 3)];
-    let mut network = Network::from_sources(&small(), Form::Routed, &sources, 1)?;
     let mut rng = fastrand::Rng::with_seed(7);
-    let ids: Vec<_> = network.parameters().ids().collect();
-    for id in ids {
-        let value = network.parameters_mut().value_mut(id);
-        value.as_mut_slice().iter_mut().for_each(|value| *value += 0.1 * rng.f64());
-    }
+    let mut network = routed(&small(), &mut rng)?;
     // Samples differ in which source they like, and the third is liked by none.
     let router = network.router().unwrap();
     let (weight, bias) = (router.weight, router.bias);
@@ -363,6 +362,13 @@ fn the_likeliest_sources_of_a_sample_are_mixed_by_how_likely_they_are() -> Resul
         }
     }
     assert!((1..9).contains(&alone), "{alone} of 9 samples asked one source");
+
+    // What is no number is not hidden by the logarithm.
+    let head = network.parameters().find("fc.bias")?;
+    let before = network.parameters().value(head).clone();
+    network.parameters_mut().value_mut(head).as_mut_slice()[0] = f64::NAN;
+    assert!(answers(&network, None)?.iter().all(|p| p.is_nan()));
+    *network.parameters_mut().value_mut(head) = before;
 
     // What is given is taken, and what is no choice is refused.
     assert_eq!(answers(&network, Some(&[1; 9]))?, each[1]);

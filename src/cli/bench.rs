@@ -6,7 +6,7 @@ use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use super::profile::Profiling;
 use crate::dataset::landmarks::Annotations;
-use crate::dataset::{Ahead, Batch, Loader, sample_rng};
+use crate::dataset::{Ahead, Batch, Loader};
 use crate::kernel::Window;
 use crate::kernel::engine::Factor;
 use crate::nn::{
@@ -18,7 +18,7 @@ use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tape::{Tape, Var};
 use crate::tensor::{Device, State, Tensor};
 use crate::train::config::DataConfig;
-use crate::train::task::landmarks::Targets;
+use crate::train::task::landmarks::{Targets, placed};
 use crate::train::task::{LandmarksConfig, Part, Scores, Task};
 use crate::train::{Augmentation, Data, Input, Purpose, Trainer};
 use clap::builder::TypedValueParser;
@@ -480,12 +480,7 @@ fn crops(arguments: &Arguments, output: &mut Output) -> Result {
     let mut once = || {
         (0..steps).try_for_each(|step| {
             let batch = ahead.batch(step)?;
-            let of = |&index: &usize| {
-                let placement = crops.placement(index, &mut sample_rng(SEED, 0, index))?;
-                let points = &crops.annotations().pictures[index].points;
-                Ok(placement.points(points, &scheme.partners))
-            };
-            let points = batch.indices.iter().map(of).collect::<crate::Result<Vec<_>>>()?;
+            let points = placed(&crops, &scheme, [SEED, 0], &batch.indices)?;
             let targets = Targets::new(&points, size, [size / 4; 2], scheme.codec)?;
             black_box((batch, targets));
             Ok(())

@@ -186,8 +186,14 @@ impl<T: Element> Network<T> {
             if at.is_empty() && rank > 0 {
                 break;
             }
-            let part = ops::rows_of(pass.value(x)?, &at)?;
-            let part = pass.input(part);
+            // Every sample has a likeliest source.
+            let part = match rank {
+                0 => x,
+                _ => {
+                    let part = ops::rows_of(pass.value(x)?, &at)?;
+                    pass.input(part)
+                }
+            };
             let routes: Vec<usize> = at.iter().map(|&n| likeliest[n][rank].0).collect();
             let z = self.routed(pass, part, Some(&routes))?;
             let z = pass.value(z)?.to(&Device::Cpu)?;
@@ -206,7 +212,9 @@ impl<T: Element> Network<T> {
         }
         first.into_iter().for_each(|sorted| pass.sort(sorted));
         let classes = mean.len() / likeliest.len().max(1);
-        let logs = mean.into_iter().map(|p| T::from_f64(p.max(f64::MIN_POSITIVE).ln())).collect();
+        // Of nothing there is no logarithm; what is no number stays none, so that it is noticed.
+        let log = |p: f64| if p == 0.0 { f64::MIN_POSITIVE.ln() } else { p.ln() };
+        let logs = mean.into_iter().map(|p| T::from_f64(log(p))).collect();
         Ok(pass.input(Tensor::new(&[likeliest.len(), classes], logs)?.to(&device)?))
     }
 

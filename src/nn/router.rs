@@ -71,11 +71,12 @@ impl Router {
     /// The source of each image of `x` `[N, C, H, W]`: as the pass was told, or drawn by how likely
     /// the sources are, or the likeliest.
     pub(super) fn routes<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Vec<usize>> {
-        let scores = self.rows_of_scores(pass, x)?;
+        let scores = self.scores_alone(pass, x)?;
         if let Some(given) = pass.given_routes() {
             return Ok(given.to_vec());
         }
-        let rows = scores.iter();
+        let rows = self.rows(pass, scores)?;
+        let rows = rows.iter();
         Ok(match pass.draws() {
             Some(seed) => {
                 let mut rng = fastrand::Rng::with_seed(seed);
@@ -94,7 +95,8 @@ impl Router {
         top: usize,
         worth: f64,
     ) -> Result<Vec<Vec<(usize, f64)>>> {
-        let scores = self.rows_of_scores(pass, x)?;
+        let scores = self.scores_alone(pass, x)?;
+        let rows = self.rows(pass, scores)?;
         let of_row = |mut shares: Vec<f64>| {
             softmax_row(&mut shares);
             let mut sources: Vec<(usize, f64)> = shares.into_iter().enumerate().collect();
@@ -103,14 +105,19 @@ impl Router {
             sources.truncate(count.max(1));
             sources
         };
-        Ok(scores.into_iter().map(of_row).collect())
+        Ok(rows.into_iter().map(of_row).collect())
     }
 
-    /// [`Router::scores`], an image after the other; the pass keeps nothing of them.
-    fn rows_of_scores<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Vec<Vec<f64>>> {
+    /// [`Router::scores`], of which the pass keeps nothing but them.
+    fn scores_alone<T: Element>(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
         let first = pass.tape().len();
         let scores = self.scores(pass, x)?;
         pass.forget(first, scores);
+        Ok(scores)
+    }
+
+    /// Scores `[N, m]`, an image after the other.
+    fn rows<T: Element>(&self, pass: &Pass<T>, scores: Var) -> Result<Vec<Vec<f64>>> {
         let scores = pass.value(scores)?.to(&Device::Cpu)?;
         let sources = pass.parameter(self.bias).len();
         let rows = scores.as_slice().chunks(sources.max(1));

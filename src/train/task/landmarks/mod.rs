@@ -244,6 +244,25 @@ pub struct Landmarks {
     found: BTreeMap<Part, LandmarkEvaluation>,
 }
 
+/// Where the points of the samples `indices` are in pixels of crops that a [`Loader`] of `crops` makes, with
+/// its seed and in that epoch; `None` where one is missing.
+///
+/// # Errors
+/// If a picture cannot be read that has no box.
+pub fn placed(
+    crops: &Crops,
+    scheme: &Scheme,
+    [seed, epoch]: [u64; 2],
+    indices: &[usize],
+) -> Result<Vec<Vec<Option<Point>>>> {
+    let of = |&index: &usize| {
+        // What was drawn for the image is drawn again.
+        let placement = crops.placement(index, &mut sample_rng(seed, epoch, index))?;
+        Ok(placement.points(&crops.annotations().pictures[index].points, &scheme.partners))
+    };
+    indices.iter().map(of).collect()
+}
+
 /// Crops, and the points in them.
 pub struct Marked {
     batch: Batch,
@@ -256,15 +275,8 @@ impl Task for Landmarks {
 
     fn batch(&mut self, step: u64, _: &Network<f32>) -> Result<Marked> {
         let batch = self.batches.batch(step)?;
-        let epoch = step / self.batches_per_epoch;
-        let of = |&index: &usize| {
-            // What was drawn for the image is drawn again.
-            let rng = &mut sample_rng(self.seed, epoch, index);
-            let placement = self.varied.placement(index, rng)?;
-            let points = &self.crops.annotations().pictures[index].points;
-            Ok(placement.points(points, &self.scheme.partners))
-        };
-        let points = batch.indices.iter().map(of).collect::<Result<_>>()?;
+        let draw = [self.seed, step / self.batches_per_epoch];
+        let points = placed(&self.varied, &self.scheme, draw, &batch.indices)?;
         Ok(Marked { batch, points })
     }
 
