@@ -6,7 +6,7 @@ use crate::dataset::ResizeMode;
 use crate::nn::{Design, Identified};
 use crate::train::choice::{CheckName, Preset};
 use crate::train::config::DataConfig;
-use crate::train::{Data, Input, Model, Purpose};
+use crate::train::{Data, Input, Model, Purpose, Unreadable};
 use crate::zoo::{Axes, Checkpoint, Naming};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -218,6 +218,18 @@ pub struct CheckOptions {
 }
 
 impl CheckOptions {
+    /// The pictures among `files` that can be read, all of which are looked at; those that are left out
+    /// are told.
+    pub fn readable(&self, files: Vec<PathBuf>) -> crate::Result<Vec<PathBuf>> {
+        let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let found = Unreadable::among(&paths, self.check.check());
+        match found.note(self.skip_unreadable)? {
+            Some(note) => message(note),
+            None => return Ok(files),
+        }
+        Ok(found.good(&files).cloned().collect())
+    }
+
     /// Labelled images to measure a network on, and its class for each of theirs. A network that does not
     /// know its classes' names takes the data's.
     pub fn labelled(&self, path: &Path, model: &mut Model) -> crate::Result<(Data, Vec<usize>)> {

@@ -1,9 +1,9 @@
 //! `predict`: what a network sees in images, and which points it finds.
 
-use super::data::{ModelFile, RouteOptions};
+use super::data::{CheckOptions, ModelFile, RouteOptions};
 use super::device::DeviceOption;
 use super::landmarks::{self, PointOptions};
-use super::output::{Output, Result, Stop, failure, printable};
+use super::output::{Output, Result, Stop, failure, message, printable};
 use super::profile::Profiling;
 use crate::Error;
 use crate::dataset::image_files;
@@ -28,8 +28,9 @@ Examples:
   zoo-tuning predict mice/model.safetensors frames/ --csv > frames.csv
   zoo-tuning predict faces/model.safetensors me.jpg --box 120,80,200,200 --draw drawn
 
-An image that cannot be read is an error, and the exit code is 1 at the end; the others are
-predicted nevertheless.")]
+All pictures are looked at first. If some cannot be read, all of them are named, and nothing is predicted;
+with --skip-unreadable the others are. One that only decoding finds damaged is an error of its own, and the
+exit code is 1 at the end.")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelFile,
@@ -47,6 +48,8 @@ pub struct Arguments {
     /// Images computed at once; fewer if they are large
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
+    #[command(flatten)]
+    check: CheckOptions,
     #[command(flatten)]
     points: PointOptions,
     #[command(flatten)]
@@ -66,10 +69,11 @@ struct Line<'a> {
 }
 
 pub fn run(arguments: Arguments, output: &mut Output) -> Result {
-    let Arguments { model: file, routes, images, top, csv, batch, points, device, .. } = arguments;
+    let Arguments { model: file, routes, images, top, csv, batch, check, points, device, .. } =
+        arguments;
     let device = device.open()?;
     let mut model = routes.over(file.open()?)?;
-    let images = found(&images)?;
+    let images = check.readable(found(&images)?)?;
     model.network.parameters_mut().to(&device)?;
     if let Some(scheme) = model.landmarks()? {
         let batch = model.input.batch(batch as usize);
@@ -140,11 +144,19 @@ fn found(paths: &[PathBuf]) -> crate::Result<Vec<PathBuf>> {
 }
 
 fn of_folder(folder: &Path) -> crate::Result<Vec<PathBuf>> {
-    let files = image_files(folder)?;
-    if files.is_empty() {
-        return Err(Error::data(folder, "", "expected pictures, found none"));
+    let (files, left_out) = image_files(folder)?;
+    match (files.is_empty(), left_out.is_empty()) {
+        (true, true) => Err(Error::data(folder, "", "expected pictures, found none")),
+        (true, false) => {
+            let problem = format!("expected pictures, found none; what is there: {left_out}");
+            Err(Error::data(folder, "", problem))
+        }
+        (false, true) => Ok(files),
+        (false, false) => {
+            message(format!("{}: left out what is no picture: {left_out}", folder.display()));
+            Ok(files)
+        }
     }
-    Ok(files)
 }
 
 /// A row of CSV, with `top` pairs of class and probability.

@@ -34,6 +34,9 @@ pub struct Plan {
     pub config: Config,
 }
 
+/// The folder of the files that a description of several sources becomes.
+pub(super) const SOURCES: &str = "sources";
+
 /// A network that is tuned, with the run that does it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Job {
@@ -119,7 +122,7 @@ impl Plan {
         let mut sources: Vec<(String, PathBuf)> = match &self.config.method.zoo[..] {
             [file] if file.extension().is_some_and(|extension| extension == "toml") => {
                 let Manifest { architecture, sources } = Manifest::read(file)?;
-                let folder = folder.join("sources");
+                let folder = folder.join(SOURCES);
                 std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
                 let one = |(at, mut source): (usize, crate::zoo::Source)| {
                     let file = &source.file;

@@ -14,12 +14,12 @@
 
 use super::budget::{most_important, within};
 use super::outcome::{Outcome, outcome};
-use super::plan::{Job, Plan};
+use super::plan::{Job, Plan, SOURCES};
 use super::rates::{Done, fittest};
 use super::scores::scores;
 use super::{MethodKind, work};
 use crate::dataset::Dataset;
-use crate::export::write_atomically;
+use crate::export::{is_leftover, write_atomically};
 use crate::tensor::Device;
 use crate::train::task::Scores;
 use crate::train::{Config, Event, Observer, Recorded, Summary};
@@ -54,6 +54,8 @@ pub trait Watch: Sync {
 pub struct Comparison {
     folder: PathBuf,
     plan: Plan,
+    /// Whether the folder was made for the comparison.
+    made: bool,
     /// What computes.
     device: Device,
     /// Whether its runs may go on with other data than they began with.
@@ -75,7 +77,9 @@ impl Comparison {
             let problem = format!("{name} holds a comparison; --resume {name} goes on with it");
             return Err(Error::config("out", problem));
         }
-        if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name());
+        if names.any(|name| !is_leftover(&name.to_string_lossy())) {
             return Err(Error::config(
                 "out",
                 format!("{name} is not empty; choose another folder"),
@@ -86,9 +90,10 @@ impl Comparison {
         for path in method.zoo.iter_mut().chain([&mut data.path]).chain(further) {
             *path = std::path::absolute(&*path).map_err(Error::io("find", &*path))?;
         }
+        let made = !folder.exists();
         std::fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
         write_plan(&folder, &plan)?;
-        Ok(Self::of(folder, plan))
+        Ok(Self { made, ..Self::of(folder, plan) })
     }
 
     /// The comparison in `folder`, to go on with.
@@ -113,7 +118,7 @@ impl Comparison {
 
     fn of(folder: PathBuf, plan: Plan) -> Self {
         let (device, data) = (Device::Cpu, BTreeMap::new());
-        Self { folder, plan, device, accepts_changed_data: false, data }
+        Self { folder, plan, made: false, device, accepts_changed_data: false, data }
     }
 
     /// The same comparison, whose runs go on though their data are not what they were, and record that.
@@ -169,8 +174,32 @@ impl Comparison {
     /// Results do not depend on either number; only times do. Peak memory is that of `at_once` runs.
     ///
     /// # Errors
-    /// Whatever stops a run; [`Error::Interrupted`] if `watch` stops the comparison.
+    /// Whatever stops a run; [`Error::Interrupted`] if `watch` stops the comparison. A folder that was
+    /// made for it is gone if no run of it could begin, so that the same command may be given again.
     pub fn run(&self, at_once: usize, threads: usize, watch: &dyn Watch) -> Result<Outcome> {
+        let found = self.compared(at_once, threads, watch);
+        if found.as_ref().is_err_and(|error| !matches!(error, Error::Interrupted { .. })) {
+            self.remove_start();
+        }
+        found
+    }
+
+    /// Removes what a start has left of which no run has begun.
+    fn remove_start(&self) {
+        let [plan, sources] = [PLAN, SOURCES].map(|name| self.folder.join(name));
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut seeds = entries.map(|entry| entry.path()).filter(|p| *p != plan && *p != sources);
+        // A run that could not begin has removed its own folder.
+        if !self.made || !seeds.all(|seed| std::fs::remove_dir(seed).is_ok()) {
+            return;
+        }
+        // What cannot be removed is in nobody's way but the next comparison's, which says so.
+        let _ = std::fs::remove_dir_all(sources);
+        let _ = std::fs::remove_file(plan);
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
+    fn compared(&self, at_once: usize, threads: usize, watch: &dyn Watch) -> Result<Outcome> {
         let begun = Instant::now();
         let sources = self.plan.sources(&self.folder)?;
         let at_once = at_once.max(1);

@@ -85,14 +85,15 @@ impl Pictures {
     }
 }
 
-/// The pictures of a folder and of the folders in it, as those of a class.
+/// The pictures of a folder and of the folders in it, as those of a class; and what else is there, by
+/// ending and count, such as `3 .txt, 1 hidden`.
 ///
 /// # Errors
 /// If a folder cannot be read.
-pub fn image_files(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    walk(folder.as_ref(), 0, &mut files, &mut LeftOut::default())?;
-    Ok(files)
+pub fn image_files(folder: impl AsRef<Path>) -> Result<(Vec<PathBuf>, String)> {
+    let (mut files, mut left_out) = (vec![], LeftOut::default());
+    walk(folder.as_ref(), 0, &mut files, &mut left_out)?;
+    Ok((files, left_out.to_string()))
 }
 
 /// The folders of the splits among `folders`, in the order training, validation, test, if data is

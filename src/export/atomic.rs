@@ -57,6 +57,12 @@ fn linked(path: &Path) -> PathBuf {
     path
 }
 
+/// Whether a file of this name is what a process that was killed has left of writing one.
+#[cfg(feature = "train")]
+pub(crate) fn is_leftover(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
 /// The folder of a file; that of a bare name is the current one.
 fn folder(file: &Path) -> &Path {
     match file.parent() {

@@ -21,6 +21,8 @@ pub(crate) mod protobuf;
 mod pytorch;
 mod safetensors;
 
+#[cfg(feature = "train")]
+pub(crate) use atomic::is_leftover;
 pub use atomic::write_atomically;
 pub use authors::{Renamed, from_authors, to_authors};
 pub(crate) use batch_counts::with_batch_counts;

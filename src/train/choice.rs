@@ -280,7 +280,7 @@ impl Preset {
             Self::DataEfficientRainbow => AgentPreset::DATA_EFFICIENT_RAINBOW.text.to_owned(),
             Self::Paper => concat!(
                 released!(),
-                "[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
+                "validation = 0.0\n[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
                  weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
                  milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
                  steps = 15000\n"

@@ -2,16 +2,16 @@
 
 use super::config::DataConfig;
 use super::kind::{Kind, kind};
-use super::seen::Seen;
+use super::seen::Unreadable;
 use super::{Input, Material};
 use crate::dataset::{
     Check, Dataset, Image, Joined, Loader, Pictures, ResizeMode, Samples, Split, Transform, Views,
-    check_image, digits, mnist,
+    digits, mnist,
 };
 use crate::start::{Labelled, Probe};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
-use rayon::prelude::*;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -126,33 +126,14 @@ impl Data {
     /// # Errors
     /// If there are such; all of them are named.
     pub fn checked(mut self, check: Check, skips_unreadable: bool) -> Result<Self> {
-        let seen = Seen::open();
-        let look = |&index: &usize| {
-            let file = self.dataset.file(index)?;
-            if seen.knows(file, check) {
-                return None;
-            }
-            Some((index, check_image(file, check).err()?))
-        };
-        let bad: Vec<(usize, Error)> = self.used.par_iter().filter_map(look).collect();
-        let is_bad = |index: usize| bad.binary_search_by_key(&index, |(bad, _)| *bad).is_ok();
-        let good = self.used.iter().filter(|index| !is_bad(**index));
-        seen.keep(good.filter_map(|&index| self.dataset.file(index)), check);
-        if bad.is_empty() {
-            return Ok(self);
-        }
-        let list: String = bad.iter().map(|(_, error)| format!("\n  {error}")).collect();
-        let (count, all) = (bad.len(), self.used.len());
-        if !skips_unreadable || count == all {
-            let problem = format!(
-                "{count} of {all} pictures cannot be used; mend or remove them, or leave them out \
-                 by --skip-unreadable:{list}"
-            );
-            return Err(Error::config("data", problem));
-        }
-        self.notes.push(format!("{count} of {all} pictures are left out, as asked:{list}"));
-        self.used.retain(|&index| !is_bad(index));
-        self.unreadable.extend(bad.iter().map(|(_, error)| error.to_string()));
+        let file = |&index: &usize| Some((index, self.dataset.file(index)?));
+        let (indices, files): (Vec<usize>, Vec<&Path>) = self.used.iter().filter_map(file).unzip();
+        let found = Unreadable::among(&files, check);
+        let Some(note) = found.note(skips_unreadable)? else { return Ok(self) };
+        self.notes.push(note);
+        let bad: HashSet<usize> = found.bad.iter().map(|(at, _)| indices[*at]).collect();
+        self.used.retain(|index| !bad.contains(index));
+        self.unreadable.extend(found.bad.iter().map(|(_, error)| error.to_string()));
         Ok(self)
     }
 

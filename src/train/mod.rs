@@ -81,6 +81,7 @@ pub use prediction::{Prediction, PredictionFile};
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Run, Summary};
+pub use seen::Unreadable;
 pub use sources::{CheckedZoo, RoutingPromise, check_zoo};
 pub use tensorboard::EventFile;
 pub use trainer::{Done, Forward, Penalty, Reduce, Trainer};

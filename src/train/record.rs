@@ -2,6 +2,7 @@
 
 use super::observe::LayerAverage;
 use super::task::{Measured, Scores};
+use crate::export::is_leftover;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -129,11 +130,6 @@ pub(super) fn remove_leftovers(folder: &Path) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
-}
-
-/// Whether a file is a temporary one of [`crate::export::write_atomically`].
-pub(super) fn is_leftover(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".tmp")
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
-//! Pictures that were found to be whole before, so that the next run need not read them to know it.
+//! A look at pictures before they are used; those that were found to be whole before need not be read
+//! again to know it.
 //!
 //! A picture is known by a digest of its path, its size, the time of its last change, and how it was
 //! looked at. The file `pictures` in the user's cache folder holds the digests of all data sets: a
 //! look is about files, whichever run asks for it.
 
-use crate::dataset::Check;
+use crate::dataset::{Check, check_image};
 use crate::export::write_atomically;
 use crate::tensor::kept;
+use crate::{Error, Result};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -23,8 +26,60 @@ const MOST: usize = 1 << 20;
 /// same time.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// Pictures that cannot be used, found before any is.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Why each of them cannot, by its place among all, in order.
+    pub bad: Vec<(usize, Error)>,
+    /// How many were looked at.
+    all: usize,
+}
+
+impl Unreadable {
+    /// Looks at the files of pictures, but for those that were looked at before and have not changed.
+    pub fn among(files: &[&Path], check: Check) -> Self {
+        let seen = Seen::open();
+        let look = |(at, file): (usize, &&Path)| match seen.knows(file, check) {
+            true => None,
+            false => Some((at, check_image(file, check).err()?)),
+        };
+        let bad: Vec<(usize, Error)> = files.par_iter().enumerate().filter_map(look).collect();
+        let found = Self { bad, all: files.len() };
+        seen.keep(found.good(files).copied(), check);
+        found
+    }
+
+    /// Of `items`, which stand for the pictures, those whose pictures can be used.
+    pub fn good<'a, T>(&'a self, items: &'a [T]) -> impl Iterator<Item = &'a T> {
+        let is_bad = |at: usize| self.bad.binary_search_by_key(&at, |(bad, _)| *bad).is_ok();
+        items.iter().enumerate().filter(move |(at, _)| !is_bad(*at)).map(|(_, item)| item)
+    }
+
+    /// What a user should know of them, if there are any and they may be left out.
+    ///
+    /// # Errors
+    /// If there are any and `skips` is not set, or no other is left; all of them are named.
+    pub fn note(&self, skips: bool) -> Result<Option<String>> {
+        let (count, all) = (self.bad.len(), self.all);
+        let list: String = self.bad.iter().map(|(_, error)| format!("\n  {error}")).collect();
+        match count {
+            0 => Ok(None),
+            _ if skips && count < all => {
+                Ok(Some(format!("{count} of {all} pictures are left out, as asked:{list}")))
+            }
+            _ => Err(Error::config(
+                "data",
+                format!(
+                    "{count} of {all} pictures cannot be used; mend or remove them, or leave them \
+                     out by --skip-unreadable:{list}"
+                ),
+            )),
+        }
+    }
+}
+
 /// What is known of pictures.
-pub(super) struct Seen {
+struct Seen {
     file: Option<PathBuf>,
     marks: HashSet<Mark>,
 }

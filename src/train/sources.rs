@@ -40,8 +40,7 @@ impl Sources {
     pub fn open(config: &Config) -> Result<Self> {
         let (method, channels) = (&config.method, config.data.channels);
         if let Some(path) = &method.from {
-            let (name, rules) =
-                (method.architecture.as_deref(), Naming::from_rules(&method.rename)?);
+            let (name, rules) = (method.architecture.as_deref(), method.naming()?);
             let checkpoint = Checkpoint::open(path)?.with_axes(method.layout);
             let beside = Input::file_beside(&checkpoint);
             let is_said = Input::is_normalised(&checkpoint.declared());
@@ -185,12 +184,14 @@ struct Opened {
 /// The checkpoints of the files, or of the sources that a file describes, with the rules for
 /// their names.
 fn opened(files: &[&PathBuf], method: &MethodConfig) -> Result<Opened> {
-    let MethodConfig { rename, layout, .. } = method;
+    let MethodConfig { rename, prefix, layout, .. } = method;
     let (architecture, entries, sources): (_, Vec<Source>, Vec<_>) = match files {
         [file] if file.extension().is_some_and(|extension| extension == "toml") => {
-            for (key, is_given) in
-                [("rename", !rename.is_empty()), ("layout", *layout != Axes::default())]
-            {
+            for (key, is_given) in [
+                ("rename", !rename.is_empty()),
+                ("prefix", prefix.is_some()),
+                ("layout", *layout != Axes::default()),
+            ] {
                 if is_given {
                     let file = file.display();
                     let problem = format!("{file} says it of each source: write it there");
@@ -202,7 +203,7 @@ fn opened(files: &[&PathBuf], method: &MethodConfig) -> Result<Opened> {
             (architecture, sources, open)
         }
         _ => {
-            let rules = Naming::from_rules(rename)?;
+            let rules = method.naming()?;
             let open = |file: &&PathBuf| {
                 let checkpoint = Checkpoint::open(file)?.with_axes(*layout);
                 Ok((averaged(checkpoint)?, rules.clone()))

@@ -1,6 +1,8 @@
 //! The program as its users have it: arguments in, text, files and exit codes out.
 
-use crate::program::{SOURCES, bad, digits, file, good, json, program, source, text, training};
+use crate::program::{
+    SOURCES, bad, digits, file, good, json, program, quiet, source, text, training,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -57,11 +59,6 @@ fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdout(Stdio::null()).stderr(Stdio::null())
-}
-
 #[test]
 fn help_and_version_are_there() {
     let commands = [

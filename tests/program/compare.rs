@@ -1,9 +1,11 @@
 //! Comparisons: what stops one does not change what comes out.
 
+use crate::program::{digits, good, program, quiet, source};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 use zoo_tuning::Error;
 use zoo_tuning::compare::{Budget, Comparison, MethodKind, Outcome, Plan, Watch};
 use zoo_tuning::dataset::{Dataset, Image, Samples, Split, digits};
@@ -161,6 +163,84 @@ fn a_folder_is_not_compared_in_twice() {
     let other = folder.path().join("other");
     assert!(Comparison::create(&other, empty).is_err());
     assert!(!other.exists(), "a folder was made for a plan that cannot be");
+}
+
+/// Fault: what could not begin left its folder, and the same command was then refused.
+#[test]
+fn a_comparison_that_cannot_begin_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, gone, garbage] = ["compared", "gone", "garbage"].map(|n| folder.path().join(n));
+    std::fs::write(&garbage, "no network").unwrap();
+    let of_data = |path: &Path| {
+        let mut plan = plan();
+        plan.config.data.path = path.to_path_buf();
+        plan
+    };
+    let of_source = |path: &Path| {
+        let mut plan = plan();
+        plan.config.method.zoo.push(path.to_path_buf());
+        plan
+    };
+    for bad in [of_data(&gone), of_data(&garbage), of_source(&gone), of_source(&garbage)] {
+        let comparison = Comparison::create(&path, bad).unwrap();
+        comparison.run(2, 2, &Patience::of(u64::MAX)).unwrap_err();
+        assert!(!path.exists(), "a folder is left");
+    }
+    // A process that was killed while it wrote the plan is in nobody's way, nor is a folder that was there.
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join(".plan.toml.1-0.tmp"), "half").unwrap();
+    Comparison::create(&path, plan()).unwrap().run(1, 1, &Patience::of(3)).unwrap_err();
+    let plan = Plan { seeds: 1, methods: vec![MethodKind::Scratch], ..plan() };
+    assert_eq!(Comparison::resume(&path).unwrap().plan().config.data, plan.config.data);
+}
+
+/// Killed at twenty moments, whatever it is doing then.
+#[test]
+fn a_comparison_that_is_killed_ends_with_the_same_bits() {
+    const KILLS: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    let begin = |out: &Path| {
+        let mut compare = program();
+        compare.args(["compare", "--methods", "single,zoo,lite", "--seeds", "2", "--jobs", "2"]);
+        compare.args(["--shots", "2", "--test", "0.03", "--validation", "0", "--batch", "10"]);
+        compare.args(["--steps", "12", "--checkpoint-every", "1", "--threads", "2", "--zoo"]);
+        compare.args(["as_is", "edges"].map(source)).arg("--data").arg(digits());
+        compare.arg("--out").arg(out);
+        compare
+    };
+    let command = |folder: &Path| match folder.join("plan.toml").exists() {
+        false => begin(folder),
+        true => {
+            let mut command = program();
+            command.args(["compare", "--threads", "2", "--resume"]).arg(folder);
+            command
+        }
+    };
+    let begun = Instant::now();
+    good(&mut command(&whole));
+    let usual = begun.elapsed();
+    let mut rng = fastrand::Rng::with_seed(20);
+    for _ in 0..KILLS {
+        let mut child = quiet(&mut command(&killed)).spawn().unwrap();
+        std::thread::sleep(usual.mul_f64(0.25 * rng.f64()));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    good(&mut command(&killed));
+    let results = |folder: &Path| -> Outcome {
+        serde_json::from_slice(&bytes(folder, "results.json")).unwrap()
+    };
+    assert_eq!(accuracies(&results(&killed)), accuracies(&results(&whole)));
+    assert_eq!(results(&killed).scores, results(&whole).scores);
+    for seed in ["seed-1", "seed-2"] {
+        for method in ["single-as_is", "single-edges", "zoo", "lite"] {
+            let file = format!("{seed}/{method}/model.safetensors");
+            assert!(bytes(&killed, &file) == bytes(&whole, &file), "{file}");
+        }
+        let file = format!("{seed}/collapsed.safetensors");
+        assert!(bytes(&killed, &file) == bytes(&whole, &file), "{file}");
+    }
 }
 
 #[test]

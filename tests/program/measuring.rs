@@ -124,7 +124,28 @@ fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
         bad(1, &mut predict(&[], &folder.path().join(nothing)));
     }
 
-    fs::write(folder.path().join("a/deep/1.png"), "no image, \"whatever\" it says").unwrap();
+    // What else is there is told.
+    let said = predict(&["--json"], folder.path()).output().unwrap();
+    assert!(text(&said.stderr).contains("left out what is no picture: 1 .txt"));
+
+    // All that cannot be read are named before anything is predicted.
+    let bad_ones = ["a/deep/1.png", "b/2.png"].map(|name| folder.path().join(name));
+    bad_ones.iter().for_each(|file| fs::write(file, "no image, \"whatever\" it says").unwrap());
+    let output = predict(&["--csv"], folder.path()).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
+    assert!(stderr.contains("2 of 5 pictures") && stderr.contains("--skip-unreadable"), "{stderr}");
+    for file in &bad_ones {
+        assert!(stderr.contains(&file.display().to_string()), "{stderr}");
+    }
+    let mut others = predict(&["--json", "--skip-unreadable"], folder.path());
+    assert_eq!(good(&mut others), all);
+
+    // One that only decoding finds damaged is a row of its own.
+    bad_ones.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let mut damaged = fs::read(folder.path().join("a/10.png")).unwrap();
+    damaged[20..24].copy_from_slice(&[0xff; 4]);
+    fs::write(&bad_ones[0], &damaged).unwrap();
     let output = predict(&["--csv"], folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let rows = text(&output.stdout);
@@ -132,6 +153,8 @@ fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
     assert_eq!(rows[0], "image,class_1,probability_1,class_2,probability_2,error");
     assert_eq!(rows.len(), 5);
     assert!(rows[2].contains("1.png,,,,,") && rows[2].contains("expected a"), "{}", rows[2]);
+    let stderr = bad(1, &mut predict(&["--check", "full"], folder.path()));
+    assert!(stderr.contains("1 of 4 pictures"), "{stderr}");
     let cells: Vec<&str> = rows[4].split(',').collect();
     assert_eq!((cells.len(), cells[5]), (6, ""));
     let first = json(all.lines().last().unwrap());

@@ -224,6 +224,30 @@ fn a_resumed_run_says_what_changed_of_its_data_and_goes_on_if_that_is_accepted()
     assert!(stderr.contains("found 6 of 3; ") && stderr.contains("begin anew"), "{stderr}");
 }
 
+/// Fault: a picture that was first decoded after the last step took the model with it.
+#[test]
+fn the_model_is_there_whatever_the_last_measurement_meets() {
+    let data = folder(&["a/1.png", "a/2.png", "b/1.png", "b/2.png"]);
+    let tests = folder(&["a/1.png", "b/1.png"]);
+    let runs = tempfile::tempdir().unwrap();
+    let [out, sound] = ["run", "sound"].map(|name| runs.path().join(name));
+    let train = |out: &Path| {
+        let mut command = training(data.path(), out);
+        command.args(["--validation", "0", "--test-data"]).arg(tests.path());
+        command
+    };
+    said(&mut train(&sound));
+    // Its header and its end are whole.
+    let path = tests.path().join("b/1.png");
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[60..64].copy_from_slice(&[0xff; 4]);
+    fs::write(&path, damaged).unwrap();
+    let stderr = bad(1, &mut train(&out));
+    assert!(stderr.contains(&path.display().to_string()), "{stderr}");
+    let model = |out: &Path| fs::read(out.join("model.safetensors")).unwrap();
+    assert!(model(&out) == model(&sound));
+}
+
 /// Fault: every picture was read again at every start.
 #[test]
 fn pictures_that_were_looked_at_are_not_read_again_until_they_change() {

@@ -37,6 +37,11 @@ pub fn training_by(mut command: Command, folder: &Path, extra: &[&str]) -> Comma
     command
 }
 
+/// The same, which says nothing.
+pub fn quiet(command: &mut Command) -> &mut Command {
+    command.stdout(Stdio::null()).stderr(Stdio::null())
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -103,6 +103,50 @@ fn kernels_in_the_order_of_jax_are_named_and_taken() {
     assert!(checked.contains("this source forms a zoo"), "{checked}");
 }
 
+/// Fault: the note on a file of two networks named an option that `train` did not have.
+#[test]
+fn of_two_networks_in_a_file_the_one_behind_the_prefix_is_tuned() {
+    let folder = TempDir::new().unwrap();
+    let [twins, alone, run] = ["twins", "alone", "run"].map(|name| folder.path().join(name));
+    let both = |name: &str, shape: &[usize], values: Vec<f32>| {
+        let halved: Vec<f32> = values.iter().map(|value| value / 2.0).collect();
+        let named = |prefix: &str, values: &[f32]| whole(&format!("{prefix}{name}"), shape, values);
+        vec![named("student.", &values), named("teacher.", &halved)]
+    };
+    written(&twins, &changed(both));
+    written(&alone, &changed(|name, shape, values| vec![whole(name, shape, &values)]));
+    let tuned = |file: &Path, options: &[&str]| {
+        let mut train = program();
+        train.args(["train", "--form", "single", "--shots", "2", "--steps", "1"]);
+        train.arg("--zoo").arg(file).args(options).arg("--data").arg(digits());
+        let output = train.arg("--out").arg(&run).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let model = fs::read(run.join("model.safetensors")).unwrap();
+        fs::remove_dir_all(&run).unwrap();
+        (said, model)
+    };
+    let (said, teacher) = tuned(&twins, &[]);
+    assert!(said.contains("--prefix student. takes another"), "{said}");
+    let (said, student) = tuned(&twins, &["--prefix", "student"]);
+    assert!(!said.contains("takes another"), "{said}");
+    assert!(student != teacher);
+    let values = |model: &[u8]| {
+        let file = folder.path().join("model.safetensors");
+        fs::write(&file, model).unwrap();
+        let checkpoint = Checkpoint::open(file).unwrap();
+        checkpoint.get("conv1.weight").unwrap().bytes().unwrap().to_vec()
+    };
+    assert_eq!(values(&student), values(&tuned(&alone, &[]).1));
+    // A description says it of each source.
+    let description = folder.path().join("zoo.toml");
+    fs::write(&description, "[[source]]\nfile = \"twins\"\n").unwrap();
+    let mut train = program();
+    train.args(["train", "--prefix", "student", "--zoo"]).arg(&description).arg("--data");
+    let stderr = bad(1, train.arg(digits()).arg("--out").arg(&run));
+    assert!(stderr.contains("write it there"), "{stderr}");
+}
+
 #[test]
 fn what_is_left_out_of_a_file_is_named() {
     let folder = TempDir::new().unwrap();

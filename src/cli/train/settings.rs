@@ -71,6 +71,10 @@ struct Method {
     /// Prefixes such as module. or backbone.body. are found without it
     #[arg(long, value_name = "FROM=TO")]
     rename: Option<Vec<String>>,
+    /// After that, take the tensors whose names begin with this: of files with two networks, the
+    /// one that is meant [default: found; of two, the average or the teacher]
+    #[arg(long)]
+    prefix: Option<String>,
     /// The order of their kernels' axes: [O, C, kh, kw] as in PyTorch, [kh, kw, C, O] as in JAX and
     /// TensorFlow, or this and matrices [C, O], as in Flax and Keras [default: oihw]
     #[arg(long, value_parser = PossibleValuesParser::new(Axes::NAMES))]

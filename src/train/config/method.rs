@@ -5,7 +5,7 @@ use crate::nn::{Aligned, AlignedLayers, Design, Form, Mixing};
 use crate::ops::GateFunction;
 use crate::start::{Preparation, RouterSettings};
 use crate::train::choice::{FormName, GateName, Otherwise, Start};
-use crate::zoo::Axes;
+use crate::zoo::{Axes, Naming};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ pub struct MethodConfig {
     /// A network to go on from, instead of sources.
     pub from: Option<PathBuf>,
     pub rename: Vec<String>,
+    pub prefix: Option<String>,
     pub layout: Axes,
     pub form: FormName,
     pub architecture: Option<String>,
@@ -50,6 +51,7 @@ impl Default for MethodConfig {
             zoo: vec![],
             from: None,
             rename: vec![],
+            prefix: None,
             layout: Axes::Oihw,
             form: FormName::Lite,
             architecture: None,
@@ -110,8 +112,17 @@ impl MethodConfig {
 
     /// An error if a key has no effect beside the others: what `from` names has its form already.
     pub(super) fn check_effect(&self, key: &str) -> Result<()> {
-        const OF_ANY: [&str; 8] =
-            ["zoo", "from", "rename", "layout", "architecture", "linear_probe", "l2_sp", "delta"];
+        const OF_ANY: [&str; 9] = [
+            "zoo",
+            "from",
+            "rename",
+            "prefix",
+            "layout",
+            "architecture",
+            "linear_probe",
+            "l2_sp",
+            "delta",
+        ];
         if key == "delta_attention" {
             let problem = "has no effect without --delta, whose channels it weighs";
             let has_effect = self.delta.is_some().then_some(());
@@ -122,6 +133,15 @@ impl MethodConfig {
         }
         let problem = "has no effect with --from, whose network is what it is";
         Err(Error::config(super::Config::flag(key), problem))
+    }
+
+    /// How the tensors of the sources' files are named.
+    pub(in crate::train) fn naming(&self) -> Result<Naming> {
+        let rules = Naming::from_rules(&self.rename)?;
+        Ok(match &self.prefix {
+            Some(prefix) => rules.behind(prefix),
+            None => rules,
+        })
     }
 
     /// That a single source is tuned, but there are `count`.
