@@ -209,3 +209,32 @@ kernel void huber_gradient(
     d = d < -delta ? (Vector)(-delta) : d;
     store_some(factor * dy[row] * d, da + at, there);
 }
+
+// The parts of the adaptive wing loss, for d = |a - t| and p = alpha - t: `near` is d as far as the
+// curve goes, x = (near / epsilon)^p, and the slope there. Written so that NaN stays NaN.
+#define WING_PARTS                                                                 \
+    RUN(i, there, count);                                                          \
+    const Vector from = load_some(a + i, there, 0), to = load_some(t + i, there, 0); \
+    const Vector d = fabs(from - to), p = alpha - to;                              \
+    const Vector near = d > theta ? (Vector)(theta) : d;                           \
+    const Vector root = pow(near / epsilon, p - 1);                                \
+    const Vector x = root * near / epsilon;                                        \
+    const Vector slope = omega * p * root / (epsilon * (1 + x))
+
+// y = omega log(1 + (d / epsilon)^p) where d is below theta; beyond it the line with the same slope.
+kernel void adaptive_wing(
+    global const REAL *a, global const REAL *t, REAL alpha, REAL omega, REAL epsilon, REAL theta,
+    global REAL *y, ulong count
+) {
+    WING_PARTS;
+    store_some(omega * log1p(x) + slope * (d - near), y + i, there);
+}
+
+// The slope of adaptive_wing in a.
+kernel void adaptive_wing_slope(
+    global const REAL *a, global const REAL *t, REAL alpha, REAL omega, REAL epsilon, REAL theta,
+    global REAL *y, ulong count
+) {
+    WING_PARTS;
+    store_some(from < to ? -slope : slope, y + i, there);
+}

@@ -106,6 +106,9 @@ const CASES: &[(&str, &[&[usize]], Operation)] = &[
     }),
     ("exp", &[&[3, 50_001]], |t, v| ops::exp(t, v[0])),
     ("global_mean_pool", &[&[20, 40, 9, 9]], |t, v| ops::global_mean_pool(t, v[0])),
+    ("adaptive_wing", &[&[3, 50_001]], |t, v| {
+        ops::adaptive_wing(t, v[0], &Tensor::full(&[3, 50_001], 0.3), ops::AdaptiveWing::PUBLISHED)
+    }),
     ("huber", &[&[300, 50], &[300, 50], &[300]], |t, v| ops::huber(t, v[0], v[1], 1.0, Some(v[2]))),
     ("huber_per_sample", &[&[3, 50_001], &[3, 50_001]], |t, v| {
         ops::huber_per_sample(t, v[0], v[1], 1.0)

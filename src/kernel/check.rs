@@ -6,6 +6,7 @@
 use super::aggregate::Stack;
 use super::cost::Strategy;
 use super::engine::{Engine, Factor, Layer, Norm, Rectified, Targets, WantedOfNorm};
+use super::loss::AdaptiveWing;
 use super::norm::{Channels, Epilogue};
 use super::pool::Divisor;
 use super::resample::Interpolation;
@@ -41,6 +42,7 @@ pub const CHECKS: &[(&str, Compute)] = &[
     ("cross_entropy", cross_entropy),
     ("mse", mse),
     ("huber", huber),
+    ("adaptive_wing", adaptive_wing),
     ("sgd", sgd),
     ("adam", adam),
     ("rms_prop", rms_prop),
@@ -391,6 +393,14 @@ fn huber(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
         found.push(draw.engine().huber_gradient(&dy, &a, &b, 0.8)?);
     }
     Ok(found)
+}
+
+fn adaptive_wing(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
+    let (a, t) = (draw.tensor(&[7, 41])?, draw.tensor(&[7, 41])?);
+    // Heat maps: from 0 to 1.
+    let (t, wing) = (draw.engine().sigmoid(&t)?, AdaptiveWing::PUBLISHED.cast());
+    let engine = draw.engine();
+    Ok(vec![engine.adaptive_wing(&a, &t, wing)?, engine.adaptive_wing_slope(&a, &t, wing)?])
 }
 
 fn sgd(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {

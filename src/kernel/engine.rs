@@ -12,6 +12,7 @@
 use super::aggregate::{self, Stack};
 use super::cost::{Sizes, Strategy};
 use super::elementwise::Rectifier;
+use super::loss::AdaptiveWing;
 use super::norm::{Channels, Epilogue};
 use super::pool::Divisor;
 use super::resample::Interpolation;
@@ -541,6 +542,22 @@ pub trait Losses<T> {
         a: &Tensor<T>,
         b: &Tensor<T>,
         delta: T,
+    ) -> Result<Tensor<T>>;
+
+    /// See [`loss::adaptive_wing`](super::loss::adaptive_wing).
+    fn adaptive_wing(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
+    ) -> Result<Tensor<T>>;
+
+    /// Its slope in `a`.
+    fn adaptive_wing_slope(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
     ) -> Result<Tensor<T>>;
 }
 

@@ -1,7 +1,7 @@
 //! What a network is trained to make small, over rows of logits or over all values.
 
 use super::parallel::Each;
-use super::reduce;
+use super::{elementwise, reduce};
 use crate::tensor::{Element, buffer};
 use rayon::prelude::*;
 
@@ -83,6 +83,68 @@ fn clipped<T: Element>(d: T, delta: T) -> T {
     } else {
         d
     }
+}
+
+/// The constants of the adaptive wing loss (Wang, Bo and Fuxin, 2019); [`adaptive_wing`] says what
+/// they do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdaptiveWing<T> {
+    /// The power of an error in the background; on a peak it is 1 less.
+    pub alpha: T,
+    /// What the curved part is multiplied by.
+    pub omega: T,
+    /// What an error is divided by.
+    pub epsilon: T,
+    /// The error from which on the loss is a straight line.
+    pub theta: T,
+}
+
+impl AdaptiveWing<f64> {
+    /// Those of the paper, for heat maps whose peaks are 1.
+    pub const PUBLISHED: Self = Self { alpha: 2.1, omega: 14.0, epsilon: 1.0, theta: 0.5 };
+
+    /// The same in other numbers.
+    pub fn cast<T: Element>(self) -> AdaptiveWing<T> {
+        let [alpha, omega, epsilon, theta] = self.numbers().map(T::from_f64);
+        AdaptiveWing { alpha, omega, epsilon, theta }
+    }
+}
+
+impl<T: Element> AdaptiveWing<T> {
+    /// Alpha, omega, epsilon and theta.
+    pub fn numbers(self) -> [T; 4] {
+        [self.alpha, self.omega, self.epsilon, self.theta]
+    }
+
+    /// The error `a - t` as far as the curve goes, the part of `log(1 + x)` that is x there, and the
+    /// slope of the loss there.
+    fn parts(self, a: T, t: T) -> [T; 3] {
+        let Self { alpha, omega, epsilon, theta } = self;
+        let (d, power) = ((a - t).abs(), alpha - t);
+        // Written so that NaN stays NaN.
+        let near = if d > theta { theta } else { d };
+        // One power for both: at 0 it is 0, since it is above 0.
+        let root = (near / epsilon).powf(power - T::one());
+        let x = root * near / epsilon;
+        [near, x, omega * power * root / (epsilon * (T::one() + x))]
+    }
+}
+
+/// `y = omega log(1 + (d / epsilon)^(alpha - t))` for `d = |a - t|` below `theta`; from there on the
+/// straight line that goes on with the same slope.
+pub fn adaptive_wing<T: Element>(a: &[T], t: &[T], wing: AdaptiveWing<T>) -> Vec<T> {
+    elementwise::zip_map(a, t, |a, t| {
+        let [near, x, slope] = wing.parts(a, t);
+        wing.omega * x.ln_1p() + slope * ((a - t).abs() - near)
+    })
+}
+
+/// The slope of [`adaptive_wing`] in `a`.
+pub fn adaptive_wing_slope<T: Element>(a: &[T], t: &[T], wing: AdaptiveWing<T>) -> Vec<T> {
+    elementwise::zip_map(a, t, |a, t| {
+        let [.., slope] = wing.parts(a, t);
+        if a < t { -slope } else { slope }
+    })
 }
 
 /// The mean cross-entropy between the softmax of rows of `logits` and the targets: `kept` for a
@@ -175,6 +237,16 @@ mod tests {
             let found = huber(a.as_slice().unwrap(), b.as_slice().unwrap(), len, 0.7);
             assert_close(&found, &reference::huber(a.view(), b.view(), 0.7));
         }
+    }
+
+    #[test]
+    fn adaptive_wing_is_what_its_formula_says() {
+        let (a, t) = (drawn(7, 9), drawn(7, 9).mapv(|v| (v / 3.0).clamp(0.0, 1.0)));
+        let wing = AdaptiveWing::PUBLISHED;
+        let found = adaptive_wing(a.as_slice().unwrap(), t.as_slice().unwrap(), wing);
+        assert_close(&found, &reference::adaptive_wing(a.view(), t.view()));
+        let of_nothing = adaptive_wing_slope(&[0.25, f64::NAN], &[0.25, 0.0], wing);
+        assert!(of_nothing[0] == 0.0 && of_nothing[1].is_nan(), "{of_nothing:?}");
     }
 
     #[test]

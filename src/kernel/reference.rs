@@ -182,6 +182,21 @@ pub fn huber<T: Element>(a: ArrayView2<T>, b: ArrayView2<T>, delta: T) -> Array1
     values.sum_axis(Axis(1)) / T::from_f64(a.ncols() as f64)
 }
 
+/// The adaptive wing loss with its published constants, in the two pieces of its paper.
+pub fn adaptive_wing<T: Element>(a: ArrayView2<T>, t: ArrayView2<T>) -> Array2<T> {
+    let [alpha, omega, epsilon, theta] = [2.1, 14.0, 1.0, 0.5].map(T::from_f64);
+    Zip::from(a).and(t).map_collect(|&a, &t| {
+        let (d, power) = ((a - t).abs(), alpha - t);
+        if d < theta {
+            return omega * (T::one() + (d / epsilon).powf(power)).ln();
+        }
+        let ratio = theta / epsilon;
+        let bottom = T::one() + ratio.powf(power);
+        let slope = omega / bottom * power * ratio.powf(power - T::one()) / epsilon;
+        slope * d - (theta * slope - omega * bottom.ln())
+    })
+}
+
 /// `y[i, j] = sum_{a, b} rows[a] columns[b] x[row + a, column + b]` of the four pixels around
 /// `(i + 1/2) in / out - 1/2`, and the same along columns, for planes `x` `[..., H, W]`.
 pub fn upsample_bilinear<T: Element>(x: &[T], from: [usize; 2], to: [usize; 2]) -> Vec<T> {

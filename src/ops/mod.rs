@@ -5,6 +5,7 @@
 //! struct, its backward rule, which holds what the forward pass saved. Saved tensors
 //! share their values with the tape, so saving costs nothing.
 
+mod adaptive_wing;
 mod add;
 mod aggregate;
 mod aggregated_conv2d;
@@ -42,6 +43,8 @@ mod softmax;
 mod sum;
 mod upsample;
 
+pub use crate::kernel::loss::AdaptiveWing;
+pub use adaptive_wing::adaptive_wing;
 pub use add::add;
 pub use aggregate::aggregate;
 pub use aggregated_conv2d::{ZooKernels, aggregated_conv2d};
@@ -87,6 +90,7 @@ type Gradients<T> = crate::Result<Vec<Option<crate::tensor::Tensor<T>>>>;
 
 /// Every operation by name, with a way to draw a case for its gradient check.
 pub const GRADIENT_CASES: &[(&str, DrawCase)] = &[
+    ("adaptive_wing", adaptive_wing::case),
     ("add", add::case),
     ("aggregate", aggregate::case),
     ("aggregated_conv2d", aggregated_conv2d::case),

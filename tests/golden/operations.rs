@@ -216,6 +216,12 @@ golden!(noisy_linear, |tape, v, case| {
 golden!(soft_cross_entropy_per_sample, |tape, v, _case| {
     ops::soft_cross_entropy_per_sample(tape, v[0], v[1])
 });
+golden!(adaptive_wing, |tape, v, case| {
+    let prediction = tape.value(v[0]).unwrap();
+    let target = Tensor::new(prediction.shape(), case.numbers("target")).unwrap();
+    let target = target.cast().to(&prediction.device()).unwrap();
+    ops::adaptive_wing(tape, v[0], &target, ops::AdaptiveWing::PUBLISHED)
+});
 golden!(huber, |tape, v, case| {
     ops::huber(tape, v[0], v[1], case.number("delta"), v.get(2).copied())
 });

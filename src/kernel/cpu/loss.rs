@@ -3,6 +3,7 @@
 use super::{Cpu, indices, like, row};
 use crate::Result;
 use crate::kernel::engine::{Indices, Losses, Targets};
+use crate::kernel::loss::AdaptiveWing;
 use crate::kernel::{elementwise, loss, reduce};
 use crate::tensor::{Element, Tensor, buffer};
 
@@ -91,5 +92,23 @@ impl<T: Element> Losses<T> for Cpu {
         delta: T,
     ) -> Result<Tensor<T>> {
         Ok(like(a, loss::huber_gradient(dy.as_slice(), a.as_slice(), b.as_slice(), delta)))
+    }
+
+    fn adaptive_wing(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
+    ) -> Result<Tensor<T>> {
+        Ok(like(a, loss::adaptive_wing(a.as_slice(), t.as_slice(), wing)))
+    }
+
+    fn adaptive_wing_slope(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
+    ) -> Result<Tensor<T>> {
+        Ok(like(a, loss::adaptive_wing_slope(a.as_slice(), t.as_slice(), wing)))
     }
 }

@@ -5,6 +5,7 @@ use super::pool::indices;
 use super::{ELEMENTWISE, REDUCE, reduce};
 use crate::Result;
 use crate::kernel::engine::{Indices, Losses, Targets};
+use crate::kernel::loss::AdaptiveWing;
 use crate::tensor::opencl::OpenCl;
 use crate::tensor::{Element, Tensor};
 use std::sync::Arc;
@@ -149,6 +150,45 @@ impl<T: Element> Losses<T> for Arc<OpenCl> {
             .run(Plan::of::<T>(self).runs(len, rows))?;
         Ok(Tensor::resident(a.shape().to_vec(), da))
     }
+
+    fn adaptive_wing(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
+    ) -> Result<Tensor<T>> {
+        wing_of(self, "adaptive_wing", a, t, wing)
+    }
+
+    fn adaptive_wing_slope(
+        &self,
+        a: &Tensor<T>,
+        t: &Tensor<T>,
+        wing: AdaptiveWing<T>,
+    ) -> Result<Tensor<T>> {
+        wing_of(self, "adaptive_wing_slope", a, t, wing)
+    }
+}
+
+/// `y = kernel(a, t)`, value by value.
+fn wing_of<T: Element>(
+    device: &Arc<OpenCl>,
+    kernel: &'static str,
+    a: &Tensor<T>,
+    t: &Tensor<T>,
+    wing: AdaptiveWing<T>,
+) -> Result<Tensor<T>> {
+    let y = device.take::<T>(a.len())?;
+    let launch = Plan::launch::<T>(device, ELEMENTWISE, kernel)
+        .memory(a.memory(device)?)
+        .memory(t.memory(device)?);
+    wing.numbers()
+        .into_iter()
+        .fold(launch, |launch, number| launch.real(number))
+        .memory(&y)
+        .long(a.len())
+        .run(Plan::of::<T>(device).runs(a.len(), 1))?;
+    Ok(Tensor::resident(a.shape().to_vec(), y))
 }
 
 /// `y = kernel(x)`, a group for each row of `x` `[N, K]`.
