@@ -232,6 +232,18 @@ names! {
     }
 }
 
+names! {
+    /// What is made small between heat maps.
+    HeatMapLoss {
+        /// The mean squared error.
+        Squares = "squares",
+        /// Adaptive wing loss (Wang, Bo and Fuxin, 2019).
+        AdaptiveWing = "adaptive-wing",
+        /// The same, where peaks and what is around them count eleven times as much.
+        WeightedAdaptiveWing = "weighted-adaptive-wing",
+    }
+}
+
 impl CheckName {
     /// What is looked at.
     pub fn check(self) -> Check {

@@ -59,15 +59,19 @@ pub fn show(models: &[PathBuf], found: &[LandmarkEvaluation], output: &mut Outpu
     let left_out = left_out.iter().filter(|(count, _)| *count > 0);
     let left_out: String =
         left_out.map(|(count, why)| format!("; left out {count} {why}")).collect();
+    let outside = match first.outside {
+        0 => String::new(),
+        count => format!("; marked points outside of what the network sees: {count}"),
+    };
     output.line(format!(
-        "{} pictures, errors divided by {}{left_out}",
+        "{} pictures, errors divided by {}{left_out}{outside}",
         first.samples,
         printable(&first.normalizer)
     ))?;
     if let [one] = found {
         let texts = names.iter().zip(scores(one)).map(|(name, value)| format!("{name} {value}"));
         output.line(texts.collect::<Vec<_>>().join(", "))?;
-        let heads = ["point", "pictures", "NME", "pixels", "PCK@5", "PCK@10"];
+        let heads = ["point", "pictures", "NME", "pixels", "FR@8", "FR@10", "PCK@5", "PCK@10"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         rows.extend(one.points.iter().map(point));
         return output.table(&rows);
@@ -81,10 +85,13 @@ pub fn show(models: &[PathBuf], found: &[LandmarkEvaluation], output: &mut Outpu
 
 fn point(point: &PointEvaluation) -> Vec<String> {
     let none = || "-".to_owned();
-    let PointEvaluation { name, samples, nme, pixels, pck } = point;
+    let PointEvaluation { name, samples, nme, pixels, pck, failures } = point;
     let pixels = pixels.map_or_else(none, |pixels| format!("{pixels:.2}"));
-    let [at5, at10] = [0, 1].map(|k| pck.map_or_else(none, |pck| percent(pck[k])));
-    vec![printable(name), samples.to_string(), nme.map_or_else(none, percent), pixels, at5, at10]
+    let shares = [failures, pck]
+        .into_iter()
+        .flat_map(|of| [0, 1].map(|k| of.map_or_else(none, |of| percent(of[k]))));
+    let nme = nme.map_or_else(none, percent);
+    [printable(name), samples.to_string(), nme, pixels].into_iter().chain(shares).collect()
 }
 
 fn percent(share: f64) -> String {

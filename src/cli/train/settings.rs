@@ -5,8 +5,8 @@
 
 use crate::dataset::ResizeMode;
 use crate::train::choice::{
-    AugmentationName, AutoAugment, CheckName, ClassWeights, CodecName, FormName, GateName, Keep,
-    Otherwise, Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
+    AugmentationName, AutoAugment, CheckName, ClassWeights, CodecName, FormName, GateName,
+    HeatMapLoss, Keep, Otherwise, Preset, RuleName, Sampler, ScheduleName, Start, ViewsName,
 };
 use crate::train::config::TaskConfig;
 use crate::train::task::ReinforcementConfig;
@@ -370,6 +370,10 @@ struct Task {
     /// Landmarks: standard deviation of a point's Gaussian, in pixels of the heat map [default: 1.5]
     #[arg(long, value_name = "X")]
     sigma: Option<f64>,
+    /// Landmarks: what is made small between heat maps: squared errors, or adaptive wing loss, with or
+    /// without more weight near points [default: squares]
+    #[arg(long, value_parser = PossibleValuesParser::new(HeatMapLoss::NAMES))]
+    loss: Option<String>,
     /// Landmarks: what errors are divided by: the distance of two points, by their names or their
     /// numbers from 0, or the larger side of the box [default: box]
     #[arg(long, value_name = "POINT,POINT|box", value_delimiter = ',')]

@@ -1,6 +1,7 @@
 //! What a network finds in crops, in pixels of their pictures, and how far that is from what is marked.
 
 use super::codec::unscaled;
+use super::loss::is_inside;
 use super::metrics::{LandmarkEvaluation, LandmarkMeasures, ShownPicture, distance};
 use super::settings::Scheme;
 use crate::dataset::landmarks::{Crops, Placement, Point, draw};
@@ -106,6 +107,7 @@ pub fn evaluate_landmarks(
                 |(found, truth): (&Found, &Option<Point>)| Some(distance(found.0, (*truth)?));
             let errors: Vec<Option<f64>> = points.iter().zip(truth).map(error).collect();
             let normalizer = scheme.normalizer.of(truth, crops.region(index)?);
+            measures.outside += count_outside(crops, placement, truth);
             let of_picture = measures.add(&errors, normalizer);
             // Evenly spread, however many there are.
             if seen * SHOWN / all != (seen + 1) * SHOWN / all || all <= SHOWN {
@@ -127,6 +129,30 @@ pub fn evaluate_landmarks(
 /// Where a picture is in a crop that nothing is drawn for.
 pub fn still(crops: &Crops, index: usize) -> Result<Placement> {
     crops.placement(index, &mut fastrand::Rng::with_seed(0))
+}
+
+/// How many of a picture's marked points are outside of its crop, where no network can find them.
+fn count_outside(crops: &Crops, placement: Placement, truth: &[Option<Point>]) -> usize {
+    let is_outside = |point: &&Point| !is_inside(placement.map.apply(**point), crops.size());
+    truth.iter().flatten().filter(is_outside).count()
+}
+
+/// What to say of marked points that are outside of the crops of these samples, if there are any. Pictures
+/// that cannot be read are left to those who read them.
+pub(super) fn outside(crops: &Crops, samples: &[usize]) -> Option<String> {
+    let count = |&index: &usize| -> Option<[usize; 2]> {
+        let points = &crops.annotations().pictures.get(index)?.points;
+        let outside = count_outside(crops, still(crops, index).ok()?, points);
+        Some([outside, points.iter().flatten().count()])
+    };
+    let counts: Vec<[usize; 2]> = samples.par_iter().filter_map(count).collect();
+    let [outside, all] = [0, 1].map(|at| counts.iter().map(|count| count[at]).sum::<usize>());
+    (outside > 0).then(|| {
+        format!(
+            "{outside} of {all} marked points to train on are outside of what the network sees, and do not \
+             count; a larger task.box_factor takes in more around a box"
+        )
+    })
 }
 
 fn found_points(found: &[Found]) -> Vec<Option<Point>> {
@@ -193,6 +219,7 @@ pub fn lit(input: &Input, brightness: f64, contrast: f64) -> Vec<Transform> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::landmarks::{Annotations, Region};
     use crate::kernel::Window;
     use crate::nn::{Architecture, Builder, Design, Layers};
     use crate::train::task::LandmarksConfig;
@@ -233,5 +260,90 @@ mod tests {
         let found = found_in_crops(&[&network], &both, &[0, 1, 2], &paired, Views::Flip).unwrap();
         assert_ne!(found, of(&both, Views::Flip));
         assert_eq!(found[0][0], found[0][1], "the mean of both maps");
+    }
+
+    /// Heat maps by a kernel of 3x3.
+    struct Around;
+
+    impl Architecture for Around {
+        fn name(&self) -> &str {
+            "around"
+        }
+
+        fn layers(&self, b: &mut Builder) -> Result<Layers> {
+            let shape = [b.outputs(), b.channels(), 3, 3];
+            let head = b.conv_with_bias("fc", shape, Window::square(1, 1))?;
+            Ok(Box::new(move |o, x| o.conv(&head, x)))
+        }
+    }
+
+    /// leoxiaobin #49, albumentations #1500: column x becomes `w - 1 - x`. With `w - x`, what a symmetric
+    /// kernel makes of the mirrored picture would be off by a column.
+    #[test]
+    fn of_a_symmetric_kernel_a_mirrored_picture_has_the_mirrored_maps() {
+        let mut network = Network::drawn(&Design::new(Around, 1, 2), 3).unwrap();
+        let kernel = network.parameters().find("fc.weight").unwrap();
+        let values = network.parameters_mut().value_mut(kernel).as_mut_slice();
+        values.chunks_mut(3).for_each(|row| row[2] = row[0]);
+        let images = Tensor::normal(&[2, 1, 8, 11], 1.0, &mut fastrand::Rng::with_seed(6));
+        let pictures = |of: &Tensor<f32>, count: usize| -> Vec<Image> {
+            let [_, c, h, w] = of.dims("test", "images", "[N, C, H, W]").unwrap();
+            let all = of.as_slice().chunks(c * h * w).take(count);
+            all.map(|values| Image::new([c, h, w], values.to_vec()).unwrap()).collect()
+        };
+        let flipped = |of: &Tensor<f32>| -> Vec<Image> {
+            pictures(of, 2).iter().map(Image::flipped).collect()
+        };
+        let mirrored = Image::stack(&flipped(&images)).unwrap();
+        let [maps, of_mirrored] =
+            [&images, &mirrored].map(|images| finite_logits(&network, images, &[0, 1]).unwrap());
+        let expected = Image::stack(&flipped(&maps)).unwrap();
+        let pairs = of_mirrored.as_slice().iter().zip(expected.as_slice());
+        assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5), "f(flip x) = flip f(x)");
+        assert!(pairs.count() == 2 * 2 * 8 * 11);
+        // So that the mirrored view changes nothing, to the pixel.
+        let names = ["a", "b"].map(String::from);
+        let scheme = LandmarksConfig::default().scheme(&names).unwrap();
+        let both: Vec<Image> =
+            pictures(&images, 2).into_iter().flat_map(|x| [x.clone(), x.flipped()]).collect();
+        let both = Image::stack(&both).unwrap();
+        let of = |images: &Tensor<f32>, views| {
+            found_in_crops(&[&network], images, &[0, 1], &scheme, views).unwrap()
+        };
+        let (one, two) = (of(&images, Views::One), of(&both, Views::Flip));
+        for ((one, _), (two, _)) in one.iter().flatten().zip(two.iter().flatten()) {
+            assert!(distance(*one, *two) < 1e-2, "{one:?} {two:?}");
+        }
+        // Of a kernel that is not, it does.
+        let values = network.parameters_mut().value_mut(kernel).as_mut_slice();
+        values.chunks_mut(3).for_each(|row| row[2] = 2.0 - row[0]);
+        let maps = finite_logits(&network, &images, &[0, 1]).unwrap();
+        let of_mirrored = finite_logits(&network, &mirrored, &[0, 1]).unwrap();
+        assert_ne!(of_mirrored.as_slice(), Image::stack(&flipped(&maps)).unwrap().as_slice());
+    }
+
+    /// HRNet's `generate_target` has zeros for points outside of the crop: here they are counted.
+    #[test]
+    fn points_outside_of_the_crop_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.png");
+        image::GrayImage::new(40, 40).save(&file).unwrap();
+        let names = ["a", "b"].map(String::from);
+        let scheme = LandmarksConfig::default().scheme(&names).unwrap();
+        let region = Some(Region::from_corner([10.0, 10.0, 16.0, 16.0]));
+        let mut marked = Annotations::unmarked(&names, vec![(file.clone(), region), (file, None)]);
+        // The crop of the box is 20 pixels wide, from 8 on.
+        marked.pictures[0].points = vec![Some([9.0, 9.0]), Some([30.0, 9.0])];
+        marked.pictures[1].points = vec![Some([39.0, 0.0]), None];
+        let network = Network::drawn(&Design::new(Around, 1, 2), 3).unwrap();
+        let input = Input { size: 16, ..Input::usual(network.design()) };
+        let crops = scheme.crops(marked, &input).unwrap();
+        let said = outside(&crops, &[0, 1]).unwrap();
+        assert!(said.starts_with("1 of 3 marked points to train on are outside"), "{said}");
+        assert_eq!(outside(&crops, &[1]), None);
+        let loader = loader(&crops, &input, None, 2, Views::One).unwrap();
+        let networks = [&network];
+        let found = evaluate_landmarks(&networks, &crops, &loader, &scheme, &input, |_| Ok(()));
+        assert_eq!(found.unwrap().outside, 1);
     }
 }

@@ -5,6 +5,7 @@ use crate::dataset::landmarks::Point;
 use crate::nn::Pass;
 use crate::tape::Var;
 use crate::tensor::Tensor;
+use crate::train::choice::HeatMapLoss;
 use crate::{Error, Result, ops};
 use rayon::prelude::*;
 
@@ -30,10 +31,8 @@ impl Targets {
     ) -> Result<Self> {
         let count = points.first().map_or(0, Vec::len);
         let [height, width] = sides;
-        let within = -0.5..size as f64 - 0.5;
-        let is_inside = |point: &Point| point.iter().all(|v| within.contains(v));
-        let places: Vec<Option<Point>> =
-            points.iter().flatten().map(|point| point.filter(is_inside)).collect();
+        let inside = |point: &Option<Point>| point.filter(|point| is_inside(*point, size));
+        let places: Vec<Option<Point>> = points.iter().flatten().map(inside).collect();
         let mut values = vec![0.0; places.len() * height * width];
         let maps = values.par_chunks_mut((height * width).max(1)).zip(&places);
         maps.for_each(|(map, place)| {
@@ -44,6 +43,66 @@ impl Targets {
         let maps = Tensor::new(&[points.len(), count, height, width], values)?;
         Ok(Self { maps, count: places.iter().map(Option::is_some).collect() })
     }
+
+    /// Pixels of a map.
+    fn area(&self) -> usize {
+        self.maps.len() / self.count.len().max(1)
+    }
+
+    /// Maps that count.
+    fn counted(&self) -> usize {
+        self.count.iter().filter(|counts| **counts).count()
+    }
+
+    /// What each value's loss is multiplied by, of the shape of the maps: 0 in maps that do not count;
+    /// near a point, 11 if that `is_weighted`; else 1.
+    fn weights(&self, is_weighted: bool) -> Result<Tensor<f32>> {
+        /// What near a point is, in parts of its peak, and how much more it counts.
+        const NEAR: f32 = 0.2;
+        const MORE: f32 = 10.0;
+        let width = self.maps.shape().last().copied().unwrap_or(1).max(1);
+        let height = self.area() / width;
+        let mut weights = vec![0.0; self.maps.len()];
+        let area = self.area().max(1);
+        let maps = weights.par_chunks_mut(area).zip(self.maps.as_slice().par_chunks(area));
+        maps.zip(&self.count).for_each(|((weights, map), counts)| {
+            if !counts {
+                return;
+            }
+            let near = |at: usize, last: usize| at.saturating_sub(1)..=(at + 1).min(last);
+            for (at, weight) in weights.iter_mut().enumerate() {
+                let (row, column) = (at / width, at % width);
+                let mut around = near(row, height - 1)
+                    .flat_map(|row| near(column, width - 1).map(move |column| [row, column]));
+                let is_near =
+                    is_weighted && around.any(|[row, column]| map[row * width + column] >= NEAR);
+                *weight = if is_near { 1.0 + MORE } else { 1.0 };
+            }
+        });
+        Tensor::new(self.maps.shape(), weights)
+    }
+}
+
+/// Whether a point lies on an image of `size` pixels a side, of which the middle of the first is 0.
+pub fn is_inside(point: Point, size: usize) -> bool {
+    point.iter().all(|v| (-0.5..size as f64 - 0.5).contains(v))
+}
+
+/// The loss between `output` `[N, K, H, W]` and the targets of that name, of shape `[]`.
+///
+/// # Errors
+/// If `output` is of another shape than the targets.
+pub fn heat_map_loss(
+    pass: &mut Pass<f32>,
+    output: Var,
+    targets: Targets,
+    loss: HeatMapLoss,
+) -> Result<Var> {
+    match loss {
+        HeatMapLoss::Squares => masked_mse(pass, output, targets),
+        HeatMapLoss::AdaptiveWing => masked_adaptive_wing(pass, output, targets, false),
+        HeatMapLoss::WeightedAdaptiveWing => masked_adaptive_wing(pass, output, targets, true),
+    }
 }
 
 /// The mean squared error of the maps that count: `sum_k v_k |h_k - t_k|^2 / (sum_k v_k H W)`, where v is
@@ -52,16 +111,11 @@ impl Targets {
 /// # Errors
 /// If `output` is of another shape than the targets.
 pub fn masked_mse(pass: &mut Pass<f32>, output: Var, targets: Targets) -> Result<Var> {
+    check("masked_mse", pass, output, &targets)?;
+    let (area, counted) = (targets.area(), targets.counted());
     let Targets { maps, count } = targets;
     let shape = maps.shape().to_vec();
-    let found = pass.value(output)?.shape();
-    if found != shape {
-        let expected = format!("{shape:?}, a heat map for each point");
-        return Err(Error::shape("masked_mse", "output", expected, found));
-    }
     let device = pass.parameters().device();
-    let area = maps.len() / count.len().max(1);
-    let counted = count.iter().filter(|counts| **counts).count();
     let of_map = |counts: &bool| std::iter::repeat_n(f32::from(u8::from(*counts)), area);
     let mask = (counted < count.len())
         .then(|| Tensor::new(&shape, count.iter().flat_map(of_map).collect()))
@@ -77,6 +131,48 @@ pub fn masked_mse(pass: &mut Pass<f32>, output: Var, targets: Targets) -> Result
     ops::scale(tape, sum, 1.0 / (counted * area).max(1) as f64)
 }
 
+/// The adaptive wing loss (Wang, Bo and Fuxin: Adaptive Wing Loss for Robust Face Alignment via Heatmap
+/// Regression, ICCV 2019) of the maps that count: `sum_k v_k sum_i w_ki AWing(h_ki, t_ki) / (sum_k v_k H
+/// W)`, where v is 1 for a point that counts, else 0; 0 if there is none. [`ops::adaptive_wing`] has the
+/// formula of one value, whose constants are those of the paper.
+///
+/// `w` is 1; `is_weighted`, it is the paper's weighted loss map `1 + 10 M`, where M is 1 where the largest
+/// target of the 3x3 pixels around is 0.2 at least.
+///
+/// # Errors
+/// If `output` is of another shape than the targets.
+pub fn masked_adaptive_wing(
+    pass: &mut Pass<f32>,
+    output: Var,
+    targets: Targets,
+    is_weighted: bool,
+) -> Result<Var> {
+    check("masked_adaptive_wing", pass, output, &targets)?;
+    let (area, counted) = (targets.area(), targets.counted());
+    let is_needed = is_weighted || counted < targets.count.len();
+    let weights = is_needed.then(|| targets.weights(is_weighted)).transpose()?;
+    let device = pass.parameters().device();
+    let target = targets.maps.to(&device)?;
+    let weights = weights.map(|weights| weights.to(&device)).transpose()?;
+    let mut losses =
+        ops::adaptive_wing(pass.tape(), output, &target, ops::AdaptiveWing::PUBLISHED)?;
+    if let Some(weights) = weights {
+        let weights = pass.input(weights);
+        losses = ops::mul(pass.tape(), losses, weights)?;
+    }
+    let sum = ops::sum_all(pass.tape(), losses)?;
+    ops::scale(pass.tape(), sum, 1.0 / (counted * area).max(1) as f64)
+}
+
+/// An error unless there is an output for each value of the targets.
+fn check(name: &'static str, pass: &Pass<f32>, output: Var, targets: &Targets) -> Result<()> {
+    let (found, shape) = (pass.value(output)?.shape(), targets.maps.shape());
+    if found == shape {
+        return Ok(());
+    }
+    Err(Error::shape(name, "output", format!("{shape:?}, a heat map for each point"), found))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,12 +181,16 @@ mod tests {
 
     const CODEC: Codec = Codec { name: CodecName::Subpixel, sigma: 1.0 };
 
-    /// The loss of maps, and its gradient.
+    /// The mean squared error of maps, and its gradient.
     fn loss(maps: &Tensor<f32>, targets: Targets) -> (f32, Tensor<f32>) {
+        named(HeatMapLoss::Squares, maps, targets)
+    }
+
+    fn named(name: HeatMapLoss, maps: &Tensor<f32>, targets: Targets) -> (f32, Tensor<f32>) {
         let network = Network::drawn(&Design::named("resnet_small", 1, 2).unwrap(), 1).unwrap();
         let mut pass = Pass::train(network.parameters());
         let output = pass.tape().parameter(maps.clone());
-        let loss = masked_mse(&mut pass, output, targets).unwrap();
+        let loss = heat_map_loss(&mut pass, output, targets, name).unwrap();
         let value = pass.value(loss).unwrap().item().unwrap();
         let gradient = pass.tape().backward(loss).unwrap().take(output).unwrap();
         (value, gradient)
@@ -125,6 +225,52 @@ mod tests {
         let (value, gradient) = loss(&maps(&[1, 2, 4, 4]), targets);
         assert_eq!(value, 0.0);
         assert!(gradient.as_slice().iter().all(|v| *v == 0.0));
+        for name in [HeatMapLoss::AdaptiveWing, HeatMapLoss::WeightedAdaptiveWing] {
+            let targets = Targets::new(&[vec![None, None]], 4, [4, 4], CODEC).unwrap();
+            let (value, gradient) = named(name, &maps(&[1, 2, 4, 4]), targets);
+            assert_eq!(value, 0.0);
+            assert!(gradient.as_slice().iter().all(|v| *v == 0.0));
+        }
+    }
+
+    /// The formula of the paper, value by value, of maps that count; and its weighted loss map.
+    #[test]
+    fn adaptive_wing_leaves_out_what_the_squares_leave_out() {
+        let awing = |h: f32, t: f32| {
+            let (d, power) = ((h - t).abs(), 2.1 - t);
+            if d < 0.5 {
+                return 14.0 * (1.0 + d.powf(power)).ln();
+            }
+            let ratio = 0.5f32.powf(power);
+            let slope = 14.0 / (1.0 + ratio) * power * 0.5f32.powf(power - 1.0);
+            slope * d - (0.5 * slope - 14.0 * (1.0 + ratio).ln())
+        };
+        let points = vec![vec![Some([1.0, 2.0]), None], vec![Some([6.0, 6.0]), Some([0.0, 1.0])]];
+        let targets = || Targets::new(&points, 8, [8, 8], CODEC).unwrap();
+        let drawn = maps(&[2, 2, 8, 8]);
+        let expected = targets().maps.as_slice().to_vec();
+        let near = |at: usize| {
+            let (map, row, column) = (at / 64, at / 8 % 8, at % 8);
+            (0..64).any(|other| {
+                let is_around = row.abs_diff(other / 8) <= 1 && column.abs_diff(other % 8) <= 1;
+                is_around && expected[map * 64 + other] >= 0.2
+            })
+        };
+        for (name, more) in
+            [(HeatMapLoss::AdaptiveWing, 0.0), (HeatMapLoss::WeightedAdaptiveWing, 10.0)]
+        {
+            let (value, gradient) = named(name, &drawn, targets());
+            let of = |at: usize| {
+                let weight = if near(at) { 1.0 + more } else { 1.0 };
+                weight * awing(drawn.as_slice()[at], expected[at])
+            };
+            let sum: f32 = (0..256).filter(|at| at / 64 != 1).map(of).sum();
+            assert!((value - sum / 192.0).abs() < 1e-4 * value, "{value} {}", sum / 192.0);
+            for (at, found) in gradient.as_slice().iter().enumerate() {
+                assert_eq!(*found == 0.0, at / 64 == 1, "{at}");
+            }
+        }
+        assert!((0..64).filter(|at| near(*at)).count() < 40, "not all of a map is near its point");
     }
 
     /// HRNet's `generate_target` leaves zeros to be learnt there.

@@ -50,6 +50,9 @@ pub struct LandmarkEvaluation {
     pub unmarked: usize,
     /// Those that were left out, since what errors are divided by is 0 there, or not known.
     pub without_normalizer: usize,
+    /// Marked points outside of what the network sees, in all pictures. They count as all others do.
+    #[serde(default)]
+    pub outside: usize,
     /// What errors are divided by.
     pub normalizer: String,
     /// The mean over pictures of the mean error of a picture's points, divided: NME.
@@ -85,6 +88,9 @@ pub struct PointEvaluation {
     pub pixels: Option<f64>,
     /// The share of errors that are at most 0.05, and at most 0.1.
     pub pck: Option<[f64; 2]>,
+    /// The share of errors that are above 0.08, and above 0.1.
+    #[serde(default)]
+    pub failures: Option<[f64; 2]>,
 }
 
 /// A picture as the network saw it, with the points drawn into it.
@@ -113,6 +119,8 @@ pub struct LandmarkMeasures {
     errors: Vec<f64>,
     unmarked: usize,
     without_normalizer: usize,
+    /// Marked points outside of what the network sees, which whoever places them adds up.
+    pub outside: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -121,13 +129,14 @@ struct Sums {
     errors: f64,
     pixels: f64,
     found: [usize; 2],
+    failed: [usize; 2],
 }
 
 impl LandmarkMeasures {
     /// None yet, of so many points.
     pub fn new(points: usize) -> Self {
         let of_points = vec![Sums::default(); points];
-        Self { of_points, errors: vec![], unmarked: 0, without_normalizer: 0 }
+        Self { of_points, errors: vec![], unmarked: 0, without_normalizer: 0, outside: 0 }
     }
 
     /// Adds a picture: the errors of its points in pixels, `None` where a point is missing, and what
@@ -149,6 +158,8 @@ impl LandmarkMeasures {
             sums.errors += error;
             sums.pixels += pixels;
             sums.found.iter_mut().zip(FOUND).for_each(|(n, most)| *n += usize::from(error <= most));
+            let failed = sums.failed.iter_mut().zip(FAILURE);
+            failed.for_each(|(n, most)| *n += usize::from(error > most));
         }
         let mean = known.iter().sum::<f64>() / known.len() as f64 / length;
         self.errors.push(mean);
@@ -160,7 +171,7 @@ impl LandmarkMeasures {
     /// # Errors
     /// If no picture was measured.
     pub fn evaluation(self, names: &[String], normalizer: String) -> Result<LandmarkEvaluation> {
-        let Self { of_points, mut errors, unmarked, without_normalizer } = self;
+        let Self { of_points, mut errors, unmarked, without_normalizer, outside } = self;
         if errors.is_empty() {
             let problem = format!(
                 "no picture can be measured: {unmarked} have no points, and in {without_normalizer} \
@@ -178,6 +189,7 @@ impl LandmarkMeasures {
             errors: sum.errors + point.errors,
             pixels: sum.pixels + point.pixels,
             found: [0, 1].map(|k| sum.found[k] + point.found[k]),
+            failed: [0, 1].map(|k| sum.failed[k] + point.failed[k]),
         });
         let share = |of: &Sums, k: usize| of.found[k] as f64 / of.count.max(1) as f64;
         let point = |(name, sums): (&String, &Sums)| {
@@ -188,12 +200,15 @@ impl LandmarkMeasures {
                 nme: of(sums.errors),
                 pixels: of(sums.pixels),
                 pck: (sums.count > 0).then(|| [0, 1].map(|k| share(sums, k))),
+                failures: (sums.count > 0)
+                    .then(|| sums.failed.map(|failed| failed as f64 / sums.count as f64)),
             }
         };
         Ok(LandmarkEvaluation {
             samples,
             unmarked,
             without_normalizer,
+            outside,
             normalizer,
             nme: mean(&|error| error),
             pixels: all.pixels / all.count.max(1) as f64,
@@ -232,6 +247,8 @@ mod tests {
         assert!(near(found.pck[0], 2.0 / 3.0) && near(found.pck[1], 1.0));
         assert!(near(found.points[0].nme.unwrap(), 0.055));
         assert_eq!((found.points[1].samples, found.points[1].pck), (1, Some([1.0, 1.0])));
+        assert_eq!(found.points[0].failures, Some([0.5, 0.0]));
+        assert_eq!(found.points[1].failures, Some([0.0, 0.0]));
     }
 
     /// The area under a curve in steps, as others sum it up, is the exact one in the limit.

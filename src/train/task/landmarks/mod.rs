@@ -27,7 +27,7 @@ mod symmetry;
 
 pub use codec::Codec;
 pub use finding::{Found, FoundIn, evaluate_landmarks, found_in_crops, loader, still};
-pub use loss::{Targets, masked_mse};
+pub use loss::{Targets, heat_map_loss, masked_adaptive_wing, masked_mse};
 pub use metrics::{
     FAILURE, FOUND, LandmarkEvaluation, LandmarkMeasures, Normalizer, PointEvaluation,
     ShownPicture, distance,
@@ -43,7 +43,7 @@ use crate::nn::{Network, Pass};
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::Tensor;
-use crate::train::choice::{CodecName, FormName, Preset};
+use crate::train::choice::{CodecName, FormName, HeatMapLoss, Preset};
 use crate::train::config::TaskConfig;
 use crate::train::data::{Given, spread};
 use crate::train::parts::Parts;
@@ -93,7 +93,9 @@ impl LandmarksConfig {
         let data = Data::showing(Arc::new(crops.clone()), input, notes)
             .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let parts = Parts::of(&config.data, &data, config.seed)?;
-        let notes = [data.notes(), &parts.notes(&config.data)].concat();
+        let outside = finding::outside(&crops, &parts.training);
+        let outside: Vec<String> = outside.into_iter().collect();
+        let notes = [data.notes(), &parts.notes(&config.data), &outside].concat();
         let batch = config.optimizer.batch.min(parts.training.len());
         check_size(batch, input.size)?;
         let varied = crops.varied(self.variation());
@@ -127,6 +129,7 @@ impl LandmarksConfig {
             crops,
             input,
             scheme,
+            loss: self.loss,
             measured,
             probe,
             found: BTreeMap::new(),
@@ -238,6 +241,7 @@ pub struct Landmarks {
     crops: Crops,
     input: Input,
     scheme: Scheme,
+    loss: HeatMapLoss,
     measured: BTreeMap<Part, Loader<'static>>,
     probe: CropProbe,
     /// What was found when a part was measured last.
@@ -280,7 +284,7 @@ impl Task for Landmarks {
         Ok(Marked { batch, points })
     }
 
-    /// The mean squared error of the heat maps of points that are there; see [`masked_mse`].
+    /// The loss between the heat maps of points that are there; see [`heat_map_loss`].
     fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Marked) -> Result<Var> {
         let shape = pass.value(output)?.shape();
         let &[_, _, height, width] = shape else {
@@ -289,7 +293,7 @@ impl Task for Landmarks {
         };
         let size = self.varied.size();
         let targets = Targets::new(&batch.points, size, [height, width], self.scheme.codec)?;
-        masked_mse(pass, output, targets)
+        heat_map_loss(pass, output, targets, self.loss)
     }
 
     /// `NME`, the failure rates `FR@8` and `FR@10`, the areas `AUC@8` and `AUC@10`, and `PCK@5` and

@@ -4,7 +4,7 @@ use super::codec::Codec;
 use super::metrics::Normalizer;
 use crate::dataset::landmarks::{Annotations, Crops, Variation};
 use crate::train::Input;
-use crate::train::choice::CodecName;
+use crate::train::choice::{CodecName, HeatMapLoss};
 use crate::train::config::within;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,6 +17,8 @@ pub struct LandmarksConfig {
     pub codec: CodecName,
     /// Standard deviation of a point's Gaussian, in pixels of the heat map.
     pub sigma: f64,
+    /// What is made small between heat maps.
+    pub loss: HeatMapLoss,
     /// What errors are divided by: the distance of two points, or `box`.
     #[serde(deserialize_with = "one_or_several")]
     pub normalizer: Vec<String>,
@@ -48,6 +50,7 @@ impl Default for LandmarksConfig {
         Self {
             codec: CodecName::Subpixel,
             sigma: 1.5,
+            loss: HeatMapLoss::Squares,
             normalizer: vec![Normalizer::BOX.to_owned()],
             flip_pairs: vec![],
             flip: None,
