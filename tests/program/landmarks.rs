@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 use zoo_tuning::dataset::landmarks::Annotations;
+use zoo_tuning::nn::{Design, Network};
+use zoo_tuning::train::{Input, Model};
 
 /// Eight pictures of 40x30 pixels with a bright and a dark spot, and their annotations by DeepLabCut.
 fn pictures(folder: &Path) {
@@ -91,6 +93,25 @@ fn points_are_trained_measured_and_predicted() {
     let boxes = path("boxes.csv").display().to_string();
     assert!(bad(1, &mut predict(&["--boxes", &boxes])).contains("expected a box of"));
 
+    // Nothing is written before all was read.
+    fs::write(path("damaged.csv"), "image,x,y,width,height\n0.png,0,0,2o,20\n").unwrap();
+    let damaged = path("damaged.csv").display().to_string();
+    let [drawn, pts] = ["drawn", "pts"].map(|name| path(name).display().to_string());
+    for boxes in [&boxes, &damaged] {
+        let writes = ["--draw", &drawn, "--pts", &pts, "--boxes", boxes];
+        let stderr = bad(1, &mut predict(&writes));
+        assert!(!path("drawn").exists() && !path("pts").exists(), "{stderr}");
+    }
+    let stderr = bad(1, &mut predict(&["--draw", &damaged]));
+    assert!(stderr.contains("expected a folder, or none yet, found a file"), "{stderr}");
+    fs::create_dir(path("broken")).unwrap();
+    let text = fs::read_to_string(path("data/CollectedData.csv")).unwrap();
+    let damaged = text.replacen(".png,", ".png,x", 1);
+    fs::write(path("broken/CollectedData.csv"), damaged).unwrap();
+    let mut broken = train("other", &[]);
+    let stderr = bad(1, broken.arg("--test-data").arg(path("broken/CollectedData.csv")));
+    assert!(stderr.contains("line 4") && !path("other").exists(), "{stderr}");
+
     let [drawn, pts, coco] = ["drawn", "pts", "points.json"].map(|n| path(n).display().to_string());
     let writes = ["--draw", &drawn, "--pts", &pts, "--coco", &coco];
     good(&mut predict(&writes));
@@ -110,4 +131,25 @@ fn points_are_trained_measured_and_predicted() {
     let mut command = program();
     command.arg("predict").arg(crate::program::source("as_is")).arg(path("data/0.png"));
     assert!(bad(1, command.args(["--draw", "x"])).contains("is for networks for landmarks"));
+}
+
+/// A high-resolution network as a segmenter's file has it: `inspect` says which head it leaves out.
+#[test]
+fn heads_of_other_tasks_are_told_of_a_high_resolution_network() {
+    let folder = TempDir::new().unwrap();
+    let [own, of_segmenter] = ["own", "segmenter"].map(|name| folder.path().join(name));
+    let [own, of_segmenter] = [own, of_segmenter].map(|file| file.with_extension("safetensors"));
+    let design = Design::named("hrnet_small", 3, 5).unwrap();
+    let network = Network::drawn(&design, 1).unwrap();
+    let model = Model::from_network(network, Input::usual(&design), &[]);
+    model.write(&own).unwrap();
+    let rules =
+        [r"^head\.=decode_head.", "^=state_dict.backbone.", r"backbone\.decode_head=decode_head"];
+    let mut convert = program();
+    convert.arg("convert").args(rules.iter().flat_map(|rule| ["--rename", rule]));
+    good(convert.arg(&own).arg(&of_segmenter));
+    let said = good(program().args(["inspect", "--brief"]).arg(&of_segmenter));
+    assert!(said.contains("holds a hrnet_small, names behind state_dict.backbone."), "{said}");
+    assert!(said.contains("left out: state_dict.decode_head ("), "{said}");
+    assert!(said.contains("without the head, such as head."), "{said}");
 }

@@ -97,16 +97,17 @@ impl PointOptions {
         Ok(files.into_iter().map(of).collect::<crate::Result<Vec<_>>>()?.concat())
     }
 
-    /// What is to be written for these pictures, before any of them is looked at.
+    /// What is to be written for these pictures, before any of them is looked at; nothing is yet.
     ///
     /// # Errors
-    /// If a file is there that would be replaced.
+    /// If a file is there that would be replaced, or stands where a folder should be.
     fn targets(&self, pictures: &[PathBuf]) -> crate::Result<Targets> {
         let of = |folder: &Option<PathBuf>, ending| match folder {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(Error::io("make the folder", folder))?;
-                Ok(files_for(pictures, folder, ending))
+            Some(folder) if folder.exists() && !folder.is_dir() => {
+                let problem = "expected a folder, or none yet, found a file";
+                Err(Error::data(folder, "", problem))
             }
+            Some(folder) => Ok(files_for(pictures, folder, ending)),
             None => Ok(BTreeMap::new()),
         };
         let targets = Targets { draw: of(&self.draw, "png")?, pts: of(&self.pts, "pts")? };
@@ -115,6 +116,15 @@ impl PointOptions {
             files.into_iter().try_for_each(|file| check_free("predict", file))?;
         }
         Ok(targets)
+    }
+
+    /// Makes the folders that files are written into.
+    fn make_folders(&self) -> crate::Result<()> {
+        let folders = self.draw.iter().chain(&self.pts);
+        let mut made = folders.map(|folder| {
+            std::fs::create_dir_all(folder).map_err(Error::io("make the folder", folder))
+        });
+        made.try_for_each(|made| made)
     }
 }
 
@@ -149,6 +159,7 @@ pub fn find(
     output: &mut Output,
 ) -> Result {
     let targets = options.targets(&files)?;
+    // Nothing is written before all of it was read.
     let pictures = options.regions(files)?;
     let views = options.views.unwrap_or(ViewsName::One).views(model.input.size);
     let (mut found, mut failed) = (Vec::new(), false);
@@ -216,6 +227,9 @@ fn write(
         write_text(path, &coco(&scheme.names, &scheme.skeleton, found))?;
     }
     let reading = Reading { channels: Channels::Rgb, ..model.input.reading()? };
+    if !found.is_empty() {
+        options.make_folders()?;
+    }
     // Of a picture with several boxes, all are drawn into one.
     for all in found.chunk_by(|a, b| a.picture == b.picture) {
         let picture = &all[0].picture;

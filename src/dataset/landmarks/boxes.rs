@@ -16,10 +16,14 @@ use std::path::Path;
 /// If it cannot be read, or a row is no box.
 pub fn boxes(path: impl AsRef<Path>) -> Result<BTreeMap<String, Vec<Region>>> {
     let path = path.as_ref();
-    let content = bytes::read(path)?;
+    read(path, &bytes::read(path)?)
+}
+
+/// The same of bytes that were read from `path`.
+fn read(path: &Path, content: &[u8]) -> Result<BTreeMap<String, Vec<Region>>> {
     let mut columns: Option<[usize; 5]> = None;
     let mut boxes: BTreeMap<String, Vec<Region>> = BTreeMap::new();
-    for row in rows(path, &content) {
+    for row in rows(path, content) {
         let (place, row) = row?;
         let refuse = |problem| Error::data(path, &place, problem);
         let Some([image, corner @ ..]) = columns else {
@@ -57,9 +61,13 @@ fn of_header(row: &csv::StringRecord) -> Result<[usize; 5], String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::tests::damaged;
     use super::*;
 
-    fn read(text: &str) -> Result<BTreeMap<String, Vec<Region>>, String> {
+    const FILE: &str =
+        "x,y,width,height,image\n1,2,30,40,a.jpg\n5,6,7,8.5,a.jpg\n-3,0,1e2,9,b.png\n";
+
+    fn of(text: &str) -> Result<BTreeMap<String, Vec<Region>>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("boxes.csv");
         std::fs::write(&path, text).unwrap();
@@ -68,13 +76,37 @@ mod tests {
 
     #[test]
     fn a_picture_has_its_boxes() {
-        let found = read("x,y,width,height,image\n1,2,30,40,a.jpg\n5,6,7,8,a.jpg\n").unwrap();
+        let found = of(FILE).unwrap();
         assert_eq!(found["a.jpg"][0], Region::from_corner([1.0, 2.0, 30.0, 40.0]));
         assert_eq!(found["a.jpg"].len(), 2);
-        assert!(read("x,y,w,h,image\n").unwrap_err().contains("found no width"));
-        let error = read("image,x,y,width,height\na,1,2,3,\n").unwrap_err();
+        assert!(of("x,y,w,h,image\n").unwrap_err().contains("found no width"));
+        let error = of("image,x,y,width,height\na,1,2,3,\n").unwrap_err();
         assert!(error.contains("line 2: expected a number in column 5"), "{error}");
-        let error = read("image,x,y,width,height\na,1,2,0,0\n").unwrap_err();
+        let error = of("image,x,y,width,height\na,1,2,0,0\n").unwrap_err();
         assert!(error.contains("line 2: expected a picture and a box"), "{error}");
+    }
+
+    /// As of annotations: boxes of pixels or an error, never a panic.
+    #[test]
+    fn ten_thousand_damaged_files_are_read_or_refused() {
+        let (mut rng, path) = (fastrand::Rng::with_seed(7), Path::new("boxes.csv"));
+        let (mut whole, mut refused) = (0, 0);
+        for _ in 0..10_000 {
+            match read(path, &damaged(FILE, &mut rng)) {
+                Ok(found) => {
+                    let numbers = |region: &Region| {
+                        let [x, y] = region.centre;
+                        x.is_finite() && y.is_finite() && region.sides.iter().all(|s| *s >= 1.0)
+                    };
+                    assert!(found.values().flatten().all(numbers), "{found:?}");
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().starts_with("boxes.csv"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(whole > 100 && refused > 100, "{whole} read, {refused} refused");
     }
 }

@@ -226,7 +226,7 @@ fn found(file: &Path, marked: &Marked) -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{coco, deeplabcut, dlib, hrnet, menpo};
     use super::*;
     use std::fs;
@@ -330,17 +330,8 @@ mod tests {
         assert!(open("c").contains("with pictures beside them, found none"));
     }
 
-    /// Bytes changed, cut out, doubled and cut off: an error or points, never a panic.
-    #[test]
-    fn ten_thousand_damaged_files_of_each_kind_are_read_or_refused() {
-        let kinds: [(&str, &str); 6] = [
-            ("a.csv", hrnet::tests::FILE),
-            ("a.csv", deeplabcut::tests::FILE),
-            ("a.json", coco::tests::FILE),
-            ("a.xml", dlib::tests::FILE),
-            ("a.pts", menpo::tests::PTS),
-            ("a.ljson", menpo::tests::LJSON),
-        ];
+    /// The bytes of `text`, of which a few are changed, cut out, doubled or cut off; one at least is left.
+    pub fn damaged(text: &str, rng: &mut fastrand::Rng) -> Vec<u8> {
         const WORDS: [&str; 10] = [
             "-1e999",
             "nan",
@@ -353,26 +344,41 @@ mod tests {
             "<!DOCTYPE a>",
             ",,",
         ];
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..bytes.len());
+            let end = (at + rng.usize(..12)).min(bytes.len());
+            match rng.usize(..5) {
+                0 => bytes[at] = rng.u8(..),
+                1 => drop(bytes.drain(at..end)),
+                2 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+                3 => drop(bytes.splice(at..end, rng.choice(WORDS).unwrap_or("").bytes())),
+                _ => bytes.truncate(at.max(1)),
+            }
+            if bytes.is_empty() {
+                bytes.push(b'\n');
+            }
+        }
+        bytes
+    }
+
+    /// An error or points, never a panic.
+    #[test]
+    fn ten_thousand_damaged_files_of_each_kind_are_read_or_refused() {
+        let kinds: [(&str, &str); 6] = [
+            ("a.csv", hrnet::tests::FILE),
+            ("a.csv", deeplabcut::tests::FILE),
+            ("a.json", coco::tests::FILE),
+            ("a.xml", dlib::tests::FILE),
+            ("a.pts", menpo::tests::PTS),
+            ("a.ljson", menpo::tests::LJSON),
+        ];
         let mut rng = fastrand::Rng::with_seed(7);
         for (name, text) in kinds {
             let path = Path::new(name);
             let (mut read, mut refused) = (0, 0);
             for _ in 0..10_000 {
-                let mut bytes = text.as_bytes().to_vec();
-                for _ in 0..rng.usize(1..4) {
-                    let at = rng.usize(..bytes.len());
-                    let end = (at + rng.usize(..12)).min(bytes.len());
-                    match rng.usize(..5) {
-                        0 => bytes[at] = rng.u8(..),
-                        1 => drop(bytes.drain(at..end)),
-                        2 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
-                        3 => drop(bytes.splice(at..end, rng.choice(WORDS).unwrap_or("").bytes())),
-                        _ => bytes.truncate(at.max(1)),
-                    }
-                    if bytes.is_empty() {
-                        bytes.push(b'\n');
-                    }
-                }
+                let bytes = damaged(text, &mut rng);
                 match reader(path, &bytes).map(|reader| reader(path, &bytes)) {
                     Some(Ok(marks)) => {
                         let points = marks.pictures.iter().flat_map(|marked| &marked.points);
