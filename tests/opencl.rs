@@ -154,6 +154,8 @@ fn heat_maps_have_the_losses_of_the_processor() {
         for (name, form) in [
             ("hrnet_small", Form::Plain),
             ("hrnet_small:nearest", Form::Plain),
+            ("hrnet_small", lite.clone()),
+            ("hrnet_small:nearest", lite.clone()),
             ("landmarks_small", lite.clone()),
         ] {
             let expected = losses(name, form.clone(), &Device::Cpu).unwrap();

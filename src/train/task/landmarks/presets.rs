@@ -87,6 +87,38 @@ impl FacePreset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Config;
+    use crate::train::choice::Preset;
+    use crate::train::config::TaskConfig;
+
+    /// As in the experiment files of HRNet-Facial-Landmark-Detection: 300W has the narrower Gaussians,
+    /// AFLW the higher rate.
+    #[test]
+    fn sigma_and_rate_are_those_of_each_set() {
+        let sets = [
+            (Preset::W300, 1.0, 1e-4, &["36", "45"][..]),
+            (Preset::Wflw, 1.5, 1e-4, &["60", "72"]),
+            (Preset::Cofw, 1.5, 1e-4, &["8", "9"]),
+            (Preset::Aflw, 1.5, 2e-4, &["box"]),
+        ];
+        for (preset, sigma, rate, normalizer) in sets {
+            let asked = format!(
+                "preset = '{}'\n[method]\nform = 'scratch'\narchitecture = 'hrnet_w18'\n\
+                 [data]\npath = 'faces'",
+                preset.name()
+            );
+            let flags = asked.parse().unwrap();
+            let config = Config::layered("", toml::Table::new(), flags).unwrap();
+            let TaskConfig::Landmarks(settings) = config.task else { panic!("landmarks") };
+            assert_eq!((settings.sigma, &settings.normalizer[..]), (sigma, &*texts(normalizer)));
+            let optimizer = config.optimizer;
+            assert_eq!((optimizer.learning_rate, optimizer.batch), (rate, 16), "{}", preset.name());
+        }
+    }
+
+    fn texts(of: &[&str]) -> Vec<String> {
+        of.iter().map(|text| (*text).to_owned()).collect()
+    }
 
     /// HRNet-Facial-Landmark-Detection #12, DeepLabCut PR 1805: pairs that are off by one. What lies on
     /// the axis is as listed for each set.
