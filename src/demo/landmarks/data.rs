@@ -14,6 +14,18 @@ const SOURCES: [(&str, &[u8]); 4] = [
     ("faces", include_bytes!("../../../data/mouse/faces.safetensors")),
 ];
 
+/// Those whose pictures imitate the rig that the frames are from: two generators were given where points
+/// are in the frames that settings are chosen on.
+const IMITATIONS: [&str; 2] = ["bottom", "side"];
+
+/// What a source is called, so that it is told apart from those that know nothing of the rig.
+pub(super) fn told(source: &str) -> String {
+    match IMITATIONS.contains(&source) {
+        true => format!("{source} (imitates the rig)"),
+        false => source.to_owned(),
+    }
+}
+
 /// What the demo tunes, and the frames that it is tuned to.
 pub(super) struct Data {
     /// The sources' files.

@@ -1,6 +1,6 @@
 //! The demo of landmarks: every way of coming to a network, on the same frames.
 
-use super::data::{Data, Split};
+use super::data::{Data, Split, told};
 use super::outcome::{Kind, Method, Outcome, Settings};
 use crate::compare::{Seen, Watch, work};
 use crate::dataset::landmarks::{Annotations, Crops, Point};
@@ -143,7 +143,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
         },
         points: names.filter(|name| moves(name)).collect(),
         methods,
-        sources: lite.sources.clone(),
+        sources: lite.sources.iter().map(named).collect(),
         gates: observe::gates(&zoo.model.network, &images)?,
         pictures: lite.found.pictures.clone(),
         seconds: begun.elapsed().as_secs_f64(),
@@ -256,7 +256,8 @@ fn measured(data: &Data, split: &Split, tuned: &[&Tuned]) -> Result<Vec<Measured
     let of = |kind| tuned.iter().filter(move |tuned| tuned.job.kind == kind).copied();
     for (kind, name) in NAMES {
         rows.extend(of(kind).map(|tuned| {
-            let of_source = |source: usize| format!("{name}: {}", stem(&data.sources[source]));
+            let of_source =
+                |source: usize| format!("{name}: {}", told(&stem(&data.sources[source])));
             let name = tuned.job.source.map_or(name.to_owned(), of_source);
             Measured { kind, name, found: tuned.found.clone(), seconds: tuned.seconds }
         }));
@@ -379,6 +380,11 @@ fn mean_pose(split: &Split) -> Result<LandmarkEvaluation> {
         measures.add(&errors, a.zip(b).map(|(a, b)| distance(a, b)));
     }
     measures.evaluation(&test.names, "the body's length".to_owned())
+}
+
+/// A source as the page calls it.
+fn named(source: &Source) -> Source {
+    Source { name: told(&source.name), ..source.clone() }
 }
 
 fn stem(path: &Path) -> String {

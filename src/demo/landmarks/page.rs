@@ -94,7 +94,8 @@ fn lede(outcome: &Outcome) -> String {
     let frames: Vec<String> = settings.frames.iter().map(usize::to_string).collect();
     format!(
         "<p class=\"lede\">{} of one architecture, trained on drawn pictures, are tuned to find {} points of \
-         a mouse on a wheel, from {} frames labelled by hand. Errors are the mean distance from the \
+         a mouse on a wheel, from {} frames labelled by hand. Of two of them, bottom and side, the pictures \
+         imitate this rig; the others know nothing of it. Errors are the mean distance from the \
          labels in {} other frames, in per cent of the mouse’s length, the two noses left out: the head \
          is fixed.</p>\n",
         format::capital(&format::plural(outcome.sources.len(), "network", "networks")),
