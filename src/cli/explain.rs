@@ -4,7 +4,7 @@ use super::measure::{Kind, LAYERS, median, rounded};
 use super::output::{Output, Result};
 use crate::Error;
 use crate::kernel::aggregate::Aggregated;
-use crate::kernel::cost::{Rates, Strategy};
+use crate::kernel::cost::{Rates, Strategy, Wanted};
 use crate::kernel::{Geometry, Window};
 use crate::tensor::{Tensor, buffer};
 use serde_json::json;
@@ -56,8 +56,8 @@ pub fn layers(kind: Kind, [batch, m]: [usize; 2], runs: usize, output: &mut Outp
             let measured = median(1, runs, || {
                 let (y, kept) = layer.forward(strategy);
                 buffer::give_back(y);
-                let gradients = layer.backward(dy.as_slice(), kept, true);
-                buffer::give_back(gradients.weight);
+                let gradients = layer.backward(dy.as_slice(), kept, Wanted::ALL);
+                gradients.weight.into_iter().for_each(buffer::give_back);
                 gradients.x.into_iter().chain(gradients.alignment).for_each(buffer::give_back);
                 Ok(())
             })?;

@@ -4,8 +4,10 @@
 //! beyond one tile, one group, one run of a kernel, and do not fill the last.
 
 use super::aggregate::Stack;
-use super::cost::Strategy;
-use super::engine::{Engine, Factor, Layer, Norm, Rectified, Targets, WantedOfNorm};
+use super::cost::{Strategy, Wanted};
+use super::engine::{
+    Engine, Factor, Layer, LayerGradients, Norm, Rectified, Targets, WantedOfNorm,
+};
 use super::loss::AdaptiveWing;
 use super::norm::{Channels, Epilogue};
 use super::pool::Divisor;
@@ -209,10 +211,15 @@ fn layer(draw: &mut Draw, strategy: Strategy, is_shared: bool) -> Result<Vec<Ten
                 continue;
             }
             let engine = draw.engine();
-            let (y, kept) = engine.aggregated_conv_in(strategy, &layer)?;
-            let gradients = engine.aggregated_conv_gradients(&layer, &dy, kept, true)?;
-            found.extend([y, gradients.weight, gradients.gate]);
-            found.extend([gradients.x, gradients.alignment, gradients.bias].into_iter().flatten());
+            // Also of a layer whose kernels are frozen.
+            let frozen = Wanted { weight: false, alignment: false, bias: false, ..Wanted::ALL };
+            for wanted in [Wanted::ALL, frozen] {
+                let (y, kept) = engine.aggregated_conv_in(strategy, &layer)?;
+                let gradients = engine.aggregated_conv_gradients(&layer, &dy, kept, wanted)?;
+                let LayerGradients { x, weight, alignment, bias, gate } = gradients;
+                found.push(y);
+                found.extend([weight, gate, x, alignment, bias].into_iter().flatten());
+            }
         }
     }
     Ok(found)

@@ -46,6 +46,39 @@ impl Strategy {
     }
 }
 
+/// Which gradients of an aggregated convolution are wanted: a frozen operand has none, and what
+/// only it would need is not computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the input.
+    pub x: bool,
+    /// Of the sources' kernels.
+    pub weight: bool,
+    /// Of the alignments, if there are any.
+    pub alignment: bool,
+    /// Of the biases, if there are any.
+    pub bias: bool,
+    /// Of the gate.
+    pub gate: bool,
+}
+
+impl Wanted {
+    /// All of them.
+    pub const ALL: Self = Self { x: true, weight: true, alignment: true, bias: true, gate: true };
+
+    /// Whether the gradients of the aligned kernels are needed, which lead to those of kernels
+    /// and alignments.
+    pub fn aligned(self) -> bool {
+        self.weight || self.alignment
+    }
+
+    /// Whether the gradients of the mixed kernels are needed, which lead to all but the input's
+    /// and the biases'.
+    pub fn mixed(self) -> bool {
+        self.aligned() || self.gate
+    }
+}
+
 /// How fast something computes.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
@@ -168,6 +201,51 @@ impl Sizes {
             bytes: 2.0 * forward.bytes,
         };
         [forward, backward]
+    }
+
+    /// Multiply-adds of the products that the wanted gradients ask for. [`cost`](Self::cost), by
+    /// which the strategy is chosen, does not look at what is wanted, so that freezing a group
+    /// changes no value of the forward pass.
+    pub fn multiply_adds_backward(&self, strategy: Strategy, wanted: Wanted) -> u64 {
+        let product = |factors: &[usize]| {
+            factors.iter().fold(1u64, |product, &f| product.saturating_mul(f as u64))
+        };
+        let g = &self.geometry;
+        let (n, m, o) = (g.batch, self.sources, g.outputs);
+        let kernel = o.saturating_mul(g.row_len());
+        let count = |wanted: bool| u64::from(wanted);
+        let convolution = g.multiply_adds();
+        let parts = match strategy {
+            Strategy::KernelSpace => {
+                // `dA` and `dT'` lead to the gate's gradient, so that its product is an alignment's.
+                let gate = wanted.alignment || (self.is_shared && wanted.gate);
+                let aligning = if self.is_aligned { product(&[m, o, kernel]) } else { 0 };
+                let mixing = match (self.is_shared, self.is_aligned) {
+                    (true, true) => 0,
+                    (true, false) => count(wanted.weight) + count(wanted.gate),
+                    (false, _) => count(wanted.x) + count(wanted.aligned()) + count(wanted.gate),
+                };
+                let samples = if self.is_shared { 1 } else { n };
+                [
+                    aligning.saturating_mul(count(wanted.weight) + count(gate)),
+                    product(&[samples, m, kernel]).saturating_mul(mixing),
+                    convolution.saturating_mul(count(wanted.x) + count(wanted.mixed())),
+                ]
+            }
+            Strategy::OutputSpace => {
+                let outputs = wanted.x || wanted.weight || wanted.gate;
+                let aligning =
+                    if self.is_aligned { product(&[m, n, g.positions(), o, o]) } else { 0 };
+                [
+                    aligning.saturating_mul(count(outputs) + count(wanted.alignment)),
+                    product(&[m, n, g.positions(), o]).saturating_mul(count(wanted.gate)),
+                    convolution
+                        .saturating_mul(m as u64)
+                        .saturating_mul(count(wanted.x) + count(wanted.weight)),
+                ]
+            }
+        };
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 }
 

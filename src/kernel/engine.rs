@@ -10,7 +10,7 @@
 //! operand is given away.
 
 use super::aggregate::{self, Stack};
-use super::cost::{Sizes, Strategy};
+use super::cost::{Sizes, Strategy, Wanted};
 use super::elementwise::Rectifier;
 use super::loss::AdaptiveWing;
 use super::norm::{Channels, Epilogue};
@@ -203,18 +203,18 @@ impl<T> Kept<T> {
     }
 }
 
-/// The gradients of a [`Layer`]'s operands, of their shapes.
+/// The gradients of a [`Layer`]'s operands, of their shapes; those that were wanted.
 pub struct LayerGradients<T> {
-    /// If it was wanted.
+    /// Of the input.
     pub x: Option<Tensor<T>>,
     /// Of the sources' kernels.
-    pub weight: Tensor<T>,
+    pub weight: Option<Tensor<T>>,
     /// If there is an alignment.
     pub alignment: Option<Tensor<T>>,
     /// If there are biases.
     pub bias: Option<Tensor<T>>,
     /// Of the gate.
-    pub gate: Tensor<T>,
+    pub gate: Option<Tensor<T>>,
 }
 
 /// Kernels of a zoo, aligned and mixed; see [`aggregate`].
@@ -263,13 +263,14 @@ pub trait Aggregation<T> {
         layer: &Layer<T>,
     ) -> Result<(Tensor<T>, Kept<T>)>;
 
-    /// The gradients for `dy` `[N, O, H', W']`.
+    /// The wanted gradients for `dy` `[N, O, H', W']`. The values of one do not depend on which
+    /// others are wanted.
     fn aggregated_conv_gradients(
         &self,
         layer: &Layer<T>,
         dy: &Tensor<T>,
         kept: Kept<T>,
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Result<LayerGradients<T>>;
 }
 

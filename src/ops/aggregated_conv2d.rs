@@ -2,7 +2,7 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
-use crate::kernel::cost::Strategy;
+use crate::kernel::cost::{Strategy, Wanted};
 use crate::kernel::engine::{Kept, Layer};
 use crate::kernel::{Geometry, Window};
 use crate::tape::{Backward, Tape, Var};
@@ -80,13 +80,30 @@ struct AggregatedConv2d<T> {
     kept: Kept<T>,
 }
 
+impl<T: Element> AggregatedConv2d<T> {
+    /// Which gradients are wanted, of inputs in the order of the tape: `x`, `weight`, `gate`, then
+    /// what there is of `alignment` and `bias`.
+    fn wanted(&self, of_inputs: &[bool]) -> Wanted {
+        let of = |at: usize| of_inputs.get(at).copied().unwrap_or(false);
+        let (is_aligned, has_bias) = (self.layer.alignment.is_some(), self.layer.bias.is_some());
+        Wanted {
+            x: of(0),
+            weight: of(1),
+            gate: of(2),
+            alignment: is_aligned && of(3),
+            bias: has_bias && of(3 + usize::from(is_aligned)),
+        }
+    }
+}
+
 impl<T: Element> Backward<T> for AggregatedConv2d<T> {
     /// See [`Aggregation::aggregated_conv_gradients`](crate::kernel::engine::Aggregation).
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
+        let wanted = self.wanted(wanted);
         let Self { layer, kept, .. } = *self;
         let device = Device::of(NAME, [&dy, &layer.x])?;
-        let found = device.engine().aggregated_conv_gradients(&layer, &dy, kept, wanted[0])?;
-        let mut gradients = vec![found.x, Some(found.weight), Some(found.gate)];
+        let found = device.engine().aggregated_conv_gradients(&layer, &dy, kept, wanted)?;
+        let mut gradients = vec![found.x, found.weight, found.gate];
         gradients.extend(layer.alignment.is_some().then_some(found.alignment));
         gradients.extend(layer.bias.is_some().then_some(found.bias));
         Ok(gradients)
@@ -105,8 +122,9 @@ impl<T: Element> Backward<T> for AggregatedConv2d<T> {
         self.multiply_adds().saturating_sub(needed)
     }
 
-    fn multiply_adds_backward(&self, _: &[bool]) -> u64 {
-        self.layer.sizes().cost(self.strategy)[1].multiply_adds()
+    /// Of the wanted gradients alone.
+    fn multiply_adds_backward(&self, wanted: &[bool]) -> u64 {
+        self.layer.sizes().multiply_adds_backward(self.strategy, self.wanted(wanted))
     }
 }
 
@@ -137,5 +155,74 @@ pub(super) fn case(draw: &mut Draw) -> Case {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     crate::gradcheck::gradient_test!(super::case);
+
+    /// The layer on a tape with these operands frozen, in the order of [`Backward::backward`]'s
+    /// `wanted`: its gradients as bits, and the multiply-adds of the backward pass.
+    fn frozen(
+        layer: &Layer<f32>,
+        dy: &Tensor<f32>,
+        strategy: Strategy,
+        wanted: &[bool],
+    ) -> (Vec<Option<Vec<u32>>>, u64) {
+        let device = Device::of(NAME, layer.operands()).unwrap();
+        let (_, kept) = device.engine().aggregated_conv_in(strategy, layer).unwrap();
+        let rule = Box::new(AggregatedConv2d { layer: layer.clone(), strategy, kept });
+        let work = rule.multiply_adds_backward(wanted);
+        let found = rule.backward(dy.clone(), wanted).unwrap();
+        let bits = |values: Tensor<f32>| values.into_vec().into_iter().map(f32::to_bits).collect();
+        (found.into_iter().map(|gradient| gradient.map(bits)).collect(), work)
+    }
+
+    /// A frozen operand has no gradient, the others keep theirs to the bit, and there is less to do:
+    /// by all ways through a layer, for all choices of what is frozen.
+    #[test]
+    fn frozen_operands_cost_no_backward_pass() {
+        let g = Geometry::new(NAME, [3, 4, 6, 5], [6, 4, 3, 3], Window::square(1, 1)).unwrap();
+        let (m, mut draw) = (2, Draw::seeded(7));
+        let mut tensor = |shape: &[usize]| {
+            let values = draw.tensor(shape).into_vec().into_iter().map(|v| v as f32).collect();
+            Tensor::<f32>::new(shape, values).unwrap()
+        };
+        for (is_aligned, is_shared) in [(true, true), (true, false), (false, true), (false, false)]
+        {
+            let layer = Layer {
+                geometry: g,
+                sources: m,
+                x: tensor(&g.input_shape()),
+                weight: tensor(&[m, 6, 4, 3, 3]),
+                alignment: is_aligned.then(|| tensor(&[m, 6, 6])),
+                bias: Some(tensor(&[m, 6])),
+                gate: tensor(if is_shared { &[2][..] } else { &[3, 2] }),
+            };
+            let dy = tensor(&g.output_shape());
+            let inputs = 4 + usize::from(is_aligned);
+            for strategy in Strategy::ALL {
+                if !layer.sizes().allows(strategy) {
+                    continue;
+                }
+                let (all, most) = frozen(&layer, &dy, strategy, &vec![true; inputs]);
+                assert!(all.iter().all(Option::is_some));
+                for choice in 0..(1 << inputs) - 1 {
+                    let wanted: Vec<bool> = (0..inputs).map(|at| choice >> at & 1 == 1).collect();
+                    let (found, work) = frozen(&layer, &dy, strategy, &wanted);
+                    for ((found, of_all), &wanted) in found.iter().zip(&all).zip(&wanted) {
+                        let expected = of_all.as_ref().filter(|_| wanted);
+                        assert_eq!(found.as_ref(), expected, "{strategy:?} {choice:b}");
+                    }
+                    assert!(work <= most, "{strategy:?} {choice:b}");
+                }
+                // Kernels and alignments frozen, as the backbone's group has them.
+                let mut wanted = vec![true; inputs];
+                wanted[1] = false;
+                if is_aligned {
+                    wanted[3] = false;
+                }
+                let (_, work) = frozen(&layer, &dy, strategy, &wanted);
+                assert!(work < most, "{strategy:?}: {work} of {most}");
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::{Aggregated, Gradients, Kept, SideBySide, align, scaled};
 use super::{align_transform_gradient, align_weight_gradient};
 use crate::kernel::conv::{self, InputGradient, KernelRows};
+use crate::kernel::cost::Wanted;
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::kernel::panel::{Layout, Operand, Target, multiply};
 use crate::kernel::reduce;
@@ -30,38 +31,49 @@ impl<T: Element> Aggregated<'_, T> {
         &self,
         dy: &[T],
         kernels: &[T],
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Gradients<T> {
         let (g, stack) = (self.geometry, self.stack());
-        let mut dx = wants_input.then(|| InputGradient::new(g));
-        let mut dkernels = buffer::take(kernels.len());
-        let mut dgate = buffer::zeros(self.gate.len());
+        let mut dx = wanted.x.then(|| InputGradient::new(g));
+        let mut dkernels = wanted.aligned().then(|| buffer::take(kernels.len()));
+        let mut dgate = wanted.gate.then(|| buffer::zeros(self.gate.len()));
         for rows in self.blocks() {
             if let Some(dx) = &mut dx {
                 dx.add(g, dy, &rows, &self.mixed(&rows, kernels));
+            }
+            // The gate's gradient needs `D`, also where kernels and alignments are frozen.
+            if !wanted.mixed() {
+                continue;
             }
             let range = rows.kernel(g);
             let mut d = buffer::scratch(g.batch * range.len());
             rows.kernel_gradient(g, self.x, dy, &mut d);
             let (d, gates) = (Matrix::new(&d, g.batch, range.len()), self.gates());
             let sources = self.of_sources(&rows, kernels);
-            let layout = Layout {
-                row_stride: stack.kernel_len(),
-                ..Layout::matrix(self.sources, range.len())
-            };
-            let target = Target::new(&mut dkernels[range.start..], layout);
-            multiply(Operand::Steps(&gates), Operand::Steps(&d), g.batch, target, false);
-            let target = Target::new(&mut dgate, Layout::matrix(g.batch, self.sources));
-            multiply(Operand::Lanes(&d), Operand::Lanes(&sources), range.len(), target, true);
+            if let Some(dkernels) = &mut dkernels {
+                let layout = Layout {
+                    row_stride: stack.kernel_len(),
+                    ..Layout::matrix(self.sources, range.len())
+                };
+                let target = Target::new(&mut dkernels[range.start..], layout);
+                multiply(Operand::Steps(&gates), Operand::Steps(&d), g.batch, target, false);
+            }
+            if let Some(dgate) = &mut dgate {
+                let target = Target::new(dgate, Layout::matrix(g.batch, self.sources));
+                multiply(Operand::Lanes(&d), Operand::Lanes(&sources), range.len(), target, true);
+            }
         }
         let x = dx.map(|dx| dx.finish(g));
+        let found = Gradients { x, gate: dgate, ..Gradients::default() };
+        let Some(dkernels) = dkernels else { return found };
         let Some(transform) = self.alignment else {
-            return Gradients { x, weight: dkernels, gate: dgate, ..Gradients::default() };
+            return Gradients { weight: Some(dkernels), ..found };
         };
-        let weight = align_weight_gradient(stack, &dkernels, transform);
-        let alignment = Some(align_transform_gradient(stack, &dkernels, self.weight));
+        let weight = wanted.weight.then(|| align_weight_gradient(stack, &dkernels, transform));
+        let alignment =
+            wanted.alignment.then(|| align_transform_gradient(stack, &dkernels, self.weight));
         buffer::give_back(dkernels);
-        Gradients { x, weight, alignment, gate: dgate, bias: None }
+        Gradients { weight, alignment, ..found }
     }
 
     /// Blocks of the kernel's rows, such that the kernels of all samples fit the third-level
@@ -112,35 +124,49 @@ impl<T: Element> Aggregated<'_, T> {
         &self,
         dy: &[T],
         kernel: Buffer<T>,
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Gradients<T> {
         let (g, stack) = (self.geometry, self.stack());
-        let x = wants_input.then(|| conv::input_gradient(g, dy, &kernel));
+        let x = wanted.x.then(|| conv::input_gradient(g, dy, &kernel));
         drop(kernel);
+        // The gate's gradient needs `dK`, also where kernels and alignments are frozen.
+        if !wanted.mixed() {
+            return Gradients { x, ..Gradients::default() };
+        }
         let dkernel = conv::kernel_gradient(g, self.x, dy);
         let Some(transform) = self.alignment else {
-            let wanted = [true; 2];
+            let wanted = [wanted.gate, wanted.weight];
             let [gate, weight] =
                 super::aggregate_gradients(self.gate, self.weight, &dkernel, wanted);
             buffer::give_back(dkernel);
-            let (gate, weight) = (gate.unwrap_or_default(), weight.unwrap_or_default());
             return Gradients { x, weight, gate, ..Gradients::default() };
         };
         let (outputs, all) = (stack.outputs, stack.sources * stack.outputs);
         let of_kernel = Matrix::new(&dkernel, outputs, stack.row);
-        let gated = self.gated(transform);
-        let gated_rows = SideBySide { transforms: &gated, outputs };
-        let mut weight = buffer::take(self.weight.len());
-        let target = Target::new(&mut weight, Layout::matrix(all, stack.row));
-        multiply(Operand::Steps(&gated_rows), Operand::Steps(&of_kernel), outputs, target, false);
-        let mut dgated = gated;
+        let weight = wanted.weight.then(|| {
+            let gated = self.gated(transform);
+            let gated_rows = SideBySide { transforms: &gated, outputs };
+            let mut weight = buffer::take(self.weight.len());
+            let target = Target::new(&mut weight, Layout::matrix(all, stack.row));
+            let (rows, of_kernel) = (Operand::Steps(&gated_rows), Operand::Steps(&of_kernel));
+            multiply(rows, of_kernel, outputs, target, false);
+            buffer::give_back(gated);
+            weight
+        });
+        // `dT'` is an alignment's gradient but for the gate, and what the gate's is made of.
+        if !wanted.alignment && !wanted.gate {
+            buffer::give_back(dkernel);
+            return Gradients { x, weight, ..Gradients::default() };
+        }
+        let mut dgated = buffer::take(transform.len());
         let target = Target::new(&mut dgated, side_by_side(stack.sources, outputs));
         let sources = Matrix::new(self.weight, all, stack.row);
         multiply(Operand::Lanes(&of_kernel), Operand::Lanes(&sources), stack.row, target, false);
         buffer::give_back(dkernel);
         let parts = dgated.chunks(outputs * outputs).zip(transform.chunks(outputs * outputs));
-        let gate = parts.map(|(d, transform)| reduce::dot(d, transform)).collect();
-        let alignment = Some(self.gated(&dgated));
+        let dots = parts.map(|(d, transform)| reduce::dot(d, transform));
+        let gate = wanted.gate.then(|| dots.collect());
+        let alignment = wanted.alignment.then(|| self.gated(&dgated));
         buffer::give_back(dgated);
         Gradients { x, weight, alignment, gate, bias: None }
     }

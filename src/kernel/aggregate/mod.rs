@@ -22,7 +22,7 @@ mod kernels;
 mod outputs;
 
 use super::conv::add_bias;
-use super::cost::{Rates, Sizes, Strategy};
+use super::cost::{Rates, Sizes, Strategy, Wanted};
 use super::dense;
 use super::gemm::{Matrix, par_gemm};
 use super::microkernel::{Isa, Vectorized};
@@ -197,19 +197,20 @@ impl<B> Kept<B> {
     }
 }
 
-/// The gradients of a convolution whose kernel is aggregated, of the shapes of the operands.
+/// The gradients of a convolution whose kernel is aggregated, of the shapes of the operands; those
+/// that were wanted.
 #[derive(Default)]
 pub struct Gradients<T> {
-    /// If it was wanted.
+    /// Of the input.
     pub x: Option<Vec<T>>,
     /// Of the sources' kernels.
-    pub weight: Vec<T>,
+    pub weight: Option<Vec<T>>,
     /// If there is an alignment.
     pub alignment: Option<Vec<T>>,
     /// If there are biases.
     pub bias: Option<Vec<T>>,
     /// Of the gate.
-    pub gate: Vec<T>,
+    pub gate: Option<Vec<T>>,
 }
 
 impl<T: Element> Aggregated<'_, T> {
@@ -229,18 +230,21 @@ impl<T: Element> Aggregated<'_, T> {
         (y, kept)
     }
 
-    /// The gradients for `dy` `[N, O, H', W']`; those of the kernels are always made.
-    pub fn backward(&self, dy: &[T], kept: Kept<Buffer<T>>, wants_input: bool) -> Gradients<T> {
+    /// The wanted gradients for `dy` `[N, O, H', W']`. The values of one do not depend on which
+    /// others are wanted.
+    pub fn backward(&self, dy: &[T], kept: Kept<Buffer<T>>, wanted: Wanted) -> Gradients<T> {
         let mut gradients = match kept {
-            Kept::Outputs(outputs) => self.backward_by_outputs(dy, outputs, wants_input),
-            Kept::Kernel(kernel) => self.backward_by_one_kernel(dy, kernel, wants_input),
-            Kept::Aligned(aligned) => self.backward_by_kernels(dy, &aligned, wants_input),
-            Kept::Nothing => self.backward_by_kernels(dy, self.weight, wants_input),
+            Kept::Outputs(outputs) => self.backward_by_outputs(dy, outputs, wanted),
+            Kept::Kernel(kernel) => self.backward_by_one_kernel(dy, kernel, wanted),
+            Kept::Aligned(aligned) => self.backward_by_kernels(dy, &aligned, wanted),
+            Kept::Nothing => self.backward_by_kernels(dy, self.weight, wanted),
         };
         if let Some(bias) = self.bias {
-            let (dbias, dgate) = self.bias_gradients(bias, dy);
-            reduce::add_scaled(&mut gradients.gate, T::one(), &dgate);
-            gradients.bias = Some(dbias);
+            let [dbias, dgate] = self.bias_gradients(bias, dy, [wanted.bias, wanted.gate]);
+            if let Some((gate, share)) = gradients.gate.as_mut().zip(dgate) {
+                reduce::add_scaled(gate, T::one(), &share);
+            }
+            gradients.bias = dbias;
         }
         gradients
     }
@@ -288,21 +292,28 @@ impl<T: Element> Aggregated<'_, T> {
         Stack { sources: self.sources, outputs, row }
     }
 
-    /// The gradients of `bias` `[m, O]`, and the biases' share of the gate's.
-    fn bias_gradients(&self, bias: &[T], dy: &[T]) -> (Vec<T>, Vec<T>) {
+    /// The gradients of `bias` `[m, O]`, and the biases' share of the gate's, if they are wanted.
+    fn bias_gradients(&self, bias: &[T], dy: &[T], wanted: [bool; 2]) -> [Option<Vec<T>>; 2] {
         let (g, m) = (self.geometry, self.sources);
-        let mut dbias = buffer::zeros(bias.len());
-        let mut dgate = buffer::zeros(self.gate.len());
+        let mut dbias = wanted[0].then(|| buffer::zeros(bias.len()));
+        let mut dgate = wanted[1].then(|| buffer::zeros(self.gate.len()));
+        if wanted == [false; 2] {
+            return [None, None];
+        }
         for (n, dy) in dy.chunks(g.output_len()).enumerate() {
             let db: Vec<T> = dy.chunks(g.positions()).map(reduce::sum).collect();
             for (i, &gate) in self.gate_of(n).iter().enumerate() {
                 let source = i * g.outputs..(i + 1) * g.outputs;
-                reduce::add_scaled(&mut dbias[source.clone()], gate, &db);
-                let at = if self.is_shared() { i } else { n * m + i };
-                dgate[at] += reduce::dot(&bias[source], &db);
+                if let Some(dbias) = &mut dbias {
+                    reduce::add_scaled(&mut dbias[source.clone()], gate, &db);
+                }
+                if let Some(dgate) = &mut dgate {
+                    let at = if self.is_shared() { i } else { n * m + i };
+                    dgate[at] += reduce::dot(&bias[source], &db);
+                }
             }
         }
-        (dbias, dgate)
+        [dbias, dgate]
     }
 }
 

@@ -4,6 +4,7 @@
 use super::kernels::side_by_side;
 use super::{Aggregated, Gradients, Kept, SideBySide, scaled};
 use crate::kernel::conv;
+use crate::kernel::cost::Wanted;
 use crate::kernel::panel::{Layout, Operand, Target, multiply};
 use crate::kernel::parallel::Each;
 use crate::kernel::reduce;
@@ -91,40 +92,56 @@ impl<T: Element> Aggregated<'_, T> {
         &self,
         dy: &[T],
         outputs: Buffer<T>,
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Gradients<T> {
         let (g, all) = (self.geometry, self.of_all_sources());
-        let (dgated, alignment) = match self.alignment {
-            None => (self.for_each_source(dy), None),
-            Some(_) => {
-                let (dgated, alignment) = self.backward_by_alignment(dy, &outputs);
-                (dgated, Some(alignment))
-            }
+        let alignment = (wanted.alignment && self.alignment.is_some())
+            .then(|| self.alignment_gradient(dy, &outputs));
+        let found = Gradients { alignment, ..Gradients::default() };
+        // The gate's gradient needs `dZ'`, also where the input and the kernels have none.
+        if !(wanted.x || wanted.weight || wanted.gate) {
+            return found;
+        }
+        let dgated = match self.alignment {
+            None => self.for_each_source(dy),
+            Some(_) => self.through_alignment(dy, outputs.len()),
         };
-        let parts = dgated.par_chunks(g.output_len()).zip(outputs.par_chunks(g.output_len()));
-        let of_parts: Vec<T> = parts.map(|(d, outputs)| reduce::dot(d, outputs)).collect();
+        let gate = wanted.gate.then(|| {
+            let parts = dgated.par_chunks(g.output_len()).zip(outputs.par_chunks(g.output_len()));
+            let of_parts: Vec<T> = parts.map(|(d, outputs)| reduce::dot(d, outputs)).collect();
+            let mut gate = buffer::zeros(self.gate.len());
+            let shared = self.gate.len();
+            of_parts.iter().enumerate().for_each(|(part, &d)| gate[part % shared] += d);
+            gate
+        });
         drop(outputs);
-        let mut gate = buffer::zeros(self.gate.len());
-        let shared = self.gate.len();
-        of_parts.iter().enumerate().for_each(|(part, &d)| gate[part % shared] += d);
-
+        if !(wanted.x || wanted.weight) {
+            buffer::give_back(dgated);
+            return Gradients { gate, ..found };
+        }
         let doutputs = self.gated_outputs(&dgated);
         buffer::give_back(dgated);
-        let x = wants_input.then(|| conv::input_gradient(&all, &doutputs, self.weight));
-        let weight = conv::kernel_gradient(&all, self.x, &doutputs);
+        let x = wanted.x.then(|| conv::input_gradient(&all, &doutputs, self.weight));
+        let weight = wanted.weight.then(|| conv::kernel_gradient(&all, self.x, &doutputs));
         buffer::give_back(doutputs);
-        Gradients { x, weight, alignment, gate, bias: None }
+        Gradients { x, weight, gate, ..found }
     }
 
-    /// `dZ' = T^T dY` and `dT = dY (g Z)^T`.
-    fn backward_by_alignment(&self, dy: &[T], outputs: &[T]) -> (Vec<T>, Vec<T>) {
-        let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
+    /// `dZ' = T^T dY`, of `len` values.
+    fn through_alignment(&self, dy: &[T], len: usize) -> Vec<T> {
+        let g = self.geometry;
         let columns = Unfolded::flat(dy, g.outputs, 0, g.positions());
-        let mut dgated = buffer::take(outputs.len());
+        let mut dgated = buffer::take(len);
         let target = Target::new(&mut dgated, self.all_outputs_layout());
         let transforms = self.transforms();
         multiply(Operand::Steps(&transforms), Operand::Steps(&columns), g.outputs, target, false);
+        dgated
+    }
 
+    /// `dT = dY (g Z)^T`.
+    fn alignment_gradient(&self, dy: &[T], outputs: &[T]) -> Vec<T> {
+        let (g, all, m) = (self.geometry, self.of_all_sources(), self.sources);
+        let columns = Unfolded::flat(dy, g.outputs, 0, g.positions());
         let gated = self.gated_outputs(outputs);
         let mut alignment = buffer::take(m * g.outputs * g.outputs);
         let target = Target::new(&mut alignment, side_by_side(m, g.outputs));
@@ -132,6 +149,6 @@ impl<T: Element> Aggregated<'_, T> {
         let depth = g.batch * g.positions();
         multiply(Operand::Lanes(&columns), Operand::Lanes(&gated_columns), depth, target, false);
         buffer::give_back(gated);
-        (dgated, alignment)
+        alignment
     }
 }

@@ -3,7 +3,7 @@
 use super::{Cpu, like, row};
 use crate::Result;
 use crate::kernel::aggregate::{self, Aggregated, Stack};
-use crate::kernel::cost::Strategy;
+use crate::kernel::cost::{Strategy, Wanted};
 use crate::kernel::engine::{Aggregation, Kept, Layer, LayerGradients};
 use crate::tensor::{Element, Tensor};
 
@@ -69,7 +69,7 @@ impl<T: Element> Aggregation<T> for Cpu {
         layer: &Layer<T>,
         dy: &Tensor<T>,
         kept: Kept<T>,
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Result<LayerGradients<T>> {
         #[cfg_attr(not(feature = "opencl"), expect(clippy::infallible_destructuring_match))]
         let kept = match kept {
@@ -80,16 +80,16 @@ impl<T: Element> Aggregation<T> for Cpu {
                 return Err(crate::Error::argument("aggregated_conv2d", problem));
             }
         };
-        let found = operands(layer).backward(dy.as_slice(), kept, wants_input);
+        let found = operands(layer).backward(dy.as_slice(), kept, wanted);
         let of = |operand: &Option<Tensor<T>>, values: Option<Vec<T>>| {
             operand.as_ref().zip(values).map(|(operand, values)| like(operand, values))
         };
         Ok(LayerGradients {
             x: found.x.map(|dx| like(&layer.x, dx)),
-            weight: like(&layer.weight, found.weight),
+            weight: found.weight.map(|dw| like(&layer.weight, dw)),
             alignment: of(&layer.alignment, found.alignment),
             bias: of(&layer.bias, found.bias),
-            gate: like(&layer.gate, found.gate),
+            gate: found.gate.map(|dg| like(&layer.gate, dg)),
         })
     }
 }

@@ -5,7 +5,7 @@ use super::product::{Matrices, multiply, multiply_into};
 use super::{AGGREGATE, conv, reduce};
 use crate::Result;
 use crate::kernel::aggregate::{Kept, Stack};
-use crate::kernel::cost::{Rates, Strategy};
+use crate::kernel::cost::{Rates, Strategy, Wanted};
 use crate::kernel::engine::{self, Aggregation, Layer, LayerGradients};
 use crate::kernel::window::Geometry;
 use crate::tensor::opencl::{Memory, OpenCl};
@@ -17,12 +17,13 @@ use std::sync::Arc;
 /// about the same.
 const RATES: Rates = Rates { operations: 3.3e13, bytes: 3.3e12 };
 
-/// The gradients of a layer's operands, but for the biases'.
+/// The wanted gradients of a layer's operands, but for the biases'.
+#[derive(Default)]
 pub(super) struct Found {
     pub x: Option<Memory>,
-    pub weight: Memory,
+    pub weight: Option<Memory>,
     pub alignment: Option<Memory>,
-    pub gate: Memory,
+    pub gate: Option<Memory>,
 }
 
 /// The operands of a layer, on a device.
@@ -90,30 +91,44 @@ impl<T: Element> Operands<'_, T> {
     }
 
     /// `dW = T'^T dK`, and with `dT' = dK W^T`: `dT_i = g_i dT'_i`, `dg_i = <dT'_i, T_i>`.
-    fn backward_by_one_kernel(&self, dy: &Memory, kernel: Memory, wants_x: bool) -> Result<Found> {
+    fn backward_by_one_kernel(&self, dy: &Memory, kernel: Memory, wanted: Wanted) -> Result<Found> {
         let (device, g) = (self.device, &self.layer.geometry);
         let Stack { sources, outputs, row } = self.layer.stack();
         let len = outputs * row;
-        let x = wants_x.then(|| conv::input_gradient::<T>(device, g, dy, &kernel)).transpose()?;
+        let x = wanted.x.then(|| conv::input_gradient::<T>(device, g, dy, &kernel)).transpose()?;
         drop(kernel);
+        // The gate's gradient needs `dK`, also where kernels and alignments are frozen.
+        if !wanted.mixed() {
+            return Ok(Found { x, ..Found::default() });
+        }
         let dkernel = conv::kernel_gradient::<T>(device, g, self.x, dy)?;
         let Some(transform) = self.alignment else {
-            let gate =
-                reduce::row_dots::<T>(device, &dkernel, self.weight, [sources, len], sources)?;
-            let weight = shares::<T>(device, self.gate, &dkernel, [sources, len])?;
-            return Ok(Found { x, weight, alignment: None, gate });
+            let sizes = [sources, len];
+            let dots = || reduce::row_dots::<T>(device, &dkernel, self.weight, sizes, sources);
+            let gate = wanted.gate.then(dots).transpose()?;
+            let weight = wanted.weight.then(|| shares::<T>(device, self.gate, &dkernel, sizes));
+            return Ok(Found { x, weight: weight.transpose()?, alignment: None, gate });
         };
         let (all, square) = (sources * outputs, outputs * outputs);
         let of_kernel = Matrices::new(&dkernel, outputs, row);
-        let gated = self.gated_side_by_side(transform)?;
-        let weight = multiply::<T>(device, Matrices::new(&gated, outputs, all).t(), of_kernel, 1)?;
+        let weight = wanted.weight.then(|| {
+            let gated = self.gated_side_by_side(transform)?;
+            multiply::<T>(device, Matrices::new(&gated, outputs, all).t(), of_kernel, 1)
+        });
+        let found = Found { x, weight: weight.transpose()?, ..Found::default() };
+        // `dT'` is an alignment's gradient but for the gate, and what the gate's is made of.
+        if !wanted.alignment && !wanted.gate {
+            return Ok(found);
+        }
         let sources_rows = Matrices::new(self.weight, all, row);
         let dgated = multiply::<T>(device, of_kernel, sources_rows.t(), 1)?;
         // Back from `[O, m O]` to `[m, O, O]`.
         let dgated = side_by_side::<T>(device, &dgated, [outputs, sources, outputs])?;
-        let gate = reduce::row_dots::<T>(device, &dgated, transform, [sources, square], 1)?;
-        let alignment = gated_parts::<T>(device, self.gate, sources, &dgated, [sources, square])?;
-        Ok(Found { x, weight, alignment: Some(alignment), gate })
+        let sizes = [sources, square];
+        let gate = wanted.gate.then(|| reduce::row_dots::<T>(device, &dgated, transform, sizes, 1));
+        let alignment =
+            wanted.alignment.then(|| gated_parts::<T>(device, self.gate, sources, &dgated, sizes));
+        Ok(Found { alignment: alignment.transpose()?, gate: gate.transpose()?, ..found })
     }
 
     /// `g_i T_i` for one source after the other in each row, `[O, m O]`.
@@ -150,34 +165,50 @@ impl<T: Element> Operands<'_, T> {
 
     /// With `dK_n` the gradients of the samples' kernels: `dA_i = sum_n g[n, i] dK_n` and
     /// `dg[n, i] = <dK_n, A_i>`; then `dW_i = T_i^T dA_i` and `dT_i = dA_i W_i^T`.
-    fn backward_by_kernels(&self, dy: &Memory, kernels: &Memory, wants_x: bool) -> Result<Found> {
+    fn backward_by_kernels(&self, dy: &Memory, kernels: &Memory, wanted: Wanted) -> Result<Found> {
         let (device, g, stack) = (self.device, &self.layer.geometry, self.layer.stack());
         let (m, len) = (stack.sources, stack.kernel_len());
-        let dkernels = device.zeros::<T>(m * len)?;
+        let dkernels = wanted.aligned().then(|| device.zeros::<T>(m * len)).transpose()?;
         let (mut dx, mut dgate) = (None, None);
         for samples in self.blocks() {
             let sizes = side_by_side_samples(g, samples.len());
             let x = self.part(self.x, &samples, g.sample_len())?;
             let dy = self.part(dy, &samples, g.output_len())?;
-            if wants_x {
+            if wanted.x {
                 let mixed = self.mixed(&samples, kernels)?;
                 let part = conv::input_gradient::<T>(device, &sizes, dy.memory(), &mixed)?;
                 self.put(&mut dx, part, &samples, g.sample_len())?;
             }
+            // The gate's gradient needs `dK_n`, also where kernels and alignments are frozen.
+            if !wanted.mixed() {
+                continue;
+            }
             let d = conv::kernel_gradient::<T>(device, &sizes, x.memory(), dy.memory())?;
-            let gate = self.part(self.gate, &samples, m)?;
-            let transposed = Mixer { weights: gate.memory(), strides: [1, m] };
-            transposed.mix::<T>(device, &d, &dkernels, [m, samples.len(), len], true)?;
-            let part = reduce::all_dots::<T>(device, &d, kernels, [samples.len(), m, len])?;
-            self.put(&mut dgate, part, &samples, m)?;
+            if let Some(dkernels) = &dkernels {
+                let gate = self.part(self.gate, &samples, m)?;
+                let transposed = Mixer { weights: gate.memory(), strides: [1, m] };
+                transposed.mix::<T>(device, &d, dkernels, [m, samples.len(), len], true)?;
+            }
+            if wanted.gate {
+                let part = reduce::all_dots::<T>(device, &d, kernels, [samples.len(), m, len])?;
+                self.put(&mut dgate, part, &samples, m)?;
+            }
         }
-        let gate = dgate.map_or_else(|| device.take::<T>(0), Ok)?;
-        let Some(transform) = self.alignment else {
-            return Ok(Found { x: dx, weight: dkernels, alignment: None, gate });
+        let gate = match dgate {
+            None if wanted.gate => Some(device.take::<T>(0)?),
+            gate => gate,
         };
-        let weight = align_weight_gradient::<T>(device, stack, &dkernels, transform)?;
-        let alignment = align_transform_gradient::<T>(device, stack, &dkernels, self.weight)?;
-        Ok(Found { x: dx, weight, alignment: Some(alignment), gate })
+        let found = Found { x: dx, gate, ..Found::default() };
+        let Some(dkernels) = dkernels else { return Ok(found) };
+        let Some(transform) = self.alignment else {
+            return Ok(Found { weight: Some(dkernels), ..found });
+        };
+        let weight =
+            wanted.weight.then(|| align_weight_gradient::<T>(device, stack, &dkernels, transform));
+        let alignment = wanted
+            .alignment
+            .then(|| align_transform_gradient::<T>(device, stack, &dkernels, self.weight));
+        Ok(Found { weight: weight.transpose()?, alignment: alignment.transpose()?, ..found })
     }
 
     /// Samples whose kernels are made at a time.
@@ -383,19 +414,36 @@ impl<T: Element> Operands<'_, T> {
         conv::add_bias::<T>(self.device, g, y, &mixed, !self.layer.is_shared())
     }
 
-    /// The gradient of the biases `[m, O]`; their share of the gate's is added to `dgate`.
-    fn bias_gradient(&self, bias: &Memory, dy: &Memory, dgate: &Memory) -> Result<Memory> {
+    /// The gradient of the biases `[m, O]`, if it is wanted; their share of the gate's is added to
+    /// `dgate`.
+    fn bias_gradient(
+        &self,
+        bias: &Memory,
+        dy: &Memory,
+        dgate: Option<&Memory>,
+        is_wanted: bool,
+    ) -> Result<Option<Memory>> {
+        if !is_wanted && dgate.is_none() {
+            return Ok(None);
+        }
         let (device, g, m) = (self.device, &self.layer.geometry, self.layer.sources);
         let (gates, outputs) = (self.gates(), g.outputs);
         let mut sums = conv::plane_sums::<T>(device, g, dy)?;
         if self.layer.is_shared() {
             sums = reduce::column_sums(device, &sums, T::one(), g.batch, outputs)?;
         }
-        let dbias = device.take::<T>(m * outputs)?;
-        let transposed = Mixer { weights: self.gate, strides: [1, m] };
-        transposed.mix::<T>(device, &sums, &dbias, [m, gates, outputs], false)?;
-        let (sums, bias) = (Matrices::new(&sums, gates, outputs), Matrices::new(bias, m, outputs));
-        multiply_into::<T>(device, sums, bias.t(), dgate, 1, true)?;
+        let dbias = is_wanted.then(|| {
+            let dbias = device.take::<T>(m * outputs)?;
+            let transposed = Mixer { weights: self.gate, strides: [1, m] };
+            transposed.mix::<T>(device, &sums, &dbias, [m, gates, outputs], false)?;
+            Result::Ok(dbias)
+        });
+        let dbias = dbias.transpose()?;
+        if let Some(dgate) = dgate {
+            let sums = Matrices::new(&sums, gates, outputs);
+            let bias = Matrices::new(bias, m, outputs);
+            multiply_into::<T>(device, sums, bias.t(), dgate, 1, true)?;
+        }
         Ok(dbias)
     }
 }
@@ -490,7 +538,7 @@ impl<T: Element> Aggregation<T> for Arc<OpenCl> {
         layer: &Layer<T>,
         dy: &Tensor<T>,
         kept: engine::Kept<T>,
-        wants_input: bool,
+        wanted: Wanted,
     ) -> Result<LayerGradients<T>> {
         let engine::Kept::OpenCl(kept) = kept else {
             let problem = "what the forward pass kept is elsewhere";
@@ -498,23 +546,25 @@ impl<T: Element> Aggregation<T> for Arc<OpenCl> {
         };
         let (operands, dy) = (Operands::new(self, layer)?, dy.memory(self)?);
         let found = match kept {
-            Kept::Outputs(outputs) => operands.backward_by_outputs(dy, outputs, wants_input)?,
-            Kept::Kernel(kernel) => operands.backward_by_one_kernel(dy, kernel, wants_input)?,
-            Kept::Aligned(aligned) => operands.backward_by_kernels(dy, &aligned, wants_input)?,
-            Kept::Nothing => operands.backward_by_kernels(dy, operands.weight, wants_input)?,
+            Kept::Outputs(outputs) => operands.backward_by_outputs(dy, outputs, wanted)?,
+            Kept::Kernel(kernel) => operands.backward_by_one_kernel(dy, kernel, wanted)?,
+            Kept::Aligned(aligned) => operands.backward_by_kernels(dy, &aligned, wanted)?,
+            Kept::Nothing => operands.backward_by_kernels(dy, operands.weight, wanted)?,
         };
-        let bias = operands.bias.map(|bias| operands.bias_gradient(bias, dy, &found.gate));
-        let bias = bias.transpose()?;
+        let bias = match operands.bias {
+            Some(bias) => operands.bias_gradient(bias, dy, found.gate.as_ref(), wanted.bias)?,
+            None => None,
+        };
         let like = |tensor: &Tensor<T>, memory| Tensor::resident(tensor.shape().to_vec(), memory);
         let of = |operand: &Option<Tensor<T>>, memory: Option<Memory>| {
             operand.as_ref().zip(memory).map(|(operand, memory)| like(operand, memory))
         };
         Ok(LayerGradients {
             x: found.x.map(|memory| like(&layer.x, memory)),
-            weight: like(&layer.weight, found.weight),
+            weight: found.weight.map(|memory| like(&layer.weight, memory)),
             alignment: of(&layer.alignment, found.alignment),
             bias: of(&layer.bias, bias),
-            gate: like(&layer.gate, found.gate),
+            gate: found.gate.map(|memory| like(&layer.gate, memory)),
         })
     }
 }

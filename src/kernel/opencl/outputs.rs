@@ -1,9 +1,10 @@
-//! The second way to a zoo's layer: the input is convolved with the kernels of all sources, and
-//! the outputs are mixed.
+//! In output space: the input is convolved with the kernels of all sources, and the outputs are
+//! mixed.
 
 use super::aggregate::{Found, Operands, gated_parts, side_by_side};
 use super::{conv, reduce};
 use crate::kernel::aggregate::Kept;
+use crate::kernel::cost::Wanted;
 use crate::kernel::window::{Geometry, Window};
 use crate::tensor::Element;
 use crate::tensor::opencl::Memory;
@@ -59,28 +60,45 @@ impl<T: Element> Operands<'_, T> {
         &self,
         dy: &Memory,
         outputs: Memory,
-        wants_x: bool,
+        wanted: Wanted,
     ) -> Result<Found> {
         let (device, g, m) = (self.device, &self.layer.geometry, self.layer.sources);
         let mixing = self.of_outputs();
+        let alignment = wanted.alignment.then(|| {
+            let gated = self.gated_outputs(&outputs)?;
+            let dtransforms = conv::kernel_gradient::<T>(device, &mixing, &gated, dy)?;
+            side_by_side::<T>(device, &dtransforms, [g.outputs, m, g.outputs])
+        });
+        let found = Found { alignment: alignment.transpose()?, ..Found::default() };
+        // The gate's gradient needs `dZ'`, also where the input and the kernels have none.
+        if !(wanted.x || wanted.weight || wanted.gate) {
+            return Ok(found);
+        }
         let dgated = conv::input_gradient::<T>(device, &mixing, dy, &self.transforms()?)?;
-        let gated = self.gated_outputs(&outputs)?;
-        let dtransforms = conv::kernel_gradient::<T>(device, &mixing, &gated, dy)?;
-        drop(gated);
-        let alignment = side_by_side::<T>(device, &dtransforms, [g.outputs, m, g.outputs])?;
-        let sizes = [g.batch * m, g.output_len()];
-        let mut gate = reduce::row_dots::<T>(device, &dgated, &outputs, sizes, 1)?;
+        let gate = wanted.gate.then(|| {
+            let sizes = [g.batch * m, g.output_len()];
+            let of_parts = reduce::row_dots::<T>(device, &dgated, &outputs, sizes, 1)?;
+            if !self.layer.is_shared() {
+                return Ok(of_parts);
+            }
+            reduce::column_sums(device, &of_parts, T::one(), g.batch, m)
+        });
+        let found = Found { gate: gate.transpose()?, ..found };
         drop(outputs);
-        if self.layer.is_shared() {
-            gate = reduce::column_sums(device, &gate, T::one(), g.batch, m)?;
+        if !(wanted.x || wanted.weight) {
+            return Ok(found);
         }
         let doutputs = self.gated_outputs(&dgated)?;
         drop(dgated);
         let all = self.of_all_sources();
-        let x = wants_x
+        let x = wanted
+            .x
             .then(|| conv::input_gradient::<T>(device, &all, &doutputs, self.weight))
             .transpose()?;
-        let weight = conv::kernel_gradient::<T>(device, &all, self.x, &doutputs)?;
-        Ok(Found { x, weight, alignment: Some(alignment), gate })
+        let weight = wanted
+            .weight
+            .then(|| conv::kernel_gradient::<T>(device, &all, self.x, &doutputs))
+            .transpose()?;
+        Ok(Found { x, weight, ..found })
     }
 }
