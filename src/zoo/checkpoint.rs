@@ -66,7 +66,7 @@ impl Checkpoint {
             }
             Magic::Pickle => pytorch::legacy::read(&mapping)?,
             Magic::Tar => pytorch::tar::read(&mapping)?,
-            Magic::Json => shards::read(&mapping)?,
+            Magic::Json => Self::of_index(mapping.path(), shards::read(&mapping)?)?,
             Magic::Onnx => onnx::read(&mapping)?,
             Magic::Other(name) => {
                 return Err(Error::format(mapping.path(), format!("the file is {name}")));
@@ -80,6 +80,26 @@ impl Checkpoint {
         // Names, types and places were copied; around each the system mapped more of the file.
         mapping.release(0..mapping.bytes().len());
         Self::new(mapping.path(), contents)
+    }
+
+    /// The tensors that an index names. Each file is opened once, as if it were opened alone.
+    fn of_index(path: &Path, index: shards::Index) -> Result<Contents> {
+        let mut parts = HashMap::<PathBuf, Self>::new();
+        let (mut tensors, mut foreign) = (Vec::with_capacity(index.places.len()), Vec::new());
+        for (tensor, file) in index.places {
+            if !parts.contains_key(&file) {
+                let mapping = shards::open(path, &tensor, &file)?;
+                let part = Self::from_mapping(Arc::new(mapping))?;
+                foreign.extend_from_slice(part.foreign());
+                parts.insert(file.clone(), part);
+            }
+            let view = parts[&file].get(&tensor).map_err(|error| {
+                Error::format_of(path, &tensor, format!("is not where the index says: {error}"))
+            })?;
+            tensors.push(view.clone());
+        }
+        let (metadata, foreign) = (index.metadata, shards::merged(foreign));
+        Ok(Contents { format: Format::Index, metadata, tensors, foreign, ..Contents::default() })
     }
 
     /// The contents of the file at `path`.

@@ -18,22 +18,28 @@
 //! elsewhere: who downloads models into a cache keeps them so, and no index makes links.
 
 use super::beside::beside;
-use super::checkpoint::Checkpoint;
-use super::contents::{Contents, Foreign};
-use super::format::{Format, Magic};
+use super::contents::Foreign;
+use super::format::Magic;
 use super::mapping::Mapping;
 use super::safetensors::{members, parse};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The longest index that is read, like the header of a safetensors file.
 const LARGEST_INDEX: usize = super::safetensors::LARGEST_HEADER;
 
-/// Reads an index, and opens the files that it names.
-pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
+/// What an index says; [`Checkpoint`](super::Checkpoint) opens the files.
+pub(super) struct Index {
+    /// Texts beside the tensors.
+    pub metadata: BTreeMap<String, String>,
+    /// The tensors in the order of the index, each with the file that it is in.
+    pub places: Vec<(String, PathBuf)>,
+}
+
+/// Reads an index.
+pub(super) fn read(mapping: &Mapping) -> Result<Index> {
     let path = mapping.path();
     let bytes = mapping.bytes();
     if bytes.len() > LARGEST_INDEX {
@@ -65,8 +71,7 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
         return Err(Error::format(path, problem));
     };
 
-    let mut parts = HashMap::<PathBuf, Checkpoint>::new();
-    let (mut tensors, mut foreign) = (Vec::with_capacity(map.len()), Vec::new());
+    let mut places = Vec::with_capacity(map.len());
     for (tensor, file) in map {
         let file: String = parse(path, &format!("weight_map.{tensor}"), file)?;
         let whole = beside(path, &file).ok_or_else(|| {
@@ -76,22 +81,13 @@ pub(super) fn read(mapping: &Arc<Mapping>) -> Result<Contents> {
             );
             Error::format_of(path, &tensor, problem)
         })?;
-        if !parts.contains_key(&whole) {
-            let part = open_part(path, &tensor, &whole)?;
-            foreign.extend_from_slice(part.foreign());
-            parts.insert(whole.clone(), part);
-        }
-        let view = parts[&whole].get(&tensor).map_err(|error| {
-            Error::format_of(path, &tensor, format!("is not where the index says: {error}"))
-        })?;
-        tensors.push(view.clone());
+        places.push((tensor, whole));
     }
-    let foreign = merged(foreign);
-    Ok(Contents { format: Format::Index, metadata, tensors, foreign, ..Contents::default() })
+    Ok(Index { metadata, places })
 }
 
-/// Opens the `file` that the index at `path` names for this tensor.
-fn open_part(path: &Path, tensor: &str, whole: &Path) -> Result<Checkpoint> {
+/// Maps the file `whole` that the index at `path` names for this tensor.
+pub(super) fn open(path: &Path, tensor: &str, whole: &Path) -> Result<Mapping> {
     let mapping = Mapping::open(whole).map_err(|error| match error {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             let problem = format!(
@@ -111,11 +107,11 @@ fn open_part(path: &Path, tensor: &str, whole: &Path) -> Result<Checkpoint> {
         );
         return Err(Error::format_of(path, tensor, problem));
     }
-    Checkpoint::from_mapping(Arc::new(mapping))
+    Ok(mapping)
 }
 
 /// One for each name, with the calls of all the files together.
-fn merged(all: Vec<Foreign>) -> Vec<Foreign> {
+pub(super) fn merged(all: Vec<Foreign>) -> Vec<Foreign> {
     let (mut merged, mut index) = (Vec::<Foreign>::new(), HashMap::new());
     for foreign in all {
         let at = *index.entry(foreign.name.clone()).or_insert(merged.len());
@@ -169,6 +165,7 @@ pub(super) fn folder(path: &Path) -> Error {
 mod tests {
     use super::super::dtype::Dtype;
     use super::super::fixture;
+    use super::super::{Checkpoint, Format};
     use super::*;
     use tempfile::TempDir;
 
@@ -187,7 +184,7 @@ mod tests {
         folder
     }
 
-    fn open(folder: &TempDir, index: impl AsRef<[u8]>) -> Result<Checkpoint> {
+    fn opened(folder: &TempDir, index: impl AsRef<[u8]>) -> Result<Checkpoint> {
         let path = folder.path().join("model.safetensors.index.json");
         fs::write(&path, index).unwrap();
         Checkpoint::open(&path)
@@ -195,7 +192,7 @@ mod tests {
 
     #[track_caller]
     fn refused(index: impl AsRef<[u8]>, because: &str) {
-        let error = open(&parts(), index).unwrap_err().to_string();
+        let error = opened(&parts(), index).unwrap_err().to_string();
         assert!(error.contains(because), "{error}");
         assert!(error.contains("model.safetensors.index.json: "), "{error}");
     }
@@ -208,7 +205,7 @@ mod tests {
 
     #[test]
     fn tensors_are_taken_from_where_the_index_says() {
-        let checkpoint = open(
+        let checkpoint = opened(
             &parts(),
             r#"{"metadata": {"total_size": 3, "format": "pt", "nested": {"a": [1]}},
                 "weight_map": {"z": "sub/b.safetensors", "x": "sub/b.safetensors",
@@ -227,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_index_of_nothing_is_valid() {
-        assert!(open(&parts(), r#" {"weight_map": {}}"#).unwrap().is_empty());
+        assert!(opened(&parts(), r#" {"weight_map": {}}"#).unwrap().is_empty());
     }
 
     #[test]
@@ -303,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = elsewhere.path().join("a.safetensors");
         std::os::unix::fs::symlink(target, folder.path().join("link")).unwrap();
-        assert_eq!(open(&folder, r#"{"weight_map": {"x": "link"}}"#).unwrap().len(), 1);
+        assert_eq!(opened(&folder, r#"{"weight_map": {"x": "link"}}"#).unwrap().len(), 1);
     }
 
     #[test]
@@ -317,7 +314,7 @@ mod tests {
         fs::write(folder.path().join("c"), b"\x10\0\0\0\0\0\0\0{").unwrap();
         for file in ["c", "sub"] {
             let index = format!(r#"{{"weight_map": {{"x": "{file}"}}}}"#);
-            let error = open(&folder, index).unwrap_err().to_string();
+            let error = opened(&folder, index).unwrap_err().to_string();
             let named = folder.path().join(file).display().to_string();
             assert!(error.contains(&named), "{error}");
         }
@@ -372,7 +369,7 @@ mod tests {
             format!(r#"{{"weight_map": {{"a": {deep}{}}}}}"#, "]".repeat(1_000_000)),
             format!(r#"{{"metadata": {{"a": {deep}{}}}}}"#, "]".repeat(1_000_000)),
         ] {
-            assert!(open(&parts(), text).is_err());
+            assert!(opened(&parts(), text).is_err());
         }
     }
 }
