@@ -1,13 +1,17 @@
-//! Progress of a comparison: bars on a terminal, plain lines elsewhere.
+//! A comparison on the command line: its progress (bars on a terminal, plain lines elsewhere), and what
+//! it leaves.
 
-use super::output::message;
+use super::output::{Result, message};
 use super::progress::interrupted;
 use crate::Error;
 use crate::compare::Watch;
+use crate::export::write_atomically;
 use crate::train::task::Scores;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// A bar for each run on a terminal, a line for each finished one elsewhere.
@@ -89,4 +93,18 @@ impl Watch for Compared {
     fn stopped(&self) -> bool {
         interrupted()
     }
+}
+
+/// Writes numbers and a page of them; where the page is.
+pub fn written<O: Serialize>(
+    out: &Path,
+    outcome: &O,
+    page: impl Fn(&O) -> crate::Result<String>,
+) -> Result<PathBuf> {
+    let json = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::from)?;
+    // First of all: whatever becomes of the page, the numbers are there.
+    write_atomically(out.join("results.json"), |file| file.write_all(&json))?;
+    let (page, path) = (page(outcome)?, out.join("report.html"));
+    write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
+    Ok(path)
 }

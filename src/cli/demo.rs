@@ -1,6 +1,6 @@
 //! `zoo-tuning demo`: the main job, on data that travel inside the program.
 
-use super::compared::Compared;
+use super::compared::{Compared, written};
 use super::device::DeviceOption;
 use super::output::{Output, Result, count};
 use super::profile::Profiling;
@@ -9,10 +9,8 @@ use super::{demo_games, demo_landmarks};
 use crate::Error;
 use crate::compare::MethodKind;
 use crate::demo::{self, Options, Outcome, Part};
-use crate::export::write_atomically;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Tune a zoo of four small networks to few digits, and compare it with what else one could do
 ///
@@ -120,20 +118,6 @@ pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> R
         }
     ))?;
     output.line(format!("{:.0} s. The page: {}", outcome.seconds, page_path.display()))
-}
-
-/// Writes numbers and a page of them; where the page is.
-pub fn written<O: Serialize>(
-    out: &Path,
-    outcome: &O,
-    page: impl Fn(&O) -> crate::Result<String>,
-) -> Result<PathBuf> {
-    let json = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::from)?;
-    // First of all: whatever becomes of the page, the numbers are there.
-    write_atomically(out.join("results.json"), |file| file.write_all(&json))?;
-    let (page, path) = (page(outcome)?, out.join("report.html"));
-    write_atomically(&path, |file| file.write_all(page.as_bytes()))?;
-    Ok(path)
 }
 
 fn table(outcome: &Outcome) -> Vec<Vec<String>> {

@@ -1,7 +1,6 @@
 //! `zoo-tuning demo landmarks`: the second job, on data that travel inside the program.
 
-use super::compared::Compared;
-use super::demo::written;
+use super::compared::{Compared, written};
 use super::output::{Output, Result};
 use super::progress::catch_interrupts;
 use crate::demo::landmarks::{self, Kind, Options, Outcome, differences};

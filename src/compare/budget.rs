@@ -1,20 +1,6 @@
 //! How much of a plan a budget of time allows.
 
 use super::{MethodKind, Plan};
-use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// A limit of time for a comparison, and what became of its plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// Such as `30m`.
-    pub time: String,
-    /// What was left out, in words, once that was decided; empty if nothing had to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<String>,
-}
 
 /// The methods that tune networks, what one wants to know most first.
 const IMPORTANCE: [MethodKind; Plan::TUNED.len()] = [
@@ -31,19 +17,6 @@ const IMPORTANCE: [MethodKind; Plan::TUNED.len()] = [
     MethodKind::Delta,
     MethodKind::Soup,
 ];
-
-impl Budget {
-    /// The time.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn duration(&self) -> Result<Duration> {
-        humantime::parse_duration(&self.time).map_err(|error| {
-            let problem = format!("{error}; expected a time such as 30m or 1h 30m");
-            Error::config("budget", problem)
-        })
-    }
-}
 
 /// The most important of a plan's methods.
 pub(super) fn most_important(plan: &Plan) -> Option<MethodKind> {
@@ -104,6 +77,7 @@ pub(super) fn within(plan: &Plan, sources: usize, runs: f64) -> Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Budget;
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ways of coming to a network for a target, and what their runs say of them.
 
-use super::statistics::summary;
+use super::statistics::{Difference, Summary, summary};
 use crate::Result;
 use crate::nn::Pass;
 use crate::tensor::Tensor;
@@ -184,4 +184,50 @@ pub fn ensemble_accuracy(members: impl Iterator<Item = Vec<f64>>, labels: &[usiz
     }
     let mean = Tensor::new(&[labels.len(), sum.len() / labels.len().max(1)], sum)?;
     accuracy(&mean, labels)
+}
+
+/// `method` less `other`, over the seeds that both have; `None` if there is no such seed.
+///
+/// Runs with the same seed see the same samples, so differences are taken within a seed: what a
+/// seed makes easy or hard for all methods alike cancels.
+pub fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
+    let each: Vec<f64> = method
+        .iter()
+        .filter_map(|run| {
+            let twin = other.iter().find(|twin| twin.seed == run.seed)?;
+            Some(run.accuracy - twin.accuracy).filter(|difference| difference.is_finite())
+        })
+        .collect();
+    if each.is_empty() {
+        return None;
+    }
+    let Summary { mean, interval, .. } = summary(&each);
+    Some(Difference { mean, interval, each })
+}
+
+/// The mean over all methods that fine-tune one source, as if it were a method's runs:
+/// what someone may expect who picks a source at random.
+pub fn mean_single(methods: &[Method]) -> Vec<Run> {
+    let singles: Vec<&Method> = methods.iter().filter(|m| m.kind == MethodKind::Single).collect();
+    let Some(first) = singles.first() else { return Vec::new() };
+    first
+        .runs
+        .iter()
+        .filter_map(|run| {
+            let found: Vec<f64> = singles
+                .iter()
+                .filter_map(|m| m.runs.iter().find(|twin| twin.seed == run.seed))
+                .map(|twin| twin.accuracy)
+                .collect();
+            // A mean over fewer sources for some seeds would not be the same quantity.
+            (found.len() == singles.len()).then(|| Run {
+                seed: run.seed,
+                accuracy: found.iter().sum::<f64>() / found.len() as f64,
+                seconds: 0.0,
+                learning_rate: None,
+                routed: None,
+                curve: Vec::new(),
+            })
+        })
+        .collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `method` | what is compared, and what its runs say of it |
+//! | `method` | what is compared, and what its runs say of it and against another |
 //! | `plan` | networks, seeds, and the run that makes each of them |
 //! | `run` | a comparison: a folder, and the runs that fill it |
 //! | `rates` | the learning rate that each method is compared at |
@@ -10,7 +10,7 @@
 //! | `soup` | the greedy soup of tuned networks |
 //! | `scores` | what was said of the sources before tuning, and how well that foretold it |
 //! | `outcome` | from finished runs to the rows of the table |
-//! | `statistics` | means of few runs; one method against another, seed by seed |
+//! | `statistics` | means of few values, and differences of two |
 //! | `jobs` | independent pieces of work, shared out between threads |
 
 mod budget;
@@ -24,15 +24,14 @@ mod scores;
 mod soup;
 mod statistics;
 
-pub use budget::Budget;
 pub(crate) use jobs::work;
-pub use method::{Method, MethodKind, Point, Run, ensemble_accuracy, multiply_adds};
+pub use method::{
+    Method, MethodKind, Point, Run, ensemble_accuracy, mean_single, multiply_adds, paired,
+};
 pub use outcome::Outcome;
-pub use plan::Plan;
+pub use plan::{Budget, Plan};
 #[cfg(feature = "report")]
 pub(crate) use run::Seen;
 pub use run::{Comparison, Watch};
 pub use scores::Score;
-pub use statistics::{
-    Difference, Summary, Verdict, mean_single, paired, rank_correlation, summary,
-};
+pub use statistics::{Difference, Summary, Verdict, rank_correlation, summary};

@@ -1,6 +1,6 @@
 //! What is compared: networks, seeds, and the run that makes each of them.
 
-use super::{Budget, MethodKind};
+use super::MethodKind;
 use crate::train::Config;
 use crate::train::choice::{FormName, Start};
 use crate::train::config::TaskConfig;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Everything that decides what a comparison computes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,30 @@ pub struct Plan {
     pub budget: Option<Budget>,
     /// How all of it is tuned; the form and the start of the sources are the methods'.
     pub config: Config,
+}
+
+/// A limit of time for a comparison, and what became of its plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Such as `30m`.
+    pub time: String,
+    /// What was left out, in words, once that was decided; empty if nothing had to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+}
+
+impl Budget {
+    /// The time.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn duration(&self) -> Result<Duration> {
+        humantime::parse_duration(&self.time).map_err(|error| {
+            let problem = format!("{error}; expected a time such as 30m or 1h 30m");
+            Error::config("budget", problem)
+        })
+    }
 }
 
 /// The folder of the files that a description of several sources becomes.

@@ -1,9 +1,4 @@
-//! Means of few runs and what can be said of them; one method against another, seed by seed.
-//!
-//! Runs with the same seed see the same samples, so differences are taken within a seed:
-//! what a seed makes easy or hard for all methods alike cancels.
-
-use super::method::{Method, MethodKind, Run};
+//! Means of few values and what can be said of them.
 
 /// What a handful of values say about the mean they come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,49 +76,6 @@ impl Difference {
     }
 }
 
-/// `method` less `other`, over the seeds that both have; `None` if there is no such seed.
-pub fn paired(method: &[Run], other: &[Run]) -> Option<Difference> {
-    let each: Vec<f64> = method
-        .iter()
-        .filter_map(|run| {
-            let twin = other.iter().find(|twin| twin.seed == run.seed)?;
-            Some(run.accuracy - twin.accuracy).filter(|difference| difference.is_finite())
-        })
-        .collect();
-    if each.is_empty() {
-        return None;
-    }
-    let Summary { mean, interval, .. } = summary(&each);
-    Some(Difference { mean, interval, each })
-}
-
-/// The mean over all methods that fine-tune one source, as if it were a method's runs:
-/// what someone may expect who picks a source at random.
-pub fn mean_single(methods: &[Method]) -> Vec<Run> {
-    let singles: Vec<&Method> = methods.iter().filter(|m| m.kind == MethodKind::Single).collect();
-    let Some(first) = singles.first() else { return Vec::new() };
-    first
-        .runs
-        .iter()
-        .filter_map(|run| {
-            let found: Vec<f64> = singles
-                .iter()
-                .filter_map(|m| m.runs.iter().find(|twin| twin.seed == run.seed))
-                .map(|twin| twin.accuracy)
-                .collect();
-            // A mean over fewer sources for some seeds would not be the same quantity.
-            (found.len() == singles.len()).then(|| Run {
-                seed: run.seed,
-                accuracy: found.iter().sum::<f64>() / found.len() as f64,
-                seconds: 0.0,
-                learning_rate: None,
-                routed: None,
-                curve: Vec::new(),
-            })
-        })
-        .collect()
-}
-
 /// Spearman's rank correlation of two scores of the same things: the correlation of their ranks, those
 /// of equal values being the mean of their places. `None` if one of them is the same for all, or not
 /// finite.
@@ -148,6 +100,7 @@ pub fn rank_correlation(a: &[f64], b: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::method::*;
     use super::*;
 
     #[test]

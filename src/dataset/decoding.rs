@@ -5,12 +5,14 @@
 //! keeps beside them. A progressive JPEG, all of whose coefficients are kept to the end, is decoded at
 //! half its height and width where it would take too much; what does still is refused.
 
-use super::picture::refusal;
 use super::whole;
 use crate::{Error, Result};
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
 use std::io::Cursor;
 use std::path::Path;
+
+/// What they are, for messages.
+pub(super) const KINDS: &str = "a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PNM)";
 
 /// Pixels of a picture, at most.
 const MOST_PIXELS: u64 = 1 << 27;
@@ -140,6 +142,11 @@ fn halved(bytes: &[u8]) -> std::result::Result<(Vec<u8>, [usize; 2]), String> {
 /// How a file begins, for a reader.
 fn beginning(bytes: &[u8]) -> String {
     bytes.iter().take(12).flat_map(|byte| byte.escape_ascii()).map(char::from).collect()
+}
+
+/// The error that a file is no picture that can be used, but what was found.
+pub(super) fn refusal(path: &Path) -> impl Fn(String) -> Error {
+    move |found| Error::data(path, "", format!("expected {KINDS}, found: {found}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A picture stays in the 8 bits for each channel that nearly all files hold, as in Pillow, and is
 //! turned upright and resized from there: no copy of all its pixels is made.
 
-use super::decoding::{decoder, pixels};
+use super::decoding::{decoder, pixels, refusal};
 use super::frame::{Area, Frame};
 use super::resize::resize_bytes;
 use super::whole;
@@ -54,9 +54,6 @@ pub enum Check {
 /// The endings of names by which pictures are found in folders.
 pub(super) const ENDINGS: [&str; 12] =
     ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm"];
-
-/// What they are, for messages.
-pub(super) const KINDS: &str = "a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PNM)";
 
 /// Whether a file is a picture by its name.
 pub(super) fn is_named_as_one(path: &Path) -> bool {
@@ -362,13 +359,9 @@ fn tail(file: &mut File, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The error that a file is no picture that can be used, but what was found.
-pub(super) fn refusal(path: &Path) -> impl Fn(String) -> Error {
-    move |found| Error::data(path, "", format!("expected {KINDS}, found: {found}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::decoding::KINDS;
     use super::*;
     use crate::dataset::ResizeMode;
     use ::image::{DynamicImage, Rgb, RgbImage};

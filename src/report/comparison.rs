@@ -1,6 +1,6 @@
 //! Methods side by side: the page of a comparison, and what other pages show of methods.
 
-use super::canvas::{Colour, Mark};
+use super::canvas::{Colour, Mark, colour, mark};
 use super::format::{self, escape, percent};
 use super::plot::{self, Layout, Place, Row};
 use super::table::{open, row};
@@ -312,34 +312,5 @@ pub(crate) fn with_interval(difference: &Difference) -> String {
             format::points(difference.mean + interval)
         ),
         None => mean,
-    }
-}
-
-/// The colour of a kind of methods.
-pub(crate) fn colour(kind: MethodKind) -> Colour {
-    match kind {
-        MethodKind::Scratch => Colour::SCRATCH,
-        MethodKind::Single
-        | MethodKind::Probed
-        | MethodKind::L2Sp
-        | MethodKind::Delta
-        | MethodKind::Soup
-        | MethodKind::Distilled => Colour::SINGLE,
-        MethodKind::Chosen | MethodKind::Hindsight => Colour::HINDSIGHT,
-        MethodKind::Ensemble => Colour::ENSEMBLE,
-        MethodKind::Average | MethodKind::Matched => Colour::AVERAGE,
-        MethodKind::Zoo => Colour::ZOO,
-        MethodKind::Routed | MethodKind::Mixed => Colour::ROUTED,
-        MethodKind::Lite => Colour::LITE,
-        MethodKind::Collapsed => Colour::COLLAPSED,
-    }
-}
-
-/// How methods of a kind are marked.
-pub(crate) fn mark(kind: MethodKind) -> Mark {
-    match kind {
-        MethodKind::Ensemble => Mark::Diamond,
-        MethodKind::Hindsight | MethodKind::Mixed | MethodKind::Collapsed => Mark::Ring,
-        _ => Mark::Disc,
     }
 }

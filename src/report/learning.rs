@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Section;
-use super::canvas::{Colour, Labels};
-use super::comparison::colour;
+use super::canvas::{Colour, Labels, colour};
 use super::plot::{self, Line};
 use crate::Result;
 use crate::compare::{Method, MethodKind, Point, Run};

@@ -10,6 +10,7 @@
 
 mod http;
 mod neighbours;
+mod shown;
 mod sight;
 
 pub use http::Limits;

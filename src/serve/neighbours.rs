@@ -1,6 +1,6 @@
 //! The training samples that a network takes for similar to a picture.
 
-use super::sight::shown;
+use super::shown::shown;
 use crate::dataset::{Image, Loader};
 use crate::nn::Pass;
 use crate::tensor::{Device, Tensor};

@@ -1,8 +1,8 @@
 //! What a network sees in one picture.
 
 use super::neighbours::{Neighbour, Neighbours};
+use super::shown::shown;
 use crate::dataset::{Image, image_from_bytes};
-use crate::report::layers::data_address;
 use crate::train::{Model, Observations, Prediction, observe, probabilities};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -151,10 +151,4 @@ impl Sight {
         sources.sort_by(|a, b| b.gate.total_cmp(&a.gate));
         sources
     }
-}
-
-/// What a network is shown, as an address that holds it.
-pub(super) fn shown(image: &Image, model: &Model) -> Result<String> {
-    let (size, pixels) = observe::picture(image.shape(), image.values(), &model.input)?;
-    data_address(size, &pixels)
 }

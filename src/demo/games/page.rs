@@ -5,7 +5,8 @@
 use super::outcome::{Kind, Method, Outcome, differences};
 use crate::Result;
 use crate::compare::{MethodKind, Verdict};
-use crate::report::comparison::{colour, mark, several};
+use crate::report::canvas::{colour, mark};
+use crate::report::comparison::several;
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
 use crate::report::plot::{self, Layout, Line, Row};

@@ -5,7 +5,8 @@
 use super::outcome::{Kind, Method, Outcome, differences};
 use crate::Result;
 use crate::compare::{MethodKind, Verdict};
-use crate::report::comparison::{colour, mark, several, with_interval};
+use crate::report::canvas::{colour, mark};
+use crate::report::comparison::{several, with_interval};
 use crate::report::format::{self, escape, percent};
 use crate::report::landmarks::{cumulative, pictures};
 use crate::report::layers::{self, Inside};
