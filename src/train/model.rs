@@ -235,3 +235,114 @@ fn shortened(names: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::logits;
+    use super::*;
+    use crate::export::Renamed;
+    use crate::nn::open_zoo;
+    use crate::tensor::Tensor;
+
+    /// A small network, of which no two tensors are alike.
+    fn drawn(design: &Design) -> Network<f32> {
+        let mut state = Network::<f32>::drawn(design, 1).unwrap().parameters().state("drawn");
+        let mut rng = fastrand::Rng::with_seed(5);
+        for tensor in state.tensors.values_mut().filter(|tensor| tensor.shape().len() == 1) {
+            *tensor = Tensor::from_fn(&tensor.shape().to_vec(), || 0.5 + rng.f32());
+        }
+        design.plain().build(&state).unwrap()
+    }
+
+    /// Writes the network under other names, without what has none.
+    fn written(network: &Network<f32>, path: &Path, name: impl Fn(&str) -> Option<String>) {
+        let state = network.parameters().state("the network");
+        let tensors = state.tensors.iter().filter_map(|(n, t)| Some((name(n)?, t.into())));
+        let (tensors, metadata) = (tensors.collect(), BTreeMap::new());
+        let file = Renamed { tensors, metadata }.in_format(Format::Safetensors);
+        file.write(path, Format::Safetensors).unwrap();
+    }
+
+    fn replaced(name: &str, pairs: &[(&str, &str)]) -> String {
+        pairs.iter().fold(format!(".{name}"), |name, (from, to)| name.replace(from, to))[1..]
+            .to_owned()
+    }
+
+    /// Detectron2's networks take blue first, in values up to 255 less a mean. What such a network
+    /// computes of such an image, the opened one computes of the same image as it is usual here.
+    #[test]
+    fn a_network_under_detectron2s_names_computes_what_it_did() {
+        let design = Design::named("resnet_small", 3, 5).unwrap();
+        let network = drawn(&design);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("detectron2.safetensors");
+        written(&network, &path, |name| {
+            let pairs = [
+                (".fc.", ".linear."),
+                (".layer1.", ".res2."),
+                (".layer2.", ".res3."),
+                (".layer3.", ".res4."),
+                (".downsample.0.", ".shortcut."),
+                (".downsample.1.", ".shortcut.norm."),
+                (".bn1.", ".conv1.norm."),
+                (".bn2.", ".conv2.norm."),
+            ];
+            let name = replaced(name, &pairs);
+            Some(if name.starts_with("conv1.") { format!("stem.{name}") } else { name })
+        });
+        let model = Model::open(&path, None).unwrap();
+        assert_eq!(model.network.design().name(), "resnet_small");
+        let (size, mut rng) = (16, fastrand::Rng::with_seed(7));
+        let pixels = Tensor::from_fn(&[2, 3, size, size], || rng.f32());
+        let plane = size * size;
+        let each = |value: &dyn Fn(usize, usize) -> f32| {
+            let of = |at: usize| {
+                let (image, channel, place) = (at / (3 * plane), at / plane % 3, at % plane);
+                value(channel, (image * 3 + channel) * plane + place)
+            };
+            Tensor::new(&[2, 3, size, size], (0..6 * plane).map(of).collect()).unwrap()
+        };
+        let (red_first, Input { mean, std, .. }) = (pixels.as_slice(), &model.input);
+        let ours = each(&|channel, at| (red_first[at] - mean[channel]) / std[channel]);
+        let theirs = each(&|channel, at| {
+            let other = at - channel * plane + (2 - channel) * plane;
+            255.0 * red_first[other] - [103.53, 116.28, 123.675][channel]
+        });
+        let expected = logits(&network, &theirs, 2).unwrap();
+        let found = logits(&model.network, &ours, 2).unwrap();
+        let difference = expected.relative_difference(&found).unwrap();
+        assert!(difference < 1e-5, "{difference:e}");
+        // Images in another order are other images.
+        let confused = logits(&model.network, &theirs, 2).unwrap();
+        assert!(expected.relative_difference(&confused).unwrap() > 1e-3);
+    }
+
+    /// The children in their order have no classifier: with the same one, logits are the same to the
+    /// bit.
+    #[test]
+    fn a_network_under_the_names_of_a_sequential_computes_the_same() {
+        let design = Design::named("resnet_small", 3, 5).unwrap();
+        let (network, folder) = (drawn(&design), tempfile::tempdir().unwrap());
+        let body = |name: &str| (!name.starts_with("fc.")).then(|| name.to_owned());
+        let [named, sequential] =
+            ["named", "sequential"].map(|name| folder.path().join(format!("{name}.safetensors")));
+        written(&network, &named, body);
+        written(&network, &sequential, |name| {
+            let (child, rest) =
+                body(name)?.split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+            let children = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"];
+            let at = children.iter().position(|known| *known == child)?;
+            Some(format!("{at}.{rest}"))
+        });
+        let mut rng = fastrand::Rng::with_seed(7);
+        let images = Tensor::from_fn(&[2, 3, 16, 16], || rng.f32());
+        let [expected, found] = [named, sequential].map(|path| {
+            let (zoo, opened) = open_zoo(&[path], Some("resnet_small")).unwrap();
+            let design = opened.with_outputs(5);
+            let sources = State::from_zoo(&zoo).unwrap();
+            let network = Network::from_sources(&design, Form::Plain, &sources, 3).unwrap();
+            logits(&network, &images, 2).unwrap()
+        });
+        assert_eq!(expected.as_slice(), found.as_slice());
+    }
+}

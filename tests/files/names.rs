@@ -86,6 +86,55 @@ fn transformers_names_are_known_with_and_without_the_classifier() {
     }
 }
 
+/// A name of torchvision's as Detectron2's `ResNet` has it.
+fn detectron2(name: &str) -> String {
+    let stage = |n: usize| (format!("layer{n}."), format!("res{}.", n + 1));
+    let mut name = match name {
+        name if name.starts_with("bn1.") => name.replacen("bn1.", "stem.conv1.norm.", 1),
+        name if name.starts_with("conv1.") => format!("stem.{name}"),
+        name => name.replacen("fc.", "linear.", 1),
+    };
+    for (from, to) in (1..=4).map(stage).chain([
+        (".downsample.0.".to_owned(), ".shortcut.".to_owned()),
+        (".downsample.1.".to_owned(), ".shortcut.norm.".to_owned()),
+        (".bn1.".to_owned(), ".conv1.norm.".to_owned()),
+        (".bn2.".to_owned(), ".conv2.norm.".to_owned()),
+        (".bn3.".to_owned(), ".conv3.norm.".to_owned()),
+    ]) {
+        name = name.replace(&from, &to);
+    }
+    name
+}
+
+/// The same of the children of a torchvision ResNet in a `torch.nn.Sequential`.
+fn sequential(name: &str) -> String {
+    let children = [("conv1.", "0."), ("bn1.", "1."), ("layer1.", "4."), ("layer2.", "5.")];
+    let children = children.into_iter().chain([("layer3.", "6."), ("layer4.", "7.")]);
+    let mut known = children.filter_map(|(from, to)| Some((to, name.strip_prefix(from)?)));
+    known.next().map_or_else(|| name.to_owned(), |(to, rest)| format!("{to}{rest}"))
+}
+
+#[test]
+fn detectron2_and_sequential_names_are_known() {
+    for name in ["resnet18", "resnet50", "resnext50_32x4d"] {
+        let tensors = network(name);
+        holds(&renamed(tensors.clone(), detectron2), name, "as of Detectron2");
+        let behind = |name: &str| format!("model.backbone.bottom_up.{}", detectron2(name));
+        let naming = "behind model.backbone.bottom_up., as of Detectron2";
+        holds(&renamed(tensors.clone(), behind), name, naming);
+        // Both without a classifier too: a detector has none, and a Sequential flattens before it.
+        let body = tensors.into_iter().filter(|(name, _)| !name.starts_with("fc."));
+        let body: Tensors = body.collect();
+        for (rename, library) in
+            [(detectron2 as fn(&str) -> String, "Detectron2"), (sequential, "torch.nn.Sequential")]
+        {
+            let (held, naming, found) = held(&renamed(body.clone(), rename));
+            assert_eq!((&*held, naming), (name, format!("as of {library}")));
+            assert_eq!(found, body.len(), "{name}, {library}");
+        }
+    }
+}
+
 #[test]
 fn timm_names_are_torchvisions() {
     let tensors = list("timm_resnet18");

@@ -32,6 +32,7 @@ const DETECTRON2: Layout = Layout {
         (r"\.conv1\.norm\.", ".bn1."),
         (r"\.conv2\.norm\.", ".bn2."),
         (r"\.conv3\.norm\.", ".bn3."),
+        (r"^linear\.", "fc."),
     ],
 };
 
