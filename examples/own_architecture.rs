@@ -1,8 +1,8 @@
 //! A network that the crate does not know: defined in one place, it gets everything that the
 //! built-in ones have.
 //!
-//! Two sources are trained and written to files. They are opened as a zoo, scored, matched, tuned
-//! together in the lite form, collapsed, saved, reopened, and exported to ONNX.
+//! Two sources are trained and written to files. They are opened as a zoo, scored, matched, and tuned
+//! together, as a zoo and in the lite form, which is collapsed, saved, reopened, and exported to ONNX.
 //!
 //! ```text
 //! cargo run --example own_architecture
@@ -83,35 +83,37 @@ fn main() -> Result<()> {
         let seen = vec![Transform::Condition(condition), normalise()];
         train(&mut network, Loader::new(&raw, 64, 1)?.transformed(seen), 60)?;
         files.push(folder.join(format!("{condition}.safetensors")));
-        let source = Model::from_network(network, input(), raw.classes());
-        source.write(&files[files.len() - 1])?;
+        Model::from_network(network, input(), raw.classes()).write(&files[files.len() - 1])?;
     }
 
     // Opened by what their tensors tell; scored and matched by a few samples of the target.
     let (zoo, design) = open_zoo(&files, None)?;
     let split = Target::read("data/digits/digits.csv.gz")?.split(Part::Demo, 20, 1)?;
     let (images, labels) = split.train.batch(&(0..200).collect::<Vec<_>>())?;
-    let prior = Some(STRENGTH);
-    let preparation = Preparation { matches: true, prior, chooses: false, router: None };
+    let preparation =
+        Preparation { matches: true, prior: Some(STRENGTH), chooses: false, router: None };
     let probe = Whole { images, labels };
     let prepared = preparation.prepare(&design, State::from_zoo(&zoo)?, &probe, |_| ())?;
     println!("leave-one-out accuracy of the sources: {:.3?}", prepared.scores);
 
-    // Tuned together in one network, which collapses into a plain one.
-    let form = Form::Lite(Mixing { prior: prepared.prior, ..Mixing::default() });
-    let mut lite = Network::from_sources(&design, form, &prepared.sources, 1)?;
-    train(&mut lite, Loader::new(&split.train, 32, 1)?, 100)?;
-    let lite = Model::from_network(lite, input(), &[]);
+    // Tuned together in one network: with gates of each sample, and lite, which becomes a plain one.
+    let mixing = Mixing { prior: prepared.prior, ..Mixing::default() };
+    let tuned = |form| -> Result<Model> {
+        let mut network = Network::from_sources(&design, form, &prepared.sources, 1)?;
+        train(&mut network, Loader::new(&split.train, 32, 1)?, 100)?;
+        Ok(Model::from_network(network, input(), &[]))
+    };
+    let [zoo, lite] = [tuned(Form::Zoo(mixing.clone()))?, tuned(Form::Lite(mixing))?];
     let path = folder.join("collapsed.safetensors");
     lite.collapsed()?.write(&path)?;
 
     // Reopened from its file, by whoever knows the architecture; an ONNX model by anyone.
     let plain = Model::open(&path, None)?;
     write_onnx(folder.join("collapsed.onnx"), &plain.network, &plain.metadata())?;
-    let [whole, collapsed] = [&lite, &plain].map(|m| logits(&m.network, &split.test.images, 100));
-    let (whole, collapsed) = (whole?, collapsed?);
-    println!("accuracy {:.3}", accuracy(&collapsed, &split.test.labels)?);
+    let of = |model: &Model| logits(&model.network, &split.test.images, 100);
+    let [zoo, whole, collapsed] = [of(&zoo)?, of(&lite)?, of(&plain)?];
+    let [zoo, lite] = [&zoo, &collapsed].map(|logits| accuracy(logits, &split.test.labels));
+    println!("accuracy of the zoo {:.3}, of the lite one {:.3}", zoo?, lite?);
     println!("largest difference of a logit: {:.1e}", whole.relative_difference(&collapsed)?);
-    std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
-    Ok(())
+    std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))
 }
