@@ -57,6 +57,34 @@ const UNSAFE: &[&str] = &[
     "zoo/mapping.rs",
 ];
 
+/// The files outside of `nn/architectures/` that may name a network; nothing else has to be looked at
+/// when one comes or goes.
+const NAMING: &[&str] = &[
+    // The program that wrote the annotations.
+    "dataset/landmarks/open.rs",
+    // The demo's choice.
+    "demo/landmarks/experiment.rs",
+    // Says in words what else a file may hold.
+    "nn/nearness.rs",
+    // The defaults of agents, by the size of their pictures.
+    "train/task/reinforcement/presets.rs",
+];
+
+/// What the names of networks, or of the types that make them, begin with.
+const FAMILIES: &[&str] = &[
+    "resnet",
+    "wide_resnet",
+    "resnext",
+    "efficientnet",
+    "convnet",
+    "hrnet_",
+    "landmarks_small",
+    "ResNet",
+    "EfficientNet",
+    "ConvNet",
+    "HRNet",
+];
+
 /// Lines of the longest file.
 const LONGEST: usize = 600;
 
@@ -67,6 +95,8 @@ struct Source {
     text: String,
     /// The text without comments, literals and tests; all else stands where it stood.
     code: String,
+    /// The code with the words of its literals, but for the help that the program prints.
+    said: String,
 }
 
 impl Source {
@@ -81,11 +111,12 @@ impl Source {
         let mut sources = Vec::new();
         for path in paths {
             let text = fs::read_to_string(&path).unwrap();
-            let (code, modules) = without_tests(blanked(&text));
+            let (code, modules) = without_tests(blanked(&text, false));
+            let (said, _) = without_tests(blanked(&text, true));
             let parent = path.parent().unwrap();
             only_for_tests.extend(modules.iter().map(|name| parent.join(format!("{name}.rs"))));
             let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-            sources.push((path, Self { path: relative, text, code }));
+            sources.push((path, Self { path: relative, text, code, said }));
         }
         sources.retain(|(path, _)| !only_for_tests.contains(path));
         sources.into_iter().map(|(_, source)| source).collect()
@@ -180,8 +211,9 @@ fn heads(path: &str) -> Vec<String> {
     heads
 }
 
-/// The text with blanks for comments and for what literals hold.
-fn blanked(text: &str) -> String {
+/// The text with blanks for comments and for what literals hold, or for all but the words of texts
+/// that are no help.
+fn blanked(text: &str, keeps_words: bool) -> String {
     let chars: Vec<char> = text.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let mut blanks = vec![false; chars.len()];
@@ -230,7 +262,16 @@ fn blanked(text: &str) -> String {
             i += 1;
             continue;
         }
-        blanks[first..i.min(chars.len())].fill(true);
+        let end = i.min(chars.len());
+        blanks[first..end].fill(true);
+        let is_literal = chars[first] != '/';
+        let is_help = || {
+            let before: String = chars[first.saturating_sub(20)..first].iter().collect();
+            before.trim_end().ends_with("help =")
+        };
+        if keeps_words && is_literal && !is_help() {
+            (first..end).for_each(|k| blanks[k] = !is_of_word(chars[k]));
+        }
     }
     let kept = |(c, blank): (&char, bool)| if blank && *c != '\n' { ' ' } else { *c };
     chars.iter().zip(blanks).map(kept).collect()
@@ -295,6 +336,31 @@ fn a_module_imports_only_from_modules_to_its_left() {
 }
 
 #[test]
+fn only_architectures_name_a_network() {
+    let mut naming = Vec::new();
+    for source in Source::all() {
+        if source.path.starts_with("nn/architectures/") {
+            continue;
+        }
+        for (at, tail) in words(&source.said) {
+            let name = word(tail);
+            if !FAMILIES.iter().any(|family| name.starts_with(family)) {
+                continue;
+            }
+            let (line, path) = (1 + source.said[..at].matches('\n').count(), &source.path);
+            assert!(NAMING.contains(&path.as_str()), "src/{path}:{line}: {name} has no place here");
+            naming.push(path.clone());
+        }
+    }
+    naming.dedup();
+    assert_eq!(naming, NAMING, "the list holds what is needed");
+    // What is looked for is all that there is.
+    for name in zoo_tuning::nn::architectures::names() {
+        assert!(FAMILIES.iter().any(|family| name.starts_with(family)), "{name} is looked for");
+    }
+}
+
+#[test]
 fn no_file_is_too_long() {
     for source in Source::all() {
         let lines = source.text.lines().count();
@@ -339,10 +405,15 @@ fn the_reader_sees_imports_and_nothing_else() {
         #[cfg(test)]
         pub(crate) mod fixture;
         fn h() { $crate::gradcheck::x }
+        #[command(after_help = "crate::help")]
     "##;
-    let (code, modules) = without_tests(blanked(text));
+    let (code, modules) = without_tests(blanked(text, false));
     assert_eq!(modules, ["fixture"]);
-    let source = Source { path: "nn/gate.rs".to_owned(), text: text.to_owned(), code };
+    let (said, _) = without_tests(blanked(text, true));
+    let has = |name| words(&said).any(|(_, tail)| word(tail) == name);
+    let literals = ["string", "raw", "help", "tests"].map(has);
+    assert_eq!(literals, [true, true, false, false]);
+    let source = Source { path: "nn/gate.rs".to_owned(), text: text.to_owned(), code, said };
     let expected =
         [(3, "Error"), (3, "nn"), (3, "ops"), (4, "tape"), (7, "kernel"), (12, "gradcheck")];
     let found = source.imports();

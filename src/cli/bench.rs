@@ -9,6 +9,7 @@ use crate::dataset::landmarks::Annotations;
 use crate::dataset::{Ahead, Batch, Loader};
 use crate::kernel::Window;
 use crate::kernel::engine::Factor;
+use crate::nn::architectures::MEASURED;
 use crate::nn::{
     Aligned, Architecture, Builder, Conv, Design, GateAverage, Layers, Network, Pass, Values,
     open_zoo,
@@ -89,7 +90,10 @@ pub struct Arguments {
 
 impl Arguments {
     fn architecture(&self) -> String {
-        self.architecture.clone().unwrap_or_else(|| format!("resnet{}", self.depth))
+        let [small, middle, large] = MEASURED;
+        let of_depth = [small, middle].into_iter().find(|(depth, _)| *depth == self.depth);
+        let default = || of_depth.unwrap_or(large).1.to_owned();
+        self.architecture.clone().unwrap_or_else(default)
     }
 
     fn runs(&self, default: usize) -> usize {

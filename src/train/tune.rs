@@ -3,6 +3,7 @@
 use super::Trainer;
 use super::task::One;
 use crate::dataset::Batch;
+use crate::nn::architectures::MEASURED;
 use crate::nn::{Design, Form, Mixing, Network, Values};
 use crate::optim::{Groups, Optimizer, Rule, Schedule};
 use crate::tensor::opencl::{Measured, OpenCl};
@@ -21,10 +22,13 @@ struct Sample {
     is_long: bool,
 }
 
+const SMALL: &str = MEASURED[0].1;
+const LARGE: &str = MEASURED[2].1;
+
 const SAMPLES: [Sample; 3] = [
-    Sample { name: "resnet18", side: 64, batch: 16, is_long: false },
-    Sample { name: "resnet50", side: 224, batch: 8, is_long: false },
-    Sample { name: "resnet50", side: 224, batch: 32, is_long: true },
+    Sample { name: SMALL, side: 64, batch: 16, is_long: false },
+    Sample { name: LARGE, side: 224, batch: 8, is_long: false },
+    Sample { name: LARGE, side: 224, batch: 32, is_long: true },
 ];
 
 /// Sources of the zoos among them.
@@ -39,7 +43,7 @@ pub struct Tuned {
     pub skipped: Vec<String>,
 }
 
-/// Measures every product of a step of ResNets, each as a plain network, as a zoo and as a lite
+/// Measures every product of a step of two networks, each as a plain network, as a zoo and as a lite
 /// one, and keeps the fastest cuts for this process and for later ones. `progress` is told how many
 /// steps are done, and of how many.
 ///

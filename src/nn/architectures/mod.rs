@@ -29,6 +29,9 @@ const FAMILIES: [Family; 5] = [
     landmarks_small::FAMILY,
 ];
 
+/// The networks that speed is measured on, as in most tables of others, by their depths.
+pub const MEASURED: [(u32, &str); 3] = [(18, "resnet18"), (34, "resnet34"), (50, "resnet50")];
+
 /// Networks of one kind.
 struct Family {
     /// Those that have names.
