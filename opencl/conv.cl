@@ -321,7 +321,7 @@ INLINE Phase phase_of(int first, int padding, int stride, int dilation, int taps
 
 // Packs the kernels with their axes exchanged: lane c and step (o, tap) hold weight[o, c, tap],
 // for the taps of a phase, which `shifts` are those of.
-INLINE void pack_turned(
+INLINE void pack_transposed(
     local REAL *panels, int width, global const REAL *weight, int window, int lanes,
     local const int *shifts, int steps
 ) {
@@ -406,7 +406,7 @@ TILE_KERNEL void conv_input_gradient(
             of_weight[at] = output * row_len + u * g.kernel_width + v;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        pack_turned(a_panels, ROW_PANEL, weight, window, rows, of_weight, steps);
+        pack_transposed(a_panels, ROW_PANEL, weight, window, rows, of_weight, steps);
         pack_columns(b_panels, COLUMN_PANEL, &w, &pixels, columns, &taps, steps);
         barrier(CLK_LOCAL_MEM_FENCE);
         multiply(a_panels, b_panels, sums, rows, columns, steps);

@@ -8,7 +8,7 @@
 //
 //   forward           U = kernels_to_places(weight), V = pixels_to_places(x),
 //                     M = U V by gemm,               y = places_to_outputs(M)
-//   input gradient    the same of dy, with the kernels turned and a padding of 2 - padding
+//   input gradient    the same of dy, with the kernels transposed and a padding of 2 - padding
 //   kernel gradient   V = pixels_to_places(x), S = outputs_to_places(dy),
 //                     D = S V^T by gemm,             dw = places_to_kernels(D)
 //
@@ -156,20 +156,20 @@ WINOGRAD_KERNEL void outputs_to_places(global const REAL *dy, global REAL *place
 }
 
 // U = G g G^T, of weight [O, C / groups, 3, 3]: [groups, 36, rows, depth] with rows = O / groups
-// and depth = C / groups, or turned (1), for the input gradient, with rows and depth exchanged
+// and depth = C / groups, or transposed (1), for the input gradient, with rows and depth exchanged
 // and the taps in reverse. Global size: [ceil(depth / LANES), rows, groups].
 WINOGRAD_KERNEL void kernels_to_places(
-    global const REAL *weight, global REAL *places, int rows, int depth, int turned
+    global const REAL *weight, global REAL *places, int rows, int depth, int transposed
 ) {
     RUN(first, there, (ulong)depth);
     const ulong row = get_global_id(1), group = get_global_id(2);
     REAL lanes[9][LANES];
     for (int lane = 0; lane < LANES; lane++) {
         const ulong at = first + min(lane, there - 1);
-        const ulong kernel_at = turned ? (group * depth + at) * rows + row
+        const ulong kernel_at = transposed ? (group * depth + at) * rows + row
                                        : (group * rows + row) * depth + at;
         for (int tap = 0; tap < 9; tap++) {
-            lanes[tap][lane] = weight[kernel_at * 9 + (turned ? 8 - tap : tap)];
+            lanes[tap][lane] = weight[kernel_at * 9 + (transposed ? 8 - tap : tap)];
         }
     }
     Vector taps[9], found[PLACES];

@@ -7,13 +7,15 @@
 //! # One aggregated convolution, from the tape to the `.cl` file
 //!
 //! ```text
-//! ops::aggregated_conv2d        shapes are checked; the way (kernels or outputs mixed) is chosen
-//!   |                           by kernel::cost, as on the host; Device::of finds the place
-//!   v
-//! engine::Aggregation           a name of the list: aggregated_conv(layer, way)
+//! ops::aggregated_conv2d        shapes are checked; Device::of finds the place
 //!   |
 //!   v
-//! aggregate.rs                  the steps of the way, each one launch or a few:
+//! engine::Aggregation           a name of the list: aggregated_conv(layer, is_training)
+//!   |
+//!   v
+//! aggregate.rs                  the strategy (kernel space or output space) is chosen by
+//!   |                           kernel::cost with a device's rates; its steps are one launch each, or
+//!   |                           a few. In kernel space:
 //!   |
 //!   |  align                    A_i = T_i W_i              gemm.cl   gemm, m at once
 //!   |  for some samples:
