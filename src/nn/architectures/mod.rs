@@ -1,6 +1,7 @@
 //! The networks at hand, each family in a file, and those that a program adds.
 
 mod convnet;
+mod efficientnet_layouts;
 mod efficientnet_lite;
 mod hrnet;
 mod hrnet_head;
