@@ -3,10 +3,10 @@
 
 use zoo_tuning::gradcheck::{Draw, max_relative_error_on};
 use zoo_tuning::kernel::check::{CHECKS, difference};
-use zoo_tuning::kernel::opencl::cuts;
+use zoo_tuning::kernel::opencl::tilings;
 use zoo_tuning::nn::{Aligned, Design, Form, Mixing, Network, Parameters, Pass, Role, Values};
 use zoo_tuning::optim::{Groups, Optimizer, Rule};
-use zoo_tuning::tensor::opencl::{Cut, OpenCl, ProductSizes, Transfers, discover};
+use zoo_tuning::tensor::opencl::{OpenCl, ProductSizes, Tiling, Transfers, discover};
 use zoo_tuning::tensor::{Device, Tensor};
 use zoo_tuning::zoo::Checkpoint;
 use zoo_tuning::{Result, ops};
@@ -244,21 +244,21 @@ fn both_kinds_of_kernels_compute_the_same() {
     }
 }
 
-/// Whatever tiles a product is cut into, and into however many parts.
+/// Whatever tiles a product is split into, and into however many parts.
 #[test]
-#[ignore = "run by every_cut_of_a_product_computes_the_same"]
-fn alone_every_cut_of_a_product() {
+#[ignore = "run by every_tiling_of_a_product_computes_the_same"]
+fn alone_every_tiling_of_a_product() {
     for device in devices() {
         let Device::OpenCl(opencl) = &device else { unreachable!("an OpenCL device") };
-        for cut in cuts::<f32>(opencl) {
+        for tiling in tilings::<f32>(opencl) {
             // Where sums are too short for parts, there is one.
-            let cut = Cut { parts: 3, ..cut };
-            opencl.tuning().prefer(Some(cut));
+            let tiling = Tiling { parts: 3, ..tiling };
+            opencl.tuning().prefer(Some(tiling));
             for &(name, compute) in
                 CHECKS.iter().filter(|(name, _)| ["product", "conv"].contains(name))
             {
                 let found = difference(&device, compute).unwrap();
-                assert!(found < 1e-4, "{name}: {found} by {cut:?} on {device}");
+                assert!(found < 1e-4, "{name}: {found} by {tiling:?} on {device}");
             }
         }
         opencl.tuning().prefer(None);
@@ -266,9 +266,9 @@ fn alone_every_cut_of_a_product() {
 }
 
 #[test]
-fn every_cut_of_a_product_computes_the_same() {
+fn every_tiling_of_a_product_computes_the_same() {
     for variant in ["local", "vector"] {
-        in_a_process("alone_every_cut_of_a_product", Some(variant));
+        in_a_process("alone_every_tiling_of_a_product", Some(variant));
     }
 }
 
@@ -285,7 +285,7 @@ fn alone_measure() {
         for line in &measured {
             let (best, chosen) = (line.microseconds, line.microseconds_of_model);
             assert!(best > 0.0 && best <= chosen, "{line:?}");
-            assert_eq!(opencl.tuning().wanted(&line.product), Some(line.cut));
+            assert_eq!(opencl.tuning().wanted(&line.product), Some(line.tiling));
         }
         assert!(difference(&device, products).unwrap() < 1e-4);
     }
@@ -304,7 +304,7 @@ fn alone_know() {
             times: 1,
             depth: 50,
         };
-        let found = opencl.tuning().wanted(&product).map(|cut| cut.parts);
+        let found = opencl.tuning().wanted(&product).map(|tiling| tiling.parts);
         assert_eq!(found, Some(3));
         // The other line makes no sense.
         let product =

@@ -300,12 +300,12 @@ mod opencl {
         let title =
             ["  kernel", "rows", "columns", "depth", "times", "tile", "parts", "us", "gain"];
         let mut rows = vec![title.map(str::to_owned).to_vec()];
-        for Measured { product: p, cut, microseconds, microseconds_of_model } in products {
+        for Measured { product: p, tiling, microseconds, microseconds_of_model } in products {
             let sizes = [p.rows, p.columns, p.depth, p.times].map(|size| size.to_string());
-            let [down, across] = cut.tile;
+            let [down, across] = tiling.tile;
             let mut row = vec![format!("  {}", p.kernel)];
             row.extend(sizes);
-            row.extend([format!("{down} x {across}"), cut.parts.to_string()]);
+            row.extend([format!("{down} x {across}"), tiling.parts.to_string()]);
             row.extend([
                 format!("{microseconds:.1}"),
                 format!("{:.2}", microseconds_of_model / microseconds),

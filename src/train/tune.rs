@@ -1,4 +1,4 @@
-//! Which cuts of products are the fastest on a device, measured on steps of training.
+//! Which tilings of products are the fastest on a device, measured on steps of training.
 
 use super::Trainer;
 use super::task::One;
@@ -44,7 +44,7 @@ pub struct Tuned {
 }
 
 /// Measures every product of a step of two networks, each as a plain network, as a zoo and as a lite
-/// one, and keeps the fastest cuts for this process and for later ones. `progress` is told how many
+/// one, and keeps the fastest tilings for this process and for later ones. `progress` is told how many
 /// steps are done, and of how many.
 ///
 /// # Errors

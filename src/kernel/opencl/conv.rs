@@ -1,8 +1,8 @@
 //! Convolutions.
 
-use super::cut::Product;
 use super::plan::Plan;
 use super::product::{Matrices, multiply};
+use super::tiling::Product;
 use super::{CONV, ELEMENTWISE, reduce, winograd};
 use crate::kernel::engine::Convolutions;
 use crate::kernel::window::Geometry;

@@ -23,7 +23,7 @@
 //!   |    conv::forward          y_n = K_n * x_n            conv.cl (winograd.cl for 3x3 taps where
 //!   |                           it wins, gemm.cl for one tap), each sample's channels a group
 //!   v
-//! cut.rs, for products          tiles and parts, as was measured or as tiles.rs has it; parts are
+//! tiling.rs, for products       tiles and parts, as was measured or as tiles.rs has it; parts are
 //!   |                           added up by a launch of their own
 //!   v
 //! Launch::new(...).run(sizes)   options (number type, tile sizes), arguments, work-items
@@ -66,7 +66,6 @@
 
 mod aggregate;
 mod conv;
-mod cut;
 mod elementwise;
 mod loss;
 mod norm;
@@ -78,10 +77,11 @@ mod product;
 mod reduce;
 mod resample;
 mod tiles;
+mod tiling;
 mod update;
 mod winograd;
 
-pub use cut::cuts;
+pub use tiling::tilings;
 
 use crate::tensor::opencl::{File, Program};
 

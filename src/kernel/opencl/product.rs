@@ -1,7 +1,7 @@
 //! Products of matrices, and what goes over the rows of one.
 
-use super::cut::Product;
 use super::plan::Plan;
+use super::tiling::Product;
 use super::{ELEMENTWISE, GEMM};
 use crate::kernel::engine::{Factor, Products};
 use crate::tensor::opencl::{Launch, Memory, OpenCl};

@@ -1,7 +1,7 @@
-//! The tiles that products of panels may be cut into, and how long each should take.
+//! The tiles that products of panels may be split into, and how long each should take.
 
 use super::plan::Plan;
-use crate::tensor::opencl::{Cut, ProductSizes};
+use crate::tensor::opencl::{ProductSizes, Tiling};
 
 /// Tiles of a graphics card: work-items along both axes, rows and columns, and how fast each is in
 /// the middle of a large product, as a part of the first.
@@ -21,57 +21,59 @@ const VECTOR: [([usize; 2], usize); 5] =
     [([256, 240], 256), ([128, 240], 128), ([64, 192], 64), ([32, 96], 32), ([16, 48], 16)];
 
 impl Plan {
-    /// The tiles that fit, each a cut into a single part, the largest first; the smallest in any
+    /// The tiles that fit, each a tiling of a single part, the largest first; the smallest in any
     /// case.
-    pub fn cuts(&self) -> Vec<Cut> {
-        let all: Vec<Cut> = if self.is_vector {
+    pub fn tilings(&self) -> Vec<Tiling> {
+        let all: Vec<Tiling> = if self.is_vector {
             let steps = |steps: usize| steps * 4 / self.size;
-            let cut = |(tile, of_f32)| Cut { workers: 1, tile, steps: steps(of_f32), parts: 1 };
-            VECTOR.map(cut).to_vec()
+            let tiling =
+                |(tile, of_f32)| Tiling { workers: 1, tile, steps: steps(of_f32), parts: 1 };
+            VECTOR.map(tiling).to_vec()
         } else {
             let steps = if self.size == 4 { 16 } else { 8 };
-            LOCAL.map(|(workers, tile, _)| Cut { workers, tile, steps, parts: 1 }).to_vec()
+            LOCAL.map(|(workers, tile, _)| Tiling { workers, tile, steps, parts: 1 }).to_vec()
         };
-        let fits =
-            |cut: &Cut| cut.workers <= self.workers && self.local_bytes(cut) <= self.local_memory;
+        let fits = |tiling: &Tiling| {
+            tiling.workers <= self.workers && self.local_bytes(tiling) <= self.local_memory
+        };
         let last = all.len() - 1;
-        let fitting = all.iter().enumerate().filter(|(i, cut)| *i == last || fits(cut));
-        fitting.map(|(_, cut)| *cut).collect()
+        let fitting = all.iter().enumerate().filter(|(i, tiling)| *i == last || fits(tiling));
+        fitting.map(|(_, tiling)| *tiling).collect()
     }
 
     /// Local memory of a tile: panels, sums if they are there, and the tables of `conv.cl`, two of
     /// positions and two of taps and one of places.
-    fn local_bytes(&self, cut: &Cut) -> usize {
-        let ([rows, columns], steps) = (cut.tile, cut.steps);
+    fn local_bytes(&self, tiling: &Tiling) -> usize {
+        let ([rows, columns], steps) = (tiling.tile, tiling.steps);
         let tables = (2 * 16 + 2 * 12) * rows.max(columns).max(steps) + 4 * steps;
         // PAD of panel.cl, for both panels.
         let (sums, pad) = if self.is_vector { (rows * columns, 0) } else { (0, 2 * 4) };
         ((rows + columns + pad) * steps + sums) * self.size + tables
     }
 
-    /// What a product should take if it is cut like this, in multiply-adds of a compute unit.
-    pub fn cost(&self, product: &ProductSizes, cut: &Cut) -> f64 {
+    /// What a product should take with this tiling, in multiply-adds of a compute unit.
+    pub fn cost(&self, product: &ProductSizes, tiling: &Tiling) -> f64 {
         let ProductSizes { rows, columns, times, depth, .. } = *product;
-        let [down, across] = [rows.div_ceil(cut.tile[0]), columns.div_ceil(cut.tile[1])];
+        let [down, across] = [rows.div_ceil(tiling.tile[0]), columns.div_ceil(tiling.tile[1])];
         let of_all = |count: usize| count as f64 / self.units as f64;
-        let groups = down as f64 * across as f64 * times as f64 * of_all(cut.parts);
+        let groups = down as f64 * across as f64 * times as f64 * of_all(tiling.parts);
         let sums = rows as f64 * columns as f64 * of_all(times);
         if self.is_vector {
-            self.of_vector(cut, groups, sums, depth)
+            self.of_vector(tiling, groups, sums, depth)
         } else {
-            of_local(cut, groups, sums, depth)
+            of_local(tiling, groups, sums, depth)
         }
     }
 
     /// Of a processor, which takes a tile after the other. A tile that is not full takes less; so
     /// only units that have nothing to do at the end count.
-    fn of_vector(&self, cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
+    fn of_vector(&self, tiling: &Tiling, groups: f64, sums: f64, depth: usize) -> f64 {
         // What a large tile reads stays in the cache for more sums.
         const READS: f64 = 64.0;
         // Of adding up a part's sum.
         const SUM: f64 = 8.0;
-        let work = sums * depth as f64 * (1.0 + READS / cut.tile[0] as f64);
-        let after = if cut.parts > 1 { SUM * cut.parts as f64 * sums } else { 0.0 };
+        let work = sums * depth as f64 * (1.0 + READS / tiling.tile[0] as f64);
+        let after = if tiling.parts > 1 { SUM * tiling.parts as f64 * sums } else { 0.0 };
         work * (groups.ceil() / groups) + after
     }
 }
@@ -80,7 +82,7 @@ impl Plan {
 /// [`LOCAL`], were fitted to an H100, the seven tiles on products and convolutions of a ResNet-50,
 /// each in one part: of twenty, those that are chosen are 8 % slower than the best ones, in the
 /// geometric mean. Where that is not enough, `devices --tune` measures.
-fn of_local(cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
+fn of_local(tiling: &Tiling, groups: f64, sums: f64, depth: usize) -> f64 {
     // Work-items that a unit has room for, by their registers, and its multiply-adds at once.
     const RESIDENT: f64 = 512.0;
     const LANES: f64 = 128.0;
@@ -93,12 +95,12 @@ fn of_local(cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
     const MOVED: f64 = 27.0;
     const LAUNCH: f64 = 6e5;
     let is_it = |(workers, tile, _): &&(usize, [usize; 2], f64)| {
-        (*workers, *tile) == (cut.workers, cut.tile)
+        (*workers, *tile) == (tiling.workers, tiling.tile)
     };
     let rate = LOCAL.iter().find(is_it).map_or(1.0, |(.., rate)| *rate);
-    let steps = depth.div_ceil(cut.parts).next_multiple_of(cut.steps) as f64 + EDGES;
-    let threads = (cut.workers * cut.workers) as f64;
-    let tile = (cut.tile[0] * cut.tile[1]) as f64;
+    let steps = depth.div_ceil(tiling.parts).next_multiple_of(tiling.steps) as f64 + EDGES;
+    let threads = (tiling.workers * tiling.workers) as f64;
+    let tile = (tiling.tile[0] * tiling.tile[1]) as f64;
     // So many groups side by side hide what each waits for, until the unit is busy.
     let wave = |groups: f64| {
         let alone = LANES * (WAIT + SUM * tile / threads);
@@ -107,7 +109,7 @@ fn of_local(cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
     let at_once = RESIDENT / threads;
     let waves = (groups / at_once).floor();
     let last = wave((groups - waves * at_once).ceil());
-    let after = match cut.parts {
+    let after = match tiling.parts {
         1 => 0.0,
         parts => MOVED * (2 * parts + 1) as f64 * sums + LAUNCH,
     };
@@ -116,8 +118,8 @@ fn of_local(cut: &Cut, groups: f64, sums: f64, depth: usize) -> f64 {
 
 impl Plan {
     /// The options of a program of tiles.
-    pub fn options_of_tiles(&self, cut: &Cut) -> String {
-        let Cut { workers, tile: [rows, columns], steps, .. } = cut;
+    pub fn options_of_tiles(&self, tiling: &Tiling) -> String {
+        let Tiling { workers, tile: [rows, columns], steps, .. } = tiling;
         let tile = format!("-D TILE_ROWS={rows} -D TILE_COLUMNS={columns} -D DEPTH={steps}");
         format!("{} -D WORKERS={workers} {tile}", self.options())
     }
@@ -139,12 +141,12 @@ mod tests {
             for size in [4, 8] {
                 let is_vector = variant == Variant::Vector;
                 let plan = Plan { local_memory: 0, ..plan(is_vector, size, 1) };
-                let [cut] = plan.cuts()[..] else { panic!("only the smallest is left") };
+                let [tiling] = plan.tilings()[..] else { panic!("only the smallest is left") };
                 let ([across, down], bytes) = variant.needs(size);
                 // Kernels that are not of tiles have groups of four on a processor.
-                let items = if is_vector { [4, 1] } else { [cut.workers; 2] };
+                let items = if is_vector { [4, 1] } else { [tiling.workers; 2] };
                 assert_eq!([across, down], items);
-                let needed = plan.local_bytes(&cut) as u64;
+                let needed = plan.local_bytes(&tiling) as u64;
                 assert_eq!(bytes, needed.next_multiple_of(1 << 10), "{variant:?} {size}");
             }
         }
@@ -156,10 +158,11 @@ mod tests {
             let product =
                 ProductSizes { kernel: "gemm".into(), bytes: 4, rows, columns, times, depth };
             let plan = plan(false, 4, 132);
-            let cuts = plan.cuts().into_iter();
-            let cuts = cuts.flat_map(|cut| [1, 8, 64].map(|parts| Cut { parts, ..cut }));
-            let cost = |cut: &Cut| plan.cost(&product, cut);
-            cuts.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap()
+            let tilings = plan.tilings().into_iter();
+            let tilings =
+                tilings.flat_map(|tiling| [1, 8, 64].map(|parts| Tiling { parts, ..tiling }));
+            let cost = |tiling: &Tiling| plan.cost(&product, tiling);
+            tilings.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap()
         };
         let large = best([4096, 4096, 1, 4096]);
         assert_eq!((large.tile, large.parts), ([128, 128], 1));

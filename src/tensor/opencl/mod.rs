@@ -20,7 +20,7 @@ pub use discovery::{Properties, discover};
 pub use launch::{Launch, Sizes};
 pub use memory::{Memory, Usage};
 pub use program::{File, Program};
-pub use tuning::{Cut, Measured, ProductSizes, Tuning};
+pub use tuning::{Measured, ProductSizes, Tiling, Tuning};
 pub use variant::Variant;
 
 use crate::{Error, Result};

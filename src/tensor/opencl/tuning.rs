@@ -1,4 +1,4 @@
-//! How products were measured to be cut best on a device, and where that is kept.
+//! Which tilings of products were measured to be the fastest on a device, and where that is kept.
 //!
 //! Here are only numbers; what they mean is known to those who launch the kernels
 //! ([`kernel::opencl`](crate::kernel::opencl)). A table comes from the disk, where
@@ -30,20 +30,20 @@ pub struct ProductSizes {
     pub depth: usize,
 }
 
-/// How a product is cut: see `panel.cl`.
+/// How a product is split into tiles, and its sums into parts: see `panel.cl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Cut {
+pub struct Tiling {
     /// Work-items of a group, along both axes.
     pub workers: usize,
     /// Rows and columns of a tile.
     pub tile: [usize; 2],
     /// Steps that are packed at a time.
     pub steps: usize,
-    /// Parts that the sums are cut into.
+    /// Parts that the sums are split into.
     pub parts: usize,
 }
 
-impl Cut {
+impl Tiling {
     /// Whether tiles are the same, whatever the parts.
     pub fn has_tile_of(&self, other: &Self) -> bool {
         Self { parts: other.parts, ..*self } == *other
@@ -58,10 +58,10 @@ pub struct Measured {
     pub product: ProductSizes,
     /// The fastest.
     #[serde(flatten)]
-    pub cut: Cut,
+    pub tiling: Tiling,
     /// What it took.
     pub microseconds: f64,
-    /// What the cut took that is chosen where nothing was measured.
+    /// What the tiling took that is chosen where nothing was measured.
     pub microseconds_of_model: f64,
 }
 
@@ -77,12 +77,12 @@ struct Table {
 #[derive(Default)]
 pub struct Tuning {
     is_measuring: AtomicBool,
-    preferred: Mutex<Option<Cut>>,
+    preferred: Mutex<Option<Tiling>>,
     measured: Mutex<HashMap<ProductSizes, Measured>>,
     /// What this run has measured, or is about to.
     begun: Mutex<HashSet<ProductSizes>>,
     /// What was decided for sizes as they are, so that it is decided once.
-    decided: Mutex<HashMap<ProductSizes, Cut>>,
+    decided: Mutex<HashMap<ProductSizes, Tiling>>,
 }
 
 impl ProductSizes {
@@ -116,17 +116,17 @@ impl Tuning {
         self.is_measuring.load(Ordering::Relaxed)
     }
 
-    /// From now on every product is cut like this, as far as it can be, or again as it is best: to
-    /// test one cut after the other.
-    pub fn prefer(&self, cut: Option<Cut>) {
-        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = cut;
+    /// From now on every product has this tiling, as far as it can, or again the best one: to test one
+    /// after the other.
+    pub fn prefer(&self, tiling: Option<Tiling>) {
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = tiling;
         self.forget();
     }
 
-    /// The cut that is preferred, or that was measured to be the fastest.
-    pub fn wanted(&self, product: &ProductSizes) -> Option<Cut> {
+    /// The tiling that is preferred, or that was measured to be the fastest.
+    pub fn wanted(&self, product: &ProductSizes) -> Option<Tiling> {
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        preferred.or_else(|| self.table().get(&product.rounded()).map(|line| line.cut))
+        preferred.or_else(|| self.table().get(&product.rounded()).map(|line| line.tiling))
     }
 
     /// Whether a product of about these sizes is still to be measured by this run; it no longer is.
@@ -146,15 +146,19 @@ impl Tuning {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The cut of a product, decided by `decide` the first time.
-    pub fn decided(&self, product: ProductSizes, decide: impl FnOnce(&ProductSizes) -> Cut) -> Cut {
+    /// The tiling of a product, decided by `decide` the first time.
+    pub fn decided(
+        &self,
+        product: ProductSizes,
+        decide: impl FnOnce(&ProductSizes) -> Tiling,
+    ) -> Tiling {
         let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cut) = decided.get(&product) {
-            return *cut;
+        if let Some(tiling) = decided.get(&product) {
+            return *tiling;
         }
-        let cut = decide(&product);
-        decided.insert(product, cut);
-        cut
+        let tiling = decide(&product);
+        decided.insert(product, tiling);
+        tiling
     }
 }
 
@@ -164,7 +168,7 @@ impl OpenCl {
         &self.tuning
     }
 
-    /// Measures the cuts of every product that `work` computes, and keeps what it found: for this
+    /// Measures the tilings of every product that `work` computes, and keeps what it found: for this
     /// process, and on the disk for later ones. Gives the whole table, sorted.
     ///
     /// # Errors

@@ -1,18 +1,20 @@
-//! How a product of packed panels is cut into tiles and parts: as was measured, or as a model has
-//! it.
+//! The tiling of a product of packed panels, into tiles and parts of sums: as was measured, or as a
+//! model has it.
 //!
 //! The kernels of `gemm.cl` and `conv.cl` are compiled for tiles of several sizes
 //! ([`tiles`](super)). Large ones read less for each sum, small ones leave less undone at the edges
 //! and give more work-groups to share out; and where a result has too few tiles to keep the device
-//! busy, sums are cut into parts. Which is best depends on the device, so `devices --tune`
-//! measures. Either way the cut follows from sizes, device and table alone, so that a run has the
+//! busy, sums are split into parts. Which is best depends on the device, so `devices --tune`
+//! measures. Either way the tiling follows from sizes, device and table alone, so that a run has the
 //! same bits twice.
 
 use super::plan::Plan;
 use super::reduce::sum_of_parts;
 use crate::Result;
 use crate::tensor::Element;
-use crate::tensor::opencl::{Cut, Launch, Measured, Memory, OpenCl, ProductSizes, Program, Sizes};
+use crate::tensor::opencl::{
+    Launch, Measured, Memory, OpenCl, ProductSizes, Program, Sizes, Tiling,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,9 +38,9 @@ pub(super) struct Writes {
     pub adds: bool,
 }
 
-/// How products of `T` may be cut on a device, each into a single part: for tests, which try all.
-pub fn cuts<T: Element>(device: &OpenCl) -> Vec<Cut> {
-    Plan::of::<T>(device).cuts()
+/// The tilings that products of `T` may have on a device, each of a single part: for tests, which try all.
+pub fn tilings<T: Element>(device: &OpenCl) -> Vec<Tiling> {
+    Plan::of::<T>(device).tilings()
 }
 
 impl Product {
@@ -53,44 +55,50 @@ impl Product {
         operands: impl Fn(Launch<'a>) -> Launch<'a>,
         rest: impl for<'b> Fn(Launch<'b>, Writes) -> Launch<'b>,
     ) -> Result<()> {
-        let write = |cut: Cut| {
-            let sums = (cut.parts > 1).then(|| device.take::<T>(cut.parts * count)).transpose()?;
-            let options = Plan::of::<T>(device).options_of_tiles(&cut);
+        let write = |tiling: Tiling| {
+            let sums =
+                (tiling.parts > 1).then(|| device.take::<T>(tiling.parts * count)).transpose()?;
+            let options = Plan::of::<T>(device).options_of_tiles(&tiling);
             let launch = Launch::new::<T>(device, self.program, &options, self.kernel);
-            let writes = Writes { parts: cut.parts, adds: adds && cut.parts == 1 };
+            let writes = Writes { parts: tiling.parts, adds: adds && tiling.parts == 1 };
             let launch = operands(launch).memory(sums.as_ref().unwrap_or(c));
-            rest(launch, writes).run(self.groups(&cut))?;
+            rest(launch, writes).run(self.groups(&tiling))?;
             match sums {
                 None => Ok(()),
-                Some(sums) => sum_of_parts::<T>(device, &sums, c, count, cut.parts, adds),
+                Some(sums) => sum_of_parts::<T>(device, &sums, c, count, tiling.parts, adds),
             }
         };
         // What adds would add several times.
         if device.tuning().is_measuring() && !adds {
             self.measure::<T>(device, write)?;
         }
-        write(self.cut::<T>(device))
+        write(self.tiling::<T>(device))
     }
 
     /// A group for each tile of each part.
-    fn groups(&self, cut: &Cut) -> Sizes {
-        let [down, across] = [self.rows.div_ceil(cut.tile[0]), self.columns.div_ceil(cut.tile[1])];
-        let workers = cut.workers;
+    fn groups(&self, tiling: &Tiling) -> Sizes {
+        let [down, across] =
+            [self.rows.div_ceil(tiling.tile[0]), self.columns.div_ceil(tiling.tile[1])];
+        let workers = tiling.workers;
         Sizes {
-            global: [workers * across, workers * down, self.times * cut.parts],
+            global: [workers * across, workers * down, self.times * tiling.parts],
             local: [workers, workers, 1],
         }
     }
 
-    /// How it is cut: as was measured to be the fastest, or else as should be.
-    fn cut<T: Element>(&self, device: &OpenCl) -> Cut {
+    /// Its tiling: as was measured to be the fastest, or else as should be.
+    fn tiling<T: Element>(&self, device: &OpenCl) -> Tiling {
         device.tuning().decided(self.sizes::<T>(), |sizes| {
             let plan = Plan::of::<T>(device);
             let wanted = device.tuning().wanted(sizes);
             // What a file says is taken if it can be.
-            let wanted = wanted.filter(|cut| plan.cuts().iter().any(|of| of.has_tile_of(cut)));
+            let wanted =
+                wanted.filter(|tiling| plan.tilings().iter().any(|of| of.has_tile_of(tiling)));
             match wanted {
-                Some(cut) => Cut { parts: cut.parts.clamp(1, self.most_parts(&plan, &cut)), ..cut },
+                Some(tiling) => Tiling {
+                    parts: tiling.parts.clamp(1, self.most_parts(&plan, &tiling)),
+                    ..tiling
+                },
                 None => self.fastest(&plan, sizes),
             }
         })
@@ -102,34 +110,36 @@ impl Product {
         ProductSizes { kernel, bytes, rows, columns, times, depth }
     }
 
-    /// Every cut of a plan, into parts that are powers of two.
-    fn cuts(&self, plan: &Plan) -> Vec<Cut> {
-        let in_parts = |cut: Cut| {
+    /// Every tiling of a plan, in parts that are powers of two.
+    fn tilings(&self, plan: &Plan) -> Vec<Tiling> {
+        let in_parts = |tiling: Tiling| {
             let parts = std::iter::successors(Some(1), |parts| Some(2 * parts));
-            let most = self.most_parts(plan, &cut);
-            parts.take_while(move |&parts| parts <= most).map(move |parts| Cut { parts, ..cut })
+            let most = self.most_parts(plan, &tiling);
+            parts
+                .take_while(move |&parts| parts <= most)
+                .map(move |parts| Tiling { parts, ..tiling })
         };
-        plan.cuts().into_iter().flat_map(in_parts).collect()
+        plan.tilings().into_iter().flat_map(in_parts).collect()
     }
 
     /// Each part is to be worth the sum that follows on it, and there is to be room for all.
-    fn most_parts(&self, plan: &Plan, cut: &Cut) -> usize {
+    fn most_parts(&self, plan: &Plan, tiling: &Tiling) -> usize {
         let count = self.rows.saturating_mul(self.columns).saturating_mul(self.times).max(1);
-        (self.depth / (4 * cut.steps)).min(plan.room / count).clamp(1, 128)
+        (self.depth / (4 * tiling.steps)).min(plan.room / count).clamp(1, 128)
     }
 
-    /// The fastest cut by the model of a plan.
-    fn fastest(&self, plan: &Plan, sizes: &ProductSizes) -> Cut {
-        let cost = |cut: &Cut| plan.cost(sizes, cut);
-        let best = self.cuts(plan).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        best.unwrap_or_else(|| unreachable!("every plan has a cut"))
+    /// The fastest tiling by the model of a plan.
+    fn fastest(&self, plan: &Plan, sizes: &ProductSizes) -> Tiling {
+        let cost = |tiling: &Tiling| plan.cost(sizes, tiling);
+        let best = self.tilings(plan).into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        best.unwrap_or_else(|| unreachable!("every plan has a tiling"))
     }
 
-    /// Measures the cuts, unless products of about these sizes were measured by this run.
+    /// Measures the tilings, unless products of about these sizes were measured by this run.
     fn measure<T: Element>(
         &self,
         device: &Arc<OpenCl>,
-        write: impl Fn(Cut) -> Result<()>,
+        write: impl Fn(Tiling) -> Result<()>,
     ) -> Result<()> {
         // Seconds that each is measured for, about; short ones are run more often.
         const LONG: f64 = 2e-3;
@@ -142,10 +152,10 @@ impl Product {
         if !device.tuning().begin(&product) {
             return Ok(());
         }
-        let measured = |cut: Cut| -> Result<f64> {
+        let measured = |tiling: Tiling| -> Result<f64> {
             let seconds = |runs: u32| -> Result<f64> {
                 let begun = Instant::now();
-                (0..runs).try_for_each(|_| write(cut))?;
+                (0..runs).try_for_each(|_| write(tiling))?;
                 device.finish()?;
                 Ok(begun.elapsed().as_secs_f64() / f64::from(runs))
             };
@@ -156,22 +166,22 @@ impl Product {
         };
         let chosen = self.fastest(&plan, &product);
         let microseconds_of_model = measured(chosen)?;
-        let (mut cut, mut microseconds) = (chosen, microseconds_of_model);
+        let (mut tiling, mut microseconds) = (chosen, microseconds_of_model);
         let most = HOPELESS * plan.cost(&product, &chosen);
-        for other in self.cuts(&plan) {
+        for other in self.tilings(&plan) {
             if other == chosen || plan.cost(&product, &other) > most {
                 continue;
             }
             match measured(other) {
                 Ok(took) if took < microseconds.min(CLEAR * microseconds_of_model) => {
-                    (cut, microseconds) = (other, took);
+                    (tiling, microseconds) = (other, took);
                 }
                 Ok(_) => {}
                 // The driver may not take it; it is another thing if it takes nothing any more.
                 Err(_) => device.finish()?,
             }
         }
-        device.tuning().note(Measured { product, cut, microseconds, microseconds_of_model });
+        device.tuning().note(Measured { product, tiling, microseconds, microseconds_of_model });
         Ok(())
     }
 }
