@@ -197,8 +197,10 @@ impl OptimizerConfig {
 
     /// The settings of each parameter group.
     pub(super) fn groups(&self) -> Groups {
-        let group =
-            |rate, decay: Option<f64>| Group { rate, decay: decay.unwrap_or(self.weight_decay) };
+        let group = |learning_rate, decay: Option<f64>| Group {
+            learning_rate,
+            decay: decay.unwrap_or(self.weight_decay),
+        };
         Groups {
             backbone: group(self.backbone_rate, self.backbone_decay),
             alignment: group(self.alignment_rate, self.alignment_decay),
