@@ -83,25 +83,25 @@ fn statistics(view: &TensorView) -> crate::Result<Statistics> {
     })
 }
 
-/// A part of a name: digits are compared by their number, so that `layer10` follows `layer9`.
+/// A chunk of a name: digits are compared by their number, so that `layer10` follows `layer9`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Part<'a> {
+enum Chunk<'a> {
     /// Without leading zeros, by length first: no number is too large.
     Number(usize, &'a str),
     Text(&'a str),
 }
 
-/// The parts of a name, one by one: they are compared without being kept.
-fn natural(name: &str) -> impl Iterator<Item = Part<'_>> {
+/// The chunks of a name, one by one: they are compared without being kept.
+fn natural(name: &str) -> impl Iterator<Item = Chunk<'_>> {
     name.as_bytes()
         .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
         .filter_map(|part| std::str::from_utf8(part).ok())
         .map(|part| {
             let digits = part.trim_start_matches('0');
             if part.starts_with(|c: char| c.is_ascii_digit()) {
-                Part::Number(digits.len(), digits)
+                Chunk::Number(digits.len(), digits)
             } else {
-                Part::Text(part)
+                Chunk::Text(part)
             }
         })
 }

@@ -16,7 +16,7 @@ use super::super::dtype::Dtype;
 use super::super::pickle::{Call, Id};
 use super::super::view::TensorView;
 use super::rebuild::{Meaning, Objects};
-use super::storage::{Element, Part, Storage};
+use super::storage::{Element, Storage, StridedView};
 
 /// The order of an array's axes.
 enum Order<'a> {
@@ -97,7 +97,7 @@ impl Objects<'_> {
             }
         };
         let storage = Storage { bytes, element: Element::Of(dtype) };
-        Ok(Meaning::Tensor(Part { storage, offset: 0, shape, strides }))
+        Ok(Meaning::Tensor(StridedView { storage, offset: 0, shape, strides }))
     }
 
     /// One number, as text.

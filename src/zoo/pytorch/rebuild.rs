@@ -4,14 +4,14 @@ use super::super::bytes::Bytes;
 use super::super::dtype::Dtype;
 use super::super::pickle::{Call, Chunk, Id, Pickle, Value};
 use super::known::{Known, known};
-use super::storage::{Element, Part, Persistent, Persistents, size};
+use super::storage::{Element, Persistent, Persistents, StridedView, size};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 /// What a value is to whoever looks for tensors.
 #[derive(Debug)]
 pub(super) enum Meaning {
-    Tensor(Part),
+    Tensor(StridedView),
     /// Values by name.
     Entries(Vec<(Key, Id)>),
     /// A number or a text, or several that belong together.
@@ -307,7 +307,7 @@ impl<'p> Objects<'p> {
         arguments: &[Id],
         flags: usize,
         element: Option<Element>,
-    ) -> Result<Part, String> {
+    ) -> Result<StridedView, String> {
         let [storage, offset, shape, strides, ..] = *arguments else {
             return Err(self.unexpected(id, "storage, offset, shape and strides"));
         };
@@ -325,7 +325,7 @@ impl<'p> Objects<'p> {
         let offset = size(self.pickle, offset)
             .ok_or_else(|| self.unexpected(offset, "an offset that is not negative"))?;
         let (shape, strides) = (self.sizes(shape)?, self.sizes(strides)?);
-        Ok(Part { storage, offset, shape, strides })
+        Ok(StridedView { storage, offset, shape, strides })
     }
 
     /// Flags say that the values in the file are not yet those of the tensor. PyTorch takes a

@@ -99,9 +99,9 @@ pub(super) struct Storage {
     pub element: Element,
 }
 
-/// A tensor as the file describes it: the part of a storage. Nothing of it is checked yet.
+/// A tensor as the file describes it: a strided view of a storage. Nothing of it is checked yet.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct StridedView {
     pub storage: Storage,
     /// The place of the first number in the storage.
     pub offset: usize,
@@ -115,7 +115,7 @@ pub(super) struct Part {
 pub(super) enum Persistent {
     Storage(Storage),
     /// Only the oldest files name whole tensors.
-    Tensor(Part),
+    Tensor(StridedView),
     /// Something of the pickle itself: a class, with its source code beside it.
     Same(Id),
 }

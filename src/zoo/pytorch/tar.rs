@@ -7,7 +7,7 @@ use super::super::mapping::Mapping;
 use super::super::pickle::{Id, Pickle, Value};
 use super::legacy::{check_system, storage_at};
 use super::rebuild::MOST_DIMENSIONS;
-use super::storage::{Element, Part, Persistent, Persistents, Storage, size};
+use super::storage::{Element, Persistent, Persistents, Storage, StridedView, size};
 use super::walk;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -219,7 +219,7 @@ fn tensors(mut stream: Stream<'_>, objects: &mut HashMap<i64, Persistent>) -> Re
         let shape = (0..dimensions).map(|_| stream.number()).collect::<Result<Vec<_>>>()?;
         let strides = (0..dimensions).map(|_| stream.number()).collect::<Result<Vec<_>>>()?;
         let offset = stream.number()?;
-        let part = Part { storage, offset, shape, strides };
+        let part = StridedView { storage, offset, shape, strides };
         if objects.insert(name, Persistent::Tensor(part)).is_some() {
             return Err(stream.problem(format!("{name} is there more than once")));
         }

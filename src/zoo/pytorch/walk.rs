@@ -13,7 +13,7 @@ use super::super::view::TensorView;
 use super::ATTRIBUTE;
 use super::known::foreign;
 use super::rebuild::{Key, Meaning, Objects, short};
-use super::storage::{Element, Part, Persistents};
+use super::storage::{Element, Persistents, StridedView};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashSet};
 
@@ -86,7 +86,7 @@ pub(super) fn contents(
                 budget.spend(cost).map_err(problem)?;
                 // A tensor that is all that a file holds is called as the file.
                 let own = if is_whole { &*stem } else { &name };
-                let Part { storage, offset, shape, strides } = part;
+                let StridedView { storage, offset, shape, strides } = part;
                 match storage.element {
                     Element::Of(dtype) => {
                         let bytes = &storage.bytes;
