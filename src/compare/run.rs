@@ -184,14 +184,19 @@ impl Comparison {
         found
     }
 
-    /// Removes what a start has left of which no run has begun.
+    /// Removes the plan and the files of the sources, if no run has left anything.
     fn remove_start(&self) {
-        let [plan, sources] = [PLAN, SOURCES].map(|name| self.folder.join(name));
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut seeds = entries.map(|entry| entry.path()).filter(|p| *p != plan && *p != sources);
-        // A run that could not begin has removed its own folder.
-        if !self.made || !seeds.all(|seed| std::fs::remove_dir(seed).is_ok()) {
+        if !self.made {
             return;
+        }
+        let [plan, sources] = [PLAN, SOURCES].map(|name| self.folder.join(name));
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // A run that could not begin has removed its own folder; no folder that holds anything is
+            // removed by this.
+            if path != plan && path != sources && std::fs::remove_dir(path).is_err() {
+                return;
+            }
         }
         // What cannot be removed is in nobody's way but the next comparison's, which says so.
         let _ = std::fs::remove_dir_all(sources);

@@ -405,9 +405,14 @@ fn huber(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
 fn adaptive_wing(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {
     let (a, t) = (draw.tensor(&[7, 41])?, draw.tensor(&[7, 41])?);
     // Heat maps: from 0 to 1.
-    let (t, wing) = (draw.engine().sigmoid(&t)?, AdaptiveWing::PUBLISHED.cast());
-    let engine = draw.engine();
-    Ok(vec![engine.adaptive_wing(&a, &t, wing)?, engine.adaptive_wing_slope(&a, &t, wing)?])
+    let t = draw.engine().sigmoid(&t)?;
+    let other = AdaptiveWing { alpha: 2.4, omega: 10.0, epsilon: 0.5, theta: 0.3 };
+    let mut found = Vec::new();
+    for wing in [AdaptiveWing::PUBLISHED.cast(), other] {
+        found.push(draw.engine().adaptive_wing(&a, &t, wing)?);
+        found.push(draw.engine().adaptive_wing_slope(&a, &t, wing)?);
+    }
+    Ok(found)
 }
 
 fn sgd(draw: &mut Draw) -> Result<Vec<Tensor<f32>>> {

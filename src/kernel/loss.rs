@@ -103,16 +103,16 @@ impl AdaptiveWing<f64> {
     /// Those of the paper, for heat maps whose peaks are 1.
     pub const PUBLISHED: Self = Self { alpha: 2.1, omega: 14.0, epsilon: 1.0, theta: 0.5 };
 
-    /// The same in other numbers.
+    /// The same in another element type.
     pub fn cast<T: Element>(self) -> AdaptiveWing<T> {
-        let [alpha, omega, epsilon, theta] = self.numbers().map(T::from_f64);
+        let [alpha, omega, epsilon, theta] = self.constants().map(T::from_f64);
         AdaptiveWing { alpha, omega, epsilon, theta }
     }
 }
 
 impl<T: Element> AdaptiveWing<T> {
     /// Alpha, omega, epsilon and theta.
-    pub fn numbers(self) -> [T; 4] {
+    pub fn constants(self) -> [T; 4] {
         [self.alpha, self.omega, self.epsilon, self.theta]
     }
 
@@ -123,7 +123,7 @@ impl<T: Element> AdaptiveWing<T> {
         let (d, power) = ((a - t).abs(), alpha - t);
         // Written so that NaN stays NaN.
         let near = if d > theta { theta } else { d };
-        // One power for both: at 0 it is 0, since it is above 0.
+        // One power for both. With alpha above 2 and t at most 1 it is above 0, so that 0 stays 0.
         let root = (near / epsilon).powf(power - T::one());
         let x = root * near / epsilon;
         [near, x, omega * power * root / (epsilon * (T::one() + x))]
@@ -243,8 +243,11 @@ mod tests {
     fn adaptive_wing_is_what_its_formula_says() {
         let (a, t) = (drawn(7, 9), drawn(7, 9).mapv(|v| (v / 3.0).clamp(0.0, 1.0)));
         let wing = AdaptiveWing::PUBLISHED;
-        let found = adaptive_wing(a.as_slice().unwrap(), t.as_slice().unwrap(), wing);
-        assert_close(&found, &reference::adaptive_wing(a.view(), t.view()));
+        let other = AdaptiveWing { alpha: 2.4, omega: 10.0, epsilon: 0.5, theta: 0.3 };
+        for wing in [wing, other] {
+            let found = adaptive_wing(a.as_slice().unwrap(), t.as_slice().unwrap(), wing);
+            assert_close(&found, &reference::adaptive_wing(a.view(), t.view(), wing));
+        }
         let of_nothing = adaptive_wing_slope(&[0.25, f64::NAN], &[0.25, 0.0], wing);
         assert!(of_nothing[0] == 0.0 && of_nothing[1].is_nan(), "{of_nothing:?}");
     }

@@ -3,6 +3,7 @@
 //! These loops are slow and meant to be read. They are the oracles of the tests:
 //! whatever the fast kernels do, it has to be this.
 
+use super::loss::AdaptiveWing;
 use super::pool::Divisor;
 use super::window::{Geometry, Window};
 use crate::tensor::Element;
@@ -182,9 +183,13 @@ pub fn huber<T: Element>(a: ArrayView2<T>, b: ArrayView2<T>, delta: T) -> Array1
     values.sum_axis(Axis(1)) / T::from_f64(a.ncols() as f64)
 }
 
-/// The adaptive wing loss with its published constants, in the two pieces of its paper.
-pub fn adaptive_wing<T: Element>(a: ArrayView2<T>, t: ArrayView2<T>) -> Array2<T> {
-    let [alpha, omega, epsilon, theta] = [2.1, 14.0, 1.0, 0.5].map(T::from_f64);
+/// The adaptive wing loss in the two pieces of its paper.
+pub fn adaptive_wing<T: Element>(
+    a: ArrayView2<T>,
+    t: ArrayView2<T>,
+    wing: AdaptiveWing<T>,
+) -> Array2<T> {
+    let AdaptiveWing { alpha, omega, epsilon, theta } = wing;
     Zip::from(a).and(t).map_collect(|&a, &t| {
         let (d, power) = ((a - t).abs(), alpha - t);
         if d < theta {

@@ -68,10 +68,14 @@ impl Identified {
     pub fn choice(&self) -> Option<String> {
         let first = self.elsewhere.first()?;
         let (all, naming) = (self.elsewhere.join(", "), &self.naming);
-        Some(format!(
-            "of several networks in the file, this is the one with names {naming}; --prefix {first} \
-             takes another (they are behind {all})"
-        ))
+        let this = format!("of several networks in the file, this is the one with names {naming}");
+        Some(match (first.is_empty(), self.elsewhere.len()) {
+            (true, 1) => {
+                let taken = naming.prefix().replace('.', r"\.");
+                format!("{this}; --rename '^{taken}=other.' takes the one with no prefix")
+            }
+            _ => format!("{this}; --prefix {first} takes another (they are behind {all})"),
+        })
     }
 
     /// Why the network is not in the file although its tensors are; see

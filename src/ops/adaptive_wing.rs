@@ -21,7 +21,8 @@ use crate::{Error, Result};
 /// shape; the result has that shape too. Targets are heat maps, 0 to 1; they have no gradient.
 ///
 /// # Errors
-/// If the shapes differ, they are on different devices, or a constant is not positive and finite.
+/// If the shapes differ, they are on different devices, or a constant is not positive and finite. Alpha has to
+/// be above 2: on a peak the power is `alpha - 1`, and one of 1 or less has no slope at 0.
 pub fn adaptive_wing<T: Element>(
     tape: &mut Tape<T>,
     prediction: Var,
@@ -33,32 +34,36 @@ pub fn adaptive_wing<T: Element>(
         let expected = format!("{:?}, like the prediction", value.shape());
         return Err(Error::shape("adaptive_wing", "target", expected, target.shape()));
     }
-    if !wing.numbers().into_iter().all(|number| number > 0.0 && number.is_finite()) {
+    if !wing.constants().into_iter().all(|constant| constant > 0.0 && constant.is_finite()) {
         let problem = format!("its constants should be positive and finite, but are {wing:?}");
+        return Err(Error::argument("adaptive_wing", problem));
+    }
+    if wing.alpha <= 2.0 {
+        let problem = format!("alpha should be above 2, but is {}", wing.alpha);
         return Err(Error::argument("adaptive_wing", problem));
     }
     let wing = wing.cast();
     let y = Device::of("adaptive_wing", [value, target])?
         .engine()
         .adaptive_wing(value, target, wing)?;
-    let rule = Rule { prediction: value.clone(), target: target.clone(), wing };
+    let rule = AdaptiveWingRule { prediction: value.clone(), target: target.clone(), wing };
     tape.record("adaptive_wing", y, &[prediction], rule)
 }
 
-struct Rule<T> {
+struct AdaptiveWingRule<T> {
     prediction: Tensor<T>,
     target: Tensor<T>,
     wing: AdaptiveWing<T>,
 }
 
-impl<T: Element> Backward<T> for Rule<T> {
+impl<T: Element> Backward<T> for AdaptiveWingRule<T> {
     /// `da = dy sign(a - t) s`, with `s = omega p (d / epsilon)^(p - 1) / (epsilon (1 + (d /
     /// epsilon)^p))` where `d < theta`, else `A`.
     fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
         let Self { prediction, target, wing } = *self;
-        let engine = Device::of("adaptive_wing", [&dy, &prediction])?;
-        let slope = engine.engine().adaptive_wing_slope(&prediction, &target, wing)?;
-        Ok(vec![Some(engine.engine().mul(&dy, &slope)?)])
+        let device = Device::of("adaptive_wing", [&dy, &prediction])?;
+        let slope = device.engine().adaptive_wing_slope(&prediction, &target, wing)?;
+        Ok(vec![Some(device.engine().mul(&dy, &slope)?)])
     }
 }
 
@@ -131,5 +136,8 @@ mod tests {
             let refused = adaptive_wing(&mut tape, x, &fits, wing);
             assert!(matches!(refused, Err(Error::Argument { .. })), "{theta}");
         }
+        let wing = AdaptiveWing { alpha: 2.0, ..AdaptiveWing::PUBLISHED };
+        let error = adaptive_wing(&mut tape, x, &fits, wing).unwrap_err();
+        assert!(error.to_string().contains("above 2"), "{error}");
     }
 }

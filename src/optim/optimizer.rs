@@ -80,7 +80,7 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Group {
     /// The learning rate, as a multiple of the schedule's; 0 freezes the group.
-    pub learning_rate: f64,
+    pub lr_scale: f64,
     /// Weight decay: `g += decay w`, or in AdamW `w -= lr decay w`.
     pub decay: f64,
 }
@@ -101,7 +101,7 @@ pub struct Groups {
 impl Groups {
     /// The same weight decay everywhere.
     pub fn uniform(decay: f64) -> Self {
-        let group = Group { learning_rate: 1.0, decay };
+        let group = Group { lr_scale: 1.0, decay };
         Self { backbone: group, alignment: group, gate: group, head: group }
     }
 
@@ -111,7 +111,7 @@ impl Groups {
             Role::Alignment => self.alignment,
             Role::Gate => self.gate,
             Role::Head => self.head,
-            Role::Buffer => Group { learning_rate: 0.0, decay: 0.0 },
+            Role::Buffer => Group { lr_scale: 0.0, decay: 0.0 },
         }
     }
 }
@@ -121,7 +121,7 @@ pub struct Optimizer<T> {
     rule: Rule,
     groups: Groups,
     /// By parameter: a multiple of the learning rate, beside that of its group; 1 if there is none.
-    learning_rates: Vec<f64>,
+    lr_scales: Vec<f64>,
     /// By parameter: as many as the rule has names for, in that order.
     moments: BTreeMap<usize, Vec<Tensor<T>>>,
     steps: u64,
@@ -131,7 +131,7 @@ impl<T: Element> Optimizer<T> {
     /// The parameters that stay as they are.
     pub fn frozen(&self, parameters: &Parameters<T>) -> Vec<Id> {
         let is_frozen = |&id: &Id| {
-            parameters.role(id) != Role::Buffer && self.group(parameters, id).learning_rate <= 0.0
+            parameters.role(id) != Role::Buffer && self.group(parameters, id).lr_scale <= 0.0
         };
         parameters.ids().filter(is_frozen).collect()
     }
@@ -139,19 +139,19 @@ impl<T: Element> Optimizer<T> {
     /// The settings of a parameter.
     fn group(&self, parameters: &Parameters<T>, id: Id) -> Group {
         let group = self.groups.of(parameters.role(id));
-        let own = self.learning_rates.get(id.index()).copied().unwrap_or(1.0);
-        Group { learning_rate: group.learning_rate * own, ..group }
+        let own = self.lr_scales.get(id.index()).copied().unwrap_or(1.0);
+        Group { lr_scale: group.lr_scale * own, ..group }
     }
 
     /// The same, with a multiple of the learning rate for each parameter, beside that of its group; 0
     /// freezes it.
-    pub fn with_learning_rates(self, learning_rates: Vec<f64>) -> Self {
-        Self { learning_rates, ..self }
+    pub fn with_lr_scales(self, lr_scales: Vec<f64>) -> Self {
+        Self { lr_scales, ..self }
     }
 
     /// An optimizer that has not seen a gradient yet.
     pub fn new(rule: Rule, groups: Groups) -> Self {
-        Self { rule, groups, learning_rates: vec![], moments: BTreeMap::new(), steps: 0 }
+        Self { rule, groups, lr_scales: vec![], moments: BTreeMap::new(), steps: 0 }
     }
 
     /// One step with this learning rate, of all parameters that have a gradient; then
@@ -168,9 +168,9 @@ impl<T: Element> Optimizer<T> {
         self.steps += 1;
         for id in parameters.ids() {
             let group = self.group(parameters, id);
-            if let Some(gradient) = step.gradient(id).filter(|_| group.learning_rate > 0.0) {
+            if let Some(gradient) = step.gradient(id).filter(|_| group.lr_scale > 0.0) {
                 let w = parameters.value_mut(id);
-                self.update(id, w, gradient, learning_rate * group.learning_rate, group.decay)?;
+                self.update(id, w, gradient, learning_rate * group.lr_scale, group.decay)?;
             }
         }
         step.update_buffers(parameters);

@@ -11,7 +11,6 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::format::escape;
-use crate::compare::MethodKind;
 use crate::{Error, Result};
 
 /// Units of the drawing for one pixel of the page.
@@ -103,34 +102,6 @@ pub(crate) enum Mark {
     Diamond,
 }
 
-/// The colour of a kind of methods.
-pub(crate) fn colour(kind: MethodKind) -> Colour {
-    match kind {
-        MethodKind::Scratch => Colour::SCRATCH,
-        MethodKind::Single
-        | MethodKind::Probed
-        | MethodKind::L2Sp
-        | MethodKind::Delta
-        | MethodKind::Soup
-        | MethodKind::Distilled => Colour::SINGLE,
-        MethodKind::Chosen | MethodKind::Hindsight => Colour::HINDSIGHT,
-        MethodKind::Ensemble => Colour::ENSEMBLE,
-        MethodKind::Average | MethodKind::Matched => Colour::AVERAGE,
-        MethodKind::Zoo => Colour::ZOO,
-        MethodKind::Routed | MethodKind::Mixed => Colour::ROUTED,
-        MethodKind::Lite => Colour::LITE,
-        MethodKind::Collapsed => Colour::COLLAPSED,
-    }
-}
-
-/// How methods of a kind are marked.
-pub(crate) fn mark(kind: MethodKind) -> Mark {
-    match kind {
-        MethodKind::Ensemble => Mark::Diamond,
-        MethodKind::Hindsight | MethodKind::Mixed | MethodKind::Collapsed => Mark::Ring,
-        _ => Mark::Disc,
-    }
-}
 /// What may go wrong while drawing into a string: nothing in practice.
 pub(crate) type Drawn<T = ()> = std::result::Result<
     T,

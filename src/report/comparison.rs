@@ -1,7 +1,8 @@
 //! Methods side by side: the page of a comparison, and what other pages show of methods.
 
-use super::canvas::{Colour, Mark, colour, mark};
+use super::canvas::{Colour, Mark};
 use super::format::{self, escape, percent};
+use super::methods::{colour, mark};
 use super::plot::{self, Layout, Place, Row};
 use super::table::{open, row};
 use super::{Page, Section, learning};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Section;
-use super::canvas::{Colour, Labels, colour};
+use super::canvas::{Colour, Labels};
+use super::methods::colour;
 use super::plot::{self, Line};
 use crate::Result;
 use crate::compare::{Method, MethodKind, Point, Run};

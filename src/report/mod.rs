@@ -28,6 +28,7 @@ pub(crate) mod heatmap;
 pub(crate) mod landmarks;
 pub(crate) mod layers;
 pub(crate) mod learning;
+pub(crate) mod methods;
 pub(crate) mod plot;
 mod runs;
 pub(crate) mod table;

@@ -203,7 +203,7 @@ names! {
         Default = "default",
         /// The method as in the authors' released code.
         Released = "released",
-        /// The recipe of the paper and the released code: that method, and its optimizer.
+        /// The recipe of the paper and the released code: that method, its optimizer, all images.
         Paper = "paper",
         /// Landmarks of the faces of 300W.
         W300 = "300w",
@@ -292,7 +292,9 @@ impl Preset {
             Self::DataEfficientRainbow => AgentPreset::DATA_EFFICIENT_RAINBOW.text.to_owned(),
             Self::Paper => concat!(
                 released!(),
-                "validation = 0.0\n[optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
+                // Still of `[data]`.
+                "validation = 0.0\n\
+                 [optimizer]\nrule = 'sgd'\nlearning_rate = 0.01\nmomentum = 0.9\nnesterov = true\n\
                  weight_decay = 5e-4\nhead_rate = 10.0\nschedule = 'step'\n\
                  milestones = [6000, 12000]\nfactor = 0.1\nwarmup = 0\nbatch = 48\n\
                  steps = 15000\n"

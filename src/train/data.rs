@@ -129,11 +129,11 @@ impl Data {
         let file = |&index: &usize| Some((index, self.dataset.file(index)?));
         let (indices, files): (Vec<usize>, Vec<&Path>) = self.used.iter().filter_map(file).unzip();
         let found = Unreadable::among(&files, check);
-        let Some(note) = found.note(skips_unreadable)? else { return Ok(self) };
+        let Some(note) = found.note("data", skips_unreadable)? else { return Ok(self) };
         self.notes.push(note);
-        let bad: HashSet<usize> = found.bad.iter().map(|(at, _)| indices[*at]).collect();
+        let bad: HashSet<usize> = found.bad().map(|(at, _)| indices[at]).collect();
         self.used.retain(|index| !bad.contains(index));
-        self.unreadable.extend(found.bad.iter().map(|(_, error)| error.to_string()));
+        self.unreadable.extend(found.bad().map(|(_, error)| error.to_string()));
         Ok(self)
     }
 

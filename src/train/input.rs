@@ -209,6 +209,11 @@ impl Input {
             ];
             said.extend(usual.map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
+        if layout == Some("timm (tf_efficientnet_lite)") && !Self::is_in(&said) {
+            // Of TensorFlow's networks: values of -1 to 1.
+            let usual = ["input_mean", "input_std"];
+            said.extend(usual.map(|key| (key.to_owned(), "0.5,0.5,0.5".to_owned())));
+        }
         said
     }
 

@@ -507,7 +507,7 @@ impl Run {
         probe: Option<&dyn Probe>,
     ) -> Result<Trainer> {
         let settings = &self.config.optimizer;
-        let optimizer = optimizer.with_learning_rates(rates(settings, network.parameters())?);
+        let optimizer = optimizer.with_lr_scales(rates(settings, network.parameters())?);
         let average = settings.average;
         let average = average.map(|decay| WeightAverage::new(network.parameters(), decay));
         Ok(Trainer {

@@ -30,7 +30,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Unreadable {
     /// Why each of them cannot, by its place among all, in order.
-    pub bad: Vec<(usize, Error)>,
+    bad: Vec<(usize, Error)>,
     /// How many were looked at.
     all: usize,
 }
@@ -49,17 +49,23 @@ impl Unreadable {
         found
     }
 
+    /// Why each of them cannot be used, by its place among all.
+    pub fn bad(&self) -> impl Iterator<Item = (usize, &Error)> {
+        self.bad.iter().map(|(at, error)| (*at, error))
+    }
+
     /// Of `items`, which stand for the pictures, those whose pictures can be used.
     pub fn good<'a, T>(&'a self, items: &'a [T]) -> impl Iterator<Item = &'a T> {
         let is_bad = |at: usize| self.bad.binary_search_by_key(&at, |(bad, _)| *bad).is_ok();
         items.iter().enumerate().filter(move |(at, _)| !is_bad(*at)).map(|(_, item)| item)
     }
 
-    /// What a user should know of them, if there are any and they may be left out.
+    /// What a user should know of them, if there are any and they may be left out; `asked` is the argument
+    /// that brought them.
     ///
     /// # Errors
     /// If there are any and `skips` is not set, or no other is left; all of them are named.
-    pub fn note(&self, skips: bool) -> Result<Option<String>> {
+    pub fn note(&self, asked: &str, skips: bool) -> Result<Option<String>> {
         let (count, all) = (self.bad.len(), self.all);
         let list: String = self.bad.iter().map(|(_, error)| format!("\n  {error}")).collect();
         match count {
@@ -68,7 +74,7 @@ impl Unreadable {
                 Ok(Some(format!("{count} of {all} pictures are left out, as asked:{list}")))
             }
             _ => Err(Error::config(
-                "data",
+                asked,
                 format!(
                     "{count} of {all} pictures cannot be used; mend or remove them, or leave them \
                      out by --skip-unreadable:{list}"

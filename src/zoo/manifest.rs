@@ -134,11 +134,7 @@ impl Source {
     /// # Errors
     /// If a rule has no meaning.
     pub fn naming(&self) -> Result<Naming> {
-        let rules = Naming::from_rules(&self.rename)?;
-        Ok(match &self.prefix {
-            Some(prefix) => rules.behind(prefix),
-            None => rules,
-        })
+        Ok(Naming::from_rules(&self.rename)?.behind(self.prefix.as_deref()))
     }
 
     /// What the network expects its images to be, as a checkpoint's metadata says it.

@@ -67,10 +67,11 @@ impl Naming {
         Ok(Self { rules, ..Self::default() })
     }
 
-    /// After the rules, only what begins with `prefix` is the network's, and begins behind it. A
-    /// prefix that ends in a letter or digit is a whole part of names: `model` is `model.`
-    pub fn behind(self, prefix: impl Into<String>) -> Self {
-        let mut prefix = prefix.into();
+    /// After the rules, only what begins with `prefix`, if there is one, is the network's, and begins
+    /// behind it. A prefix that ends in a letter or digit is a whole part of names: `model` is `model.`
+    pub fn behind<'a>(self, prefix: impl Into<Option<&'a str>>) -> Self {
+        let Some(prefix) = prefix.into() else { return self };
+        let mut prefix = prefix.to_owned();
         if prefix.ends_with(|c: char| c.is_alphanumeric()) {
             prefix.push('.');
         }

@@ -83,7 +83,7 @@ fn started<T: Element>(
     parameters.add("bias", Role::Head, bias)?;
     parameters.to(device)?;
     let decays = numbers(&golden["decays"]);
-    let head = Group { learning_rate: golden["ratio"].as_f64().unwrap(), decay: decays[1] };
+    let head = Group { lr_scale: golden["ratio"].as_f64().unwrap(), decay: decays[1] };
     let groups = Groups { head, ..Groups::uniform(decays[0]) };
     Ok((parameters, Optimizer::new(rule, groups)))
 }

@@ -68,7 +68,7 @@ fn check<T: Element>(variant: &str, name: &str, form: Form, rule: Rule) -> Resul
     let labels = fixture.get("labels")?.as_slice().iter().map(|v| v.widen() as usize);
     let labels: Vec<usize> = labels.collect();
     let rates = if rule == Rule::SGD { [0.05, 0.05, 0.005] } else { [0.002, 0.002, 0.0002] };
-    let group = |learning_rate| Group { learning_rate, decay: DECAY };
+    let group = |lr_scale| Group { lr_scale, decay: DECAY };
     let groups =
         Groups { backbone: group(1.0), alignment: group(2.0), gate: group(5.0), head: group(10.0) };
     let mut network = started(name, form, &fixture)?;

@@ -181,17 +181,24 @@ fn a_comparison_that_cannot_begin_leaves_no_folder() {
         plan.config.method.zoo.push(path.to_path_buf());
         plan
     };
-    for bad in [of_data(&gone), of_data(&garbage), of_source(&gone), of_source(&garbage)] {
+    let all_of = |path: &Path| Plan { methods: vec![MethodKind::Zoo], ..of_source(path) };
+    for bad in [of_data(&gone), of_data(&garbage), all_of(&gone), all_of(&garbage)] {
         let comparison = Comparison::create(&path, bad).unwrap();
         comparison.run(2, 2, &Patience::of(u64::MAX)).unwrap_err();
         assert!(!path.exists(), "a folder is left");
     }
-    // A process that was killed while it wrote the plan is in nobody's way, nor is a folder that was there.
+    // A folder that was there stays, and a process that was killed while it wrote the plan is in nobody's way.
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join(".plan.toml.1-0.tmp"), "half").unwrap();
-    Comparison::create(&path, plan()).unwrap().run(1, 1, &Patience::of(3)).unwrap_err();
-    let plan = Plan { seeds: 1, methods: vec![MethodKind::Scratch], ..plan() };
-    assert_eq!(Comparison::resume(&path).unwrap().plan().config.data, plan.config.data);
+    let comparison = Comparison::create(&path, of_data(&gone)).unwrap();
+    comparison.run(1, 1, &Patience::of(u64::MAX)).unwrap_err();
+    assert!(path.join("plan.toml").exists());
+
+    // Nor does anything go that a run has begun.
+    let comparison = Comparison::create(folder.path().join("begun"), of_source(&garbage)).unwrap();
+    comparison.run(1, 1, &Patience::of(u64::MAX)).unwrap_err();
+    assert!(comparison.folder().join("seed-1/scratch/model.safetensors").exists());
+    assert!(Comparison::resume(comparison.folder()).is_ok());
 }
 
 /// Killed at twenty moments, whatever it is doing then.
@@ -221,12 +228,15 @@ fn a_comparison_that_is_killed_ends_with_the_same_bits() {
     good(&mut command(&whole));
     let usual = begun.elapsed();
     let mut rng = fastrand::Rng::with_seed(20);
-    for _ in 0..KILLS {
+    let mut kills = 0;
+    while kills < KILLS && !killed.join("results.json").exists() {
         let mut child = quiet(&mut command(&killed)).spawn().unwrap();
         std::thread::sleep(usual.mul_f64(0.25 * rng.f64()));
+        kills += usize::from(child.try_wait().unwrap().is_none());
         let _ = child.kill();
         child.wait().unwrap();
     }
+    assert!(kills > KILLS / 2, "{kills} kills met a comparison at work");
     good(&mut command(&killed));
     let results = |folder: &Path| -> Outcome {
         serde_json::from_slice(&bytes(folder, "results.json")).unwrap()

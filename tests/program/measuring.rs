@@ -134,7 +134,10 @@ fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
     let output = predict(&["--csv"], folder.path()).output().unwrap();
     let stderr = text(&output.stderr);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
-    assert!(stderr.contains("2 of 5 pictures") && stderr.contains("--skip-unreadable"), "{stderr}");
+    assert!(
+        stderr.contains("IMAGE: 2 of 5 pictures") && stderr.contains("--skip-unreadable"),
+        "{stderr}"
+    );
     for file in &bad_ones {
         assert!(stderr.contains(&file.display().to_string()), "{stderr}");
     }

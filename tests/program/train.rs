@@ -158,7 +158,7 @@ fn what_is_frozen_stays_and_has_no_gradient() {
     let sources = State::from_zoo(&zoo).unwrap();
     let form = Form::Lite(Default::default());
     let mut network = Network::<f32>::from_sources(&design, form, &sources, 1).unwrap();
-    let frozen = Group { learning_rate: 0.0, decay: 0.1 };
+    let frozen = Group { lr_scale: 0.0, decay: 0.1 };
     let groups = Groups { backbone: frozen, alignment: frozen, ..Groups::uniform(0.0) };
     let schedule = Schedule { warmup: 0, decay: Decay::Constant };
     let mut trainer = Trainer::new(Optimizer::new(Rule::ADAM, groups), 0.01, schedule, 2);

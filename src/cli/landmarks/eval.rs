@@ -60,6 +60,8 @@ pub fn show(models: &[PathBuf], found: &[LandmarkEvaluation], output: &mut Outpu
     let left_out: String =
         left_out.map(|(count, why)| format!("; left out {count} {why}")).collect();
     let outside = match first.outside {
+        // Each of several networks may see another part.
+        _ if found.len() > 1 => String::new(),
         0 => String::new(),
         count => format!("; marked points outside of what the network sees: {count}"),
     };

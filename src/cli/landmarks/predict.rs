@@ -159,8 +159,9 @@ pub fn find(
     output: &mut Output,
 ) -> Result {
     let targets = options.targets(&files)?;
-    // Nothing is written before all of it was read.
+    // Nothing is made before all of the boxes were read; what cannot be made is told before hours of work.
     let pictures = options.regions(files)?;
+    options.make_folders()?;
     let views = options.views.unwrap_or(ViewsName::One).views(model.input.size);
     let (mut found, mut failed) = (Vec::new(), false);
     for part in pictures.chunks(batch.max(1)) {
@@ -227,9 +228,6 @@ fn write(
         write_text(path, &coco(&scheme.names, &scheme.skeleton, found))?;
     }
     let reading = Reading { channels: Channels::Rgb, ..model.input.reading()? };
-    if !found.is_empty() {
-        options.make_folders()?;
-    }
     // Of a picture with several boxes, all are drawn into one.
     for all in found.chunk_by(|a, b| a.picture == b.picture) {
         let picture = &all[0].picture;

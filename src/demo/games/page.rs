@@ -5,10 +5,10 @@
 use super::outcome::{Kind, Method, Outcome, differences};
 use crate::Result;
 use crate::compare::{MethodKind, Verdict};
-use crate::report::canvas::{colour, mark};
 use crate::report::comparison::several;
 use crate::report::format::{self, escape};
 use crate::report::layers::{self, Inside};
+use crate::report::methods::{colour, mark};
 use crate::report::plot::{self, Layout, Line, Row};
 use crate::report::table::{open, row, settings as list_of_settings};
 use crate::report::{Page, Section};

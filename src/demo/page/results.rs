@@ -6,9 +6,10 @@ use crate::Result;
 use crate::compare::{self, Difference, Method, MethodKind, Run, Verdict};
 use crate::demo::Outcome;
 use crate::report::Section;
-use crate::report::canvas::{Colour, colour, mark};
+use crate::report::canvas::Colour;
 use crate::report::comparison::{accuracies, costs, first, several, with_interval};
 use crate::report::format::{self, percent};
+use crate::report::methods::{colour, mark};
 use crate::report::plot::{self, Layout, Row};
 
 /// What the page is about: the routed zoo if it was run, otherwise Zoo-Tuning.

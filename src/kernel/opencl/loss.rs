@@ -182,9 +182,9 @@ fn wing_of<T: Element>(
     let launch = Plan::launch::<T>(device, ELEMENTWISE, kernel)
         .memory(a.memory(device)?)
         .memory(t.memory(device)?);
-    wing.numbers()
+    wing.constants()
         .into_iter()
-        .fold(launch, |launch, number| launch.real(number))
+        .fold(launch, |launch, constant| launch.real(constant))
         .memory(&y)
         .long(a.len())
         .run(Plan::of::<T>(device).runs(a.len(), 1))?;

@@ -11,6 +11,9 @@ use crate::zoo::Layout;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+/// Networks under these names were trained on values of -1 to 1.
+const TIMM: &str = "timm (tf_efficientnet_lite)";
+
 type Rules = Vec<(&'static str, &'static str)>;
 
 /// Before the blocks, and of the first stage, which expands nothing.
@@ -42,7 +45,7 @@ pub(super) fn layouts(blocks: &[usize]) -> &'static [Layout] {
     static MADE: Mutex<BTreeMap<Vec<usize>, &'static [Layout]>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     made.entry(blocks.to_vec()).or_insert_with(|| {
-        let layout = Layout { name: "timm", rules: Vec::leak(rules(blocks)) };
+        let layout = Layout { name: TIMM, rules: Vec::leak(rules(blocks)) };
         Vec::leak(vec![layout])
     })
 }

@@ -6,8 +6,16 @@
 use crate::zoo::Layout;
 
 /// All of them.
-pub(super) const LAYOUTS: &[Layout] =
-    &[DETECTRON2, SEQUENTIAL, TRANSFORMERS, OPENMMLAB, PRETRAINEDMODELS, MMCV_AVERAGE, CAFFE2];
+pub(super) const LAYOUTS: &[Layout] = &[
+    LINEAR,
+    DETECTRON2,
+    SEQUENTIAL,
+    TRANSFORMERS,
+    OPENMMLAB,
+    PRETRAINEDMODELS,
+    MMCV_AVERAGE,
+    CAFFE2,
+];
 
 /// Why a file of that layout does not hold this network, although it has its tensors.
 pub(super) fn caveat(layout: &str) -> Option<&'static str> {
@@ -17,6 +25,10 @@ pub(super) fn caveat(layout: &str) -> Option<&'static str> {
          BGR with values up to 255; it would compute something else here",
     )
 }
+
+/// torchvision's names but for the classifier, as many a script has them. It stands before Detectron2, of
+/// which only networks with all of its names are: they see other images.
+const LINEAR: Layout = Layout { name: "a head called linear", rules: &[(r"^linear\.", "fc.")] };
 
 const DETECTRON2: Layout = Layout {
     name: "Detectron2",

@@ -137,11 +137,7 @@ impl MethodConfig {
 
     /// How the tensors of the sources' files are named.
     pub(in crate::train) fn naming(&self) -> Result<Naming> {
-        let rules = Naming::from_rules(&self.rename)?;
-        Ok(match &self.prefix {
-            Some(prefix) => rules.behind(prefix),
-            None => rules,
-        })
+        Ok(Naming::from_rules(&self.rename)?.behind(self.prefix.as_deref()))
     }
 
     /// That a single source is tuned, but there are `count`.

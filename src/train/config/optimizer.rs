@@ -197,8 +197,8 @@ impl OptimizerConfig {
 
     /// The settings of each parameter group.
     pub(super) fn groups(&self) -> Groups {
-        let group = |learning_rate, decay: Option<f64>| Group {
-            learning_rate,
+        let group = |lr_scale, decay: Option<f64>| Group {
+            lr_scale,
             decay: decay.unwrap_or(self.weight_decay),
         };
         Groups {

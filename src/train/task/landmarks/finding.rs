@@ -139,7 +139,7 @@ fn count_outside(crops: &Crops, placement: Placement, truth: &[Option<Point>]) -
 
 /// What to say of marked points that are outside of the crops of these samples, if there are any. Pictures
 /// that cannot be read are left to those who read them.
-pub(super) fn outside(crops: &Crops, samples: &[usize]) -> Option<String> {
+pub(super) fn outside_note(crops: &Crops, samples: &[usize]) -> Option<String> {
     let count = |&index: &usize| -> Option<[usize; 2]> {
         let points = &crops.annotations().pictures.get(index)?.points;
         let outside = count_outside(crops, still(crops, index).ok()?, points);
@@ -338,9 +338,9 @@ mod tests {
         let network = Network::drawn(&Design::new(Around, 1, 2), 3).unwrap();
         let input = Input { size: 16, ..Input::usual(network.design()) };
         let crops = scheme.crops(marked, &input).unwrap();
-        let said = outside(&crops, &[0, 1]).unwrap();
+        let said = outside_note(&crops, &[0, 1]).unwrap();
         assert!(said.starts_with("1 of 3 marked points to train on are outside"), "{said}");
-        assert_eq!(outside(&crops, &[1]), None);
+        assert_eq!(outside_note(&crops, &[1]), None);
         let loader = loader(&crops, &input, None, 2, Views::One).unwrap();
         let networks = [&network];
         let found = evaluate_landmarks(&networks, &crops, &loader, &scheme, &input, |_| Ok(()));

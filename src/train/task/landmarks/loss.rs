@@ -110,17 +110,14 @@ pub fn heat_map_loss(
 ///
 /// # Errors
 /// If `output` is of another shape than the targets.
-pub fn masked_mse(pass: &mut Pass<f32>, output: Var, targets: Targets) -> Result<Var> {
+fn masked_mse(pass: &mut Pass<f32>, output: Var, targets: Targets) -> Result<Var> {
     check("masked_mse", pass, output, &targets)?;
     let (area, counted) = (targets.area(), targets.counted());
-    let Targets { maps, count } = targets;
-    let shape = maps.shape().to_vec();
+    let is_masked = counted < targets.count.len();
+    let mask = is_masked.then(|| targets.weights(false)).transpose()?;
     let device = pass.parameters().device();
-    let of_map = |counts: &bool| std::iter::repeat_n(f32::from(u8::from(*counts)), area);
-    let mask = (counted < count.len())
-        .then(|| Tensor::new(&shape, count.iter().flat_map(of_map).collect()))
-        .transpose()?;
-    let target = pass.input(maps.to(&device)?);
+    let target = pass.input(targets.maps.to(&device)?);
+    // Where all count, one operation does it.
     let Some(mask) = mask else { return ops::mse(pass.tape(), output, target) };
     let mask = pass.input(mask.to(&device)?);
     let tape = pass.tape();
@@ -141,7 +138,7 @@ pub fn masked_mse(pass: &mut Pass<f32>, output: Var, targets: Targets) -> Result
 ///
 /// # Errors
 /// If `output` is of another shape than the targets.
-pub fn masked_adaptive_wing(
+fn masked_adaptive_wing(
     pass: &mut Pass<f32>,
     output: Var,
     targets: Targets,

@@ -27,7 +27,7 @@ mod symmetry;
 
 pub use codec::Codec;
 pub use finding::{Found, FoundIn, evaluate_landmarks, found_in_crops, loader, still};
-pub use loss::{Targets, heat_map_loss, masked_adaptive_wing, masked_mse};
+pub use loss::{Targets, heat_map_loss};
 pub use metrics::{
     FAILURE, FOUND, LandmarkEvaluation, LandmarkMeasures, Normalizer, PointEvaluation,
     ShownPicture, distance,
@@ -93,7 +93,7 @@ impl LandmarksConfig {
         let data = Data::showing(Arc::new(crops.clone()), input, notes)
             .checked(config.data.check.check(), config.data.skip_unreadable)?;
         let parts = Parts::of(&config.data, &data, config.seed)?;
-        let outside = finding::outside(&crops, &parts.training);
+        let outside = finding::outside_note(&crops, &parts.training);
         let outside: Vec<String> = outside.into_iter().collect();
         let notes = [data.notes(), &parts.notes(&config.data), &outside].concat();
         let batch = config.optimizer.batch.min(parts.training.len());
