@@ -249,7 +249,7 @@ mod tests {
         let mut state = Network::<f32>::drawn(design, 1).unwrap().parameters().state("drawn");
         let mut rng = fastrand::Rng::with_seed(5);
         for tensor in state.tensors.values_mut().filter(|tensor| tensor.shape().len() == 1) {
-            *tensor = Tensor::from_fn(&tensor.shape().to_vec(), || 0.5 + rng.f32());
+            *tensor = Tensor::from_fn(tensor.shape(), || 0.5 + rng.f32());
         }
         design.plain().build(&state).unwrap()
     }
