@@ -11,6 +11,7 @@
 mod ahead;
 mod augment;
 mod bytes;
+mod cars;
 pub mod cifar;
 mod condition;
 mod decoding;
@@ -23,6 +24,7 @@ mod joined;
 pub mod landmarks;
 mod list;
 mod loader;
+mod mat;
 pub mod mnist;
 mod picture;
 mod pictures;

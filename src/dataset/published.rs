@@ -5,12 +5,12 @@
 //! | COCO-70, and what the Transfer Learning Library makes of others | `image_list/train_100.txt` or `train.txt`, `test.txt` | `train/airplane/1.jpg 0` |
 //! | FGVC Aircraft | `data/images/`, `data/images_variant_train.txt`, `..._val.txt`, `..._test.txt` | `1025794 707-320` |
 //! | MIT Indoor Scenes | `Images/`, `TrainImages.txt`, `TestImages.txt` | `kitchen/int474.jpg` |
-//! | Stanford Cars | `cars_annos.mat` or `devkit/`, which MATLAB wrote and is not read | |
+//! | Stanford Cars | `cars_annos.mat`, or `devkit/` and `cars_test_annos_withlabels.mat` | a struct of MATLAB |
 
 use super::Pictures;
-use super::bytes;
 use super::picture::Reading;
 use super::split::Split;
+use super::{bytes, cars};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -48,14 +48,13 @@ impl Published {
         if has("TrainImages.txt") && has("TestImages.txt") {
             return Some(Self::Indoor(folder.to_path_buf()));
         }
-        let is_cars = has("cars_annos.mat") || has("devkit/cars_train_annos.mat");
-        is_cars.then(|| Self::Cars(folder.to_path_buf()))
+        cars::are_in(folder).then(|| Self::Cars(folder.to_path_buf()))
     }
 
     /// The pictures, divided as the lists say; none is opened yet.
     ///
     /// # Errors
-    /// If a list cannot be read or a row has no meaning; if labels are in a file of MATLAB.
+    /// If a list or a file of annotations cannot be read, or a row in it has no meaning.
     pub fn pictures(&self, reading: Reading) -> Result<Pictures> {
         let (root, rows) = match self {
             Self::Lists(root, lists) => {
@@ -89,12 +88,7 @@ impl Published {
                 };
                 (root, rows(&lists, "a class and a file, such as kitchen/int474.jpg", row)?)
             }
-            Self::Cars(root) => {
-                let problem = "this is Stanford Cars, whose labels lie in files of MATLAB, which are not \
-                               read; write them as a list and give that: a .csv with the columns path, \
-                               class and split (docs/data.md has the lines of Python)";
-                return Err(Error::data(root, "", problem));
-            }
+            Self::Cars(root) => return cars::pictures(root, reading),
         };
         Pictures::labelled(root, rows, true, reading)
     }
@@ -214,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn stanford_cars_say_what_to_convert() {
+    fn stanford_cars_are_found_by_their_annotations() {
         for name in ["cars_annos.mat", "devkit/cars_train_annos.mat"] {
             let error = found(&[(name, "MATLAB 5.0")]).unwrap_err();
-            assert!(error.contains("Stanford Cars") && error.contains(".csv"), "{error}");
+            assert!(error.contains(".mat"), "{error}");
         }
         assert_eq!(found(&[("cat/1.jpg", "")]).unwrap_err(), "none of them");
     }
@@ -243,6 +237,8 @@ mod tests {
                     let at = rng.usize(..bytes.len());
                     bytes[at] = rng.u8(..);
                 }
+                // Linux waits for the disk where a file that is there is written anew.
+                std::fs::remove_file(place(name)).ok();
                 std::fs::write(place(name), &bytes).unwrap();
                 drop(layout.pictures(Reading::upright(Channels::Rgb)));
             }

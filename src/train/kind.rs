@@ -25,8 +25,8 @@ pub(super) enum Kind {
 }
 
 const KINDS: &str = "a folder with a folder of pictures for each class, a .csv or .tsv that lists \
-                     pictures and classes, COCO-70, FGVC Aircraft or MIT Indoor Scenes as \
-                     they are published, the digits of UCI as .csv or .csv.gz, CIFAR in binary, or \
+                     pictures and classes, COCO-70, FGVC Aircraft, MIT Indoor Scenes or \
+                     Stanford Cars as they are published, the digits of UCI as .csv or .csv.gz, CIFAR in binary, or \
                      MNIST as IDX files or as 0.json to 9.json";
 
 /// What kind of data is at `path`.
