@@ -101,7 +101,7 @@ fn predictions_are_written_as_csv_and_as_json_lines() {
 }
 
 #[test]
-fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
+fn predict_takes_folders_and_patterns_and_names_all_bad_images_first() {
     let folder = folders();
     let predict = |extra: &[&str], what: &Path| {
         let mut command = program();
@@ -147,7 +147,7 @@ fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
     // One that only decoding finds damaged is a row of its own.
     bad_ones.iter().for_each(|file| fs::remove_file(file).unwrap());
     let mut damaged = fs::read(folder.path().join("a/10.png")).unwrap();
-    damaged[20..24].copy_from_slice(&[0xff; 4]);
+    damaged[60..64].copy_from_slice(&[0xff; 4]);
     fs::write(&bad_ones[0], &damaged).unwrap();
     let output = predict(&["--csv"], folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -155,7 +155,7 @@ fn predict_takes_folders_and_patterns_and_a_bad_image_harms_no_other() {
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!(rows[0], "image,class_1,probability_1,class_2,probability_2,error");
     assert_eq!(rows.len(), 5);
-    assert!(rows[2].contains("1.png,,,,,") && rows[2].contains("expected a"), "{}", rows[2]);
+    assert!(rows[2].contains("1.png,,,,,"), "{}", rows[2]);
     let stderr = bad(1, &mut predict(&["--check", "full"], folder.path()));
     assert!(stderr.contains("1 of 4 pictures"), "{stderr}");
     let cells: Vec<&str> = rows[4].split(',').collect();
