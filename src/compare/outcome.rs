@@ -1,13 +1,14 @@
 //! What a comparison found: from finished runs to the rows of the table.
 
-use super::plan::Plan;
+use super::plan::{Job, Plan};
 use super::rates::{Done, fittest};
 use super::scores::correlate;
 use super::soup::greedy_soup;
 use super::{Comparison, Method, MethodKind, Point, Run, Score, ensemble_accuracy, multiply_adds};
 use crate::start::best;
+use crate::train::choice::Otherwise;
 use crate::train::task::Part;
-use crate::train::{Answers, Meter, Metrics, Model, Recorded, Summary};
+use crate::train::{Answers, Meter, Metrics, Model, Recorded, RoutingPromise, Summary};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -160,7 +161,11 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
     let mut asked: Vec<(usize, Model)> = Vec::new();
     let mut made: Vec<(MethodKind, Model, f64)> = Vec::new();
     for (job, summary) in done {
-        let Some(Summary { test, seconds, routing, .. }) = summary else { continue };
+        let Some(Summary { routing, .. }) = summary else { continue };
+        let kind = job.kind;
+        // Named by the method, measured on the network that stands for it.
+        let (job, summary) = standing_for(job, routing.as_ref(), done).unwrap_or((job, summary));
+        let Some(Summary { test, seconds, .. }) = summary else { continue };
         let of_job = comparison.run_of(job)?;
         let (path, file) = (of_job.folder(), of_job.model_file());
         let model = Model::open(&file, None)?;
@@ -172,7 +177,7 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
             curve: curve(&Recorded::read(path)?.metrics),
             ..run(accuracy, *seconds)
         };
-        let (kind, source, sizes) = (job.kind, job.source, sizes(&model, &file)?);
+        let (source, sizes) = (job.source, sizes(&model, &file)?);
         let is_routed = run.routed == Some(true);
         finished.push(Finished { kind, source, run, sizes, answers: Answers::default() });
         match kind {
@@ -213,6 +218,23 @@ fn of_seed(comparison: &Comparison, done: &[&Done], soups: &[&Done]) -> Result<V
         *kept = answers;
     }
     Ok(finished)
+}
+
+/// Of a run that the guard did not let route: the one of the form that it took instead, if that was tuned
+/// too. Its learning rate is chosen for that form, where the other's is the routed one's: Zoo-Tuning
+/// of sources of other classes loses seven points at it.
+fn standing_for<'a>(
+    job: &Job,
+    routing: Option<&RoutingPromise>,
+    done: &[&'a Done],
+) -> Option<(&'a Job, &'a Option<Summary>)> {
+    routing.filter(|routing| !routing.taken)?;
+    let instead = match job.config.method.otherwise {
+        Otherwise::Zoo => MethodKind::Zoo,
+        Otherwise::Lite => MethodKind::Lite,
+    };
+    let other = done.iter().find(|(other, summary)| other.kind == instead && summary.is_some());
+    other.map(|(job, summary)| (job, summary))
 }
 
 /// What becomes of the routed network that was finished last, its likeliest sources mixed.

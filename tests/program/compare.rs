@@ -270,6 +270,24 @@ fn a_comparison_goes_on_with_changed_data_if_that_is_accepted() {
     assert_eq!(outcome.methods[0].runs.len(), 1);
 }
 
+/// Fault: sources that are not routed were tuned as a zoo at the learning rate of routed ones.
+#[test]
+fn what_the_guard_takes_instead_has_a_learning_rate_of_its_own() {
+    use MethodKind::{Routed, Zoo};
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan { seeds: 1, methods: vec![Zoo, Routed], ..plan() };
+    // Twice the same: nothing to choose between.
+    plan.config.method.zoo = vec!["data/zoo/as_is.safetensors".into(); 2];
+    plan.config.data.shots = Some(6);
+    plan.own_rates = BTreeMap::from([(Zoo, 0.02), (Routed, 0.001)]);
+    let comparison = Comparison::create(folder.path(), plan).unwrap();
+    let outcome = comparison.run(1, 2, &Patience::of(u64::MAX)).unwrap();
+    let run = |kind| &outcome.methods.iter().find(|method| method.kind == kind).unwrap().runs[0];
+    let (zoo, routed) = (run(Zoo), run(Routed));
+    assert_eq!((routed.routed, routed.learning_rate), (Some(false), Some(0.02)));
+    assert_eq!(routed.accuracy, zoo.accuracy);
+}
+
 /// Digits, the last of which is tested on, and how often it was asked for.
 struct Counting {
     samples: Samples,
