@@ -85,7 +85,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME")]
     budget: Option<String>,
     /// Networks that are tuned side by side: faster where networks are small, for the memory of as
-    /// many
+    /// many; where there is no room for one more, it waits until another is finished
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Go on though the data are not what they were when a run began; it says so

@@ -36,7 +36,10 @@ pub(crate) fn work<J: Sync, R: Send>(
         workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err(lock_error(()))))
     })?;
     let results = results.into_inner().map_err(|_| lock_error(()))?;
-    // The first error in the order of the jobs; those that were not begun have no result.
-    let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().flatten().partition(Result::is_ok);
+    // The first error in the order of the jobs, but for those that only were to stop; those that were not
+    // begun have no result.
+    let (done, mut failed): (Vec<_>, Vec<_>) =
+        results.into_iter().flatten().partition(Result::is_ok);
+    failed.sort_by_key(|result| matches!(result, Err(Error::Interrupted { .. })));
     failed.into_iter().chain(done).collect()
 }

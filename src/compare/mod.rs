@@ -12,9 +12,11 @@
 //! | `outcome` | from finished runs to the rows of the table |
 //! | `statistics` | means of few values, and differences of two |
 //! | `jobs` | independent pieces of work, shared out between threads |
+//! | `memory` | whether one more network fits beside those that are being tuned |
 
 mod budget;
 mod jobs;
+mod memory;
 mod method;
 mod outcome;
 mod plan;

@@ -13,6 +13,7 @@
 //! where it was, and ends with the same bits.
 
 use super::budget::{most_important, within};
+use super::memory::Memory;
 use super::outcome::{Outcome, outcome};
 use super::plan::{Job, Plan, SOURCES};
 use super::rates::{Done, fittest};
@@ -27,6 +28,7 @@ use crate::{Error, Result, train};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Who looks on; the calls come from several threads.
@@ -171,7 +173,8 @@ impl Comparison {
     ///
     /// With a budget of time, only as much of it as that allows, see [`Budget`](super::Budget).
     ///
-    /// Results do not depend on either number; only times do. Peak memory is that of `at_once` runs.
+    /// Results do not depend on either number; only times do. Peak memory is that of `at_once` runs;
+    /// fewer are tuned side by side where there is not so much.
     ///
     /// # Errors
     /// Whatever stops a run; [`Error::Interrupted`] if `watch` stops the comparison. A folder that was
@@ -209,8 +212,21 @@ impl Comparison {
         let sources = self.plan.sources(&self.folder)?;
         let at_once = at_once.max(1);
         let threads = (threads / at_once).max(1);
+        let memory = Memory::new();
+        let watch: &dyn Watch = &Weighed { watch, memory: &memory };
+        let has_failed = AtomicBool::new(false);
         let all = |jobs: Vec<Job>| -> Result<Vec<Done>> {
-            let summaries = work(&jobs, at_once, threads, |job| self.result(job, watch))?;
+            let result = |job: &Job| {
+                let stopped = || watch.stopped() || has_failed.load(Ordering::Relaxed);
+                let warn = |what: &str| watch.warned(&job.folder, what);
+                let found = match memory.place(&job.folder, stopped, warn) {
+                    Some(_place) => self.result(job, watch),
+                    None => Err(Error::Interrupted { saved: Some(self.folder.clone()) }),
+                };
+                has_failed.fetch_or(found.is_err(), Ordering::Relaxed);
+                found
+            };
+            let summaries = work(&jobs, at_once, threads, result)?;
             Ok(jobs.into_iter().zip(summaries).collect())
         };
         let plan = match &self.plan.budget {
@@ -318,6 +334,39 @@ fn write_plan(folder: &Path, plan: &Plan) -> Result<()> {
 
 const PLAN: &str = "plan.toml";
 const RESULTS: &str = "results.json";
+
+/// Passes on what happens, and notes what a run takes of the memory.
+struct Weighed<'a> {
+    watch: &'a dyn Watch,
+    memory: &'a Memory,
+}
+
+impl Watch for Weighed<'_> {
+    fn begin(&self, runs: usize) {
+        self.watch.begin(runs);
+    }
+
+    fn step(&self, run: &str, step: u64, steps: u64) {
+        self.memory.after_step(run);
+        self.watch.step(run, step, steps);
+    }
+
+    fn warned(&self, run: &str, warning: &str) {
+        self.watch.warned(run, warning);
+    }
+
+    fn finished(&self, run: &str, scores: Option<&Scores>) {
+        self.watch.finished(run, scores);
+    }
+
+    fn failed(&self, run: &str, error: &Error) {
+        self.watch.failed(run, error);
+    }
+
+    fn stopped(&self) -> bool {
+        self.watch.stopped()
+    }
+}
 
 /// Tells a watcher of one run.
 pub(crate) struct Seen<'a> {

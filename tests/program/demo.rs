@@ -46,7 +46,8 @@ impl Watch for Count {
     }
 
     fn warned(&self, run: &str, warning: &str) {
-        panic!("{run}: {warning}");
+        // Of a machine with little memory.
+        assert!(warning.starts_with("waits until another"), "{run}: {warning}");
     }
 
     fn finished(&self, _: &str, _: Option<&Scores>) {}
