@@ -42,15 +42,23 @@ impl Codec {
     ///
     /// Between pixels: at the top of the parabola through the logarithms of the largest value and its
     /// neighbours, which is exact for a Gaussian (Zhang et al., 2020, "Distribution-aware coordinate
-    /// representation for human pose estimation"); of `hrnet`, a quarter of a pixel towards the larger
-    /// neighbour.
+    /// representation for human pose estimation"). At an edge there is one neighbour, which tells the place
+    /// since sigma is known; it may be half a pixel further out. Of `hrnet`, a quarter of a pixel towards
+    /// the larger neighbour, and none at an edge.
     pub fn find(&self, map: &[f32], [height, width]: [usize; 2]) -> (Point, f64) {
         let largest =
             (0..map.len()).fold(0, |best, at| if map[at] > map[best] { at } else { best });
         let (row, column) = (largest / width, largest % width);
+        let inwards = |inner: usize| match self.name {
+            CodecName::Subpixel => self.top_at_edge(map[largest], map[inner]),
+            CodecName::Hrnet => 0.0,
+        };
         let towards = |at: usize, size: usize, step: usize| {
-            if at == 0 || at + 1 >= size {
-                return 0.0;
+            match (at == 0, at + 1 >= size) {
+                (true, true) => return 0.0,
+                (true, false) => return inwards(largest + step),
+                (false, true) => return -inwards(largest - step),
+                (false, false) => {}
             }
             let [before, top, after] =
                 [largest - step, largest, largest + step].map(|at| f64::from(map[at]));
@@ -65,12 +73,25 @@ impl Codec {
         let y = row as f64 + towards(row, height, width);
         ([x, y], f64::from(map[largest]))
     }
+
+    /// How far inside of the pixel at an edge, of value `top`, a Gaussian has its middle, by the value of
+    /// the pixel next to it: `(1 - 2 sigma^2 ln(top / inner)) / 2`.
+    fn top_at_edge(&self, top: f32, inner: f32) -> f64 {
+        let [top, inner] = [top, inner].map(|value| f64::from(value).max(LEAST).ln());
+        // Of two alike one cannot tell which is the top.
+        if top <= inner {
+            return 0.0;
+        }
+        (0.5 - self.sigma.powi(2) * (top - inner)).clamp(-0.5, 0.5)
+    }
 }
+
+/// Far below any value that says something, and above 0, which has no logarithm.
+const LEAST: f64 = 1e-10;
 
 /// Where the parabola through logarithms at -1, 0 and 1 is highest.
 fn top_of_parabola(values: [f64; 3]) -> f64 {
-    // Far below any value that says something, and above 0, which has no logarithm.
-    let [before, top, after] = values.map(|value| value.max(1e-10).ln());
+    let [before, top, after] = values.map(|value| value.max(LEAST).ln());
     let curvature = before - 2.0 * top + after;
     if curvature < -1e-9 { ((before - after) / (2.0 * curvature)).clamp(-0.5, 0.5) } else { 0.0 }
 }
@@ -119,6 +140,20 @@ mod tests {
         assert!(subpixel < 0.005, "{subpixel}");
         let hrnet = floor_of(CodecName::Hrnet);
         assert!((hrnet - 0.38).abs() < 0.03, "{hrnet}");
+    }
+
+    #[test]
+    fn a_point_in_the_pixels_at_an_edge_is_found_as_any_other() {
+        let codec = Codec { name: CodecName::Subpixel, sigma: 1.5 };
+        let mut map = vec![0.0; 5 * 7];
+        for at in [[-0.4, 2.2], [0.3, -0.25], [6.45, 4.1], [5.8, 0.0], [3.0, 4.49]] {
+            codec.draw(&mut map, [5, 7], at);
+            let ([x, y], _) = codec.find(&map, [5, 7]);
+            assert!((x - at[0]).abs() < 1e-5 && (y - at[1]).abs() < 1e-5, "{at:?}: {x}, {y}");
+        }
+        // Further out it is where a picture ends.
+        codec.draw(&mut map, [5, 7], [-2.0, 2.0]);
+        assert_eq!(codec.find(&map, [5, 7]).0, [-0.5, 2.0]);
     }
 
     #[test]
