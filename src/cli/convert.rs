@@ -108,7 +108,7 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
                 let identified = Identified::new(&checkpoint, Some(name), &rules)?;
                 tell_choice(&checkpoint, &identified);
                 // Names that would have told it are gone in OUT.
-                let images = Input::said_by(&checkpoint, identified.naming.layout());
+                let images = Input::said_by(&checkpoint, &identified);
                 identified.network(checkpoint)?.with_metadata(images)
             }
             None => rules.renamed(checkpoint)?,

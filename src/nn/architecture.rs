@@ -69,6 +69,12 @@ pub trait Architecture: Send + Sync {
         None
     }
 
+    /// Which images networks in the layout of that name expect where their file does not say: entries of
+    /// its metadata, such as `input_mean`.
+    fn images(&self, _layout: &str) -> &[(&str, &str)] {
+        &[]
+    }
+
     /// Whether the kernels of that layer are aligned by default.
     fn is_aligned(&self, _layer: &str) -> bool {
         false

@@ -84,6 +84,13 @@ impl Identified {
         self.design.architecture().caveat(self.naming.layout()?)
     }
 
+    /// Which images the network expects by its names, where its file does not say; see
+    /// [`Architecture::images`](super::Architecture::images).
+    pub fn images(&self) -> &[(&str, &str)] {
+        let architecture = self.design.architecture();
+        self.naming.layout().map_or(&[], |layout| architecture.images(layout))
+    }
+
     /// Whether the file holds the network, its head perhaps excepted.
     pub fn is_complete(&self) -> bool {
         self.fit.is_complete(self.design.architecture().head()) && self.caveat().is_none()

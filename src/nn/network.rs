@@ -261,6 +261,11 @@ impl<T: Element> Network<T> {
         pooled(pass, features)
     }
 
+    /// The nodes that [`last_features`](Self::last_features) and [`last_map`](Self::last_map) look at.
+    pub(crate) fn last_nodes(&self) -> [Node; 2] {
+        [self.graph.features, self.graph.last_map]
+    }
+
     /// The last map `[N, C, H, W]` before the head, of the last forward pass in `pass`, which is one
     /// for training.
     ///

@@ -28,7 +28,10 @@ pub struct Pass<'a, T> {
     tape: Tape<T>,
     on_tape: Vec<Option<Var>>,
     mode: Mode,
+    has_gradients: bool,
     keeps_activations: bool,
+    /// Nodes of the network that are never forgotten.
+    kept: Vec<Node>,
     /// By parameter.
     frozen: Vec<bool>,
     updates: Vec<(Id, Tensor<T>)>,
@@ -63,7 +66,9 @@ impl<'a, T: Element> Pass<'a, T> {
             tape: Tape::new(),
             on_tape: vec![None; parameters.len()],
             mode,
+            has_gradients: mode == Mode::Train,
             keeps_activations: false,
+            kept: Vec::new(),
             frozen: vec![false; parameters.len()],
             updates: Vec::new(),
             observed: Vec::new(),
@@ -165,6 +170,14 @@ impl<'a, T: Element> Pass<'a, T> {
         self
     }
 
+    /// The same, without any gradient: what an operation made is forgotten after its last use, but for the
+    /// values of `nodes`, see [`Pass::activation`].
+    pub(crate) fn keep_only(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
+        self.has_gradients = false;
+        self.kept.extend(nodes);
+        self
+    }
+
     /// The value of every node of the network is kept, see [`Pass::activation`], and nothing is
     /// forgotten on the way.
     pub fn keep_activations(mut self) -> Self {
@@ -197,11 +210,11 @@ impl<'a, T: Element> Pass<'a, T> {
 
     /// A parameter or buffer on the tape.
     pub fn var(&mut self, id: Id) -> Var {
-        let Self { parameters, tape, on_tape, mode, frozen, .. } = self;
+        let Self { parameters, tape, on_tape, has_gradients, frozen, .. } = self;
         *on_tape[id.0].get_or_insert_with(|| {
             let value = parameters.value(id).clone();
             let role = parameters.role(id);
-            if *mode == Mode::Train && role != Role::Buffer && !frozen[id.0] {
+            if *has_gradients && role != Role::Buffer && !frozen[id.0] {
                 tape.parameter(value)
             } else {
                 tape.constant(value)
@@ -236,19 +249,19 @@ impl<'a, T: Element> Pass<'a, T> {
         }
     }
 
-    /// Where no gradient is wanted, forgets one value.
-    pub(super) fn forget_one(&mut self, var: Var) {
-        if self.forgets() {
+    /// Where no gradient is wanted, forgets the value of one node.
+    pub(super) fn forget_one(&mut self, node: Node, var: Var) {
+        if self.forgets() && !self.kept.contains(&node) {
             self.tape.forget(var.index()..var.index() + 1, |_| false);
         }
     }
 
     fn forgets(&self) -> bool {
-        self.mode != Mode::Train && !self.keeps_activations
+        !self.has_gradients && !self.keeps_activations
     }
 
     pub(super) fn leave_activations(&mut self, nodes: Vec<Var>) {
-        if !self.forgets() {
+        if !self.forgets() || !self.kept.is_empty() {
             self.activations = nodes;
         }
     }
@@ -312,5 +325,35 @@ impl<'a, T: Element> Pass<'a, T> {
         let gradients =
             self.on_tape.iter().map(|var| var.and_then(|var| gradients.take(var))).collect();
         Ok(Step::new(gradients, self.updates))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Design, Form, Mixing, Network};
+
+    #[test]
+    fn what_is_kept_is_as_in_training_and_the_rest_is_forgotten() -> Result<()> {
+        let design = Design::named("resnet_small", 1, 3)?;
+        let source = |seed| Network::<f64>::drawn(&design, seed).unwrap().parameters().state("one");
+        let sources = [source(1), source(2)];
+        let images = Tensor::normal(&[4, 1, 16, 16], 1.0, &mut fastrand::Rng::with_seed(3));
+        for form in [Form::Zoo(Mixing::default()), Form::Lite(Mixing::default())] {
+            let network = Network::from_sources(&design, form, &sources, 4)?;
+            let found = |mut pass: Pass<f64>| -> Result<_> {
+                let x = pass.input(images.clone());
+                let logits = network.forward(&mut pass, x)?;
+                let features = network.last_features(&mut pass)?;
+                let values = [logits, features].map(|var| pass.value(var).unwrap().clone());
+                let earlier = pass.activation(Node(1)).is_ok();
+                Ok((values.map(Tensor::into_vec), earlier))
+            };
+            let whole = found(Pass::train(network.parameters()))?;
+            let parts = found(Pass::train(network.parameters()).keep_only(network.last_nodes()))?;
+            assert_eq!(whole.0, parts.0);
+            assert_eq!((whole.1, parts.1), (true, false));
+        }
+        Ok(())
     }
 }

@@ -46,7 +46,7 @@ impl<'p, 'a, T: Element> Run<'p, 'a, T> {
         self.nodes.push(y);
         for (operand, var) in operands.iter().zip(vars) {
             if self.last_uses.get(operand.0) == Some(&node.0) {
-                self.pass.forget_one(var);
+                self.pass.forget_one(*operand, var);
             }
         }
         Ok(node)

@@ -80,7 +80,7 @@ pub(super) fn features<T: Element>(
         if of_batch.len() < 2 {
             continue;
         }
-        let mut pass = Pass::train(network.parameters());
+        let mut pass = Pass::train(network.parameters()).keep_only(network.last_nodes());
         let x = pass.input(images);
         let output = network.forward(&mut pass, x)?;
         let features = network.last_features(&mut pass)?;

@@ -30,7 +30,7 @@ pub fn score_of_values<T: Element>(
         if of_batch.len() < 2 {
             continue;
         }
-        let mut pass = Pass::train(network.parameters());
+        let mut pass = Pass::train(network.parameters()).keep_only(network.last_nodes());
         let x = pass.input(images);
         network.forward(&mut pass, x)?;
         let map = network.last_map(&mut pass)?;

@@ -32,7 +32,7 @@ impl Expectation {
     /// If one says what has no meaning.
     pub fn of_all(zoo: &Zoo, identified: &[Identified], data: &DataConfig) -> Result<Vec<Self>> {
         let said = zoo.sources().iter().zip(identified).map(|(source, one)| {
-            let metadata = Input::said_by(source, one.naming.layout());
+            let metadata = Input::said_by(source, one);
             (source.path().display().to_string(), metadata, &one.design)
         });
         let said: Vec<(String, _, _)> = said.collect();

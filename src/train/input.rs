@@ -2,7 +2,7 @@
 
 use super::hub;
 use crate::dataset::{Channels, IMAGENET_MEAN, IMAGENET_STD, Reading, ResizeMode, Transform};
-use crate::nn::Design;
+use crate::nn::{Design, Identified};
 use crate::zoo::Checkpoint;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -188,31 +188,20 @@ impl Input {
     }
 
     /// What a file says of its tensors and images; where nothing of images, what a file beside it
-    /// says, or what networks whose names are of that layout usually expect.
-    pub fn said_by(checkpoint: &Checkpoint, layout: Option<&str>) -> BTreeMap<String, String> {
+    /// says, or what networks of its names usually expect.
+    pub fn said_by(checkpoint: &Checkpoint, network: &Identified) -> BTreeMap<String, String> {
         let mut said = checkpoint.declared();
         if !Self::is_in(&said)
             && let Some((_, beside)) = hub::beside(checkpoint.path())
         {
             said.extend(beside);
         }
-        // Detectron2 has taken over weights of torchvision too, which are for usual images.
+        // Other libraries have taken over weights of torchvision's, which are for usual images.
         let is_torchvisions =
             checkpoint.metadata().get("__author__").is_some_and(|author| author == "torchvision");
-        if layout == Some("Detectron2") && !Self::is_in(&said) && !is_torchvisions {
-            // PIXEL_MEAN and PIXEL_STD of its configuration.
-            let usual = [
-                (Self::ORDER, "bgr"),
-                (Self::RANGE, "255"),
-                ("input_mean", "103.53,116.28,123.675"),
-                ("input_std", "1"),
-            ];
-            said.extend(usual.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        }
-        if layout == Some("timm (tf_efficientnet_lite)") && !Self::is_in(&said) {
-            // Of TensorFlow's networks: values of -1 to 1.
-            let usual = ["input_mean", "input_std"];
-            said.extend(usual.map(|key| (key.to_owned(), "0.5,0.5,0.5".to_owned())));
+        if !Self::is_in(&said) && !is_torchvisions {
+            let usual = network.images().iter();
+            said.extend(usual.map(|&(key, value)| (key.to_owned(), value.to_owned())));
         }
         said
     }

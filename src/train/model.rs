@@ -78,7 +78,7 @@ impl Model {
                     identified.design = identified.design.with_noise(said.design.noise);
                 }
                 choice = identified.choice();
-                let images = Input::said_by(&checkpoint, identified.naming.layout());
+                let images = Input::said_by(&checkpoint, &identified);
                 checkpoint = identified.network(checkpoint)?.with_metadata(images);
                 said.unwrap_or_else(|| identified.design.plain())
             }

@@ -11,8 +11,14 @@ use crate::zoo::Layout;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Networks under these names were trained on values of -1 to 1.
 const TIMM: &str = "timm (tf_efficientnet_lite)";
+
+/// Which images networks in that layout expect: of TensorFlow's, values of -1 to 1.
+pub(super) fn images(layout: &str) -> &'static [(&'static str, &'static str)] {
+    const OF_TENSORFLOW: &[(&str, &str)] =
+        &[("input_mean", "0.5,0.5,0.5"), ("input_std", "0.5,0.5,0.5")];
+    if layout == TIMM { OF_TENSORFLOW } else { &[] }
+}
 
 type Rules = Vec<(&'static str, &'static str)>;
 

@@ -100,6 +100,10 @@ impl Architecture for EfficientNetLite {
         }
     }
 
+    fn images(&self, layout: &str) -> &[(&str, &str)] {
+        efficientnet_layouts::images(layout)
+    }
+
     /// All that are not depthwise: an order of channels that a depthwise convolution made alone
     /// would not be that of its input. Of the others, only the stem has more than one tap.
     fn is_aligned(&self, layer: &str) -> bool {

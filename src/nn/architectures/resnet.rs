@@ -140,6 +140,10 @@ impl Architecture for ResNet {
         resnet_layouts::caveat(layout)
     }
 
+    fn images(&self, layout: &str) -> &[(&str, &str)] {
+        resnet_layouts::images(layout)
+    }
+
     /// The stem, stages 3 and 4; no convolutions of groups, whose outputs see different channels and
     /// cannot change places.
     fn is_aligned(&self, layer: &str) -> bool {

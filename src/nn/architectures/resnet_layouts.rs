@@ -26,6 +26,18 @@ pub(super) fn caveat(layout: &str) -> Option<&'static str> {
     )
 }
 
+/// Which images networks in that layout expect: of Detectron2, `PIXEL_MEAN` and `PIXEL_STD` of its
+/// configuration.
+pub(super) fn images(layout: &str) -> &'static [(&'static str, &'static str)] {
+    const OF_DETECTRON2: &[(&str, &str)] = &[
+        ("input_order", "bgr"),
+        ("input_range", "255"),
+        ("input_mean", "103.53,116.28,123.675"),
+        ("input_std", "1"),
+    ];
+    if layout == DETECTRON2.name { OF_DETECTRON2 } else { &[] }
+}
+
 /// torchvision's names but for the classifier, as many a script has them. It stands before Detectron2, of
 /// which only networks with all of its names are: they see other images.
 const LINEAR: Layout = Layout { name: "a head called linear", rules: &[(r"^linear\.", "fc.")] };
