@@ -32,6 +32,9 @@ pub fn run(arguments: Arguments, output: &mut Output) -> Result {
     // Says how to get them.
     let others = crate::tensor::Device::opencl(0).map(drop);
     match (others, arguments) {
+        (Err(_), Arguments { number: None, check: false, tune: false }) if output.json => {
+            output.object(&[(); 0])
+        }
         (Err(error), Arguments { number: None, check: false, tune: false }) => {
             output.line(format!("cpu is what there is. {error}"))
         }
@@ -320,5 +323,22 @@ mod opencl {
             products.len(),
             mean.exp()
         ))
+    }
+}
+
+#[cfg(all(test, not(feature = "opencl")))]
+mod tests {
+    use super::super::output::{Color, Global, Stop};
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_said_where_no_device_can_be_had() {
+        let devices = |check, json| {
+            let global = Global { threads: None, color: Color::Never, json };
+            run(Arguments { number: None, check, tune: false }, &mut Output::new(&global))
+        };
+        assert!(devices(false, false).is_ok() && devices(false, true).is_ok());
+        let Err(Stop::Error(error)) = devices(true, false) else { panic!("nothing is checked") };
+        assert!(error.to_string().contains("--features opencl"), "{error}");
     }
 }

@@ -25,7 +25,9 @@ RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_r
 LITE = [f"efficientnet_lite{i}" for i in range(5)]
 # Height and width of the images, odd and even.
 COMPUTED = {"resnet18": [(33, 40)], "resnext50_32x4d": [(33, 40)],
-            "efficientnet_lite0": [(64, 48), (33, 40), (47, 61)], "efficientnet_lite1": [(50, 37)]}
+            "efficientnet_lite0": [(64, 48), (33, 40), (47, 61)], "efficientnet_lite1": [(50, 37)],
+            "efficientnet_lite2": [(36, 33)], "efficientnet_lite3": [(33, 34)],
+            "efficientnet_lite4": [(32, 35)]}
 
 
 def make(name, **options):
