@@ -328,8 +328,8 @@ mod opencl {
 
 #[cfg(all(test, not(feature = "opencl")))]
 mod tests {
-    use super::super::output::{Color, Global, Stop};
     use super::*;
+    use crate::cli::output::{Color, Global, Stop};
 
     #[test]
     fn what_to_do_is_said_where_no_device_can_be_had() {
