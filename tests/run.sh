@@ -269,7 +269,7 @@ check "set-up" set_up
 check "format" cargo fmt --check
 check "clippy" cargo clippy --all-targets --features opencl --locked -- -D warnings
 # Of what the feature leaves out, or has twice.
-check "clippy without devices" cargo clippy --locked -- -D warnings
+check "clippy without devices" cargo clippy --all-targets --locked -- -D warnings
 check "features" features
 check "clippy of the library" cargo clippy --all-targets --no-default-features -- -D warnings
 check "documentation" documentation

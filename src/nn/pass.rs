@@ -36,7 +36,7 @@ pub struct Pass<'a, T> {
     frozen: Vec<bool>,
     updates: Vec<(Id, Tensor<T>)>,
     observed: Vec<(String, Var)>,
-    /// By the number of the node, if nothing is forgotten.
+    /// By the number of the node, if anything is kept.
     activations: Vec<Var>,
     /// What sources and noise are drawn by, if they are drawn.
     draws: Option<u64>,
@@ -335,17 +335,23 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_as_in_training_and_the_rest_is_forgotten() -> Result<()> {
-        let design = Design::named("resnet_small", 1, 3)?;
-        let source = |seed| Network::<f64>::drawn(&design, seed).unwrap().parameters().state("one");
-        let sources = [source(1), source(2)];
-        let images = Tensor::normal(&[4, 1, 16, 16], 1.0, &mut fastrand::Rng::with_seed(3));
-        for form in [Form::Zoo(Mixing::default()), Form::Lite(Mixing::default())] {
-            let network = Network::from_sources(&design, form, &sources, 4)?;
+        let mixed = [Form::Zoo(Mixing::default()), Form::Lite(Mixing::default())];
+        let named = |name| Design::named(name, 1, 3).unwrap();
+        let designs = ["resnet_small", "convnet_small"].map(named);
+        let forms = designs.iter().flat_map(|design| mixed.clone().map(|form| (design, form)));
+        for (design, form) in forms {
+            let [_, size] = design.architecture().usual_sizes();
+            let rng = &mut fastrand::Rng::with_seed(3);
+            let images = Tensor::normal(&[4, 1, size, size], 1.0, rng);
+            let source =
+                |seed| Network::<f64>::drawn(design, seed).unwrap().parameters().state("one");
+            let network = Network::from_sources(design, form, &[source(1), source(2)], 4)?;
             let found = |mut pass: Pass<f64>| -> Result<_> {
                 let x = pass.input(images.clone());
                 let logits = network.forward(&mut pass, x)?;
                 let features = network.last_features(&mut pass)?;
-                let values = [logits, features].map(|var| pass.value(var).unwrap().clone());
+                let map = network.last_map(&mut pass)?;
+                let values = [logits, features, map].map(|var| pass.value(var).unwrap().clone());
                 let earlier = pass.activation(Node(1)).is_ok();
                 Ok((values.map(Tensor::into_vec), earlier))
             };
