@@ -188,15 +188,6 @@ pub(super) struct Picture {
     _alone: Option<MutexGuard<'static, ()>>,
 }
 
-/// Pixels as they lie in memory, three bytes each: the one that is seen in the upper left corner begins at
-/// `origin`; `down` and `right` lead from a pixel to the one below it and to the one on its right.
-pub(super) struct Bytes<'a> {
-    pub all: &'a [u8],
-    pub origin: i32,
-    pub down: i32,
-    pub right: i32,
-}
-
 impl Picture {
     fn decode(path: &Path, bytes: Vec<u8>, reading: Reading) -> Result<Self> {
         let mut decoder = decoder(path, &bytes)?;
@@ -214,7 +205,7 @@ impl Picture {
     }
 
     /// Pixels `[H, W, 3]` that EXIF data say to look at in another way.
-    pub fn upright(
+    fn upright(
         pixels: Vec<u8>,
         [height, width]: [usize; 2],
         channels: Channels,
@@ -260,11 +251,13 @@ impl Picture {
         self.pixels.as_chunks::<3>().0[at as usize]
     }
 
-    /// The bytes of the pixels, and how to find one.
-    pub fn bytes(&self) -> Bytes<'_> {
-        // Pictures have less than 2^31 bytes, see `read_image`.
-        let [origin, down, right] = [self.origin, self.down, self.right].map(|at| 3 * at as i32);
-        Bytes { all: &self.pixels, origin, down, right }
+    /// The pixels at a row and column, on its right, below it, and below that on the right; all of them lie
+    /// inside.
+    pub fn square(&self, row: usize, column: usize) -> [[u8; 3]; 4] {
+        let pixels = self.pixels.as_chunks::<3>().0;
+        let at = self.origin + row as isize * self.down + column as isize * self.right;
+        let below = at + self.down;
+        [at, at + self.right, below, below + self.right].map(|at| pixels[at as usize])
     }
 
     /// Copies a row from a column on, as many pixels as `into` has room for: a byte for each grey one,

@@ -1,7 +1,7 @@
 //! A part of a picture under an affine map: turned, scaled and mirrored in one go.
 
 use super::landmarks::Affine;
-use super::picture::{Bytes, Channels, Picture};
+use super::picture::{Channels, Picture};
 use super::{Image, landmarks::Point};
 use crate::Result;
 
@@ -19,22 +19,17 @@ pub(super) fn warped(picture: &Picture, map: &Affine, size: usize) -> Result<Ima
     let taps = back.scale().ceil().clamp(1.0, MOST) as usize;
     let places: Vec<f64> = (0..taps).map(|k| (k as f64 + 0.5) / taps as f64 - 0.5).collect();
     let share = 1.0 / (255 * taps * taps) as f32;
-    let mut pixels = vec![[0.0; 3]; size * size];
-    for (row, line) in pixels.chunks_mut(size.max(1)).enumerate() {
-        let mut first = 0;
-        for line in line.chunks_mut(LANES) {
-            let mut sums = [[0.0f32; 4]; LANES];
+    let mut pixels = Vec::with_capacity(size * size);
+    for row in 0..size {
+        for column in 0..size {
+            let mut sum = [0.0f32; 3];
             for down in &places {
                 for right in &places {
-                    let points = std::array::from_fn(|lane| {
-                        back.apply([(first + lane) as f64 + right, row as f64 + down])
-                    });
-                    add_all(&mut sums, picture, points);
+                    let at = back.apply([column as f64 + right, row as f64 + down]);
+                    add(&mut sum, picture, at);
                 }
             }
-            let each = line.iter_mut().zip(sums);
-            each.for_each(|(pixel, [r, g, b, _])| *pixel = [r, g, b].map(|sum| sum * share));
-            first += LANES;
+            pixels.push(sum.map(|sum| sum * share));
         }
     }
     let plane = |channel: usize| pixels.iter().map(move |pixel| pixel[channel]);
@@ -45,50 +40,27 @@ pub(super) fn warped(picture: &Picture, map: &Affine, size: usize) -> Result<Ima
     }
 }
 
-/// Pixels that are made side by side, so that none of their sums waits for another: twice as fast as one by
-/// one.
-const LANES: usize = 8;
-
-/// Adds the bilinear value at each point to its sum, whose fourth value means nothing. Nearly all points lie
-/// between four pixels, whose values and shares are summed in the same order as those at an edge,
-/// without asking of each whether it is there.
-fn add_all(sums: &mut [[f32; 4]; LANES], picture: &Picture, points: [Point; LANES]) {
+/// Adds the bilinear value at a point. Nearly all points lie between four pixels, whose values and shares
+/// are summed in the same order as those at an edge, without asking of each whether it is there.
+fn add(sum: &mut [f32; 3], picture: &Picture, at: Point) {
+    let [x, y] = at;
     let [height, width] = picture.sides();
-    let Bytes { all, origin, down, right: next } = picture.bytes();
-    let corners = [0, next, down, down + next];
-    // From the first pixel of a square to the last of the four bytes that are read of the one that lies last.
-    let reach = 3 + next.max(0) + down.max(0);
-    let (mut at, mut shares) = ([0i32; LANES], [[0.0f32; LANES]; 4]);
-    let mut is_inside = true;
-    for (lane, [x, y]) in points.into_iter().enumerate() {
-        // Also not what is no number.
-        is_inside &= x >= 0.0 && y >= 0.0 && x + 1.0 < width as f64 && y + 1.0 < height as f64;
-        let (left, top) = (x as i32, y as i32);
-        let (right, lower) = ((x - f64::from(left)) as f32, (y - f64::from(top)) as f32);
-        let (other_row, other_column) = (1.0 - lower, 1.0 - right);
-        shares[0][lane] = other_row * other_column;
-        shares[1][lane] = other_row * right;
-        shares[2][lane] = lower * other_column;
-        shares[3][lane] = lower * right;
-        let of_row = top.wrapping_mul(down).wrapping_add(origin);
-        at[lane] = left.wrapping_mul(next).wrapping_add(of_row);
-    }
-    is_inside = is_inside && at.iter().all(|&at| (at.saturating_add(reach) as usize) < all.len());
+    // Also not of what is no number.
+    let is_inside = x >= 0.0 && y >= 0.0 && x + 1.0 < width as f64 && y + 1.0 < height as f64;
     if !is_inside {
-        sums.iter_mut().zip(points).for_each(|(sum, at)| add(sum, picture, at));
-        return;
+        return add_at_edge(sum, picture, at);
     }
-    for (lane, sum) in sums.iter_mut().enumerate() {
-        for (corner, shares) in corners.into_iter().zip(&shares) {
-            let at = (at[lane] + corner) as usize;
-            let Some((pixel, _)) = all[at..].split_first_chunk::<4>() else { continue };
-            sum.iter_mut().zip(pixel).for_each(|(sum, &v)| *sum += shares[lane] * f32::from(v));
-        }
+    let (left, top) = (x as u32, y as u32);
+    let (right, lower) = ((x - f64::from(left)) as f32, (y - f64::from(top)) as f32);
+    let (other_row, other_column) = (1.0 - lower, 1.0 - right);
+    let shares = [other_row * other_column, other_row * right, lower * other_column, lower * right];
+    for (share, pixel) in shares.into_iter().zip(picture.square(top as usize, left as usize)) {
+        sum.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += share * f32::from(v));
     }
 }
 
-/// The same of one point anywhere; what is not there is 0.
-fn add(sum: &mut [f32; 4], picture: &Picture, [x, y]: Point) {
+/// The same anywhere; what is not there is 0.
+fn add_at_edge(sum: &mut [f32; 3], picture: &Picture, [x, y]: Point) {
     let [height, width] = picture.sides();
     let (left, top) = (x.floor(), y.floor());
     // Also of what is no number.
@@ -114,35 +86,29 @@ fn add(sum: &mut [f32; 4], picture: &Picture, [x, y]: Point) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::metadata::Orientation;
+    use crate::dataset::Reading;
+    use crate::dataset::picture::read_picture;
 
     #[test]
-    fn points_side_by_side_have_the_values_of_each_to_the_bit() {
+    fn between_four_pixels_the_value_is_that_of_any_point_to_the_bit() {
         let mut rng = fastrand::Rng::with_seed(1);
-        // From the first pixel in memory to the last, and the other way round.
-        for orientation in [Orientation::NoTransforms, Orientation::Rotate180] {
-            let noise = (0..3 * 9 * 7).map(|_| rng.u8(..)).collect();
-            let picture = &Picture::upright(noise, [7, 9], Channels::Rgb, orientation, None);
-            let corners = [[0.0, 0.0], [8.0, 6.0], [7.0, 5.0], [-1.0, 3.0], [f64::NAN, 0.0]];
-            let mut whole = 0;
-            for _ in 0..1000 {
-                // All inside, or any.
-                let most = [7.99, 5.99].map(|most| if rng.bool() { most } else { most + 2.0 });
-                let mut points = [(); LANES].map(|()| most.map(|most| most * rng.f64()));
-                if rng.u8(..) < 64 {
-                    points[rng.usize(..LANES)] = corners[rng.usize(..corners.len())];
-                }
-                // On top of sums, as in pixels that cover several.
-                let mut fast = [(); LANES].map(|()| [rng.f32(), rng.f32(), rng.f32(), 0.0]);
-                let mut slow = fast;
-                add_all(&mut fast, picture, points);
-                slow.iter_mut().zip(points).for_each(|(sum, at)| add(sum, picture, at));
-                let bits =
-                    |sums: [[f32; 4]; LANES]| sums.map(|[r, g, b, _]| [r, g, b].map(f32::to_bits));
-                assert_eq!(bits(fast), bits(slow), "{points:?}");
-                whole += u32::from(points.iter().all(|[x, y]| *x < 8.0 && *y < 6.0));
-            }
-            assert!((200..800).contains(&whole), "{whole}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.png");
+        let noise = image::RgbImage::from_fn(9, 7, |_, _| image::Rgb([(); 3].map(|()| rng.u8(..))));
+        noise.save(&file).unwrap();
+        let picture = read_picture(&file, Reading::upright(Channels::Rgb)).unwrap();
+        let corners = [[0.0, 0.0], [8.0, 6.0], [7.0, 5.0], [-1.0, 3.0], [f64::NAN, 0.0]];
+        let drawn: Vec<Point> =
+            (0..2000).map(|_| [12.0 * rng.f64() - 1.5, 10.0 * rng.f64() - 1.5]).collect();
+        let mut between = 0;
+        for at in corners.into_iter().chain(drawn) {
+            // On top of a sum, as in a pixel that covers several.
+            let [mut fast, mut slow] = [[rng.f32(); 3]; 2];
+            add(&mut fast, &picture, at);
+            add_at_edge(&mut slow, &picture, at);
+            assert_eq!(fast.map(f32::to_bits), slow.map(f32::to_bits), "{at:?}");
+            between += u32::from((0.0..8.0).contains(&at[0]) && (0.0..6.0).contains(&at[1]));
         }
+        assert!((500..1500).contains(&between), "{between}");
     }
 }
