@@ -1,13 +1,13 @@
 //! Whether one more network fits into memory beside those that are being tuned.
 //!
-//! The first network of a comparison is tuned alone for two steps. From then on another one begins if as much
-//! memory is free as a network has taken so far, at the most; otherwise it waits until one is finished. A zoo
+//! The first network of a comparison is tuned alone for two steps. From then on another one begins if a
+//! quarter more memory is free than a network has taken so far; otherwise it waits until one is finished. A zoo
 //! takes more than one of its sources, which is seen when the first zoo is tuned, and what a device holds is not
 //! looked at. Where the system does not tell how much memory there is, none waits.
 
 use crate::tensor::buffer;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Room beyond what a network took, for evaluation in larger batches, as a part of that.
@@ -29,6 +29,8 @@ struct Usage {
 pub(super) struct Memory {
     usage: fn() -> Option<Usage>,
     known: Mutex<Known>,
+    /// There may be room now for who waits.
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -60,7 +62,11 @@ impl Known {
 impl Memory {
     /// That of this machine, or of the control group that the process is confined to.
     pub(super) fn new() -> Self {
-        Self { usage: on_linux, known: Mutex::default() }
+        Self::told_by(on_linux)
+    }
+
+    fn told_by(usage: fn() -> Option<Usage>) -> Self {
+        Self { usage, known: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Waits for room for `run`, which it has until the place is dropped; none if `stopped` says so
@@ -80,7 +86,9 @@ impl Memory {
             if let Some(lack) = lack {
                 say(&lack);
             }
-            std::thread::sleep(Duration::from_millis(100));
+            // Others may free memory too, and `stopped` tells nobody.
+            let known = self.known();
+            drop(self.changed.wait_timeout(known, Duration::from_millis(100)));
         }
         Some(Place { memory: self, run: run.to_owned() })
     }
@@ -116,6 +124,7 @@ impl Memory {
         }
         known.waiting.retain(|other| other != run);
         known.steps.insert(run.to_owned(), 0);
+        self.changed.notify_all();
         Ok(())
     }
 
@@ -128,6 +137,7 @@ impl Memory {
             && let Some(usage) = (self.usage)()
         {
             known.look_at(usage);
+            self.changed.notify_all();
         }
     }
 
@@ -148,6 +158,7 @@ impl Drop for Place<'_> {
         self.memory.known().steps.remove(&self.run);
         // What it used goes back to the system, and is seen to be free.
         buffer::clear::<f32>();
+        self.memory.changed.notify_all();
     }
 }
 
@@ -197,13 +208,9 @@ mod tests {
 
     const GB: u64 = 1_000_000_000;
 
-    fn told_by(usage: fn() -> Option<Usage>) -> Memory {
-        Memory { usage, known: Mutex::default() }
-    }
-
     #[test]
     fn the_first_network_shows_what_the_others_will_take() {
-        let memory = told_by(|| Some(Usage { free: 3 * GB, own: 2 * GB }));
+        let memory = Memory::told_by(|| Some(Usage { free: 3 * GB, own: 2 * GB }));
         assert!(memory.take("first").is_ok());
         memory.after_step("first");
         assert_eq!(memory.take("second"), Err(None), "it is not known yet what one takes");
@@ -214,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_network_waits_for_room_and_says_so_once() {
-        let memory = told_by(|| Some(Usage { free: 2 * GB, own: 2 * GB }));
+        let memory = Memory::told_by(|| Some(Usage { free: 2 * GB, own: 2 * GB }));
         let first = memory.place("first", || false, |_| ()).unwrap();
         memory.after_step("first");
         memory.after_step("first");
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_not_overtaken() {
-        let memory = told_by(|| None);
+        let memory = Memory::told_by(|| None);
         memory.known().waiting.push_back("first".to_owned());
         assert_eq!(memory.take("second"), Err(None));
         assert!(memory.take("first").is_ok() && memory.take("second").is_ok());
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_two_take_is_shared_between_them() {
-        let memory = told_by(|| Some(Usage { free: 9 * GB, own: 4 * GB }));
+        let memory = Memory::told_by(|| Some(Usage { free: 9 * GB, own: 4 * GB }));
         memory.known().of_one = 2 * GB;
         for run in ["first", "second"] {
             memory.take(run).unwrap();
@@ -260,7 +267,7 @@ mod tests {
 
     #[test]
     fn none_waits_where_nothing_is_known() {
-        let memory = told_by(|| None);
+        let memory = Memory::told_by(|| None);
         assert!(memory.take("first").is_ok() && memory.take("second").is_ok());
     }
 
