@@ -279,13 +279,60 @@ fn a_zoo_of_landmark_networks_is_scored_matched_and_tuned() {
             }
         }
     }
-    // What needs classes says so, and leaves nothing.
-    let out = folder.path().join("routed");
-    let text = from_scratch(&file, 3, 6)
-        .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))
-        .replace("'scratch'", "'routed'");
-    let config = Config::layered("", text.parse().unwrap(), Table::new()).unwrap();
-    let error = Run::create(&out, config).unwrap().train(&mut ()).unwrap_err().to_string();
-    assert!(error.contains("landmarks have none; take zoo or lite"), "{error}");
-    assert!(!out.exists());
+}
+
+/// The same pictures and points in another folder, those of which `is_inverted` says so as negatives.
+fn inverted(from: &Path, to: &Path, is_inverted: impl Fn(usize) -> bool) -> PathBuf {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name.strip_prefix("img").and_then(|rest| rest[..3].parse().ok());
+        if number.is_some_and(&is_inverted) {
+            let mut picture = image::open(&path).unwrap().into_luma8();
+            image::imageops::invert(&mut picture);
+            picture.save(to.join(name)).unwrap();
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+    to.join("CollectedData_a.csv")
+}
+
+/// One source knows pictures as they are and one negatives; each picture finds the one that knows it. A zoo
+/// whose sources know the same is not routed.
+#[test]
+fn each_picture_goes_through_the_source_that_knows_its_kind() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("plain")).unwrap();
+    let plain = generated(&at("plain"), 60);
+    let negative = inverted(&at("plain"), &at("negative"), |_| true);
+    let mixed = inverted(&at("plain"), &at("mixed"), |number| number % 2 == 1);
+    let sources = [(&plain, 1), (&negative, 2), (&plain, 3)].map(|(data, seed)| {
+        let out = at(&format!("source-{seed}"));
+        trained(&out, &from_scratch(data, seed, 60));
+        out.join("model.safetensors").display().to_string()
+    });
+    let tuned = |name: &str, sources: [&String; 2]| {
+        let text = from_scratch(&mixed, 4, 6)
+            .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))
+            .replace("'scratch'", "'routed'");
+        trained(&at(name), &text)
+    };
+    let summary = tuned("routed", [&sources[0], &sources[1]]);
+    let routing = summary.routing.as_ref().unwrap();
+    println!("{routing:?}");
+    assert!(routing.taken && routing.error_ratio < 0.6, "{routing:?}");
+    assert!(routing.shares.iter().all(|share| *share > 0.35), "{routing:?}");
+    let model = Model::open(at("routed/model.safetensors"), None).unwrap();
+    let scheme = model.landmarks().unwrap().unwrap();
+    let pictures: Vec<_> =
+        (0..60).map(|n| (at("mixed").join(format!("img{n:03}.png")), None)).collect();
+    let found = model.find_points(&scheme, &pictures, Views::One).unwrap();
+    assert!(found.iter().all(|found| found.as_ref().unwrap().points.len() == 3));
+
+    let summary = tuned("alike", [&sources[0], &sources[2]]);
+    let routing = summary.routing.unwrap();
+    assert!(!routing.taken && summary.form == "zoo", "{routing:?} {}", summary.form);
 }

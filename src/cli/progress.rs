@@ -85,13 +85,13 @@ impl Progress {
 /// What a router promises, and what follows from it.
 fn routed(promise: &RoutingPromise) -> String {
     let RoutingPromise { best_alone, routed, error_ratio, taken, .. } = promise;
-    let [best, routed] = [best_alone, routed].map(|accuracy| 100.0 * accuracy);
+    let [best, routed] = [best_alone, routed].map(|score| 100.0 * score);
     let follows = match taken {
         true => "each sample goes through the source that fits it",
         false => "sources complement each other too little; no sample is routed",
     };
     format!(
-        "leave-one-out accuracy of the best source {best:.1} %, routed {routed:.1} %, {error_ratio:.2} \
+        "leave-one-out score of the best source {best:.1} %, routed {routed:.1} %, {error_ratio:.2} \
          of its errors: {follows}"
     )
 }

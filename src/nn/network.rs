@@ -244,11 +244,25 @@ impl<T: Element> Network<T> {
     /// # Errors
     /// As [`Network::forward`].
     pub fn features(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let features = self.up_to(self.graph.features, pass, x)?;
+        pooled(pass, features)
+    }
+
+    /// The last map `[N, C, H, W]` before the head.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn map(&self, pass: &mut Pass<T>, x: Var) -> Result<Var> {
+        let map = self.up_to(self.graph.last_map, pass, x)?;
+        as_given(pass, map)
+    }
+
+    /// What a node holds, in the order in which samples were sorted.
+    fn up_to(&self, node: Node, pass: &mut Pass<T>, x: Var) -> Result<Var> {
         let x = self.sorted(pass, x, None)?;
         let mut run = Run::new(pass, &self.graph.last_uses, x);
         (self.layers)(&mut run, Node::INPUT)?;
-        let features = run.finish(self.graph.features)?;
-        pooled(pass, features)
+        run.finish(node)
     }
 
     /// What went into the head, as [`Network::features`], of the last forward pass in `pass`, which is

@@ -4,7 +4,7 @@
 //! fitted one it does not (Kumar et al., 2022, "Fine-tuning can distort pretrained features").
 
 use super::prior::{Features, features};
-use super::ridge::{Standardised, best_factor, dual, left_out};
+use super::ridge::{Standardised, best_factor, dual, left_out, one_hot};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::nn::{Id, Network, Role};
 use crate::tensor::{Element, Tensor};
@@ -74,8 +74,9 @@ pub(super) fn fitted<T: Element>(
     let Standardised { x, n, d, mean, scale } = &fit;
     let (n, d) = (*n, *d);
     let inverse = fit.gram().inverse();
-    let dual = dual(&inverse, labels, classes, None);
-    let (factor, _) = best_factor(&left_out(&inverse, dual.clone(), labels, None), labels, classes);
+    let y = one_hot(labels, classes);
+    let dual = dual(&inverse, &y, classes, None);
+    let (factor, _) = best_factor(&left_out(&inverse, dual.clone(), &y, None), labels, classes);
     let mut slopes = vec![0.0; d * classes];
     par_gemm(Matrix::new(x, n, d).t(), Matrix::new(&dual, n, classes), &mut slopes);
     let mut weights = vec![0.0; classes * d];

@@ -28,6 +28,7 @@ mod probe;
 mod ridge;
 mod routing;
 mod spectrum;
+mod targets;
 mod transferability;
 mod values;
 
@@ -38,6 +39,7 @@ pub use matching::matched;
 pub use prior::{STRENGTH, best, gate_bias, leave_one_out_accuracy, score};
 pub use probe::{Labelled, Preparation, Prepared, Probe};
 pub use routing::{Fitted, RouterSettings, fit_router};
+pub use targets::Targets;
 pub use transferability::{Transferability, h_score, leep, log_me};
 pub use values::{Valued, leave_one_out_fit, score_of_values};
 

@@ -1,6 +1,7 @@
 //! The gate prior: which source fits the target, before any tuning.
 
-use super::ridge::{Standardised, dual, left_out};
+use super::ridge::Standardised;
+use super::targets::{Goals, Targets};
 use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -120,26 +121,8 @@ pub fn leave_one_out_accuracy<T: Element>(features: &Tensor<T>, labels: &[usize]
         return Err(Error::shape("leave_one_out_accuracy", "features", expected, features.shape()));
     }
     let n = n.min(super::MOST);
-    let (labels, classes) = numbered(&labels[..n]);
-    let inverse = Standardised::of(features, n)?.gram().inverse();
-    let outputs = left_out(&inverse, dual(&inverse, &labels, classes, None), &labels, None);
-    Ok(accuracy(&outputs, &labels, classes))
-}
-
-/// Only the classes that occur, numbered in their order, and how many there are.
-pub(super) fn numbered(labels: &[usize]) -> (Vec<usize>, usize) {
-    let mut known = labels.to_vec();
-    known.sort_unstable();
-    known.dedup();
-    let number = |label: &usize| known.partition_point(|class| class < label);
-    (labels.iter().map(number).collect(), known.len())
-}
-
-/// The share of rows of `outputs` `[N, K]` whose first largest value is the label's.
-pub(super) fn accuracy(outputs: &[f64], labels: &[usize], classes: usize) -> f64 {
-    let rows = outputs.chunks(classes.max(1)).zip(labels);
-    let right = rows.filter(|(row, label)| best(row) == Some(**label)).count();
-    right as f64 / labels.len() as f64
+    let goals = Goals::of(Targets::Classes(labels), n)?;
+    Ok(goals.judged(&Standardised::of(features, n)?).score)
 }
 
 #[cfg(test)]

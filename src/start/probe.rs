@@ -1,7 +1,7 @@
 //! The start of a zoo as a whole: sources are scored, matched, and give the gates their bias.
 
 use super::score_of_values;
-use super::{Fitted, RouterSettings, Valued, best, fit_router, gate_bias, matched, score};
+use super::{Fitted, RouterSettings, Targets, Valued, best, fit_router, gate_bias, matched, score};
 use crate::nn::{Design, Network};
 use crate::tensor::{State, Tensor};
 use crate::{Error, Result};
@@ -117,33 +117,47 @@ impl Preparation {
         prepared.prior = self.prior.map(|strength| gate_bias(&prepared.scores, strength));
         if let Some(settings) = &self.router {
             note("fitting the router");
-            let (images, labels) = gathered(probe, settings.most)?;
             let reference = best(&prepared.scores).unwrap_or(0);
             let sources = &prepared.sources;
-            let fitted = fit_router(design, sources, reference, &images, &labels, settings)?;
+            let fit = |images: &_, targets| {
+                fit_router(design, sources, reference, images, targets, settings)
+            };
+            let (fitted, images) = match probe.valued() {
+                Some(batches) => {
+                    let (images, values) = gathered(batches, settings.most)?;
+                    (fit(&images, Targets::Values(&values))?, images)
+                }
+                None => {
+                    let (images, labels) = gathered(probe.labelled(), settings.most)?;
+                    (fit(&images, Targets::Classes(&labels))?, images)
+                }
+            };
             (prepared.router, prepared.routed) = (Some(fitted), Some(images));
         }
         Ok(prepared)
     }
 }
 
-/// The first `most` of the labelled samples.
-fn gathered(probe: &dyn Probe, most: usize) -> Result<(Tensor<f32>, Vec<usize>)> {
-    let (mut values, mut labels, mut shape) = (vec![], vec![], vec![]);
-    for batch in probe.labelled() {
+/// The first `most` of the samples, and what is known of them.
+fn gathered<K>(
+    batches: impl Iterator<Item = Result<(Tensor<f32>, Vec<K>)>>,
+    most: usize,
+) -> Result<(Tensor<f32>, Vec<K>)> {
+    let (mut values, mut known, mut shape) = (vec![], vec![], vec![]);
+    for batch in batches {
         let (images, of_batch) = batch?;
-        let count = of_batch.len().min(most - labels.len());
+        let count = of_batch.len().min(most - known.len());
         let len = images.len() / of_batch.len().max(1);
         shape = images.shape().to_vec();
         values.extend_from_slice(&images.as_slice()[..count * len]);
-        labels.extend_from_slice(&of_batch[..count]);
-        if labels.len() == most {
+        known.extend(of_batch.into_iter().take(count));
+        if known.len() == most {
             break;
         }
     }
     match shape.first_mut() {
-        Some(count) => *count = labels.len(),
-        None => return Err(Error::argument("fit_router", "there are no labelled samples")),
+        Some(count) => *count = known.len(),
+        None => return Err(Error::argument("fit_router", "there are no samples to fit it to")),
     }
-    Ok((Tensor::new(&shape, values)?, labels))
+    Ok((Tensor::new(&shape, values)?, known))
 }

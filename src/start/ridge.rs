@@ -101,21 +101,29 @@ impl Gram {
     }
 }
 
-/// `G^-1 Y`, `[n, K]`, for targets `Y` of 1 for the label and 0 for other classes, each row
-/// multiplied by the root of its weight.
+/// 1 for the label and 0 for other classes, `[n, K]`.
+pub(super) fn one_hot(labels: &[usize], classes: usize) -> Vec<f64> {
+    let mut y = vec![0.0; labels.len() * classes];
+    y.chunks_mut(classes.max(1)).zip(labels).for_each(|(row, &label)| row[label] = 1.0);
+    y
+}
+
+/// `G^-1 Y`, `[n, K]`, for targets `y` `[n, K]`, each row multiplied by the root of its weight.
 pub(super) fn dual(
     inverse: &[f64],
-    labels: &[usize],
-    classes: usize,
+    y: &[f64],
+    columns: usize,
     weights: Option<&[f64]>,
 ) -> Vec<f64> {
-    let n = labels.len();
-    let mut dual = vec![0.0; n * classes];
-    for (row, dual) in inverse.chunks(n.max(1)).zip(dual.chunks_mut(classes.max(1))) {
-        for (at, (v, &label)) in row.iter().zip(labels).enumerate() {
-            dual[label] += v * weights.map_or(1.0, |weights| weights[at].sqrt());
-        }
-    }
+    let n = y.len() / columns.max(1);
+    let weighted = weights.map(|weights| {
+        let rows = y.chunks(columns.max(1)).zip(weights);
+        rows.flat_map(|(row, weight)| row.iter().map(move |v| v * weight.sqrt()))
+            .collect::<Vec<_>>()
+    });
+    let y = weighted.as_deref().unwrap_or(y);
+    let mut dual = vec![0.0; n * columns];
+    par_gemm(Matrix::new(inverse, n, n), Matrix::new(y, n, columns), &mut dual);
     dual
 }
 
@@ -124,16 +132,15 @@ pub(super) fn dual(
 pub(super) fn left_out(
     inverse: &[f64],
     mut dual: Vec<f64>,
-    labels: &[usize],
+    y: &[f64],
     weights: Option<&[f64]>,
 ) -> Vec<f64> {
-    let n = labels.len();
-    let classes = dual.len() / n.max(1);
-    for (i, row) in dual.chunks_mut(classes.max(1)).enumerate() {
+    let n = (inverse.len() as f64).sqrt() as usize;
+    let columns = (dual.len() / n.max(1)).max(1);
+    for (i, (row, y)) in dual.chunks_mut(columns).zip(y.chunks(columns)).enumerate() {
         let root = weights.map_or(1.0, |weights| weights[i].sqrt());
         let divisor = inverse[i * n + i] * root;
-        row.iter_mut().for_each(|v| *v /= -divisor);
-        row[labels[i]] += 1.0;
+        row.iter_mut().zip(y).for_each(|(v, y)| *v = y - *v / divisor);
     }
     dual
 }

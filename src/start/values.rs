@@ -2,6 +2,7 @@
 //! points.
 
 use super::ridge::Standardised;
+use super::targets::{Goals, Targets};
 use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -47,7 +48,7 @@ pub fn score_of_values<T: Element>(
 }
 
 /// The mean of each of 4x4 parts of a map `[N, C, H, W]`, `[N, 16 C]`; of fewer, if it is smaller.
-fn means_of_parts<T: Element>(map: &Tensor<T>) -> Result<Tensor<T>> {
+pub(super) fn means_of_parts<T: Element>(map: &Tensor<T>) -> Result<Tensor<T>> {
     const PARTS: usize = 4;
     let [count, channels, height, width] = map.dims("score_of_values", "map", "[N, C, H, W]")?;
     let [rows, columns] = [height, width].map(|size| size.clamp(1, PARTS));
@@ -88,27 +89,8 @@ pub fn leave_one_out_fit<T: Element>(
         return Err(Error::shape("leave_one_out_fit", "features", expected, features.shape()));
     }
     let n = n.min(super::MOST);
-    let inverse = Standardised::of(features, n)?.gram().inverse();
-    let (mut left, mut whole) = (0.0, 0.0);
-    for column in 0..columns {
-        let rows = values.iter().take(n).enumerate();
-        let known: Vec<(usize, f64)> =
-            rows.filter_map(|(row, values)| Some((row, values[column]?))).collect();
-        let count = known.len();
-        if count < 2 {
-            continue;
-        }
-        let mean = known.iter().map(|(_, v)| v).sum::<f64>() / count as f64;
-        let mut centred = vec![0.0; n];
-        known.iter().for_each(|(row, v)| centred[*row] = v - mean);
-        for (row, _) in known {
-            let products = inverse[row * n..][..n].iter().zip(&centred).map(|(g, y)| g * y);
-            left += (products.sum::<f64>() / inverse[row * n + row]).powi(2);
-            // The mean of all others is further away than that of all.
-            whole += (centred[row] * count as f64 / (count - 1) as f64).powi(2);
-        }
-    }
-    Ok(if whole > 0.0 { 1.0 - left / whole } else { 0.0 })
+    let goals = Goals::of(Targets::Values(values), n)?;
+    Ok(goals.judged(&Standardised::of(features, n)?).score)
 }
 
 #[cfg(test)]

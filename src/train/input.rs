@@ -148,6 +148,15 @@ impl Input {
         (PIXELS / (self.size * self.size).max(1)).clamp(1, wanted.max(1))
     }
 
+    /// How many images a run evaluates at once: 64, or fewer if they are large, since a step of
+    /// training should be what takes most memory, not what looks at its network.
+    pub(super) fn evaluation_batch(&self) -> usize {
+        const MOST: usize = 64;
+        // Those of 32 images as ImageNet's networks see them.
+        const PIXELS: usize = 32 * 224 * 224;
+        (PIXELS / (self.size * self.size).max(1)).clamp(1, MOST)
+    }
+
     /// As strings for the metadata of a checkpoint.
     pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
@@ -346,6 +355,10 @@ mod tests {
         assert_eq!(of("224").batch(64), 64);
         assert_eq!(of("4096").batch(64), 1);
         assert_eq!(of("16").batch(0), 1);
+        assert_eq!(
+            ["16", "224", "448", "4096"].map(|size| of(size).evaluation_batch()),
+            [64, 32, 8, 1]
+        );
     }
 
     #[test]

@@ -253,7 +253,8 @@ fn described(sources: &[(Checkpoint, Naming)], entries: &[Source]) -> Vec<observ
 /// What a router promised before any tuning, and whether samples are routed by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoutingPromise {
-    /// The leave-one-out accuracy of the best source alone.
+    /// The leave-one-out score of the best source alone: its accuracy, or the share of the values'
+    /// variance that it explains.
     pub best_alone: f64,
     /// That of the features of samples that go through the source that fits them.
     pub routed: f64,

@@ -134,7 +134,7 @@ fn what_an_agent_cannot_do_is_said() {
     let said = bad(1, &mut train("pong", &path("run"), &["--form", "scratch"]));
     assert!(said.contains("there is no \"pong\"; there are bricks"), "{said}");
     let said = bad(1, &mut train("catch", &path("run"), &["--form", "routed", "--zoo", "a", "b"]));
-    assert!(said.contains("a router is fitted to classes"), "{said}");
+    assert!(said.contains("agents are not routed"), "{said}");
     let said = bad(1, &mut train("catch", &path("run"), &["--form", "scratch", "--shots", "3"]));
     assert!(said.contains("has no effect on an agent"), "{said}");
     assert!(!path("run").exists(), "nothing is left of what came to no step");

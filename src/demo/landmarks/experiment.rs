@@ -153,8 +153,15 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Outcome> {
 /// All networks of a draw.
 fn all(options: &Options, data: &Data, split: &Split, frames: usize, seed: u64) -> Vec<Job> {
     let singles = (0..data.sources.len()).map(|source| (Kind::Single, Some(source)));
-    let others =
-        [Kind::Scratch, Kind::ScratchLonger, Kind::Average, Kind::Matched, Kind::Zoo, Kind::Lite];
+    let others = [
+        Kind::Scratch,
+        Kind::ScratchLonger,
+        Kind::Average,
+        Kind::Matched,
+        Kind::Zoo,
+        Kind::Lite,
+        Kind::Routed,
+    ];
     let kinds = singles.chain(others.map(|kind| (kind, None)));
     kinds
         .map(|(kind, source)| {
@@ -204,8 +211,11 @@ fn config(
         Kind::Matched => (FormName::Average, Start::Matched),
         Kind::Zoo => (FormName::Zoo, Start::Matched),
         Kind::Lite => (FormName::Lite, Start::Matched),
+        Kind::Routed => (FormName::Routed, Start::Matched),
         _ => (FormName::Scratch, Start::Plain),
     };
+    // A row shows what routing does, where it is not advised too.
+    method.guard = method.form != FormName::Routed;
     let is_scratch = method.form == FormName::Scratch;
     if is_scratch {
         method.zoo.clear();
@@ -291,7 +301,7 @@ fn measured(data: &Data, split: &Split, tuned: &[&Tuned]) -> Result<Vec<Measured
 }
 
 /// The names of what is tuned, as in the table.
-const NAMES: [(Kind, &str); 7] = [
+const NAMES: [(Kind, &str); 8] = [
     (Kind::Scratch, "from scratch"),
     (Kind::ScratchLonger, "from scratch, four times as long"),
     (Kind::Single, "single"),
@@ -299,6 +309,7 @@ const NAMES: [(Kind, &str); 7] = [
     (Kind::Matched, "matched average"),
     (Kind::Zoo, "Zoo-Tuning"),
     (Kind::Lite, "lite Zoo-Tuning"),
+    (Kind::Routed, "routed zoo"),
 ];
 
 /// The rows of all draws put together.

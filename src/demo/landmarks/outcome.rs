@@ -69,6 +69,8 @@ pub enum Kind {
     Lite,
     /// The lite network as a plain one, read back from its file.
     Collapsed,
+    /// A routed zoo, whatever the guard says.
+    Routed,
     /// The heat maps of all singles averaged.
     Ensemble,
 }

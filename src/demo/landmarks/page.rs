@@ -118,6 +118,7 @@ fn drawn_as(kind: Kind) -> MethodKind {
         Kind::Zoo => MethodKind::Zoo,
         Kind::Lite => MethodKind::Lite,
         Kind::Collapsed => MethodKind::Collapsed,
+        Kind::Routed => MethodKind::Routed,
         Kind::Ensemble => MethodKind::Ensemble,
     }
 }

@@ -1,25 +1,25 @@
-//! The ridge classifier of samples that it was not shown, as an operation on a tape.
+//! The ridge regression of samples that it was not shown, as an operation on a tape.
 
 use super::super::ridge::{Gram, Standardised, dual, left_out};
-use super::Labels;
+use super::super::targets::Goals;
 use crate::kernel::gemm::{Matrix, par_gemm};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
-/// What the ridge classifier of [`leave_one_out_accuracy`](crate::start::leave_one_out_accuracy) says
+/// What the ridge regression of [`leave_one_out_accuracy`](crate::start::leave_one_out_accuracy) says
 /// of each sample by all others, `[N, K]`, from `features` `[N, D]`.
-pub(super) fn leave_one_out(tape: &mut Tape<f64>, features: Var, labels: &Labels) -> Result<Var> {
+pub(super) fn leave_one_out(tape: &mut Tape<f64>, features: Var, goals: &Goals) -> Result<Var> {
     let value = tape.value(features)?;
-    let fit = Standardised::of(value, labels.of.len())?;
-    let (n, classes) = (fit.n, labels.classes);
+    let fit = Standardised::of(value, goals.n)?;
+    let (y, columns) = (goals.y.clone(), goals.columns);
     let gram = fit.gram();
     let inverse = gram.inverse();
-    let dual = dual(&inverse, &labels.of, classes, None);
-    let outputs = left_out(&inverse, dual.clone(), &labels.of, None);
-    let labels = Labels { of: labels.of.clone(), classes };
-    let y = Tensor::new(&[n, classes], outputs)?;
-    tape.record("leave_one_out", y, &[features], LeaveOneOut { fit, gram, inverse, dual, labels })
+    let dual = dual(&inverse, &y, columns, None);
+    let outputs = left_out(&inverse, dual.clone(), &y, None);
+    let outputs = Tensor::new(&[fit.n, columns], outputs)?;
+    let operation = LeaveOneOut { fit, gram, inverse, dual, y, columns };
+    tape.record("leave_one_out", outputs, &[features], operation)
 }
 
 struct LeaveOneOut {
@@ -29,7 +29,9 @@ struct LeaveOneOut {
     inverse: Vec<f64>,
     /// `A = G^-1 Y`.
     dual: Vec<f64>,
-    labels: Labels,
+    /// `[N, K]`.
+    y: Vec<f64>,
+    columns: usize,
 }
 
 impl Backward<f64> for LeaveOneOut {
@@ -38,13 +40,12 @@ impl Backward<f64> for LeaveOneOut {
     /// `-G^-1 (dA Y^T + Y dA^T + 2 diag(dh)) G^-1 Z`, and through the standardisation that of the
     /// features `scale (dx - mean(dx) - x mean(dx x))`.
     fn backward(self: Box<Self>, dy: Tensor<f64>, _: &[bool]) -> Result<Vec<Option<Tensor<f64>>>> {
-        let Self { fit, gram, inverse, dual, labels } = *self;
-        let Labels { of, classes } = labels;
+        let Self { fit, gram, inverse, dual, y, columns } = *self;
         let (n, d, p) = (gram.n, fit.d, gram.p);
         let (mut of_dual, mut of_diagonal) = (dy.into_vec(), vec![0.0; n]);
         for i in 0..n {
             let h = inverse[i * n + i];
-            for k in i * classes..(i + 1) * classes {
+            for k in i * columns..(i + 1) * columns {
                 of_diagonal[i] += of_dual[k] * dual[k] / (h * h);
                 of_dual[k] /= -h;
             }
@@ -52,19 +53,18 @@ impl Backward<f64> for LeaveOneOut {
         let inverse = Matrix::new(&inverse, n, n);
         let mut u = vec![0.0; n * p];
         par_gemm(inverse, Matrix::new(&gram.z, n, p), &mut u);
-        // Y^T U and dA^T U, [K, p] each.
-        let (mut sums, mut mixed) = (vec![0.0; classes * p], vec![0.0; classes * p]);
-        for (row, &label) in u.chunks(p).zip(&of) {
-            sums[label * p..][..p].iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
-        }
-        let of_dual = Matrix::new(&of_dual, n, classes);
-        par_gemm(of_dual.t(), Matrix::new(&u, n, p), &mut mixed);
-        let mut inner = vec![0.0; n * p];
-        par_gemm(of_dual, Matrix::new(&sums, classes, p), &mut inner);
+        // Y^T U and dA^T U, [K, p] each; then dA Y^T U + Y dA^T U.
+        let (mut sums, mut mixed) = (vec![0.0; columns * p], vec![0.0; columns * p]);
+        let [u_of, y, of_dual] = [(&u, p), (&y, columns), (&of_dual, columns)]
+            .map(|(values, width)| Matrix::new(values, n, width));
+        par_gemm(y.t(), u_of, &mut sums);
+        par_gemm(of_dual.t(), u_of, &mut mixed);
+        let (mut inner, mut second) = (vec![0.0; n * p], vec![0.0; n * p]);
+        par_gemm(of_dual, Matrix::new(&sums, columns, p), &mut inner);
+        par_gemm(y, Matrix::new(&mixed, columns, p), &mut second);
         for (i, row) in inner.chunks_mut(p).enumerate() {
-            let (mixed, u) = (&mixed[of[i] * p..][..p], &u[i * p..][..p]);
-            for ((v, mixed), u) in row.iter_mut().zip(mixed).zip(u) {
-                *v += mixed + 2.0 * of_diagonal[i] * u;
+            for ((v, second), u) in row.iter_mut().zip(&second[i * p..]).zip(&u[i * p..]) {
+                *v += second + 2.0 * of_diagonal[i] * u;
             }
         }
         let mut rows = vec![0.0; n * p];
@@ -126,19 +126,31 @@ impl Backward<f64> for Mixed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::targets::Targets;
     use super::*;
     use crate::gradcheck::{Case, Draw};
 
-    fn labels(draw: &mut Draw, n: usize) -> Labels {
-        Labels { of: (0..n).map(|_| draw.size(0, 2)).collect(), classes: 3 }
-    }
-
-    /// More samples than features, and fewer.
-    fn classifier(draw: &mut Draw) -> Case {
+    /// More samples than features, and fewer; of classes, and of values that are not all known.
+    fn regression(draw: &mut Draw) -> Case {
         let n = draw.size(4, 7);
         let d = draw.size(1, 9);
-        let labels = labels(draw, n);
-        Case::new([draw.tensor(&[n, d])], move |tape, v| leave_one_out(tape, v[0], &labels))
+        let goals = match draw.size(0, 1) {
+            0 => {
+                let labels: Vec<usize> = (0..n).map(|_| draw.size(0, 2)).collect();
+                Goals::of(Targets::Classes(&labels), n)
+            }
+            _ => {
+                let value = |at: usize| (at % 5 > 0).then_some((at * at % 7) as f64);
+                let values: Vec<Vec<_>> =
+                    (0..n).map(|row| vec![value(row), value(row + 3)]).collect();
+                Goals::of(Targets::Values(&values), n)
+            }
+        };
+        let goals = goals.unwrap();
+        Case::new([draw.tensor(&[n, d])], move |tape, v| {
+            let outputs = leave_one_out(tape, v[0], &goals)?;
+            goals.loss(tape, outputs, 2.0)
+        })
     }
 
     fn mixture(draw: &mut Draw) -> Case {
@@ -148,7 +160,7 @@ mod tests {
     }
 
     mod leave_one_out_gradient {
-        crate::gradcheck::gradient_test!(super::classifier);
+        crate::gradcheck::gradient_test!(super::regression);
     }
 
     mod mixed_gradient {

@@ -1,20 +1,21 @@
-//! Which source a sample belongs to, by what ridge classifiers say of it that were not shown it.
+//! Which source a sample belongs to, by what ridge regressions say of it that were not shown it.
 
-use super::super::ridge::{
-    Gram, RIDGE, Standardised, cross_entropy, dual, inverse_of_positive, left_out,
-};
+use super::super::ridge::{Gram, RIDGE, Standardised, inverse_of_positive};
+use super::super::targets::Goals;
+use super::RouterSettings;
 use super::map::Map;
-use super::{Labels, RouterSettings};
 use crate::kernel::gemm::{Matrix, par_gemm};
 use rayon::prelude::*;
 
 /// The map from the descriptor to scores of the sources, of standard deviation 1, that follows from
-/// `features` of all sources.
+/// `features` of all sources. With `balanced`, the scores of each source have mean 0 over the samples: a
+/// source that is better on all of them together takes none from the others for that alone.
 pub(super) fn expected(
     features: &[Standardised],
-    labels: &Labels,
+    goals: &Goals,
     phi: &Standardised,
     penalty: f64,
+    balanced: bool,
     settings: &RouterSettings,
 ) -> Map {
     let (n, sources) = (phi.n, features.len());
@@ -27,13 +28,20 @@ pub(super) fn expected(
             let weight =
                 |i: usize| (shares[i * sources + source] / mean).max(settings.least_weight);
             let weights: Vec<f64> = (0..n).map(weight).collect();
-            losses(&features[source], &weights, labels, settings.temperature)
+            losses(&features[source], &weights, goals, settings.temperature)
         };
         let losses: Vec<Vec<f64>> = (0..sources).into_par_iter().map(of_source).collect();
         let mut likely = vec![0.0; n * sources];
         for (i, row) in likely.chunks_mut(sources).enumerate() {
             let mean = losses.iter().map(|losses| losses[i]).sum::<f64>() / sources as f64;
             row.iter_mut().zip(&losses).for_each(|(v, losses)| *v = mean - losses[i]);
+        }
+        if balanced {
+            for source in 0..sources {
+                let of_source = || (0..n).map(|i| i * sources + source);
+                let mean = of_source().map(|at| likely[at]).sum::<f64>() / n as f64;
+                of_source().for_each(|at| likely[at] -= mean);
+            }
         }
         let (fitted, left_out) = regression.fit(&likely, sources);
         let std = std(&left_out);
@@ -45,15 +53,11 @@ pub(super) fn expected(
     map
 }
 
-/// The cross-entropy of each sample by the ridge classifier of all others, weighted.
-fn losses(features: &Standardised, weights: &[f64], labels: &Labels, temperature: f64) -> Vec<f64> {
-    let Labels { of, classes } = labels;
+/// How unlikely what is known of each sample is by the ridge regression of all others, weighted.
+fn losses(features: &Standardised, weights: &[f64], goals: &Goals, temperature: f64) -> Vec<f64> {
     let (n, d) = (features.n, features.d);
     let gram = Gram::new(&features.x, n, d, Some(weights), RIDGE * (d + 1) as f64);
-    let inverse = gram.inverse();
-    let dual = dual(&inverse, of, *classes, Some(weights));
-    let outputs = left_out(&inverse, dual, of, Some(weights));
-    cross_entropy(&outputs, of, *classes, temperature)
+    goals.losses(&goals.left_out(&gram.inverse(), Some(weights)), temperature)
 }
 
 /// Ridge regression on the descriptor, of whatever.

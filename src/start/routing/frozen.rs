@@ -1,5 +1,6 @@
 //! Frozen sources on the samples of the target.
 
+use super::super::values::means_of_parts;
 use crate::nn::{Design, Form, Id, Network, Pass, Role};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
@@ -8,17 +9,55 @@ use crate::{Error, Result};
 pub(super) struct Frozen<'a, T> {
     pub networks: Vec<Network<T>>,
     pub images: &'a Tensor<T>,
+    look: Look,
+}
+
+/// What of a network is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Look {
+    /// What goes into its head.
+    Features,
+    /// Means of parts of its last map, which know places, as in
+    /// [`score_of_values`](crate::start::score_of_values).
+    Parts,
+}
+
+impl Look {
+    /// `[N, D]`.
+    fn at<T: Element>(
+        self,
+        network: &Network<T>,
+        pass: &mut Pass<T>,
+        images: Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let x = pass.input(images);
+        match self {
+            Self::Features => {
+                let features = network.features(pass, x)?;
+                pass.value(features).cloned()
+            }
+            Self::Parts => {
+                let map = network.map(pass, x)?;
+                means_of_parts(pass.value(map)?)
+            }
+        }
+    }
 }
 
 /// Pixels of the samples that pass through a network at once.
 const PIXELS: usize = 1 << 21;
 
 impl<'a, T: Element> Frozen<'a, T> {
-    pub fn new(design: &Design, sources: &[State<T>], images: &'a Tensor<T>) -> Result<Self> {
+    pub fn new(
+        design: &Design,
+        sources: &[State<T>],
+        images: &'a Tensor<T>,
+        look: Look,
+    ) -> Result<Self> {
         let design = design.with_outputs(1);
         let network =
             |source| Network::from_sources(&design, Form::Plain, std::slice::from_ref(source), 0);
-        Ok(Self { networks: sources.iter().map(network).collect::<Result<_>>()?, images })
+        Ok(Self { networks: sources.iter().map(network).collect::<Result<_>>()?, images, look })
     }
 
     /// The first `count` of images `[N, C, H, W]`.
@@ -64,9 +103,7 @@ impl<'a, T: Element> Frozen<'a, T> {
                 let parameters = network.parameters();
                 let mut pass =
                     if by_batch { Pass::measure(parameters) } else { Pass::evaluate(parameters) };
-                let x = pass.input(images);
-                let features = network.features(&mut pass, x)?;
-                pass.value(features).cloned()
+                self.look.at(network, &mut pass, images)
             })
         };
         self.networks.iter().map(of_network).collect()
@@ -86,9 +123,7 @@ impl<'a, T: Element> Frozen<'a, T> {
             let mut means = Means::default();
             self.by_chunks(&samples, |images, count| {
                 let mut pass = Pass::measure(network.parameters());
-                let x = pass.input(images);
-                let features = network.features(&mut pass, x)?;
-                let features = pass.value(features)?.clone();
+                let features = self.look.at(network, &mut pass, images)?;
                 means.add(pass.end().updates(), count);
                 Ok(features)
             })?;

@@ -26,12 +26,13 @@ mod frozen;
 mod map;
 mod refinement;
 
-use super::prior::{accuracy, best, numbered};
-use super::ridge::{Standardised, best_factor, dual, left_out};
+use super::prior::best;
+use super::ridge::Standardised;
+use super::targets::{Goals, Targets};
 use crate::nn::{Design, Network};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
-use frozen::Frozen;
+use frozen::{Frozen, Look};
 use map::Map;
 
 /// The constants of the fit of a router.
@@ -99,9 +100,10 @@ pub struct Fitted {
     pub reference: usize,
     /// The source of each sample.
     pub routes: Vec<usize>,
-    /// The leave-one-out accuracy of the best source alone, on the same samples.
+    /// The leave-one-out score of the best source alone, on the same samples: its accuracy, or the share
+    /// of the values' variance that it explains.
     pub best_alone: f64,
-    /// The leave-one-out accuracy of the features that are routed.
+    /// That of the features that are routed.
     pub routed: f64,
 }
 
@@ -141,63 +143,71 @@ impl Fitted {
         seed: u64,
     ) -> Result<Network<T>> {
         let images = Frozen::<T>::first(images, self.routes.len())?;
-        let mut frozen = Frozen::new(design, sources, &images)?;
+        let mut frozen = Frozen::new(design, sources, &images, Look::Features)?;
         frozen.route(&self.routes, self.settings.fewest)?;
         fold::folded(design, sources, &frozen, self, seed)
     }
 }
 
-/// Fits a router to labelled `images` `[N, C, H, W]` of the target, of which
-/// [`RouterSettings::most`] are looked at; the `sources` should be [`matched`](super::matched).
-/// `reference` is the source whose first layer describes them.
+/// Fits a router to `images` `[N, C, H, W]` of the target, of which what is known is `targets`;
+/// [`RouterSettings::most`] are looked at. The `sources` should be [`matched`](super::matched).
+/// `reference` is the source whose first layer describes the images.
 ///
 /// # Errors
-/// If there is not one label for each image, there are fewer than two samples, a source is not of
-/// that architecture, its features are not finite, or the architecture cannot be routed.
+/// If nothing is said of an image, there are fewer than two, a source is not of that architecture, its
+/// features are not finite, or the architecture cannot be routed.
 pub fn fit_router<T: Element>(
     design: &Design,
     sources: &[State<T>],
     reference: usize,
     images: &Tensor<T>,
-    labels: &[usize],
+    targets: Targets,
     settings: &RouterSettings,
 ) -> Result<Fitted> {
     let [count, ..] = images.dims::<4>("fit_router", "images", "[N, C, H, W]")?;
-    if count != labels.len() || count < 2 || reference >= sources.len() {
+    if count != targets.samples() || count < 2 || reference >= sources.len() {
         let problem = format!(
-            "{count} images, {} labels and source {reference} of {}; a router is fitted to two \
-             labelled images at least",
-            labels.len(),
+            "{count} images, {} of which something is known, and source {reference} of {}; a router is \
+             fitted to two images at least",
+            targets.samples(),
             sources.len()
         );
         return Err(Error::argument("fit_router", problem));
     }
     let count = count.min(settings.most);
     let images = Frozen::<T>::first(images, count)?;
-    let (of, classes) = numbered(&labels[..count]);
-    let labels = Labels { of, classes };
-    let mut frozen = Frozen::new(design, sources, &images)?;
+    let goals = Goals::of(targets, count)?;
+    let look = match targets {
+        Targets::Classes(_) => Look::Features,
+        Targets::Values(_) => Look::Parts,
+    };
+    let mut frozen = Frozen::new(design, sources, &images, look)?;
     let phi = Standardised::of(&frozen.descriptor(design, &sources[reference])?, count)?;
     let alone = frozen.features()?;
     let of_sources =
         alone.iter().map(|f| Standardised::of(f, count)).collect::<Result<Vec<_>>>()?;
-    let judged: Vec<f64> =
-        of_sources.iter().map(|features| labels.judged(features).accuracy).collect();
+    let judged: Vec<f64> = of_sources.iter().map(|features| goals.judged(features).score).collect();
     let best_alone = best(&judged).map_or(0.0, |at| judged[at]);
     let mut found: Option<(f64, Fitted)> = None;
-    for &(penalty, refinements) in &settings.starts {
-        let map = expectation::expected(&of_sources, &labels, &phi, penalty, settings);
+    // Of values, a source often tells all a little better than the others, and would take all samples.
+    let balances: &[bool] = match targets {
+        Targets::Classes(_) => &[false],
+        Targets::Values(_) => &[false, true],
+    };
+    let starts = settings.starts.iter().flat_map(|start| balances.iter().map(move |b| (start, *b)));
+    for (&(penalty, refinements), balanced) in starts {
+        let map = expectation::expected(&of_sources, &goals, &phi, penalty, balanced, settings);
         let mut map = map.scaled(settings.scale);
         let mut features = frozen.routed_by(&map.routes(&phi), settings.fewest)?;
         for _ in 0..refinements {
-            map = refinement::refined(&map, &features, &labels, &phi, settings)?;
+            map = refinement::refined(&map, &features, &goals, &phi, settings)?;
             let routes = map.routes(&phi);
             features = frozen.routed_by(&routes, settings.fewest)?;
             let routed = frozen::routed(&features, &routes)?;
-            let judged = labels.judged(&Standardised::of(&routed, count)?);
+            let judged = goals.judged(&Standardised::of(&routed, count)?);
             if found.as_ref().is_none_or(|(loss, _)| judged.loss < *loss) {
                 let (map, settings) = (map.of_raw(&phi), *settings);
-                let routed = judged.accuracy;
+                let routed = judged.score;
                 let fitted = Fitted { map, settings, reference, routes, best_alone, routed };
                 found = Some((judged.loss, fitted));
             }
@@ -205,29 +215,6 @@ pub fn fit_router<T: Element>(
     }
     let problem = "there is no start that is refined";
     found.map(|(_, fitted)| fitted).ok_or_else(|| Error::argument("fit_router", problem))
-}
-
-/// The classes of samples.
-struct Labels {
-    of: Vec<usize>,
-    classes: usize,
-}
-
-/// How well features tell classes apart, of samples that were left out.
-struct Judged {
-    accuracy: f64,
-    /// The mean cross-entropy, of outputs multiplied by what makes it smallest.
-    loss: f64,
-}
-
-impl Labels {
-    fn judged(&self, features: &Standardised) -> Judged {
-        let inverse = features.gram().inverse();
-        let dual = dual(&inverse, &self.of, self.classes, None);
-        let outputs = left_out(&inverse, dual, &self.of, None);
-        let (_, loss) = best_factor(&outputs, &self.of, self.classes);
-        Judged { accuracy: accuracy(&outputs, &self.of, self.classes), loss }
-    }
 }
 
 #[cfg(test)]

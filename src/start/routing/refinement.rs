@@ -1,22 +1,24 @@
 //! Gradient descent on the leave-one-out loss of the features that a router mixes.
 
 use super::super::ridge::Standardised;
+use super::super::targets::Goals;
+use super::RouterSettings;
 use super::classifier::{leave_one_out, mixed};
 use super::map::Map;
-use super::{Labels, RouterSettings};
 use crate::kernel::update::{Adam, adam};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::{Result, ops};
 
 /// The map after [`RouterSettings::steps`] steps of Adam on
-/// `CE(temperature P) + stay |V - V0|^2 + entropy mean_n H(q_n)`, where `q = softmax(V phi + c)` and
-/// `P` is what the ridge classifier says of each sample by all others, from the features
-/// `f_n = sum_i q_ni F_ni`; `features` are the `F_i` `[N, D]`.
+/// `loss + stay |V - V0|^2 + entropy mean_n H(q_n)`, where `q = softmax(V phi + c)`. The loss is
+/// `CE(temperature P)` of classes, `mean (P - y)^2` of values, where `P` is what the ridge regression
+/// says of each sample by all others, from the features `f_n = sum_i q_ni F_ni`; `features` are the
+/// `F_i` `[N, D]`.
 pub(super) fn refined(
     map: &Map,
     features: &[Tensor<f64>],
-    labels: &Labels,
+    goals: &Goals,
     phi: &Standardised,
     settings: &RouterSettings,
 ) -> Result<Map> {
@@ -34,9 +36,8 @@ pub(super) fn refined(
         let scores = ops::linear(tape, x, weight, Some(bias))?;
         let shares = ops::softmax(tape, scores)?;
         let f = mixed(tape, shares, features)?;
-        let outputs = leave_one_out(tape, f, labels)?;
-        let logits = ops::scale(tape, outputs, settings.temperature)?;
-        let mut loss = ops::cross_entropy(tape, logits, &labels.of, 0.0)?;
+        let outputs = leave_one_out(tape, f, goals)?;
+        let mut loss = goals.loss(tape, outputs, settings.temperature)?;
         let moved = ops::sub(tape, weight, first)?;
         let squares = ops::mul(tape, moved, moved)?;
         let log_shares = ops::log_softmax(tape, scores)?;

@@ -37,7 +37,7 @@ fn the_routed_network_computes_what_the_sources_compute() {
     assert!(fitted.is_worth_it() && (fitted.error_ratio() - 0.2).abs() < 1e-12);
     assert_eq!(fitted.shares(3), [0.5, 0.5, 0.0]);
     let network = fitted.network(&design, &sources, &images, 4).unwrap();
-    let mut frozen = Frozen::new(&design, &sources, &images).unwrap();
+    let mut frozen = Frozen::new(&design, &sources, &images, Look::Features).unwrap();
     let of_sources = frozen.routed_by(&routes, 8).unwrap();
     let expected = frozen::routed(&of_sources, &routes).unwrap();
     let features = |network: &Network<f64>| {
@@ -55,14 +55,15 @@ fn the_routed_network_computes_what_the_sources_compute() {
 fn samples_go_through_the_source_that_knows_them() {
     let mut rng = fastrand::Rng::with_seed(2);
     let (n, d, classes) = (80, 6, 2);
-    let labels = Labels { of: (0..n).map(|i| i / 2 % classes).collect(), classes };
+    let labels: Vec<usize> = (0..n).map(|i| i / 2 % classes).collect();
+    let goals = Goals::of(Targets::Classes(&labels), n).unwrap();
     let condition = |i: usize| i % 2;
     let mut features = Vec::new();
     for source in 0..2 {
         let values = (0..n * d).map(|at| {
             let (i, noise) = (at / d, rng.f64() - 0.5);
             let is_known = condition(i) == source && at % d < classes;
-            noise + if is_known && at % d == labels.of[i] { 3.0 } else { 0.0 }
+            noise + if is_known && at % d == labels[i] { 3.0 } else { 0.0 }
         });
         features.push(Tensor::new(&[n, d], values.collect()).unwrap());
     }
@@ -76,16 +77,60 @@ fn samples_go_through_the_source_that_knows_them() {
         let routes = map.routes(&phi);
         routes.iter().enumerate().filter(|(i, route)| **route == condition(*i)).count()
     };
-    let map = expectation::expected(&standardised, &labels, &phi, 0.3, &settings);
+    let map = expectation::expected(&standardised, &goals, &phi, 0.3, false, &settings);
     let map = map.scaled(settings.scale);
     assert!(right(&map) > 70, "{}", right(&map));
-    let refined = refinement::refined(&map, &features, &labels, &phi, &settings).unwrap();
+    let refined = refinement::refined(&map, &features, &goals, &phi, &settings).unwrap();
     assert!(right(&refined) >= 74, "{}", right(&refined));
     let judged = |routes: &[usize]| {
         let features = frozen::routed(&features, routes).unwrap();
-        labels.judged(&Standardised::of(&features, n).unwrap()).loss
+        goals.judged(&Standardised::of(&features, n).unwrap()).loss
     };
     assert!(judged(&refined.routes(&phi)) < judged(&vec![0; n]));
+}
+
+/// The same of values, some of which are not known: two numbers of each sample lie in the features of the
+/// source that knows its condition.
+#[test]
+fn samples_with_values_go_through_the_source_that_knows_them() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let (n, d) = (80, 6);
+    let told: Vec<[f64; 2]> = (0..n).map(|_| [rng.f64(), 3.0 * rng.f64()]).collect();
+    let is_known = |i: usize| !i.is_multiple_of(7);
+    let values: Vec<Vec<Option<f64>>> = told
+        .iter()
+        .enumerate()
+        .map(|(i, v)| vec![Some(v[0]), is_known(i).then_some(v[1])])
+        .collect();
+    let goals = Goals::of(Targets::Values(&values), n).unwrap();
+    let mut features = Vec::new();
+    for source in 0..2 {
+        let value = |at: usize, noise: f64| match at % d {
+            column @ 0..2 if at / d % 2 == source => 4.0 * told[at / d][column] + 0.1 * noise,
+            _ => noise,
+        };
+        let of_source = (0..n * d).map(|at| value(at, rng.f64() - 0.5)).collect();
+        features.push(Tensor::new(&[n, d], of_source).unwrap());
+    }
+    let condition = |at: usize| if at % 3 == 0 { (at / 3 % 2) as f64 } else { 0.0 };
+    let phi = (0..n * 3).map(|at| rng.f64() + condition(at)).collect();
+    let phi = Standardised::of(&Tensor::<f64>::new(&[n, 3], phi).unwrap(), n).unwrap();
+    let standardised: Vec<_> = features.iter().map(|f| Standardised::of(f, n).unwrap()).collect();
+    let settings = RouterSettings::default();
+    let map = expectation::expected(&standardised, &goals, &phi, 0.3, false, &settings);
+    let map = map.scaled(settings.scale);
+    let refined = refinement::refined(&map, &features, &goals, &phi, &settings).unwrap();
+    let right = |map: &Map| {
+        let routes = map.routes(&phi);
+        routes.iter().enumerate().filter(|(i, route)| **route == i % 2).count()
+    };
+    assert!(right(&map) > 60 && right(&refined) >= 74, "{} {}", right(&map), right(&refined));
+    let judged = |routes: &[usize]| {
+        let features = frozen::routed(&features, routes).unwrap();
+        goals.judged(&Standardised::of(&features, n).unwrap())
+    };
+    let (alone, routed) = (judged(&vec![0; n]), judged(&refined.routes(&phi)));
+    assert!(routed.score > alone.score + 0.3 && routed.loss < alone.loss, "{alone:?} {routed:?}");
 }
 
 fn golden() -> Value {
@@ -124,13 +169,14 @@ fn assert_close(found: &[f64], expected: &[f64], what: &str) {
 fn the_router_is_that_of_the_restatement() {
     let settings = RouterSettings::default();
     for case in golden()["cases"].as_array().unwrap() {
-        let labels = Labels { of: indices(&case["labels"]), classes: 3 };
-        let n = labels.of.len();
+        let labels = indices(&case["labels"]);
+        let n = labels.len();
+        let goals = Goals::of(Targets::Classes(&labels), n).unwrap();
         let phi = Standardised::of(&tensor(&case["descriptors"]), n).unwrap();
         let features: Vec<_> = case["features"].as_array().unwrap().iter().map(tensor).collect();
         let standardised: Vec<_> =
             features.iter().map(|f| Standardised::of(f, n).unwrap()).collect();
-        let map = expectation::expected(&standardised, &labels, &phi, 0.3, &settings);
+        let map = expectation::expected(&standardised, &goals, &phi, 0.3, false, &settings);
         let check = |map: &Map, key: &str| {
             let raw = map.of_raw(&phi);
             assert_close(&raw.weight, &values(&case[key]["weight"]), key);
@@ -138,12 +184,12 @@ fn the_router_is_that_of_the_restatement() {
         };
         check(&map, "expected");
         let map = map.scaled(settings.scale);
-        let map = refinement::refined(&map, &features, &labels, &phi, &settings).unwrap();
+        let map = refinement::refined(&map, &features, &goals, &phi, &settings).unwrap();
         check(&map, "refined");
         let routes = map.routes(&phi);
         assert_eq!(routes, indices(&case["routes"]));
         let routed = frozen::routed(&features, &routes).unwrap();
-        let loss = labels.judged(&Standardised::of(&routed, n).unwrap()).loss;
+        let loss = goals.judged(&Standardised::of(&routed, n).unwrap()).loss;
         assert_close(&[loss], &[case["loss"].as_f64().unwrap()], "loss");
     }
 }

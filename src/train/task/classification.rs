@@ -74,8 +74,6 @@ impl ClassificationConfig {
         input: &Input,
         given: &Given,
     ) -> Result<Opened<Classification<'static>>> {
-        /// Images computed at once where no gradient is needed.
-        const EVALUATION_BATCH: usize = 64;
         /// Batches that are made while a step computes.
         const AHEAD: usize = 2;
         let seed = config.seed;
@@ -114,7 +112,7 @@ impl ClassificationConfig {
             [(Part::Validation, Views::One, &parts.validation), (Part::Test, tested, &parts.test)]
         {
             if !indices.is_empty() {
-                let batch = (input.batch(EVALUATION_BATCH) / views.count()).max(1);
+                let batch = (input.evaluation_batch() / views.count()).max(1);
                 let loader = data.in_views(views, Some(indices), batch)?;
                 task = task.measured_on(part, loader);
             }

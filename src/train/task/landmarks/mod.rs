@@ -43,7 +43,7 @@ use crate::nn::{Network, Pass};
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::Tensor;
-use crate::train::choice::{CodecName, FormName, HeatMapLoss, Preset};
+use crate::train::choice::{CodecName, HeatMapLoss, Preset};
 use crate::train::config::TaskConfig;
 use crate::train::data::{Given, spread};
 use crate::train::parts::Parts;
@@ -151,12 +151,6 @@ impl LandmarksConfig {
 fn check_method(config: &Config) -> Result<()> {
     let refuse = |key: &str, problem: &str| Err(Error::config(key, problem));
     let method = &config.method;
-    if method.form == FormName::Routed {
-        return refuse(
-            "method.form",
-            "a router is fitted to classes, and landmarks have none; take zoo or lite",
-        );
-    }
     if method.linear_probe {
         return refuse("method.linear_probe", "fits a classifier, and landmarks have no classes");
     }

@@ -188,7 +188,7 @@ impl ReinforcementConfig {
         let refuse = |key: &str, problem: &str| Err(Error::config(key, problem));
         let method = &config.method;
         if method.form == FormName::Routed {
-            let problem = "a router is fitted to classes, and an agent has none; take zoo or lite";
+            let problem = "agents are not routed; take zoo or lite";
             return refuse("method.form", problem);
         }
         if method.linear_probe {
