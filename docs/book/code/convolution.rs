@@ -129,6 +129,7 @@ pub fn convolve(s: &Sizes, x: &[f64], w: &[f64], block: usize) -> Vec<f64> {
 }
 // ANCHOR_END: blocks
 
+// ANCHOR: gradients
 /// `[N, O, P]` as `[O, N P]`.
 fn by_output(s: &Sizes, y: &[f64]) -> Vec<f64> {
     let columns = s.batch * s.positions();
@@ -142,7 +143,6 @@ fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     (0..rows * columns).map(|at| a[at % rows * columns + at / rows]).collect()
 }
 
-// ANCHOR: gradients
 /// The gradients of `x` and `w`, given `dy` `[N, O, H', W']`.
 pub fn gradients(s: &Sizes, x: &[f64], w: &[f64], dy: &[f64]) -> [Vec<f64>; 2] {
     let columns = s.batch * s.positions();
@@ -163,6 +163,7 @@ pub fn gradients(s: &Sizes, x: &[f64], w: &[f64], dy: &[f64]) -> [Vec<f64>; 2] {
 }
 // ANCHOR_END: gradients
 
+// ANCHOR: report
 /// A layer of ResNet-18, and what its columns take.
 pub const LAYER: Sizes = Sizes {
     batch: 32,
@@ -177,7 +178,6 @@ pub const LAYER: Sizes = Sizes {
 
 pub fn report() -> String {
     let mut text = String::new();
-    // ANCHOR: report
     let s = LAYER; // of ResNet-18, a batch of 32
     let values = s.batch * s.channels * s.height * s.width;
     let columns = s.batch * s.positions();
@@ -187,9 +187,9 @@ pub fn report() -> String {
     writeln!(text, "X, 48 columns   {:7} KiB", kibibytes(s.depth() * 48)).unwrap();
     let multiply_adds = s.outputs * s.depth() * columns;
     writeln!(text, "multiply-adds   {:7.2} 10^9", multiply_adds as f64 / 1e9).unwrap();
-    // ANCHOR_END: report
     text
 }
+// ANCHOR_END: report
 
 // ANCHOR: example
 /// A picture of 4 x 4 and one kernel of 2 x 2, with what is made of them.

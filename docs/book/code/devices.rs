@@ -69,10 +69,10 @@ pub fn launch<const LANES: usize>(
 }
 // ANCHOR_END: launch
 
+// ANCHOR: report
 /// The kernels of five sources of a layer of ResNet-50, mixed for one batch.
 pub fn report() -> String {
     let mut text = String::new();
-    // ANCHOR: report
     let (sources, len) = (5, 256 * 256 * 9); // of a layer of ResNet-50, one gate for the batch
     for lanes in [1, 16] {
         writeln!(text, "work-items of {lanes:2} lanes {:10}", usize::div_ceil(len, lanes)).unwrap();
@@ -81,9 +81,9 @@ pub fn report() -> String {
     writeln!(text, "multiply-adds         {work:10}").unwrap();
     writeln!(text, "bytes                 {bytes:10}").unwrap();
     writeln!(text, "bytes for each        {:10.1}", bytes as f64 / work as f64).unwrap();
-    // ANCHOR_END: report
     text
 }
+// ANCHOR_END: report
 
 /// Three rows of four terms, 37 values: the last run is short for every number of lanes here.
 #[cfg(test)]

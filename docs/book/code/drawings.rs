@@ -107,14 +107,14 @@ fn winograd_measured() -> String {
     let mut c = Canvas::new(640.0, 230.0);
     c.label([90.0, 30.0], "products for an output and channel", INK);
     c.label([380.0, 30.0], "largest error, times the plain sum's", INK);
-    let measured = winograd::measured();
-    for (at, m) in measured.iter().enumerate() {
+    let rows = winograd::rows();
+    for (at, (name, m)) in rows.iter().enumerate() {
         let y = 50.0 + 42.0 * at as f64;
-        let name = if m.name == "sum" { "plain".to_owned() } else { format!("tiles {}", m.name) };
+        let name = if at == 0 { "plain".to_owned() } else { format!("tiles {name}") };
         c.label([16.0, y + 19.0], &name, INK);
         c.rect([90.0, y], [25.0 * m.products, 28.0], BLUE, BLUE);
         c.label([98.0 + 25.0 * m.products, y + 19.0], &format!("{:.2}", m.products), BLUE);
-        let times = m.error / measured[0].error;
+        let times = m.error / rows[0].1.error;
         c.rect([380.0, y], [16.0 * times, 28.0], ORANGE, ORANGE);
         c.label([388.0 + 16.0 * times, y + 19.0], &format!("{times:.1}"), ORANGE);
     }

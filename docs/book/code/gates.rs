@@ -94,9 +94,9 @@ pub fn gate_of(weights: &[Matrix; 3], brightness: f64) -> Vec<f64> {
 }
 // ANCHOR_END: learning
 
+// ANCHOR: learning_report
 pub fn learning_report() -> String {
     let mut text = String::new();
-    // ANCHOR: learning_report
     writeln!(text, "brightness   -0.8          -0.2          0.2           0.8").unwrap();
     for steps in [0, 100, 2000] {
         let weights = learned(steps);
@@ -107,9 +107,9 @@ pub fn learning_report() -> String {
         }
         writeln!(text).unwrap();
     }
-    // ANCHOR_END: learning_report
     text
 }
+// ANCHOR_END: learning_report
 
 // ANCHOR: layer
 /// A source's kernel `[O, C, k, k]`, and the matrix `[O, O]` that aligns its channels.

@@ -46,12 +46,13 @@ impl Tape {
 // ANCHOR_END: loss
 
 // ANCHOR: network
-/// `W1 [64, 32]`, `b1`, `W2 [32, 32]`, `b2`, `W3 [32, 10]`, `b3`.
+/// `W1 [64, h]`, `b1`, `W2 [h, h]`, `b2`, `W3 [h, 10]`, `b3`.
 pub type Network = [Matrix; 6];
 
+/// Units of a hidden layer.
 pub const HIDDEN: usize = 32;
 
-pub fn start(seed: u64) -> Network {
+pub fn start(seed: u64, hidden: usize) -> Network {
     let mut random = Random(seed);
     let mut layer = |inputs: usize, outputs: usize| {
         let scale = (6.0 / inputs as f64).sqrt(); // activations keep their size (He et al., 2015)
@@ -59,7 +60,7 @@ pub fn start(seed: u64) -> Network {
         (weight, Matrix::new(1, outputs, |_, _| 0.0))
     };
     let ((w1, b1), (w2, b2), (w3, b3)) =
-        (layer(64, HIDDEN), layer(HIDDEN, HIDDEN), layer(HIDDEN, 10));
+        (layer(64, hidden), layer(hidden, hidden), layer(hidden, 10));
     [w1, b1, w2, b2, w3, b3]
 }
 
@@ -76,7 +77,6 @@ fn forward(tape: &mut Tape, x: Var, [w1, b1, w2, b2, w3, b3]: [Var; 6]) -> [Var;
     let second = tape.relu(second);
     [first, second, layer(tape, second, w3, b3)]
 }
-// ANCHOR_END: network
 
 /// The values of both hidden layers, and the scores of the classes.
 pub fn values(network: &Network, images: &Matrix) -> [Matrix; 3] {
@@ -85,10 +85,11 @@ pub fn values(network: &Network, images: &Matrix) -> [Matrix; 3] {
     let vars = network.each_ref().map(|value| tape.leaf(value.clone()));
     forward(&mut tape, x, vars).map(|var| tape.value(var).clone())
 }
+// ANCHOR_END: network
 
 // ANCHOR: training
 pub fn trained(seed: u64, train: &Digits) -> Network {
-    tuned(start(seed), seed, 800, train)
+    tuned(start(seed, HIDDEN), seed, 800, train)
 }
 
 /// The network after so many steps more, with batches that are drawn by the seed.
@@ -217,7 +218,7 @@ pub fn report() -> zoo_tuning::Result<String> {
     let turned = permuted(&a, &[backwards.clone(), backwards]);
     let again = matched(&a, &turned, &train.images);
     let other = matched(&a, &b, &train.images);
-    let ancestor = tuned(start(1), 1, 100, &train); // what a was after 100 of its 800 steps
+    let ancestor = tuned(start(1, HIDDEN), 1, 100, &train); // what a was after 100 of its 800 steps
     let c = tuned(ancestor, 3, 700, &train);
     let mut text = String::new();
     let mut row = |name: &str, network: &Network| {
@@ -240,6 +241,13 @@ pub fn report() -> zoo_tuning::Result<String> {
 fn what_is_printed() -> zoo_tuning::Result<()> {
     super::printed::check("matching", &report()?);
     Ok(())
+}
+
+/// Orders of 32 units.
+#[test]
+fn there_are_many_orders() {
+    let orders: f64 = (1..=HIDDEN).map(|k| k as f64).product();
+    assert!((2.6e35..2.7e35).contains(&orders), "{orders}");
 }
 
 /// What the chapter says of its table.

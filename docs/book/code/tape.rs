@@ -256,9 +256,9 @@ pub fn by_hand() -> (f64, f64) {
 }
 // ANCHOR_END: by_hand
 
+// ANCHOR: report
 pub fn report() -> String {
     let mut text = String::new();
-    // ANCHOR: report
     let (x, goal) = points();
     let mut parameters = start(16);
     for at in 0..=3000 {
@@ -267,9 +267,9 @@ pub fn report() -> String {
             writeln!(text, "after {at:4} steps: loss {loss:.5}").unwrap();
         }
     }
-    // ANCHOR_END: report
     text
 }
+// ANCHOR_END: report
 
 /// Central differences of `w` in the example by hand, and of one parameter of the network.
 fn difference(f: impl Fn(f64) -> f64) -> f64 {

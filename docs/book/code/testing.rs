@@ -77,17 +77,17 @@ impl Tape {
 }
 // ANCHOR_END: wrong_rule
 
+// ANCHOR: rules_report
 pub fn rules_report() -> String {
     let mut text = String::new();
-    // ANCHOR: rules_report
     for (name, is_right) in [("right", true), ("wrong", false)] {
         let (error, [before, after]) = with_rule(is_right);
         let error = if error < 1e-6 { "below 1e-6".to_owned() } else { format!("{error:10.2}") };
         writeln!(text, "{name} rule: error {error}, loss {before:.3} to {after:.3}").unwrap();
     }
-    // ANCHOR_END: rules_report
     text
 }
+// ANCHOR_END: rules_report
 
 // ANCHOR: sums
 /// The sum of `values` by so many threads, each with an equal share: the bug.
@@ -115,6 +115,7 @@ fn sum_of_parts(values: &[f32], part: usize, threads: usize) -> f32 {
 }
 // ANCHOR_END: sums
 
+// ANCHOR: sums_report
 fn summands() -> Vec<f32> {
     let mut random = Random(41);
     (0..100_000).map(|_| random.next() as f32).collect()
@@ -122,7 +123,6 @@ fn summands() -> Vec<f32> {
 
 pub fn sums_report() -> String {
     let mut text = String::new();
-    // ANCHOR: sums_report
     let values = summands();
     writeln!(text, "threads  equal shares           parts of 1024").unwrap();
     for threads in [1, 2, 7] {
@@ -130,9 +130,9 @@ pub fn sums_report() -> String {
         let (of_a, of_b) = (a.to_bits(), b.to_bits());
         writeln!(text, "{threads:7}  {a:10.5} {of_a:08x}    {b:10.5} {of_b:08x}").unwrap();
     }
-    // ANCHOR_END: sums_report
     text
 }
+// ANCHOR_END: sums_report
 
 // ANCHOR: reader
 /// Names in a file: how many, a byte; then of each its length, a byte, and its text.
@@ -180,14 +180,14 @@ pub fn panics(reader: fn(&[u8]) -> Result<Vec<String>, String>) -> usize {
 }
 // ANCHOR_END: damage
 
+// ANCHOR: damage_report
 pub fn damage_report() -> String {
     let mut text = String::new();
-    // ANCHOR: damage_report
     writeln!(text, "trusting reader: {} of 200 damaged files", panics(trusting_names)).unwrap();
     writeln!(text, "careful reader:  {} of 200 damaged files", panics(names)).unwrap();
-    // ANCHOR_END: damage_report
     text
 }
+// ANCHOR_END: damage_report
 
 #[test]
 fn what_is_printed() {
