@@ -79,7 +79,7 @@ pub fn points_report() -> String {
 pub fn widths_report() -> zoo_tuning::Result<String> {
     let [train, test] = matching::digits()?;
     let mut text = "units     a      b  average  matched\n".to_owned();
-    for hidden in [8, 64] {
+    for hidden in [8, 16] {
         let [a, b] =
             [1, 2].map(|seed| matching::tuned(matching::start(seed, hidden), seed, 800, &train));
         let matched = matching::matched(&a, &b, &train.images);

@@ -14,7 +14,10 @@ pub struct Matrix {
 impl Matrix {
     /// The matrix with `f(row, column)` at each place.
     pub fn new(rows: usize, columns: usize, mut f: impl FnMut(usize, usize) -> f64) -> Self {
-        let values = (0..rows * columns).map(|at| f(at / columns, at % columns)).collect();
+        let mut values = Vec::with_capacity(rows * columns);
+        for row in 0..rows {
+            (0..columns).for_each(|column| values.push(f(row, column)));
+        }
         Self { rows, columns, values }
     }
 
@@ -271,11 +274,6 @@ pub fn report() -> String {
 }
 // ANCHOR_END: report
 
-/// Central differences of `w` in the example by hand, and of one parameter of the network.
-fn difference(f: impl Fn(f64) -> f64) -> f64 {
-    (f(1e-5) - f(-1e-5)) / 2e-5
-}
-
 #[test]
 fn what_is_printed() {
     super::printed::check("tape", &report());
@@ -286,6 +284,7 @@ fn the_example_by_hand() {
     assert_eq!(by_hand(), (1.0, 6.0));
 }
 
+// ANCHOR: twice
 #[test]
 fn a_value_used_twice_receives_both_gradients() {
     // (w w - 1)^2 at w = 3: 8^2 = 64, and 2 * 8 * 2 * 3 = 96.
@@ -295,6 +294,14 @@ fn a_value_used_twice_receives_both_gradients() {
     let loss = tape.mean_square(square, &Matrix::new(1, 1, |_, _| 1.0));
     assert_eq!(tape.value(loss).at(0, 0), 64.0);
     assert_eq!(tape.backward(loss).take(w).at(0, 0), 96.0);
+}
+// ANCHOR_END: twice
+
+// ANCHOR: differences
+/// The slope at 0, by central differences.
+#[cfg(test)]
+fn slope(f: impl Fn(f64) -> f64) -> f64 {
+    (f(1e-5) - f(-1e-5)) / 2e-5
 }
 
 #[test]
@@ -306,7 +313,7 @@ fn gradients_are_those_of_differences() {
     step(&mut moved, &x, &goal, rate);
     for which in 0..4 {
         for at in 0..parameters[which].values.len() {
-            let slope = difference(|by| {
+            let slope = slope(|by| {
                 let mut changed = parameters.clone();
                 changed[which].values[at] += by;
                 step(&mut changed, &x, &goal, 0.0)
@@ -316,6 +323,7 @@ fn gradients_are_those_of_differences() {
         }
     }
 }
+// ANCHOR_END: differences
 
 #[test]
 fn the_network_learns_the_curve() {
