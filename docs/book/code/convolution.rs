@@ -220,6 +220,23 @@ pub fn example_report() -> String {
 }
 // ANCHOR_END: example
 
+#[test]
+fn what_is_printed() {
+    super::printed::check("convolution", &report());
+    super::printed::check("unfolded", &example_report());
+}
+
+/// Sums run in the same order: not only near, but the same bits, for blocks of any size.
+#[test]
+fn products_are_what_the_definition_says() {
+    let (s, x, w, _) = case();
+    let expected = direct(&s, &x, &w);
+    for block in [1, 7, 48, 10_000] {
+        assert_eq!(convolve(&s, &x, &w, block), expected);
+    }
+}
+
+// ANCHOR: gradient_test
 /// Odd sizes with stride and padding, and values.
 #[cfg(test)]
 fn case() -> (Sizes, Vec<f64>, Vec<f64>, Vec<f64>) {
@@ -241,23 +258,6 @@ fn case() -> (Sizes, Vec<f64>, Vec<f64>, Vec<f64>) {
     (s, x, w, dy)
 }
 
-#[test]
-fn what_is_printed() {
-    super::printed::check("convolution", &report());
-    super::printed::check("unfolded", &example_report());
-}
-
-/// Sums run in the same order: not only near, but the same bits, for blocks of any size.
-#[test]
-fn products_are_what_the_definition_says() {
-    let (s, x, w, _) = case();
-    let expected = direct(&s, &x, &w);
-    for block in [1, 7, 48, 10_000] {
-        assert_eq!(convolve(&s, &x, &w, block), expected);
-    }
-}
-
-// ANCHOR: gradient_test
 /// The change of `sum(y dy)` that a small change of one number makes is what the gradient says.
 #[test]
 fn gradients_are_those_of_differences() {

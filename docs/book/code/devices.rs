@@ -85,6 +85,12 @@ pub fn report() -> String {
 }
 // ANCHOR_END: report
 
+#[test]
+fn what_is_printed() {
+    super::printed::check("devices", &report());
+}
+
+// ANCHOR: any_order
 /// Three rows of four terms, 37 values: the last run is short for every number of lanes here.
 #[cfg(test)]
 fn case() -> ([usize; 3], Vec<f32>, Vec<f32>) {
@@ -95,12 +101,6 @@ fn case() -> ([usize; 3], Vec<f32>, Vec<f32>) {
     (sizes, weights, draw(terms * len))
 }
 
-#[test]
-fn what_is_printed() {
-    super::printed::check("devices", &report());
-}
-
-// ANCHOR: any_order
 #[test]
 fn work_items_in_any_order_compute_the_loop() {
     let (sizes, weights, values) = case();

@@ -204,33 +204,6 @@ pub fn numbers() -> String {
 }
 // ANCHOR_END: numbers
 
-/// A zoo of three sources, and two samples with gates of their own.
-pub fn case() -> (Sizes, Vec<f64>, Vec<Source>, Vec<Vec<f64>>) {
-    let s = Sizes {
-        batch: 2,
-        channels: 4,
-        height: 5,
-        width: 6,
-        outputs: 3,
-        taps: 3,
-        stride: 1,
-        padding: 1,
-    };
-    let mut random = Random(12);
-    let mut draw = |count: usize| (0..count).map(|_| random.next()).collect::<Vec<f64>>();
-    let x = draw(s.batch * s.channels * s.height * s.width);
-    let zoo = (0..3).map(|_| Source { kernel: draw(s.outputs * s.depth()), alignment: draw(9) });
-    let zoo = zoo.collect();
-    let gates = (0..s.batch).map(|_| softmax(&draw(3))).collect();
-    (s, x, zoo, gates)
-}
-
-#[cfg(test)]
-fn assert_near(a: &[f64], b: &[f64]) {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} {b}"));
-}
-
 #[test]
 fn what_is_printed() {
     super::printed::check("gates", &numbers());
@@ -310,6 +283,33 @@ fn an_identity_changes_nothing_and_a_permutation_reorders() {
 }
 
 // ANCHOR: engine
+/// A zoo of three sources, and two samples with gates of their own.
+pub fn case() -> (Sizes, Vec<f64>, Vec<Source>, Vec<Vec<f64>>) {
+    let s = Sizes {
+        batch: 2,
+        channels: 4,
+        height: 5,
+        width: 6,
+        outputs: 3,
+        taps: 3,
+        stride: 1,
+        padding: 1,
+    };
+    let mut random = Random(12);
+    let mut draw = |count: usize| (0..count).map(|_| random.next()).collect::<Vec<f64>>();
+    let x = draw(s.batch * s.channels * s.height * s.width);
+    let zoo = (0..3).map(|_| Source { kernel: draw(s.outputs * s.depth()), alignment: draw(9) });
+    let zoo = zoo.collect();
+    let gates = (0..s.batch).map(|_| softmax(&draw(3))).collect();
+    (s, x, zoo, gates)
+}
+
+#[cfg(test)]
+fn assert_near(a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} {b}"));
+}
+
 /// The crate's operation, which never holds the kernels of all samples.
 #[test]
 fn the_engine_computes_the_same() -> zoo_tuning::Result<()> {
