@@ -293,6 +293,7 @@ for example in examples/*.rs; do
     case $name in train_sources | draw_animals | logits) continue ;; esac
     check "example $name" cargo run --quiet --features opencl --example "$name"
 done
+check "book" bash tests/book/check.sh
 check "sources of the demo" sources
 check "gradients" zoo gradcheck
 check "devices" zoo devices --check
