@@ -299,8 +299,8 @@ fn inverted(from: &Path, to: &Path, is_inverted: impl Fn(usize) -> bool) -> Path
     to.join("CollectedData_a.csv")
 }
 
-/// One source knows pictures as they are and one negatives; each picture finds the one that knows it. A zoo
-/// whose sources know the same is not routed.
+/// One source knows pictures as they are and one negatives; each picture finds the one that knows it. Where all
+/// pictures are of one kind, none is routed.
 #[test]
 fn each_picture_goes_through_the_source_that_knows_its_kind() {
     let folder = TempDir::new().unwrap();
@@ -309,18 +309,18 @@ fn each_picture_goes_through_the_source_that_knows_its_kind() {
     let plain = generated(&at("plain"), 60);
     let negative = inverted(&at("plain"), &at("negative"), |_| true);
     let mixed = inverted(&at("plain"), &at("mixed"), |number| number % 2 == 1);
-    let sources = [(&plain, 1), (&negative, 2), (&plain, 3)].map(|(data, seed)| {
+    let sources = [(&plain, 1), (&negative, 2)].map(|(data, seed)| {
         let out = at(&format!("source-{seed}"));
         trained(&out, &from_scratch(data, seed, 60));
         out.join("model.safetensors").display().to_string()
     });
-    let tuned = |name: &str, sources: [&String; 2]| {
-        let text = from_scratch(&mixed, 4, 6)
+    let tuned = |name: &str, data: &Path| {
+        let text = from_scratch(data, 4, 6)
             .replace("architecture = 'landmarks_small'", &format!("zoo = {sources:?}"))
             .replace("'scratch'", "'routed'");
         trained(&at(name), &text)
     };
-    let summary = tuned("routed", [&sources[0], &sources[1]]);
+    let summary = tuned("routed", &mixed);
     let routing = summary.routing.as_ref().unwrap();
     println!("{routing:?}");
     assert!(routing.taken && routing.error_ratio < 0.6, "{routing:?}");
@@ -332,7 +332,7 @@ fn each_picture_goes_through_the_source_that_knows_its_kind() {
     let found = model.find_points(&scheme, &pictures, Views::One).unwrap();
     assert!(found.iter().all(|found| found.as_ref().unwrap().points.len() == 3));
 
-    let summary = tuned("alike", [&sources[0], &sources[2]]);
+    let summary = tuned("alike", &plain);
     let routing = summary.routing.unwrap();
     assert!(!routing.taken && summary.form == "zoo", "{routing:?} {}", summary.form);
 }
