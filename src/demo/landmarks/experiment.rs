@@ -309,7 +309,7 @@ const NAMES: [(Kind, &str); 8] = [
     (Kind::Matched, "matched average"),
     (Kind::Zoo, "Zoo-Tuning"),
     (Kind::Lite, "lite Zoo-Tuning"),
-    (Kind::Routed, "routed zoo"),
+    (Kind::Routed, "routed zoo, its guard off"),
 ];
 
 /// The rows of all draws put together.
