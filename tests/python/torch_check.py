@@ -109,16 +109,18 @@ def same_zoo(folder, images):
         optimizer.step()
     gates = {layer: gate[0] for layer, gate in lite.gates(images).items()}
     values = {name: torch.from_dlpack(t) for name, t in lite.state_dict().items()}
-    theirs, found = ResNet18().eval(), {}
+    theirs, found, aligned = ResNet18().eval(), {}, 0
     for name in theirs.state_dict():
         layer = name.removesuffix(".weight")
         if layer in gates:
             kernels = values[name]
-            if f"{layer}.align" in values:
-                kernels = torch.einsum("mop,mpchw->mochw", values[f"{layer}.align"], kernels)
+            if f"{layer}.alignment" in values:
+                aligned += 1
+                kernels = torch.einsum("mop,mpchw->mochw", values[f"{layer}.alignment"], kernels)
             found[name] = torch.einsum("m,mochw->ochw", torch.from_numpy(gates[layer]), kernels)
         elif not name.endswith("num_batches_tracked"):
             found[name] = values[name]
+    assert aligned > 0, "some kernels are aligned"
     theirs.load_state_dict(found, strict=False)
     with torch.no_grad():
         expected = theirs(images).numpy()
