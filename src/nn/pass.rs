@@ -347,7 +347,10 @@ impl<T: Element> Recorded<T> {
     ///
     /// # Errors
     /// As [`Tape::backward_from`].
-    #[expect(clippy::type_complexity, reason = "a gradient for each input, beside those of the network")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "a gradient for each input, beside those of the network"
+    )]
     pub fn backward_from(
         mut self,
         output: Var,

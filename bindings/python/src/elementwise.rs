@@ -22,7 +22,8 @@ pub fn expanded(variable: Arc<Variable>, shape: &[usize]) -> Result<Arc<Variable
         Error::shape("operator", "operand", expected, value.shape())
     })?;
     // What has no room is an error, and not the end of the process.
-    let no_room = |error: TryReserveError| Error::argument("operator", format!("{shape:?}: {error}"));
+    let no_room =
+        |error: TryReserveError| Error::argument("operator", format!("{shape:?}: {error}"));
     let mut values = Vec::new();
     values.try_reserve_exact(repeated.len()).map_err(no_room)?;
     values.extend(&repeated);
