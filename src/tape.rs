@@ -45,8 +45,9 @@ impl Var {
 ///
 /// An operation of one's own is a struct that implements this trait and a
 /// function that computes the value and calls [`Tape::record`]; see
-/// `examples/own_operation.rs`.
-pub trait Backward<T> {
+/// `examples/own_operation.rs`. It is `Send`, so that a tape may wait in one thread and be walked in
+/// another.
+pub trait Backward<T>: Send {
     /// Given `dy`, the gradient of the loss with respect to the operation's
     /// output, returns the gradient with respect to each input, in the order
     /// given to [`Tape::record`]. Where `wanted[i]` is false, `None` saves work.

@@ -4,10 +4,10 @@
 #   bash tests/run.sh
 #   bash tests/run.sh --quick   # what a change wants to know: minutes, and nothing is installed
 #
-# Needs a Rust toolchain, Node.js 20 with npm, and, where there is no Chromium or no OpenCL yet, the
-# right to install them by apt-get. A check that fails does not keep the others from running. The
-# last line is `N passed, M failed`: the results of `cargo test`, and one for each other check. What the
-# demo wrote stays in `target/run`.
+# Needs a Rust toolchain, Node.js 20 with npm, Python 3.10, and, where there is no Chromium, no OpenCL or no
+# `venv` of Python yet, the right to install them by apt-get. A check that fails does not keep the others
+# from running. The last line is `N passed, M failed`: the results of `cargo test`, and one for each other
+# check. What the demo wrote stays in `target/run`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -88,6 +88,10 @@ set_up() {
     compgen -G "/etc/OpenCL/vendors/*.icd" >/dev/null || packages+=(pocl-opencl-icd)
     echo 'int main(void) { return 0; }' | cc -x c - -lOpenCL -o /dev/null 2>/dev/null ||
         packages+=(ocl-icd-opencl-dev)
+    command -v pkg-config >/dev/null || packages+=(pkg-config)
+    command -v make >/dev/null || packages+=(make)
+    command -v valgrind >/dev/null || packages+=(valgrind)
+    python3 -c "import ensurepip, venv" 2>/dev/null || packages+=(python3-venv)
     if [ ${#packages[@]} -gt 0 ]; then
         as_root apt-get update -qq &&
             DEBIAN_FRONTEND=noninteractive as_root apt-get install -qq -y --no-install-recommends \
@@ -306,6 +310,9 @@ check "page of a comparison" comparison
 check "demo of landmarks" demo_landmarks
 check "demo of games" demo_games
 check "networks of the demo" networks
+# Other crates, whose features are not those of tests: for each the library is built anew.
+check "Python" bash tests/python/check.sh
+check "C" bash tests/c/check.sh
 # Last, since the library without the command line is built anew. What lies in `tests` was compiled
 # against it by clippy, and runs the same code as above.
 check_tests "tests of the library" cargo test --no-default-features --no-fail-fast --lib

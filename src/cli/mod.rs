@@ -36,6 +36,7 @@ mod zoo;
 
 use clap::{Parser, Subcommand};
 use output::Output;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Tune a whole zoo of pretrained networks to one task.
@@ -97,11 +98,17 @@ enum Command {
 
 /// Parses the arguments, runs the command, reports its error.
 pub fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    main_from(std::env::args_os()).into()
+}
+
+/// As [`main`], of other arguments than the process has, the program's name before them; the exit code.
+/// Wrong arguments, and a question for help, end the process.
+pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let Cli { global, command } = Cli::parse_from(arguments);
     let mut output = Output::new(&global);
     let result = run(command, &global, &mut output);
     match result.and_then(|()| output.finish()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(stop) => output.report(stop),
     }
 }

@@ -6,7 +6,6 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 /// What a command ends with.
 pub type Result<T = ()> = std::result::Result<T, Stop>;
@@ -168,22 +167,22 @@ impl Output {
     }
 
     /// Reports what ended the program, and gives its exit code.
-    pub fn report(&mut self, stop: Stop) -> ExitCode {
+    pub fn report(&mut self, stop: Stop) -> u8 {
         // What was found before the error belongs before it.
         let _ = self.stdout.flush();
         let error: &dyn Display = match &stop {
             // The reader has enough: `zoo-tuning inspect ... | head`.
             Stop::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                return ExitCode::SUCCESS;
+                return 0;
             }
             Stop::Output(error) => &format!("cannot write the standard output: {error}"),
             Stop::Error(error) => error,
-            Stop::Failed => return ExitCode::FAILURE,
+            Stop::Failed => return 1,
         };
         failure(error);
         match stop {
-            Stop::Error(Error::Interrupted { .. }) => ExitCode::from(130),
-            _ => ExitCode::FAILURE,
+            Stop::Error(Error::Interrupted { .. }) => 130,
+            _ => 1,
         }
     }
 }

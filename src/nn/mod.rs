@@ -44,7 +44,7 @@ pub use nearness::{Alike, Nearness};
 pub use network::Network;
 pub use operations::{Node, Operations};
 pub use parameters::{Id, Parameters, Role};
-pub use pass::Pass;
+pub use pass::{Pass, Recorded};
 pub use router::Router;
 pub use step::Step;
 pub use trace::{ChannelGroup, ChannelPlace, FirstLayer, FirstNorm, LayerCost};

@@ -316,6 +316,11 @@ impl<'a, T: Element> Pass<'a, T> {
         Step::new(vec![None; self.parameters.len()], self.updates)
     }
 
+    /// What the way back needs of this pass, without the network: for who computes a loss elsewhere.
+    pub fn recorded(self) -> Recorded<T> {
+        Recorded { tape: self.tape, on_tape: self.on_tape, updates: self.updates }
+    }
+
     /// The gradients of the scalar `loss`, and what the layers want to keep.
     ///
     /// # Errors
@@ -328,10 +333,77 @@ impl<'a, T: Element> Pass<'a, T> {
     }
 }
 
+/// A forward pass that waits for the gradient of what it made, see [`Pass::recorded`]. The network may
+/// be changed meanwhile: the pass has kept the values that it used.
+pub struct Recorded<T> {
+    tape: Tape<T>,
+    on_tape: Vec<Option<Var>>,
+    updates: Vec<(Id, Tensor<T>)>,
+}
+
+impl<T: Element> Recorded<T> {
+    /// The gradients of `sum(seed * output)` by the network's parameters, with what the layers want to
+    /// keep, and by each of `inputs`: parameters that were put on the tape beside the network's.
+    ///
+    /// # Errors
+    /// As [`Tape::backward_from`].
+    #[expect(
+        clippy::type_complexity,
+        reason = "a gradient for each input, beside those of the network"
+    )]
+    pub fn backward_from(
+        mut self,
+        output: Var,
+        seed: Tensor<T>,
+        inputs: &[Var],
+    ) -> Result<(Step<T>, Vec<Option<Tensor<T>>>)> {
+        let mut gradients = self.tape.backward_from(output, seed)?;
+        let of_inputs = inputs.iter().map(|&var| gradients.take(var)).collect();
+        let of_network =
+            self.on_tape.iter().map(|var| var.and_then(|var| gradients.take(var))).collect();
+        Ok((Step::new(of_network, self.updates), of_inputs))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::{Design, Form, Mixing, Network};
+    use crate::ops;
+
+    #[test]
+    fn a_recorded_pass_has_the_gradients_of_the_loss_behind_it() -> Result<()> {
+        let design = Design::named("resnet_small", 1, 2)?;
+        let mut network = Network::<f64>::drawn(&design, 1)?;
+        let images = Tensor::normal(&[2, 1, 8, 8], 1.0, &mut fastrand::Rng::with_seed(3));
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.tape().parameter(images.clone());
+        let logits = network.forward(&mut pass, x)?;
+        let values = pass.value(logits)?.clone();
+        let recorded = pass.recorded();
+        let mut tape = Tape::new();
+        let elsewhere = tape.parameter(values);
+        let loss = ops::cross_entropy(&mut tape, elsewhere, &[0, 1], 0.0)?;
+        let seed = tape.backward(loss)?.take(elsewhere).unwrap();
+        // The network's values are another's to change.
+        let weight = network.parameters().find("conv1.weight")?;
+        network.parameters_mut().value_mut(weight).as_mut_slice().fill(0.0);
+        let (found, of_inputs) = recorded.backward_from(logits, seed, &[x])?;
+
+        let network = Network::<f64>::drawn(&design, 1)?;
+        let mut pass = Pass::train(network.parameters());
+        let x = pass.input(images);
+        let logits = network.forward(&mut pass, x)?;
+        let loss = ops::cross_entropy(pass.tape(), logits, &[0, 1], 0.0)?;
+        let expected = pass.backward(loss)?;
+        for (id, gradient) in expected.gradients() {
+            assert_eq!(found.gradient(id).unwrap().as_slice(), gradient.as_slice());
+        }
+        assert_eq!(found.gradients().count(), expected.gradients().count());
+        assert_eq!(found.updates().count(), expected.updates().count());
+        assert_eq!(of_inputs[0].as_ref().unwrap().shape(), [2, 1, 8, 8]);
+        Ok(())
+    }
 
     #[test]
     fn what_is_kept_is_as_in_training_and_the_rest_is_forgotten() -> Result<()> {

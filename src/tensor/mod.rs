@@ -64,9 +64,17 @@ enum Storage<T> {
     Mapped(TensorView),
     /// Half precision, say, or not in row-major order.
     Converted(Arc<Converted<T>>),
+    /// Somebody else's. Invariant: as many as the shape says.
+    Lent(Arc<dyn Lender<T>>),
     /// In the memory of a device.
     #[cfg(feature = "opencl")]
     Resident(Arc<resident::Resident<T>>),
+}
+
+/// Who owns values that a tensor uses where they are, such as an array of another language.
+pub trait Lender<T>: std::fmt::Debug + Send + Sync {
+    /// The values in row-major order: as many as ever, for as long as the lender lives.
+    fn values(&self) -> &[T];
 }
 
 /// Values of a file that have to be converted.
@@ -188,6 +196,19 @@ impl<T: Element> Tensor<T> {
         Ok(Self { shape: shape.to_vec(), storage })
     }
 
+    /// A tensor over values that are somebody else's; they are copied when the tensor is written to.
+    ///
+    /// # Errors
+    /// If the number of values is not the product of the shape.
+    pub fn lent(shape: &[usize], lender: Arc<dyn Lender<T>>) -> Result<Self> {
+        let found = lender.values().len();
+        if product(shape) != Some(found) {
+            let problem = format!("{found} values do not fill the shape {shape:?}");
+            return Err(Error::argument("Tensor::lent", problem));
+        }
+        Ok(Self { shape: shape.to_vec(), storage: Storage::Lent(lender) })
+    }
+
     /// Tensors of one shape behind each other, `[m, ...]`.
     ///
     /// # Errors
@@ -258,6 +279,11 @@ impl<T: Element> Tensor<T> {
     /// Whether the values are used where they lie, in a mapped file.
     pub fn is_mapped(&self) -> bool {
         matches!(self.storage, Storage::Mapped(_))
+    }
+
+    /// Whether the values are somebody else's, see [`Tensor::lent`].
+    pub fn is_lent(&self) -> bool {
+        matches!(self.storage, Storage::Lent(_))
     }
 
     /// Where the values are. A file that they lie in is the [`Device::Cpu`]'s.
@@ -343,6 +369,7 @@ impl<T: Element> Tensor<T> {
             Storage::Owned(values) => values,
             Storage::Mapped(view) => view.as_slice().unwrap_or_default(),
             Storage::Converted(converted) => converted.as_slice(),
+            Storage::Lent(lender) => lender.values(),
             #[cfg(feature = "opencl")]
             Storage::Resident(resident) => resident.as_slice(self.len()),
         }
@@ -482,6 +509,25 @@ mod tests {
         b.as_mut_slice()[4] = 1.0;
         assert_eq!(a.as_slice(), [0.0; 6]);
         assert_eq!(b.as_slice()[4], 1.0);
+    }
+
+    #[test]
+    fn lent_values_are_used_in_place_until_they_are_written_to() {
+        #[derive(Debug)]
+        struct Own(Vec<f32>);
+        impl Lender<f32> for Own {
+            fn values(&self) -> &[f32] {
+                &self.0
+            }
+        }
+        let own = Arc::new(Own(vec![1.0, 2.0]));
+        let mut tensor = Tensor::lent(&[2, 1], own.clone()).unwrap();
+        assert_eq!((tensor.as_slice().as_ptr(), tensor.is_lent()), (own.0.as_ptr(), true));
+        let clone = tensor.clone();
+        tensor.as_mut_slice()[0] = 5.0;
+        assert_eq!((tensor.as_slice(), clone.as_slice()), (&[5.0, 2.0][..], &[1.0, 2.0][..]));
+        assert_eq!((tensor.is_lent(), clone.is_lent(), &own.0[..]), (false, true, &[1.0, 2.0][..]));
+        assert!(Tensor::lent(&[3], own).is_err());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Data {
     notes: Vec<String>,
     /// Why pictures are left out that cannot be read.
     unreadable: Vec<String>,
+    /// Whether a program has brought them, so that nothing need lie at a path.
+    is_given: bool,
 }
 
 impl Data {
@@ -80,7 +82,7 @@ impl Data {
     pub(super) fn of_run(config: &DataConfig, input: &Input, given: &Given) -> Result<Self> {
         input.check("")?;
         if let Some(dataset) = given {
-            return Ok(Self::of(Arc::clone(dataset), input, vec![]));
+            return Ok(Self { is_given: true, ..Self::of(Arc::clone(dataset), input, vec![]) });
         }
         let mut notes = Vec::new();
         let mut dataset = opened(&config.path, Purpose::Training, input, &mut notes)?;
@@ -105,7 +107,7 @@ impl Data {
     /// Any images as they are.
     pub fn showing(dataset: Arc<dyn Dataset>, input: &Input, notes: Vec<String>) -> Self {
         let used = (0..dataset.len()).collect();
-        Self { dataset, input: input.clone(), used, notes, unreadable: vec![] }
+        Self { dataset, input: input.clone(), used, notes, unreadable: vec![], is_given: false }
     }
 
     fn of(dataset: Arc<dyn Dataset>, input: &Input, mut notes: Vec<String>) -> Self {
@@ -144,6 +146,9 @@ impl Data {
 
     /// What the data of a run are made of now.
     pub(super) fn material(&self, config: &DataConfig) -> Result<Material> {
+        if self.is_given && !config.path.exists() {
+            return Ok(Material::default());
+        }
         let used = self.used.iter().filter_map(|&index| self.dataset.file(index));
         Material::look(config, used, &self.unreadable)
     }
@@ -369,6 +374,19 @@ mod tests {
         assert_eq!(spread(&[1, 2, 3, 4, 5, 6], 3), [1, 3, 5]);
         assert_eq!(spread(&[1, 2], 3), [1, 2]);
         assert!(spread(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn data_that_a_program_brings_need_no_path() {
+        let images = vec![Image::new([1, 2, 2], vec![0.5; 4]).unwrap(); 2];
+        let samples = Samples::new("memory", images, vec![0, 1], vec!["a".into(), "b".into()]);
+        let given: Given = Some(Arc::new(samples.unwrap()));
+        let nowhere = DataConfig { path: "no/such/file".into(), ..DataConfig::default() };
+        let data = Data::of_run(&nowhere, &input(1), &given).unwrap();
+        assert_eq!(data.material(&nowhere).unwrap(), Material::default());
+        let here = DataConfig { path: file!().into(), ..DataConfig::default() };
+        assert_eq!(data.material(&here).unwrap().files.len(), 1);
+        assert!(Data::of_run(&nowhere, &input(1), &None).is_err());
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub use measures::{ClassEvaluation, Confusion, Evaluation, Measures, Told};
 pub use model::Model;
 pub use observer::{Event, Observer};
 pub use prediction::{Prediction, PredictionFile};
+pub use rates::rates;
 pub use record::{Gates, Meter, Metrics};
 pub use recorded::{Observations, Recorded};
 pub use run::{Run, Summary};

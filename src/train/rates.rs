@@ -11,7 +11,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// If `freeze` names what there is not.
-pub(super) fn rates(config: &OptimizerConfig, parameters: &Parameters<f32>) -> Result<Vec<f64>> {
+pub fn rates(config: &OptimizerConfig, parameters: &Parameters<f32>) -> Result<Vec<f64>> {
     let is_in = |name: &str, layer: &str| {
         let rest = name.strip_prefix(layer);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
