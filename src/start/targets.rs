@@ -59,7 +59,7 @@ impl Goals {
     /// Of the first `n` samples.
     ///
     /// # Errors
-    /// If some have more values than others.
+    /// If some have more values than others, or all have none.
     pub fn of(targets: Targets, n: usize) -> Result<Self> {
         match targets {
             Targets::Classes(labels) => Ok(Self::of_classes(&labels[..n.min(labels.len())])),
@@ -75,6 +75,9 @@ impl Goals {
 
     fn of_values(values: &[Vec<Option<f64>>]) -> Result<Self> {
         let (n, columns) = (values.len(), values.first().map_or(0, Vec::len));
+        if columns == 0 {
+            return Err(Error::argument("targets", "nothing is known of the samples"));
+        }
         if let Some(row) = values.iter().find(|row| row.len() != columns) {
             let problem = format!("a sample has {} values and another {columns}", row.len());
             return Err(Error::argument("targets", problem));
