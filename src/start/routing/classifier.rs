@@ -140,7 +140,7 @@ mod tests {
                 Goals::of(Targets::Classes(&labels), n)
             }
             _ => {
-                let value = |at: usize| (at % 5 > 0).then_some((at * at % 7) as f64);
+                let value = |at: usize| (!at.is_multiple_of(5)).then_some((at * at % 7) as f64);
                 let values: Vec<Vec<_>> =
                     (0..n).map(|row| vec![value(row), value(row + 3)]).collect();
                 Goals::of(Targets::Values(&values), n)

@@ -112,7 +112,7 @@ fn samples_with_values_go_through_the_source_that_knows_them() {
         let of_source = (0..n * d).map(|at| value(at, rng.f64() - 0.5)).collect();
         features.push(Tensor::new(&[n, d], of_source).unwrap());
     }
-    let condition = |at: usize| if at % 3 == 0 { (at / 3 % 2) as f64 } else { 0.0 };
+    let condition = |at: usize| if at.is_multiple_of(3) { (at / 3 % 2) as f64 } else { 0.0 };
     let phi = (0..n * 3).map(|at| rng.f64() + condition(at)).collect();
     let phi = Standardised::of(&Tensor::<f64>::new(&[n, 3], phi).unwrap(), n).unwrap();
     let standardised: Vec<_> = features.iter().map(|f| Standardised::of(f, n).unwrap()).collect();
