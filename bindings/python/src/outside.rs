@@ -18,7 +18,7 @@ static FAULT: Mutex<Option<String>> = Mutex::new(None);
 pub fn keep_faults() {
     std::panic::set_hook(Box::new(|fault| {
         let place = fault.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        let text = fault.payload_as_str().unwrap_or("no message");
+        let text = said(fault.payload()).unwrap_or("no message");
         let text = format!("{}: {text}", place.unwrap_or_default());
         *FAULT.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }));
@@ -37,10 +37,14 @@ pub fn outside_with<T: Send>(py: Python, work: impl FnOnce() -> PyResult<T> + Se
 /// A fault of the engine, which is nothing that a user did wrong.
 fn faulty(fault: &(dyn Any + Send)) -> PyErr {
     let kept = FAULT.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let said = fault.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let said = said.or_else(|| fault.downcast_ref::<String>().cloned());
-    let said = kept.or(said).unwrap_or_else(|| "no message".to_owned());
+    let said = kept.unwrap_or_else(|| said(fault).unwrap_or("no message").to_owned());
     PyRuntimeError::new_err(format!("a fault of the engine, which should be reported: {said}"))
+}
+
+/// The message of a fault.
+fn said(fault: &dyn Any) -> Option<&str> {
+    let text = fault.downcast_ref::<&str>().copied();
+    text.or_else(|| fault.downcast_ref::<String>().map(String::as_str))
 }
 
 /// The exception that says what an error of the engine says.

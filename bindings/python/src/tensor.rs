@@ -438,7 +438,7 @@ fn part(key: &Bound<PyAny>, size: usize) -> PyResult<(Range<usize>, bool)> {
         if indices.step != 1 {
             return Err(PyIndexError::new_err("a slice of a tensor has no step"));
         }
-        let (start, length) = (indices.start as usize, indices.slicelength as usize);
+        let (start, length) = (indices.start as usize, indices.slicelength);
         return Ok((start..start + length, true));
     }
     let index: isize = key.extract().map_err(|_| {
