@@ -13,6 +13,7 @@ use ::image::ImageDecoder;
 use ::image::metadata::Orientation;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -245,19 +246,11 @@ impl Picture {
         self.channels
     }
 
-    /// Red, green and blue at a row and column, which lie inside.
-    pub fn pixel(&self, row: usize, column: usize) -> [u8; 3] {
-        let at = self.origin + row as isize * self.down + column as isize * self.right;
-        self.pixels.as_chunks::<3>().0[at as usize]
-    }
-
-    /// The pixels at a row and column, on its right, below it, and below that on the right; all of them lie
-    /// inside.
-    pub fn square(&self, row: usize, column: usize) -> [[u8; 3]; 4] {
+    /// Red, green and blue of some columns of a row, all of which lie inside.
+    pub fn pixels(&self, row: usize, columns: Range<usize>) -> impl Iterator<Item = [u8; 3]> {
         let pixels = self.pixels.as_chunks::<3>().0;
-        let at = self.origin + row as isize * self.down + column as isize * self.right;
-        let below = at + self.down;
-        [at, at + self.right, below, below + self.right].map(|at| pixels[at as usize])
+        let start = self.origin + row as isize * self.down;
+        columns.map(move |column| pixels[(start + column as isize * self.right) as usize])
     }
 
     /// Copies a row from a column on, as many pixels as `into` has room for: a byte for each grey one,
