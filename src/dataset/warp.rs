@@ -43,7 +43,7 @@ pub(super) fn warped(picture: &Picture, map: &Affine, size: usize) -> Result<Ima
 /// Sums over squares of pixels, red, green and blue, of the part of a picture that an image shows. Around
 /// it are cells of zeros, one before and two behind, so that nobody asks whether a neighbour is there.
 struct Cells {
-    sums: Vec<[u16; 4]>,
+    sums: Vec<[f32; 4]>,
     /// Row and column, among all cells of the picture, of the first that is not of the border.
     first: [usize; 2],
     /// Without the border.
@@ -71,7 +71,7 @@ impl Cells {
         };
         let (rows, columns) = (range(1, height.div_ceil(side)), range(0, width.div_ceil(side)));
         let mut cells = Self {
-            sums: vec![[0; 4]; (rows.len() + BORDER) * (columns.len() + BORDER)],
+            sums: vec![[0.0; 4]; (rows.len() + BORDER) * (columns.len() + BORDER)],
             first: [rows.start, columns.start],
             rows: rows.len(),
             columns: columns.len(),
@@ -94,8 +94,7 @@ impl Cells {
         let mut pixels = picture.pixels(row, columns);
         for sum in into {
             for [r, g, b] in pixels.by_ref().take(side) {
-                // 16 x 16 x 255 at most.
-                [r, g, b].into_iter().zip(&mut *sum).for_each(|(v, sum)| *sum += u16::from(v));
+                [r, g, b].into_iter().zip(&mut *sum).for_each(|(v, sum)| *sum += f32::from(v));
             }
         }
     }
@@ -121,7 +120,7 @@ impl Cells {
         ];
         let mut sum = [0.0; 4];
         for (share, cell) in shares.into_iter().zip([upper[0], upper[1], below[0], below[1]]) {
-            sum.iter_mut().zip(cell).for_each(|(sum, v)| *sum += share * f32::from(v));
+            sum.iter_mut().zip(cell).for_each(|(sum, v)| *sum += share * v);
         }
         sum
     }
