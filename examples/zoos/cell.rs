@@ -3,6 +3,7 @@
 use crate::{Options, Result, ZOOS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use zoo_tuning::compare::{Comparison, MethodKind, Outcome, Watch};
 use zoo_tuning::dataset::{
@@ -10,6 +11,7 @@ use zoo_tuning::dataset::{
 };
 use zoo_tuning::demo::{self, CONDITIONS, Part, SIDE, Target};
 use zoo_tuning::export::write_atomically;
+use zoo_tuning::train::choice::AutoAugment;
 use zoo_tuning::train::task::Scores;
 
 /// The kinds of `examples/train_sources.rs`, which says what they are.
@@ -53,32 +55,42 @@ pub struct Cell {
     pub mixed: bool,
     /// Labelled images of each class.
     pub shots: usize,
+    /// Passes over them.
+    pub passes: usize,
+    /// Whether each image is changed by one operation of RandAugment, beside being moved.
+    pub augmented: bool,
 }
 
 /// Those that say most first.
 pub fn all() -> Vec<Cell> {
+    let few = |(digits, mixed, shots)| (digits, mixed, shots, PASSES, false);
     let targets = [
-        (Digits::Uci, true, 20),
-        (Digits::Uci, true, 10),
-        (Digits::OpenCv, true, 20),
-        (Digits::Uci, false, 10),
-        (Digits::Mnist, true, 20),
-        (Digits::Uci, true, 40),
-        (Digits::OpenCv, false, 10),
-        (Digits::Uci, true, 5),
-        (Digits::OpenCv, true, 10),
-        (Digits::Uci, false, 20),
-        (Digits::OpenCv, true, 40),
-        (Digits::OpenCv, true, 5),
-        (Digits::Uci, false, 5),
+        few((Digits::Uci, true, 20)),
+        few((Digits::Uci, true, 10)),
+        (Digits::Uci, true, 20, LONGER, true),
+        (Digits::Uci, true, 20, LONGER, false),
+        few((Digits::OpenCv, true, 20)),
+        few((Digits::Uci, false, 10)),
+        few((Digits::Mnist, true, 20)),
+        few((Digits::Uci, true, 40)),
+        few((Digits::OpenCv, false, 10)),
+        few((Digits::Uci, true, 5)),
+        few((Digits::OpenCv, true, 10)),
+        few((Digits::Uci, false, 20)),
+        few((Digits::OpenCv, true, 40)),
+        few((Digits::OpenCv, true, 5)),
+        few((Digits::Uci, false, 5)),
     ];
-    let cells =
-        targets.map(|(digits, mixed, shots)| ZOOS.map(|zoo| Cell { zoo, digits, mixed, shots }));
+    let cells = targets.map(|(digits, mixed, shots, passes, augmented)| {
+        ZOOS.map(|zoo| Cell { zoo, digits, mixed, shots, passes, augmented })
+    });
     cells.into_iter().flatten().collect()
 }
 
 /// Passes over the labelled images.
-const EPOCHS: usize = 30;
+const PASSES: usize = 30;
+/// Those of cells that ask what is left of a zoo's gain where one tunes for longer.
+const LONGER: usize = 120;
 /// Images of a batch.
 const BATCH: usize = 32;
 /// Every row of a comparison but the greedy soup, which needs labelled images to choose by.
@@ -91,6 +103,14 @@ const METHODS: [MethodKind; 11] = [
     MethodKind::Average,
     MethodKind::Matched,
     MethodKind::Distilled,
+    MethodKind::Zoo,
+    MethodKind::Routed,
+    MethodKind::Lite,
+];
+/// The rows of longer cells, which take four times as long.
+const OF_LONGER: [MethodKind; 5] = [
+    MethodKind::Scratch,
+    MethodKind::Single,
     MethodKind::Zoo,
     MethodKind::Routed,
     MethodKind::Lite,
@@ -122,7 +142,7 @@ pub fn rates(options: &Options) -> Result<Rates> {
     if let Ok(text) = std::fs::read(&kept) {
         return Ok(serde_json::from_slice(&text)?);
     }
-    let cell = Cell { zoo: Zoo::Conditions, digits: Digits::Uci, mixed: true, shots: 20 };
+    let [cell, ..] = &all()[..] else { return Err("no cell".into()) };
     let mut best: BTreeMap<MethodKind, (f64, f64)> = BTreeMap::new();
     let chosen = || METHODS.into_iter().filter(|method| !VARIANTS.contains(method));
     for rate in RATES {
@@ -152,11 +172,21 @@ impl Cell {
     /// The name of its folder.
     pub fn name(&self) -> Result<String> {
         let mixed = if self.mixed { "mixed" } else { "as_is" };
-        Ok(format!("{}-{}-{mixed}-{}", name(&self.zoo)?, name(&self.digits)?, self.shots))
+        let mut of = format!("{}-{}-{mixed}-{}", name(&self.zoo)?, name(&self.digits)?, self.shots);
+        if self.passes != PASSES {
+            write!(of, "-{}-passes", self.passes)?;
+        }
+        if self.augmented {
+            of += "-augmented";
+        }
+        Ok(of)
     }
 
     /// What comes of it, now or in an earlier run.
-    pub fn compared(&self, options: &Options, rates: Rates) -> Result<Outcome> {
+    pub fn compared(&self, options: &Options, mut rates: Rates) -> Result<Outcome> {
+        if self.passes != PASSES {
+            rates.retain(|method, _| OF_LONGER.contains(method));
+        }
         self.run(options, &self.name()?, Part::Demo, options.draws, rates)
     }
 
@@ -177,10 +207,14 @@ impl Cell {
             }
         }
         let target = self.target(&options.folder)?;
-        let steps = EPOCHS * (self.shots * target.classes().len()).div_ceil(BATCH);
+        let steps = self.passes * (self.shots * target.classes().len()).div_ceil(BATCH);
         let sources = self.zoo.sources(&options.folder)?;
         let mut plan = demo::plan(&sources, &self.digits.path(&options.folder), steps);
         plan.seeds = draws;
+        if self.augmented {
+            let data = &mut plan.config.data;
+            (data.auto_augment, data.augment_operations) = (AutoAugment::Rand, 1);
+        }
         plan.methods = rates.keys().copied().collect();
         plan.own_rates.clone_from(&rates);
         let data = (1..=draws).map(|draw| Ok((draw, target.dataset(part, self.shots, draw)?)));
