@@ -271,7 +271,8 @@ export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 
 check "set-up" set_up
 check "format" cargo fmt --check
-check "clippy" cargo clippy --all-targets --features opencl --locked -- -D warnings
+# Of the modules for Python and C too.
+check "clippy" cargo clippy --workspace --all-targets --features opencl --locked -- -D warnings
 # Of what the feature leaves out, or has twice.
 check "clippy without devices" cargo clippy --all-targets --locked -- -D warnings
 check "features" features

@@ -13,7 +13,6 @@ export CARGO_TARGET_DIR=$target
 rm -rf "$folder" && mkdir -p "$folder"
 
 cargo fmt --check -p zoo-tuning-c
-cargo clippy --quiet --all-targets -p zoo-tuning-c --locked -- -D warnings
 cargo test --quiet -p zoo-tuning-c --locked
 # With the tests, so that it is the library that was made for them.
 make --silent -C bindings/c install PROFILE=dev CARGOFLAGS=--tests PREFIX="$folder"

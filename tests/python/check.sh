@@ -18,7 +18,6 @@ if [ ! -x "$folder/tools/bin/maturin" ]; then
 fi
 
 cargo fmt --check -p zoo-tuning-python
-PYO3_PYTHON=$folder/tools/bin/python cargo clippy --quiet -p zoo-tuning-python --locked -- -D warnings
 
 rm -rf "$folder/wheels" "$folder/fresh"
 "$folder/tools/bin/maturin" build --quiet --profile dev --locked --manifest-path bindings/python/Cargo.toml \
