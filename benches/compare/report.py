@@ -25,7 +25,7 @@ def machine(torch, candle, others):
         return done.stdout.strip() if done.returncode == 0 else None
 
     with open("Cargo.toml", "rb") as file:
-        version = tomllib.load(file)["package"]["version"]
+        version = tomllib.load(file)["workspace"]["package"]["version"]
     with open("benches/compare/candle/Cargo.lock", "rb") as file:
         locked = {package["name"]: package["version"] for package in tomllib.load(file)["package"]}
     return {

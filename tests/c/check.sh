@@ -31,7 +31,7 @@ if command -v c++ >/dev/null; then
 fi
 
 export PKG_CONFIG_PATH=$folder/lib/pkgconfig
-[ "$(pkg-config --modversion zootuning)" = "$(sed -n 's/^version = "\(.*\)"/\1/p' bindings/c/Cargo.toml)" ]
+[ "$(pkg-config --modversion zootuning)" = "$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" ]
 cp bindings/c/example/* "$folder/" && make --silent -C "$folder" classify static
 {
     printf 'P5 16 16 255\n'
