@@ -108,9 +108,10 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// The error of the routed features in parts of the best source's; 1 where that makes none.
+    /// The error of the routed features in parts of the best source's; 1 where that makes none. A source that
+    /// explains less of values than their mean is judged as that.
     pub fn error_ratio(&self) -> f64 {
-        match 1.0 - self.best_alone {
+        match 1.0 - self.best_alone.max(0.0) {
             error if error > 0.0 => (1.0 - self.routed) / error,
             _ => 1.0,
         }

@@ -119,8 +119,12 @@ impl LandmarksConfig {
             .map_err(|error| Error::config("task", error.to_string()))?;
         let (samples, material) = (parts.training.len(), data.material(&config.data)?);
         let (seed, input) = (config.seed, input.clone());
-        let probe =
-            CropProbe { crops: crops.clone(), input: input.clone(), training: parts.training };
+        let probe = CropProbe {
+            crops: crops.clone(),
+            input: input.clone(),
+            training: parts.training,
+            seed,
+        };
         let task = Landmarks {
             batches: Ahead::new(training, AHEAD),
             batches_per_epoch,

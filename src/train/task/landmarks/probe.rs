@@ -15,6 +15,7 @@ pub(super) struct CropProbe {
     pub input: Input,
     /// The samples that are trained on.
     pub training: Vec<usize>,
+    pub seed: u64,
 }
 
 impl CropProbe {
@@ -34,7 +35,9 @@ impl Probe for CropProbe {
     /// Places of points in parts of the crop's side, for up to 1000 crops.
     fn valued(&self) -> Option<Box<dyn Iterator<Item = Valued<f32>> + '_>> {
         const SCORED: usize = 1000;
-        let spread = spread(&self.training, SCORED);
+        let mut spread = spread(&self.training, SCORED);
+        // They may be sorted by what is in them, and a router is fitted to the first of them.
+        fastrand::Rng::with_seed(self.seed).shuffle(&mut spread);
         let loader =
             match loader(&self.crops, &self.input, Some(&spread), self.at_once(16), Views::One) {
                 Ok(loader) => loader,
