@@ -10,7 +10,7 @@
 //! The name of a picture is in the columns before the first x: one, or `labeled-data`, the video and
 //! the file in three. An empty cell is a missing point.
 
-use super::marks::{MOST_POINTS, Marked, Marks, Named, coordinate, point, rows};
+use super::marks::{MOST_POINTS, Marked, Marks, Named, at_least, coordinate, point, rows};
 use crate::{Error, Result};
 use csv::StringRecord;
 use std::path::Path;
@@ -64,6 +64,7 @@ impl Columns {
         if parts.is_empty() {
             return Err("expected the name of a picture, found nothing".to_owned());
         }
+        at_least(row, self.places.iter().flatten().max().map_or(0, |last| last + 1))?;
         let number = |at: usize| coordinate(row.get(at).unwrap_or_default());
         let points: Result<Vec<_>, String> =
             self.places.iter().map(|&[x, y]| point(number(x)?, number(y)?)).collect();

@@ -8,7 +8,9 @@
 //! `scale` is the side of the face's box, in 200 pixels. A point whose y is 0 or less is missing, as in
 //! the loader of that code.
 
-use super::marks::{MOST_POINTS, Marked, Marks, Named, coordinate, numbered, point, region, rows};
+use super::marks::{
+    MOST_POINTS, Marked, Marks, Named, at_least, coordinate, numbered, point, region, rows,
+};
 use super::{Point, Region};
 use crate::{Error, Result};
 use csv::StringRecord;
@@ -51,6 +53,7 @@ impl Columns {
     }
 
     fn marked(&self, row: &StringRecord, place: &str) -> Result<Marked, String> {
+        at_least(row, self.first + 2 * self.points)?;
         let number = |at: usize| coordinate(row.get(at).unwrap_or_default());
         let side = match self.box_size {
             Some(at) => number(at)?,

@@ -119,6 +119,17 @@ pub(super) fn region(region: Region) -> Result<Option<Region>, String> {
     Ok(Some(region).filter(|region| region.sides.iter().all(|side| *side >= 1.0)))
 }
 
+/// Whether a row has so many cells.
+///
+/// # Errors
+/// If it has fewer: a file that was cut off should not be read as one of missing points.
+pub(super) fn at_least(row: &csv::StringRecord, cells: usize) -> Result<(), String> {
+    match row.len() {
+        found if found < cells => Err(format!("expected {cells} cells, found {found}")),
+        _ => Ok(()),
+    }
+}
+
 /// The rows of a CSV file of any length, with their lines.
 ///
 /// # Errors

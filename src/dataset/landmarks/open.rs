@@ -198,9 +198,11 @@ fn found(file: &Path, marked: &Marked) -> Result<PathBuf> {
     let folder = file.parent().unwrap_or(Path::new(""));
     match &marked.picture {
         Named::Beside => {
-            let is_one = |ending: &&&str| file.with_extension(ending).is_file();
-            match ENDINGS.iter().find(is_one) {
-                Some(ending) => Ok(file.with_extension(ending)),
+            let endings =
+                ENDINGS.iter().flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
+            let mut candidates = endings.map(|ending| file.with_extension(ending));
+            match candidates.find(|candidate| candidate.is_file()) {
+                Some(picture) => Ok(picture),
                 None => {
                     let problem = "expected a picture of the same name beside it, found none";
                     Err(Error::data(file, "", problem))
