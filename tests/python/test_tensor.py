@@ -268,6 +268,25 @@ def test_a_long_sum_goes_back_and_away():
     del total
 
 
+def test_a_field_of_records_is_read_where_it_lies():
+    records = np.zeros(3, dtype=[("a", "u1"), ("x", "<f4")])
+    records["x"] = [1.5, -2.0, 3.25]
+    np.testing.assert_array_equal(zt.Tensor(records["x"]).numpy(), [1.5, -2.0, 3.25])
+
+
+def test_a_gradient_is_nobody_elses_array():
+    parameter = zt.Tensor(np.zeros(3, np.float32), requires_grad=True)
+    given = np.ones(3, np.float32)
+    parameter.backward(given)
+    given[:] = 7
+    np.testing.assert_array_equal(parameter.grad.numpy(), 1)
+
+
+def test_more_axes_than_can_be_shown_are_refused():
+    with pytest.raises(ValueError, match="at most 32 axes, found 33"):
+        zt.Tensor([1.0]).reshape([1] * 33).numpy()
+
+
 def test_what_is_wrong_is_said():
     x = zt.Tensor(A, requires_grad=True)
     with pytest.raises(ValueError, match="single value"):

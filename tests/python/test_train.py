@@ -75,6 +75,20 @@ def test_what_a_callback_raises_stops_a_run_that_then_goes_on_to_the_same_bits(t
     assert models[0] == models[1]
 
 
+def test_what_is_raised_in_the_last_step_is_raised(tmp_path):
+    steps = []
+    zt.train(config(), tmp_path / "counted", on_step=lambda step, *_: steps.append(step))
+
+    def fail(step, *_):
+        if step == steps[-1]:
+            raise LookupError("at the end")
+
+    with pytest.raises(LookupError, match="at the end"):
+        zt.train(config(), tmp_path / "run", on_step=fail)
+    # The network is there all the same.
+    assert zt.open_network(tmp_path / "run/model.safetensors").form == "lite"
+
+
 @pytest.mark.parametrize(
     "change, said",
     [

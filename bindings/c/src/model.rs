@@ -236,8 +236,9 @@ pub unsafe extern "C" fn zoo_model_run(
     told(|| {
         // SAFETY: as the caller promises.
         let this = unsafe { known(model) }?;
-        if images.is_null() || !images.is_aligned() || output.is_null() {
-            return Err(Failure::argument("images or output is no pointer to numbers"));
+        let are_numbers = !images.is_null() && !output.is_null();
+        if !(are_numbers && images.is_aligned() && output.is_aligned() && shape.is_aligned()) {
+            return Err(Failure::argument("images, output or shape is no pointer to numbers"));
         }
         let sizes = [batch, this.model.network.design().channels, height, width];
         let count = sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size));

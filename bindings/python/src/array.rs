@@ -76,6 +76,7 @@ fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 fn from_numpy(array: &Bound<PyUntypedArray>) -> PyResult<Tensor<f32>> {
     let py = array.py();
+    has_room(array.ndim())?;
     let is_plain = array.dtype().is_equiv_to(&dtype::<f32>(py)) && array.is_c_contiguous();
     if !is_plain {
         let kind = array.dtype().kind();
@@ -83,9 +84,9 @@ fn from_numpy(array: &Bound<PyUntypedArray>) -> PyResult<Tensor<f32>> {
             let text = format!("expected numbers, found an array of {}", array.dtype());
             return Err(PyTypeError::new_err(text));
         }
-        let numbers = numpy(py)?.call_method1("asarray", (array, dtype::<f32>(py)))?;
-        let numbers = numbers.cast::<PyArrayDyn<f32>>()?.readonly();
-        return Ok(Tensor::from(numbers.as_array()));
+        // One behind the other and aligned: of a field of records, the steps are no whole numbers of values.
+        let numbers = numpy(py)?.call_method1("require", (array, dtype::<f32>(py), "CA"))?;
+        return from_numpy(numbers.cast()?);
     }
     let array = array.cast::<PyArrayDyn<f32>>()?;
     let (shape, count, first) = (array.shape(), array.len(), array.data().cast_const());
@@ -98,6 +99,15 @@ fn from_numpy(array: &Bound<PyUntypedArray>) -> PyResult<Tensor<f32>> {
     }
     let lent = Lent { _array: array.clone().unbind(), first, count };
     Tensor::lent(shape, Arc::new(lent)).map_err(raised)
+}
+
+/// Whether an array of so many axes can be made; the crate between here and NumPy goes no further.
+fn has_room(axes: usize) -> PyResult<()> {
+    const MOST: usize = 32;
+    match axes {
+        0..=MOST => Ok(()),
+        _ => Err(PyValueError::new_err(format!("expected at most {MOST} axes, found {axes}"))),
+    }
 }
 
 /// The same of an array that nobody else has: its values become the tensor's own.
@@ -144,6 +154,7 @@ struct Memory {
 
 /// An array over the tensor's own memory, to be read.
 pub fn shown<'py>(py: Python<'py>, tensor: Tensor<f32>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+    has_room(tensor.shape().len())?;
     // Half precision of a file is converted here, which takes a while.
     let tensor = crate::outside::outside(py, || {
         tensor.as_slice();
@@ -160,6 +171,7 @@ pub fn shown<'py>(py: Python<'py>, tensor: Tensor<f32>) -> PyResult<Bound<'py, P
 
 /// An array that takes the values over.
 pub fn given(py: Python<'_>, tensor: Tensor<f32>) -> PyResult<Bound<'_, PyArrayDyn<f32>>> {
+    has_room(tensor.shape().len())?;
     let array = tensor.into_array::<IxDyn>().map_err(raised)?;
     Ok(PyArrayDyn::from_owned_array(py, array))
 }

@@ -113,6 +113,9 @@ impl Network {
     ) -> PyResult<()> {
         let images = tensor_from(images)?;
         let [count, c, h, w] = images.dims("Network", "images", "[N, C, H, W]").map_err(raised)?;
+        if count == 0 {
+            return Err(PyValueError::new_err("images: expected one at least, found none"));
+        }
         let (batch, len) = (batch.max(1), c * h * w);
         for first in (0..count).step_by(batch) {
             py.check_signals()?;

@@ -77,17 +77,19 @@ impl Optimizer {
 
     /// What the next step goes by; may be set, as a schedule does.
     #[getter]
-    fn learning_rate(&self) -> f64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).learning_rate
+    fn learning_rate(&self, py: Python) -> f64 {
+        py.detach(|| self.state.lock().unwrap_or_else(PoisonError::into_inner).learning_rate)
     }
 
     #[setter]
-    fn set_learning_rate(&self, rate: f64) -> PyResult<()> {
+    fn set_learning_rate(&self, py: Python, rate: f64) -> PyResult<()> {
         if !(rate.is_finite() && rate >= 0.0) {
             let text = format!("learning_rate: {rate} should be a number, 0 or more");
             return Err(PyValueError::new_err(text));
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).learning_rate = rate;
+        py.detach(|| {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).learning_rate = rate;
+        });
         Ok(())
     }
 

@@ -31,7 +31,13 @@ pub fn outside<T: Send>(py: Python, work: impl FnOnce() -> Result<T> + Send) -> 
 
 /// The same of work that may take the lock again, and has Python's errors.
 pub fn outside_with<T: Send>(py: Python, work: impl FnOnce() -> PyResult<T> + Send) -> PyResult<T> {
-    py.detach(|| catch_unwind(AssertUnwindSafe(work))).unwrap_or_else(|fault| Err(faulty(&*fault)))
+    // Of an earlier fault, which somebody else caught.
+    let forget = || drop(FAULT.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let worked = py.detach(|| {
+        forget();
+        catch_unwind(AssertUnwindSafe(work))
+    });
+    worked.unwrap_or_else(|fault| Err(faulty(&*fault)))
 }
 
 /// A fault of the engine, which is nothing that a user did wrong.

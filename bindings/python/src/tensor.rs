@@ -171,7 +171,13 @@ impl Tensor {
     fn backward(&self, py: Python, gradient: Option<&Bound<PyAny>>) -> PyResult<()> {
         let seed = gradient.map(tensor_from).transpose()?;
         let output = self.0.clone();
-        outside(py, move || graph::backward(&output, seed))
+        outside(py, move || {
+            // A copy: it may become a gradient as it is, which nobody else should change later.
+            let own = |seed: tensor::Tensor<f32>| {
+                tensor::Tensor::new(seed.shape(), tensor::buffer::copy(seed.as_slice()))
+            };
+            graph::backward(&output, seed.map(own).transpose()?)
+        })
     }
 
     /// The same values, of which nothing is known but themselves; nothing is copied.
@@ -179,7 +185,8 @@ impl Tensor {
         Self(Variable::constant(self.0.value()))
     }
 
-    /// The values as an array of NumPy over the same memory, to be read: it keeps them as they are now.
+    /// The values as an array of NumPy over the same memory, to be read. It keeps them as they are now,
+    /// unless that memory is another's, or lent to another, who changes it.
     fn numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
         shown(py, self.0.value())
     }

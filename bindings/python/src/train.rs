@@ -128,7 +128,11 @@ pub fn train<'py>(
             return run.finished().map_err(raised);
         }
         match run.train(&mut watcher) {
-            Ok(summary) => json(&summary),
+            // What was raised in the last step, too, which is the run's end already.
+            Ok(summary) => match watcher.stop.take() {
+                Some(stop) => Err(stop),
+                None => json(&summary),
+            },
             Err(error) => Err(watcher.stop.take().unwrap_or_else(|| raised(error))),
         }
     })?;
