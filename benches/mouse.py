@@ -137,7 +137,8 @@ def found(teacher, folder, out):
     labels = []
     for name, *cells in rows:
         points = [cells[at:at + 3] for at in range(0, len(cells), 3)]
-        sure = [cell for x, y, likely in points for cell in ((x, y) if float(likely) > LIKELY else ("", ""))]
+        of_point = [(f"{float(x):.3f}", f"{float(y):.3f}") if float(likely) > LIKELY else ("", "") for x, y, likely in points]
+        sure = [cell for point in of_point for cell in point]
         labels.append([Path(name).name, *sure])
     return write(out, without, labels)
 
@@ -166,7 +167,8 @@ def rows(draw):
     yield of("video then frames", "single", zoo=[source])
     yield of("lite with video", "lite", zoo=[source, *SOURCES])
     crops = {part: apart(path, here / f"apart-{part}.csv") for part, path in (("tuned", tuned), ("measured", measured))}
-    for name, form, zoo in (("best single", "single", SOURCES[:1]), ("lite", "lite", SOURCES), ("routed", "routed", SOURCES)):
+    for name, form in {"best single": "single", "lite": "lite", "routed": "routed"}.items():
+        zoo = SOURCES[:1] if form == "single" else SOURCES
         yield of(f"{name} apart", form, crops["tuned"], crops["measured"], zoo=zoo, steps=240, by="box")
 
 

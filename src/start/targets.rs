@@ -168,7 +168,7 @@ impl Goals {
 
     /// How well features tell of samples that are left out what is known of them.
     pub fn judged(&self, features: &Standardised) -> Judged {
-        let outputs = self.left_out(&features.gram(None).inverse(), None);
+        let outputs = self.left_out(&features.gram().inverse(), None);
         match &self.kind {
             Kind::Classes(labels) => {
                 let (_, loss) = best_factor(&outputs, labels, self.columns);

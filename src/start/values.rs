@@ -125,7 +125,7 @@ mod tests {
         let features = Tensor::<f64>::normal(&[n, d], 1.0, &mut rng);
         let values: Vec<f64> = (0..n).map(|_| rng.f64()).collect();
         let mean = values.iter().sum::<f64>() / n as f64;
-        let gram = Standardised::of(&features, n).unwrap().gram(None);
+        let gram = Standardised::of(&features, n).unwrap().gram();
         let of = |row: usize| &gram.z[row * gram.p..][..gram.p];
         let (mut left, mut whole) = (0.0, 0.0);
         for out in 0..n {
