@@ -3,7 +3,8 @@
 #
 #   bash packages/licences.sh      # target/sbom/*.cdx.json, CycloneDX
 #
-# Where there is no `cargo-deny` or no `cargo-cyclonedx`, it is installed below `target/tools` (ten minutes).
+# Where there is no `cargo-deny` or no `cargo-cyclonedx`, it is installed below `target/tools` (ten minutes). It was
+# written and not run yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
