@@ -60,11 +60,15 @@ def train(out, data, draw, form, zoo=SOURCES, steps=120, by="nose_bot,tailBase_b
     return model
 
 
-def read(path):
+def parted(lines):
     """The three first lines of DeepLabCut's CSV, and the others."""
+    lines = list(csv.reader(lines))
+    return lines[:3], lines[3:]
+
+
+def read(path):
     with open(path, newline="") as file:
-        rows = list(csv.reader(file))
-    return rows[:3], rows[3:]
+        return parted(file)
 
 
 def write(path, heads, rows):
@@ -132,10 +136,10 @@ def video():
 
 def found(teacher, folder, out):
     """What a network finds in pictures, as labels where it is sure."""
-    heads, rows = (lambda all: (all[:3], all[3:]))(list(csv.reader(call("predict", teacher, folder, "--csv").splitlines())))
+    heads, frames = parted(call("predict", teacher, folder, "--csv").splitlines())
     without = [[cell for at, cell in enumerate(head) if at == 0 or at % 3] for head in heads]
     labels = []
-    for name, *cells in rows:
+    for name, *cells in frames:
         points = [cells[at:at + 3] for at in range(0, len(cells), 3)]
         of_point = [(f"{float(x):.3f}", f"{float(y):.3f}") if float(likely) > LIKELY else ("", "") for x, y, likely in points]
         sure = [cell for point in of_point for cell in point]

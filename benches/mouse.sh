@@ -20,6 +20,8 @@ wheel=$folder/lightning_pose-1.2.3-py3-none-any.whl
 if [ ! -e "$wheel" ]; then
     python3 -m pip download --quiet --no-deps --dest "$folder" lightning-pose==1.2.3
 fi
+# As in data/recipe/mouse.sh.
+echo "5f25b206039ca762651c471d38960757e6d8c0b615cea0f06b20633cb3831b41  $wheel" | sha256sum --check --quiet
 if [ -z "${ZOO:-}" ]; then
     cargo build --release --locked --quiet
     ZOO=${CARGO_TARGET_DIR:-target}/release/zoo-tuning
