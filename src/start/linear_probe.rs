@@ -73,7 +73,7 @@ pub(super) fn fitted<T: Element>(
     let fit = Standardised::of(features, labels.len())?;
     let Standardised { x, n, d, mean, scale } = &fit;
     let (n, d) = (*n, *d);
-    let inverse = fit.gram().inverse();
+    let inverse = fit.gram(None).inverse();
     let y = one_hot(labels, classes);
     let dual = dual(&inverse, &y, classes, None);
     let (factor, _) = best_factor(&left_out(&inverse, dual.clone(), &y, None), labels, classes);
@@ -83,7 +83,7 @@ pub(super) fn fitted<T: Element>(
     let mut biases = vec![0.0; classes];
     for class in 0..classes {
         let sum: f64 = (0..n).map(|i| dual[i * classes + class]).sum();
-        biases[class] = factor * sum;
+        biases[class] = factor * fit.constant().powi(2) * sum;
         for column in 0..d {
             let weight = factor * slopes[column * classes + class] * scale[column];
             weights[class * d + column] = weight;

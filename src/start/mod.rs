@@ -41,7 +41,7 @@ pub use probe::{Labelled, Preparation, Prepared, Probe};
 pub use routing::{Fitted, RouterSettings, fit_router};
 pub use targets::Targets;
 pub use transferability::{Transferability, h_score, leep, log_me};
-pub use values::{Valued, leave_one_out_fit, score_of_values};
+pub use values::{Valued, ValuedBatch, leave_one_out_fit, score_of_values};
 
 /// Samples that are looked at where a Gram matrix has a row for each.
 const MOST: usize = 2000;

@@ -1,10 +1,13 @@
 //! The start of a zoo as a whole: sources are scored, matched, and give the gates their bias.
 
-use super::score_of_values;
-use super::{Fitted, RouterSettings, Targets, Valued, best, fit_router, gate_bias, matched, score};
+use super::{
+    Fitted, RouterSettings, Targets, Valued, ValuedBatch, best, fit_router, gate_bias, matched,
+    score, score_of_values,
+};
 use crate::nn::{Design, Network};
 use crate::tensor::{State, Tensor};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 
 /// Labelled images `[N, C, H, W]` of a batch, or why there are none.
 pub type Labelled = Result<(Tensor<f32>, Vec<usize>)>;
@@ -15,7 +18,7 @@ pub trait Probe {
     fn labelled(&self) -> Box<dyn Iterator<Item = Labelled> + '_>;
 
     /// Batches with values, by which each source is scored (see [`score_of_values`]) where samples have
-    /// no labels.
+    /// no labels. A router is fitted to the first image of each sample.
     fn valued(&self) -> Option<Box<dyn Iterator<Item = Valued<f32>> + '_>> {
         None
     }
@@ -124,7 +127,7 @@ impl Preparation {
             };
             let (fitted, images) = match probe.valued() {
                 Some(batches) => {
-                    let (images, values) = gathered(batches, settings.most)?;
+                    let (images, values) = gathered(firsts(batches), settings.most)?;
                     (fit(&images, Targets::Values(&values))?, images)
                 }
                 None => {
@@ -136,6 +139,25 @@ impl Preparation {
         }
         Ok(prepared)
     }
+}
+
+/// Batches of the first image of each sample alone.
+fn firsts<'a>(
+    batches: impl Iterator<Item = Valued<f32>> + 'a,
+) -> impl Iterator<Item = Result<(Tensor<f32>, Vec<Vec<Option<f64>>>)>> + 'a {
+    let mut seen = BTreeSet::new();
+    let of_batch = move |batch| {
+        let ValuedBatch { images, values, samples } = batch?;
+        let is_new: Vec<bool> = samples.iter().map(|sample| seen.insert(*sample)).collect();
+        let len = images.len() / values.len().max(1);
+        let rows = images.as_slice().chunks(len.max(1)).zip(&is_new).filter(|(_, is_new)| **is_new);
+        let mut shape = images.shape().to_vec();
+        shape[0] = is_new.iter().filter(|is_new| **is_new).count();
+        let pixels = rows.flat_map(|(row, _)| row.iter().copied()).collect();
+        let values = values.into_iter().zip(&is_new).filter_map(|(v, is_new)| is_new.then_some(v));
+        Ok((Tensor::new(&shape, pixels)?, values.collect()))
+    };
+    batches.map(of_batch)
 }
 
 /// The first `most` of the samples, and what is known of them.

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 
 /// The ridge, in parts of the mean of the Gram matrix's diagonal.
-pub(super) const RIDGE: f64 = 1e-2;
+const RIDGE: f64 = 1e-2;
 
 /// Features, each with mean 0 and variance 1.
 pub(super) struct Standardised {
@@ -46,11 +46,24 @@ impl Standardised {
         Ok(Self { x, n, d, mean: means, scale: scales })
     }
 
-    /// The Gram matrix of the features and a constant one, with its ridge: [`RIDGE`] of the mean of
-    /// the diagonal.
-    pub fn gram(&self) -> Gram {
-        let varied = self.scale.iter().filter(|scale| **scale > 0.0).count();
-        Gram::new(&self.x, self.n, self.d, None, RIDGE * (varied + 1) as f64)
+    /// The Gram matrix of the features and a constant one, of samples that have weights or count alike, with
+    /// its ridge: [`RIDGE`] of the mean of the features' squares, and of one more.
+    pub fn gram(&self, weights: Option<&[f64]>) -> Gram {
+        let ridge = RIDGE * (self.varied() + 1) as f64;
+        Gram::new(self, self.constant(), weights, ridge)
+    }
+
+    /// What the constant feature is: ten times as long as all others together, so that the ridge is nothing to
+    /// it. From each feature the mean of all samples was taken, of the one that is left out too: where there are
+    /// few, the others tell by it where that one lies. A regression whose constant is free does not ask where
+    /// zero is.
+    pub fn constant(&self) -> f64 {
+        10.0 * (self.varied().max(1) as f64).sqrt()
+    }
+
+    /// Features that are not always the same.
+    fn varied(&self) -> usize {
+        self.scale.iter().filter(|scale| **scale > 0.0).count()
     }
 }
 
@@ -63,13 +76,19 @@ pub(super) struct Gram {
 }
 
 impl Gram {
-    /// Of rows `x` `[n, d]` and a constant one, each multiplied by the root of its weight.
-    pub fn new(x: &[f64], n: usize, d: usize, weights: Option<&[f64]>, ridge: f64) -> Self {
+    /// Of features and a constant one, each row multiplied by the root of its weight.
+    pub fn new(
+        features: &Standardised,
+        constant: f64,
+        weights: Option<&[f64]>,
+        ridge: f64,
+    ) -> Self {
+        let &Standardised { ref x, n, d, .. } = features;
         let mut z = Vec::with_capacity(n * (d + 1));
         for row in 0..n {
             let root = weights.map_or(1.0, |weights| weights[row].sqrt());
             z.extend(x[row * d..][..d].iter().map(|v| root * v));
-            z.push(root);
+            z.push(root * constant);
         }
         Self { z, n, p: d + 1, ridge }
     }
@@ -143,6 +162,30 @@ pub(super) fn left_out(
         row.iter_mut().zip(y).for_each(|(v, y)| *v = y - *v / divisor);
     }
     dual
+}
+
+/// What the regression says of the rows of each sample by those of all others, `[n, K]`, from its [`dual`]:
+/// `Y_S - ((G^-1)_SS)^-1 (G^-1 Y)_S` for the rows `S` of each of `samples`.
+pub(super) fn left_out_together(
+    inverse: &[f64],
+    dual: &[f64],
+    y: &[f64],
+    samples: &[Vec<usize>],
+) -> Vec<f64> {
+    let n = samples.iter().map(Vec::len).sum::<usize>();
+    let columns = dual.len() / n.max(1);
+    let mut told = y.to_vec();
+    for rows in samples {
+        let own = rows.iter().flat_map(|i| rows.iter().map(move |j| inverse[i * n + j]));
+        let own = inverse_of_positive(rows.len(), own.collect());
+        for (i, factors) in rows.iter().zip(own.chunks(rows.len())) {
+            for (j, factor) in rows.iter().zip(factors) {
+                let of_row = told[i * columns..][..columns].iter_mut();
+                of_row.zip(&dual[j * columns..]).for_each(|(v, dual)| *v -= factor * dual);
+            }
+        }
+    }
+    told
 }
 
 /// What outputs `[N, K]` are best multiplied with to be logits, from 1 to 1000, and their mean
@@ -225,9 +268,9 @@ mod tests {
     fn both_ways_to_the_inverse_agree() {
         let mut rng = fastrand::Rng::with_seed(4);
         let (n, d) = (9, 4);
-        let x: Vec<f64> = (0..n * d).map(|_| rng.f64() - 0.5).collect();
+        let x = Tensor::<f64>::normal(&[n, d], 1.0, &mut rng);
         let weights: Vec<f64> = (0..n).map(|_| rng.f64() + 0.1).collect();
-        let short = Gram::new(&x, n, d, Some(&weights), 0.3);
+        let short = Gram::new(&Standardised::of(&x, n).unwrap(), 2.0, Some(&weights), 0.3);
         let inverse = short.inverse();
         // Columns of zeros change nothing but the way.
         let long: Vec<f64> =

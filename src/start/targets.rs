@@ -1,9 +1,12 @@
 //! What is known of samples, and how well ridge regression tells it of those that it was not shown.
 
-use super::ridge::{Standardised, best_factor, cross_entropy, dual, left_out, one_hot};
+use super::ridge::{
+    Standardised, best_factor, cross_entropy, dual, left_out, left_out_together, one_hot,
+};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 use crate::{Error, Result, ops};
+use std::collections::BTreeMap;
 
 /// What is known of each sample of the target.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Goals {
     /// K.
     pub columns: usize,
     kind: Kind,
+    /// The rows of each sample, if one has several.
+    samples: Option<Vec<Vec<usize>>>,
 }
 
 enum Kind {
@@ -63,17 +68,24 @@ impl Goals {
     pub fn of(targets: Targets, n: usize) -> Result<Self> {
         match targets {
             Targets::Classes(labels) => Ok(Self::of_classes(&labels[..n.min(labels.len())])),
-            Targets::Values(values) => Self::of_values(&values[..n.min(values.len())]),
+            Targets::Values(values) => {
+                let n = n.min(values.len());
+                Self::of_values(&values[..n], &(0..n).collect::<Vec<_>>())
+            }
         }
     }
 
     fn of_classes(labels: &[usize]) -> Self {
         let (labels, classes) = numbered(labels);
         let y = one_hot(&labels, classes);
-        Self { y, n: labels.len(), columns: classes, kind: Kind::Classes(labels) }
+        Self { y, n: labels.len(), columns: classes, kind: Kind::Classes(labels), samples: None }
     }
 
-    fn of_values(values: &[Vec<Option<f64>>]) -> Result<Self> {
+    /// Of rows of values, each of the sample that `samples` says.
+    ///
+    /// # Errors
+    /// If some have more values than others, or all have none; or they are all of one sample.
+    pub fn of_values(values: &[Vec<Option<f64>>], samples: &[usize]) -> Result<Self> {
         let (n, columns) = (values.len(), values.first().map_or(0, Vec::len));
         if columns == 0 {
             return Err(Error::argument("targets", "nothing is known of the samples"));
@@ -82,24 +94,34 @@ impl Goals {
             let problem = format!("a sample has {} values and another {columns}", row.len());
             return Err(Error::argument("targets", problem));
         }
+        let samples = rows_of_each(samples);
+        if samples.len() < 2 {
+            let problem = "there is one sample, which no other tells anything of";
+            return Err(Error::argument("targets", problem));
+        }
         let (mut y, mut known) = (vec![0.0; n * columns], vec![0.0; n * columns]);
         let (mut by_mean, mut squares, mut judged) = (0.0, 0.0, 0);
         for column in 0..columns {
             let of_column =
                 || values.iter().enumerate().filter_map(|(at, row)| Some((at, row[column]?)));
             let count = of_column().count() as f64;
-            // One value alone is told by nothing.
-            if count < 2.0 {
-                continue;
-            }
             let mean = of_column().map(|(_, v)| v).sum::<f64>() / count;
-            for (row, value) in of_column() {
-                let at = row * columns + column;
-                (y[at], known[at]) = (value - mean, 1.0);
-                squares += y[at] * y[at];
-                // The mean of all others is further away than that of all.
-                by_mean += (y[at] * count / (count - 1.0)).powi(2);
-                judged += 1;
+            for rows in &samples {
+                let own = || rows.iter().filter_map(|&at| Some((at, values[at][column]? - mean)));
+                let others = count - own().count() as f64;
+                // What one sample alone says is told by nothing.
+                if others == 0.0 {
+                    continue;
+                }
+                // The mean of all others is further away than that of all, by this.
+                let further = own().map(|(_, v)| v).sum::<f64>() / others;
+                for (row, value) in own() {
+                    let at = row * columns + column;
+                    (y[at], known[at]) = (value, 1.0);
+                    squares += value * value;
+                    by_mean += (value + further).powi(2);
+                    judged += 1;
+                }
             }
         }
         if squares > 0.0 {
@@ -107,13 +129,18 @@ impl Goals {
             y.iter_mut().for_each(|v| *v /= square.sqrt());
             by_mean /= square;
         }
-        Ok(Self { y, n, columns, kind: Kind::Values { known, by_mean } })
+        let samples = Some(samples).filter(|samples| samples.len() < n);
+        Ok(Self { y, n, columns, kind: Kind::Values { known, by_mean }, samples })
     }
 
     /// What the regression on features, of whose Gram matrix this is the inverse, says of each sample by
-    /// all others, `[n, K]`; with weights of the samples.
+    /// all others, `[n, K]`; with weights of the samples, of which each has one row then.
     pub fn left_out(&self, inverse: &[f64], weights: Option<&[f64]>) -> Vec<f64> {
-        left_out(inverse, dual(inverse, &self.y, self.columns, weights), &self.y, weights)
+        let dual = dual(inverse, &self.y, self.columns, weights);
+        match &self.samples {
+            Some(samples) => left_out_together(inverse, &dual, &self.y, samples),
+            None => left_out(inverse, dual, &self.y, weights),
+        }
     }
 
     /// How unlikely what is known of each sample is, if `outputs` `[n, K]` are said of it: the
@@ -168,7 +195,7 @@ impl Goals {
 
     /// How well features tell of samples that are left out what is known of them.
     pub fn judged(&self, features: &Standardised) -> Judged {
-        let outputs = self.left_out(&features.gram().inverse(), None);
+        let outputs = self.left_out(&features.gram(None).inverse(), None);
         match &self.kind {
             Kind::Classes(labels) => {
                 let (_, loss) = best_factor(&outputs, labels, self.columns);
@@ -181,6 +208,20 @@ impl Goals {
             }
         }
     }
+}
+
+/// The rows of each sample, in the order of their first ones.
+fn rows_of_each(samples: &[usize]) -> Vec<Vec<usize>> {
+    let mut places = BTreeMap::new();
+    let mut rows: Vec<Vec<usize>> = vec![];
+    for (row, sample) in samples.iter().enumerate() {
+        let place = *places.entry(sample).or_insert(rows.len());
+        match rows.get_mut(place) {
+            Some(rows) => rows.push(row),
+            None => rows.push(vec![row]),
+        }
+    }
+    rows
 }
 
 /// Only the classes that occur, numbered in their order, and how many there are.

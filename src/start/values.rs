@@ -2,14 +2,24 @@
 //! points.
 
 use super::ridge::Standardised;
-use super::targets::{Goals, Targets};
+use super::targets::Goals;
 use crate::nn::{Design, Form, Network, Pass};
 use crate::tensor::{Element, State, Tensor};
 use crate::{Error, Result};
 
-/// Images `[N, C, H, W]` of a batch and the values of each, `None` where one is not known; or why there
-/// are none.
-pub type Valued<T> = Result<(Tensor<T>, Vec<Vec<Option<f64>>>)>;
+/// Images of a batch, and what is known of them.
+#[derive(Clone, Debug)]
+pub struct ValuedBatch<T> {
+    /// `[N, C, H, W]`.
+    pub images: Tensor<T>,
+    /// The values of each image, `None` where one is not known.
+    pub values: Vec<Vec<Option<f64>>>,
+    /// The sample that each image shows. Images of one sample are left out together.
+    pub samples: Vec<usize>,
+}
+
+/// A batch, or why there is none.
+pub type Valued<T> = Result<ValuedBatch<T>>;
 
 /// How well a source, without any tuning, tells the values of `batches`: the
 /// [`leave_one_out_fit`] of its last map before the head, as means over 4x4 parts of it, so that
@@ -25,10 +35,10 @@ pub fn score_of_values<T: Element>(
     batches: impl IntoIterator<Item = Valued<T>>,
 ) -> Result<f64> {
     let network = Network::from_sources(design, Form::Plain, std::slice::from_ref(source), 0)?;
-    let (mut features, mut columns, mut values) = (vec![], 0, vec![]);
+    let (mut features, mut columns, mut known, mut of) = (vec![], 0, vec![], vec![]);
     for batch in batches {
-        let (images, of_batch) = batch?;
-        if of_batch.len() < 2 {
+        let ValuedBatch { images, values, samples } = batch?;
+        if values.len() < 2 {
             continue;
         }
         let mut pass = Pass::train(network.parameters()).keep_only(network.last_nodes());
@@ -38,13 +48,14 @@ pub fn score_of_values<T: Element>(
         let means = means_of_parts(pass.value(map)?)?;
         [_, columns] = means.dims("score_of_values", "features", "[N, D]")?;
         features.extend(means.into_vec());
-        values.extend(of_batch);
+        known.extend(values);
+        of.extend(samples);
     }
-    if values.is_empty() {
+    if known.is_empty() {
         let problem = "a source is judged by its features of two images at least";
         return Err(Error::argument("score_of_values", problem));
     }
-    leave_one_out_fit(&Tensor::new(&[values.len(), columns], features)?, &values)
+    leave_one_out_fit(&Tensor::new(&[known.len(), columns], features)?, &known, &of)
 }
 
 /// The mean of each of 4x4 parts of a map `[N, C, H, W]`, `[N, 16 C]`; of fewer, if it is smaller.
@@ -72,24 +83,32 @@ pub(super) fn means_of_parts<T: Element>(map: &Tensor<T>) -> Result<Tensor<T>> {
 /// that it was not shown: `1 - sum r^2 / sum r0^2`, where r is a sample's error by the regression of all
 /// others, and r0 by their mean. 1 is perfect; what is below 0 is worse than the mean.
 ///
-/// In closed form, as [`leave_one_out_accuracy`](super::leave_one_out_accuracy): `r = (G^-1 y)_n /
-/// (G^-1)_nn`. A value that is not known stands at the mean of its column, and is not judged. Beyond
-/// 2000 samples only the first 2000 are looked at.
+/// A sample may have several rows, such as crops of one picture: `samples` says which one each row is of,
+/// and all rows of a sample are left out together.
+///
+/// In closed form, as [`leave_one_out_accuracy`](super::leave_one_out_accuracy): the errors of the rows S
+/// of a sample are `((G^-1)_SS)^-1 (G^-1 y)_S`. A value that is not known stands at the mean of its column,
+/// and is not judged. Beyond 2000 rows only the first 2000 are looked at.
 ///
 /// # Errors
-/// If there are not as many rows of values of one length as of features, or a feature is not finite.
+/// If there are not as many rows of values of one length as of features, a feature is not finite, or there
+/// is one sample only.
 pub fn leave_one_out_fit<T: Element>(
     features: &Tensor<T>,
     values: &[Vec<Option<f64>>],
+    samples: &[usize],
 ) -> Result<f64> {
     let [n, d] = features.dims("leave_one_out_fit", "features", "[N, D]")?;
-    let columns = values.first().map_or(0, Vec::len);
-    if n != values.len() || n < 2 || d == 0 || values.iter().any(|row| row.len() != columns) {
-        let expected = format!("[{}, D], a row for each sample, two at least", values.len());
+    if n != values.len() || n != samples.len() || n < 2 || d == 0 {
+        let expected = format!(
+            "[{}, D], a row for each of as many values, and the samples of {}; two at least",
+            values.len(),
+            samples.len()
+        );
         return Err(Error::shape("leave_one_out_fit", "features", expected, features.shape()));
     }
     let n = n.min(super::MOST);
-    let goals = Goals::of(Targets::Values(values), n)?;
+    let goals = Goals::of_values(&values[..n], &samples[..n])?;
     Ok(goals.judged(&Standardised::of(features, n)?).score)
 }
 
@@ -106,7 +125,8 @@ mod tests {
         let fit = |value: &mut dyn FnMut(&[f64]) -> f64| {
             let values =
                 rows.iter().enumerate().map(|(at, row)| vec![(at % 5 > 0).then(|| value(row))]);
-            leave_one_out_fit(&features, &values.collect::<Vec<_>>()).unwrap()
+            let samples: Vec<usize> = (0..n).collect();
+            leave_one_out_fit(&features, &values.collect::<Vec<_>>(), &samples).unwrap()
         };
         let linear = fit(&mut |row| 3.0 * row[0] - row[2] + 100.0);
         // Less than 1 by the ridge.
@@ -125,7 +145,7 @@ mod tests {
         let features = Tensor::<f64>::normal(&[n, d], 1.0, &mut rng);
         let values: Vec<f64> = (0..n).map(|_| rng.f64()).collect();
         let mean = values.iter().sum::<f64>() / n as f64;
-        let gram = Standardised::of(&features, n).unwrap().gram();
+        let gram = Standardised::of(&features, n).unwrap().gram(None);
         let of = |row: usize| &gram.z[row * gram.p..][..gram.p];
         let (mut left, mut whole) = (0.0, 0.0);
         for out in 0..n {
@@ -148,8 +168,47 @@ mod tests {
             whole += ((values[out] - mean) * n as f64 / (n - 1) as f64).powi(2);
         }
         let rows: Vec<_> = values.iter().map(|v| vec![Some(*v)]).collect();
-        let found = leave_one_out_fit(&features, &rows).unwrap();
+        let samples: Vec<usize> = (0..n).collect();
+        let found = leave_one_out_fit(&features, &rows, &samples).unwrap();
         assert!((found - (1.0 - left / whole)).abs() < 1e-9, "{found}");
+    }
+
+    /// Against the regression fitted anew to the rows of all other samples, of which there are fewer than
+    /// features.
+    #[test]
+    fn rows_of_a_sample_are_left_out_together() {
+        let (n, d) = (10, 24);
+        let samples: Vec<usize> = (0..n).map(|row| row % 4).collect();
+        let mut rng = fastrand::Rng::with_seed(8);
+        let features = Tensor::<f64>::normal(&[n, d], 1.0, &mut rng);
+        let values: Vec<f64> = (0..n).map(|_| rng.f64()).collect();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let gram = Standardised::of(&features, n).unwrap().gram(None);
+        let of = |row: usize| &gram.z[row * gram.p..][..gram.p];
+        let dot = |a: usize, b: usize| of(a).iter().zip(of(b)).map(|(x, y)| x * y).sum::<f64>();
+        let (mut left, mut whole) = (0.0, 0.0);
+        for sample in 0..4 {
+            let kept: Vec<usize> = (0..n).filter(|row| samples[*row] != sample).collect();
+            let ridge = |a, b| if a == b { gram.ridge } else { 0.0 };
+            let square = kept.iter().flat_map(|&a| kept.iter().map(move |&b| (a, b)));
+            let square = square.map(|(a, b)| dot(a, b) + ridge(a, b)).collect();
+            let inverse = super::super::ridge::inverse_of_positive(kept.len(), square);
+            let by_mean = kept.iter().map(|&row| values[row]).sum::<f64>() / kept.len() as f64;
+            for out in (0..n).filter(|row| samples[*row] == sample) {
+                let factor = |row: &[f64]| {
+                    row.iter().zip(&kept).map(|(v, &row)| v * (values[row] - mean)).sum::<f64>()
+                };
+                let rows = inverse.chunks(kept.len()).zip(&kept);
+                let told: f64 = rows.map(|(row, &at)| dot(out, at) * factor(row)).sum();
+                left += (values[out] - mean - told).powi(2);
+                whole += (values[out] - by_mean).powi(2);
+            }
+        }
+        let rows: Vec<_> = values.iter().map(|v| vec![Some(*v)]).collect();
+        let found = leave_one_out_fit(&features, &rows, &samples).unwrap();
+        assert!((found - (1.0 - left / whole)).abs() < 1e-9, "{found}");
+        let alone = leave_one_out_fit(&features, &rows, &vec![0; n]).unwrap_err();
+        assert!(alone.to_string().contains("one sample"), "{alone}");
     }
 
     #[test]

@@ -33,19 +33,23 @@ def standardised(f):
     return (f - f.mean(0)) * torch.where(std > 1e-6, 1 / std.clamp_min(1e-9), torch.zeros_like(std))
 
 
+def varied(f):
+    return int((f.std(0, unbiased=False) > 1e-6).sum())
+
+
 def left_out(f, y):
     """What a ridge classifier says of each sample by all others."""
     x = standardised(f)
-    gram = x @ x.T + 1
-    gram = gram + RIDGE * gram.diag().mean() * torch.eye(len(f))
+    gram = x @ x.T + 100 * varied(f)
+    gram = gram + RIDGE * (varied(f) + 1) * torch.eye(len(f))
     inverse = torch.linalg.inv(gram)
     return y - (inverse @ y) / inverse.diag()[:, None]
 
 
 def weighted_left_out(f, y, weights):
     root = weights.clamp_min(0.02).sqrt()[:, None]
-    x = torch.cat([standardised(f), torch.ones(len(f), 1)], 1) * root
-    gram = x @ x.T + RIDGE * x.shape[1] * torch.eye(len(f))
+    x = torch.cat([standardised(f), 10 * varied(f) ** 0.5 * torch.ones(len(f), 1)], 1) * root
+    gram = x @ x.T + RIDGE * (varied(f) + 1) * torch.eye(len(f))
     inverse = torch.linalg.inv(gram)
     y = y * root
     return (y - (inverse @ y) / inverse.diag()[:, None]) / root

@@ -13,7 +13,7 @@ pub(super) fn leave_one_out(tape: &mut Tape<f64>, features: Var, goals: &Goals) 
     let value = tape.value(features)?;
     let fit = Standardised::of(value, goals.n)?;
     let (y, columns) = (goals.y.clone(), goals.columns);
-    let gram = fit.gram();
+    let gram = fit.gram(None);
     let inverse = gram.inverse();
     let dual = dual(&inverse, &y, columns, None);
     let outputs = left_out(&inverse, dual.clone(), &y, None);

@@ -1,6 +1,6 @@
 //! Which source a sample belongs to, by what ridge regressions say of it that were not shown it.
 
-use super::super::ridge::{Gram, RIDGE, Standardised, inverse_of_positive};
+use super::super::ridge::{Gram, Standardised, inverse_of_positive};
 use super::super::targets::Goals;
 use super::RouterSettings;
 use super::map::Map;
@@ -55,8 +55,7 @@ pub(super) fn expected(
 
 /// How unlikely what is known of each sample is by the ridge regression of all others, weighted.
 fn losses(features: &Standardised, weights: &[f64], goals: &Goals, temperature: f64) -> Vec<f64> {
-    let (n, d) = (features.n, features.d);
-    let gram = Gram::new(&features.x, n, d, Some(weights), RIDGE * (d + 1) as f64);
+    let gram = features.gram(Some(weights));
     goals.losses(&goals.left_out(&gram.inverse(), Some(weights)), temperature)
 }
 
@@ -75,7 +74,7 @@ struct Regression {
 impl Regression {
     fn new(phi: &Standardised, penalty: f64) -> Self {
         let (n, columns) = (phi.n, phi.d + 1);
-        let Gram { z: x, .. } = Gram::new(&phi.x, n, phi.d, None, 0.0);
+        let Gram { z: x, .. } = Gram::new(phi, 1.0, None, 0.0);
         let rows = Matrix::new(&x, n, columns);
         let mut square = vec![0.0; columns * columns];
         par_gemm(rows.t(), rows, &mut square);

@@ -121,6 +121,8 @@ impl LandmarksConfig {
         let (seed, input) = (config.seed, input.clone());
         let probe = CropProbe {
             crops: crops.clone(),
+            varied: varied.clone(),
+            scheme: scheme.clone(),
             input: input.clone(),
             training: parts.training,
             seed,

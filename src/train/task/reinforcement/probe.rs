@@ -3,7 +3,7 @@
 use super::ReinforcementConfig;
 use super::playing::{Seen, seen_shape};
 use crate::dataset::sample_rng;
-use crate::start::{Labelled, Probe, Valued};
+use crate::start::{Labelled, Probe, Valued, ValuedBatch};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 use std::cell::OnceCell;
@@ -131,7 +131,12 @@ impl Probe for RandomProbe {
         let values = played.values();
         let batches = (0..STEPS / BATCH).map(move |batch| {
             let steps = batch * BATCH..(batch + 1) * BATCH;
-            Ok((played.images(steps.clone())?, values[steps].to_vec()))
+            let images = played.images(steps.clone())?;
+            Ok(ValuedBatch {
+                images,
+                values: values[steps.clone()].to_vec(),
+                samples: steps.collect(),
+            })
         });
         Some(Box::new(batches))
     }
