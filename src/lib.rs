@@ -205,6 +205,7 @@ pub mod kernel;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod processes;
 pub mod profile;
 pub mod prune;
 #[cfg(feature = "report")]

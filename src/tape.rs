@@ -242,6 +242,19 @@ impl<T: Element> Tape<T> {
     /// If `loss` holds more than one value ([`Tape::backward_from`] takes a seed
     /// gradient), no parameter leads to it, or the tape has been used up.
     pub fn backward(&mut self, loss: Var) -> Result<Gradients<T>> {
+        self.backward_with(loss, |_, _| Ok(()))
+    }
+
+    /// As [`Tape::backward`]; `each` is told the gradient of each parameter as soon as it is whole, while those
+    /// of others are still being computed.
+    ///
+    /// # Errors
+    /// As [`Tape::backward`]; those of `each`.
+    pub fn backward_with(
+        &mut self,
+        loss: Var,
+        each: impl FnMut(Var, &Tensor<T>) -> Result<()>,
+    ) -> Result<Gradients<T>> {
         let value = self.value(loss)?;
         if value.len() != 1 {
             return Err(Error::Tape {
@@ -250,7 +263,7 @@ impl<T: Element> Tape<T> {
             });
         }
         let seed = Tensor::full(value.shape(), T::one());
-        self.backward_from(loss, seed)
+        self.propagate(loss, seed, each)
     }
 
     /// The gradients of `sum(seed * output)` with respect to all parameters.
@@ -264,7 +277,15 @@ impl<T: Element> Tape<T> {
         output: Var,
         seed: impl Into<Tensor<T>>,
     ) -> Result<Gradients<T>> {
-        let seed = seed.into();
+        self.propagate(output, seed.into(), |_, _| Ok(()))
+    }
+
+    fn propagate(
+        &mut self,
+        output: Var,
+        seed: Tensor<T>,
+        mut each: impl FnMut(Var, &Tensor<T>) -> Result<()>,
+    ) -> Result<Gradients<T>> {
         if self.spent {
             return Err(Self::USED_UP);
         }
@@ -288,8 +309,15 @@ impl<T: Element> Tape<T> {
         for index in (0..self.nodes.len()).rev() {
             let node = &mut self.nodes[index];
             node.value = None;
-            // A leaf has no rule: its gradient, if any, stays for the caller.
-            let Some(rule) = node.rule.take() else { continue };
+            let Some(rule) = node.rule.take() else {
+                // A leaf has no rule: its gradient, if any, stays for the caller. All that were made of it
+                // come after it, and have added to its gradient by now.
+                if let Some(gradient) = &gradients[index] {
+                    each(Var { index: index as u32, tape: self.id }, gradient)?;
+                    self.clock.skip();
+                }
+                continue;
+            };
             let Some(dy) = gradients[index].take() else { continue };
             let (operation, inputs) = (node.operation, std::mem::take(&mut node.inputs));
             let wanted: Vec<bool> =

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&[&str]] = &[
     &["error"],
     &["profile"],
+    &["processes"],
     &["zoo"],
     &["tensor"],
     &["kernel"],

@@ -4,8 +4,8 @@
 #   bash tests/run.sh
 #   bash tests/run.sh --quick   # what a change wants to know: minutes, and nothing is installed
 #
-# Needs a Rust toolchain, Node.js 20 with npm, Python 3.10, and, where there is no Chromium, no OpenCL or no
-# `venv` of Python yet, the right to install them by apt-get. A check that fails does not keep the others
+# Needs a Rust toolchain, Node.js 20 with npm, Python 3.10, and, where there is no Chromium, no OpenCL, no MPI or
+# no `venv` of Python yet, the right to install them by apt-get. A check that fails does not keep the others
 # from running. The last line is `N passed, M failed`: the results of `cargo test`, and one for each other
 # check. What the demo wrote stays in `target/run`.
 set -uo pipefail
@@ -88,6 +88,9 @@ set_up() {
     compgen -G "/etc/OpenCL/vendors/*.icd" >/dev/null || packages+=(pocl-opencl-icd)
     echo 'int main(void) { return 0; }' | cc -x c - -lOpenCL -o /dev/null 2>/dev/null ||
         packages+=(ocl-icd-opencl-dev)
+    command -v mpirun >/dev/null && command -v mpicc >/dev/null || packages+=(openmpi-bin libopenmpi-dev)
+    # By it, what MPI's header declares is read.
+    compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null || packages+=(libclang-dev)
     command -v pkg-config >/dev/null || packages+=(pkg-config)
     command -v make >/dev/null || packages+=(make)
     command -v valgrind >/dev/null || packages+=(valgrind)
@@ -103,7 +106,7 @@ set_up() {
 }
 
 documentation() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features opencl
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features opencl,mpi
 }
 
 # The library without the command line stays small.
@@ -251,7 +254,7 @@ networks() {
 # the library five times more took half as long as all tests: it is checked as a compiler checks it.
 features() {
     local feature
-    for feature in train report cli serve opencl; do
+    for feature in train report cli serve opencl mpi; do
         echo "$feature"
         cargo check --no-default-features --features "$feature" --locked || return
     done
@@ -272,7 +275,7 @@ export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 check "set-up" set_up
 check "format" cargo fmt --check
 # Of the modules for Python and C too.
-check "clippy" cargo clippy --workspace --all-targets --features opencl --locked -- -D warnings
+check "clippy" cargo clippy --workspace --all-targets --features opencl,mpi --locked -- -D warnings
 # Of what the feature leaves out, or has twice.
 check "clippy without devices" cargo clippy --all-targets --locked -- -D warnings
 check "features" features
@@ -281,22 +284,22 @@ check "documentation" documentation
 check "dependencies of the library" few_dependencies
 check "contents of the package" package
 # Five seconds of damaged files for each reader.
-ZOO_FUZZ_SECONDS=5 check_tests "tests" cargo test --features opencl --no-fail-fast
+ZOO_FUZZ_SECONDS=5 check_tests "tests" cargo test --features opencl,mpi --no-fail-fast
 # Each once, and not timed.
-check "benches" cargo test --features opencl --bench kernels
+check "benches" cargo test --features opencl,mpi --bench kernels
 # The products of other processors, by the same programs.
 on_isa() {
     ZOO_ISA=$1 "${@:2}"
 }
 for isa in matrixmultiply portable; do
-    check_tests "golden values by $isa" on_isa "$isa" cargo test --features opencl --test golden
+    check_tests "golden values by $isa" on_isa "$isa" cargo test --features opencl,mpi --test golden
     check "gradients by $isa" on_isa "$isa" zoo gradcheck
 done
 for example in examples/*.rs; do
     name=$(basename "$example" .rs)
     # They make data, or compare, from files that are not kept here.
     case $name in train_sources | draw_animals | logits) continue ;; esac
-    check "example $name" cargo run --quiet --features opencl --example "$name"
+    check "example $name" cargo run --quiet --features opencl,mpi --example "$name"
 done
 check "book" bash tests/book/check.sh
 check "sources of the demo" sources
@@ -311,6 +314,7 @@ check "page of a comparison" comparison
 check "demo of landmarks" demo_landmarks
 check "demo of games" demo_games
 check "networks of the demo" networks
+check "several processes" bash tests/mpi/check.sh
 # Other crates, whose features are not those of tests: for each the library is built anew.
 check "Python" bash tests/python/check.sh
 check "C" bash tests/c/check.sh

@@ -25,6 +25,7 @@ mod man;
 mod measure;
 mod output;
 mod predict;
+mod processes;
 mod profile;
 mod progress;
 mod prune;
@@ -115,6 +116,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn run(command: Command, global: &output::Global, output: &mut Output) -> output::Result {
     crate::tensor::buffer::limit()?;
+    if !matches!(command, Command::Train(_)) {
+        processes::alone()?;
+    }
     if !matches!(command, Command::Train(_) | Command::Rl(_)) {
         // A run's configuration may give their number too.
         output::use_threads(global.threads)?;

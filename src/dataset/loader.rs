@@ -5,11 +5,12 @@
 
 use super::randomness::order_rng;
 use super::{Dataset, Image, Transform, Views, sample_rng};
+use crate::processes::samples_of;
 use crate::tensor::Tensor;
 use crate::{Error, Result, profile};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one step works on.
@@ -36,6 +37,8 @@ pub struct Loader<'a> {
     seed: u64,
     shuffled: bool,
     balanced: bool,
+    /// Rank and size, if this is for one of several processes.
+    place: Option<[usize; 2]>,
     /// The order of the epoch that was asked for last: drawing it anew is slow only.
     order: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
@@ -78,6 +81,7 @@ impl<'a> Loader<'a> {
             seed,
             shuffled: true,
             balanced: false,
+            place: None,
             order: Mutex::new(None),
         })
     }
@@ -138,6 +142,13 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// For one of several processes, whose `[rank, size]` these are: only the images that it works on are made,
+    /// and the others of a batch are 0.
+    pub fn for_process(mut self, place: Option<[usize; 2]>) -> Self {
+        self.place = place;
+        self
+    }
+
     /// Keeps the samples in their order, and every last one of them: for evaluation.
     pub fn in_order(mut self) -> Self {
         self.shuffled = false;
@@ -180,11 +191,15 @@ impl<'a> Loader<'a> {
             let key = if self.balanced { start + at } else { index };
             self.views.of(self.sample(epoch, index, key)?)
         };
-        let images: Vec<Result<Vec<Image>>> = indices.par_iter().enumerate().map(image).collect();
+        let own = self.place.map_or(0..indices.len(), |place| samples_of(place, indices.len()));
+        let made = indices[own.clone()].par_iter().enumerate();
+        let images: Vec<Result<Vec<Image>>> =
+            made.map(|(at, index)| image((own.start + at, index))).collect();
         let images = images.into_iter().collect::<Result<Vec<_>>>()?;
         let images: Vec<Image> = images.into_iter().flatten().collect();
         let labels = indices.iter().map(|&index| self.dataset.labels()[index]).collect();
-        Ok(Batch { images: Image::stack(&images)?, labels, indices })
+        let images = among(Image::stack(&images)?, own, indices.len())?;
+        Ok(Batch { images, labels, indices })
     }
 
     /// The same samples in batches of another size.
@@ -196,6 +211,7 @@ impl<'a> Loader<'a> {
         let mut other = Self::of(dataset.clone(), batch_size, *seed)?;
         (other.indices, other.transforms) = (indices.clone(), transforms.clone());
         (other.shuffled, other.views, other.balanced) = (*shuffled, *views, *balanced);
+        other.place = self.place;
         Ok(other)
     }
 
@@ -260,6 +276,20 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// Images `[N, ...]` of the samples `own` as those of a batch of `samples`, where the others are 0.
+fn among(images: Tensor<f32>, own: Range<usize>, samples: usize) -> Result<Tensor<f32>> {
+    if own.len() == samples {
+        return Ok(images);
+    }
+    let shape = images.shape();
+    let views = shape[0] / own.len().max(1);
+    let of_sample = images.len() / own.len().max(1);
+    let shape = [&[samples * views], &shape[1..]].concat();
+    let mut values = vec![0.0; samples * of_sample];
+    values[own.start * of_sample..own.end * of_sample].copy_from_slice(images.as_slice());
+    Tensor::new(&shape, values)
+}
+
 /// A data set that is somebody else's, or shared.
 #[derive(Clone)]
 enum Owner<'a> {
@@ -320,6 +350,24 @@ mod tests {
         for (at, &index) in batch.indices.iter().enumerate() {
             assert_eq!(batch.images.as_slice()[4 * at..4 * at + 4], [index as f32; 4]);
             assert_eq!(batch.labels[at], index % 2);
+        }
+    }
+
+    #[test]
+    fn a_process_makes_the_images_that_it_works_on() {
+        let toy = toy(7);
+        let whole = Loader::new(&toy, 4, 1).unwrap();
+        for rank in 0..3 {
+            let own = Loader::new(&toy, 4, 1).unwrap().for_process(Some([rank, 3]));
+            for step in 0..2 {
+                let (batch, own) = (whole.batch(step).unwrap(), own.batch(step).unwrap());
+                assert_eq!((&batch.indices, &batch.labels), (&own.indices, &own.labels));
+                let made = samples_of([rank, 3], batch.indices.len());
+                let pairs = batch.images.as_slice().chunks(4).zip(own.images.as_slice().chunks(4));
+                for (at, (expected, found)) in pairs.enumerate() {
+                    assert_eq!(found, if made.contains(&at) { expected } else { &[0.0; 4] });
+                }
+            }
         }
     }
 

@@ -66,7 +66,12 @@ impl BatchNorm {
             }
             Mode::Transparent => return self.let_through(pass, x, then),
         };
-        let (y, batch) = ops::batch_norm(pass.tape(), x, weight, bias, epsilon, then)?;
+        let share = pass.share().cloned();
+        let (tape, scale) = (pass.tape(), [weight, bias]);
+        let (y, batch) = match &share {
+            Some(share) => ops::batch_norm_together(tape, x, scale, epsilon, then, share)?,
+            None => ops::batch_norm(tape, x, weight, bias, epsilon, then)?,
+        };
         let unbiased = batch.count as f64 / (batch.count - 1) as f64;
         let towards = |running, batch, factor| towards(running, batch, momentum, factor);
         pass.update(self.running_mean, towards(mean, &batch.mean, 1.0)?);

@@ -92,7 +92,11 @@ impl Gate {
             return Ok(pass.input(value));
         }
         let gate = self.per_sample(pass, x)?;
-        let mean = ops::batch_mean(pass.tape(), gate)?;
+        let share = pass.share().cloned();
+        let mean = match &share {
+            Some(share) => ops::batch_mean_together(pass.tape(), gate, share)?,
+            None => ops::batch_mean(pass.tape(), gate)?,
+        };
         if let (Some(average), true) = (self.average, pass.is_training()) {
             average.update(pass, mean)?;
         }

@@ -2,9 +2,11 @@
 
 use super::router::Sorted;
 use super::{Id, Node, Parameters, Role, Step};
+use crate::processes::Share;
 use crate::tape::{Tape, Var};
 use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// One forward pass: the tape, the parameters on it, and what layers leave behind.
 ///
@@ -44,6 +46,8 @@ pub struct Pass<'a, T> {
     given_routes: Option<Vec<usize>>,
     /// How the samples of the last batch were sorted, in a routed network.
     sorted: Option<Sorted>,
+    /// What part of a batch this is, if it is one.
+    share: Option<Share>,
 }
 
 /// What a pass is for.
@@ -76,6 +80,7 @@ impl<'a, T: Element> Pass<'a, T> {
             draws: None,
             given_routes: None,
             sorted: None,
+            share: None,
         }
     }
 
@@ -126,6 +131,17 @@ impl<'a, T: Element> Pass<'a, T> {
         let ends: Vec<usize> = ends.collect();
         let source = |place: &usize| ends.partition_point(|end| end <= place);
         Some(sorted.inverse.iter().map(source).collect())
+    }
+
+    /// The batch is the share of this process in that of several: batch norms and lite's gates take the means
+    /// of all samples. Every process makes the same passes, forward and back.
+    pub fn together(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
     }
 
     pub(super) fn draws(&self) -> Option<u64> {
@@ -325,8 +341,26 @@ impl<'a, T: Element> Pass<'a, T> {
     ///
     /// # Errors
     /// As [`Tape::backward`].
-    pub fn backward(mut self, loss: Var) -> Result<Step<T>> {
-        let mut gradients = self.tape.backward(loss)?;
+    pub fn backward(self, loss: Var) -> Result<Step<T>> {
+        self.backward_with(loss, |_, _| Ok(()))
+    }
+
+    /// As [`Pass::backward`]; `each` is told the gradient of each parameter as soon as it is whole, while those
+    /// of others are still being computed.
+    ///
+    /// # Errors
+    /// As [`Tape::backward`]; those of `each`.
+    pub fn backward_with(
+        mut self,
+        loss: Var,
+        mut each: impl FnMut(Id, &Tensor<T>) -> Result<()>,
+    ) -> Result<Step<T>> {
+        let of_var = self.on_tape.iter().enumerate();
+        let ids: BTreeMap<usize, Id> =
+            of_var.filter_map(|(id, var)| Some((var.as_ref()?.index(), Id(id)))).collect();
+        let mut gradients = self.tape.backward_with(loss, |var, gradient| {
+            ids.get(&var.index()).map_or(Ok(()), |&id| each(id, gradient))
+        })?;
         let gradients =
             self.on_tape.iter().map(|var| var.and_then(|var| gradients.take(var))).collect();
         Ok(Step::new(gradients, self.updates))

@@ -80,6 +80,11 @@ impl Router {
         Ok(match pass.draws() {
             Some(seed) => {
                 let mut rng = fastrand::Rng::with_seed(seed);
+                // As if the samples before this share were drawn for too.
+                let before = pass.share().map_or(0, |share| share.samples.start);
+                (0..before).for_each(|_| {
+                    rng.f64();
+                });
                 rows.map(|row| drawn(row, rng.f64())).collect()
             }
             None => rows.map(|row| largest(row)).collect(),

@@ -53,6 +53,20 @@ impl<T: Element> Step<T> {
         self.gradients.get_mut(id.index())?.as_mut()
     }
 
+    /// Gives a parameter this gradient, or none.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn set_gradient(&mut self, id: Id, gradient: Option<Tensor<T>>) -> Result<()> {
+        let count = self.gradients.len();
+        let place = self.gradients.get_mut(id.index()).ok_or_else(|| {
+            let problem = format!("parameter {} of {count}", id.index());
+            Error::argument("Step::set_gradient", problem)
+        })?;
+        *place = gradient;
+        Ok(())
+    }
+
     /// All gradients that there are, in the order of the parameters.
     pub fn gradients(&self) -> impl Iterator<Item = (Id, &Tensor<T>)> {
         let with_ids = self.gradients.iter().enumerate();

@@ -2,8 +2,9 @@
 
 use super::Gradients;
 use crate::gradcheck::{Case, Draw};
+use crate::processes::Share;
 use crate::tape::{Backward, Tape, Var};
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 
 /// The mean over the first axis of `x` `[N, K]`, of shape `[K]`.
@@ -18,6 +19,47 @@ pub fn batch_mean<T: Element>(tape: &mut Tape<T>, x: Var) -> Result<Var> {
     }
     let mean = value.device().engine().sum_axes(value, 0..1, T::from_f64(1.0 / batch as f64))?;
     tape.record("batch_mean", mean, &[x], BatchMean { batch })
+}
+
+/// The mean over the samples of a whole batch, of which `x` `[N, K]` is the `share` of this process.
+///
+/// # Errors
+/// As [`batch_mean`]; if no sample counts, or another process is gone.
+pub fn batch_mean_together<T: Element>(tape: &mut Tape<T>, x: Var, share: &Share) -> Result<Var> {
+    let value = tape.value(x)?;
+    let [batch, columns] = value.dims("batch_mean", "input", "[N, K]")?;
+    let device = value.device();
+    let own = device.engine().sum_axes(value, 0..1, T::from_f64(share.factor()))?;
+    let mut numbers = vec![share.factor() * batch as f64];
+    numbers.extend(own.to(&Device::Cpu)?.as_slice().iter().map(|v| v.widen()));
+    let sums = share.group.sum(&numbers)?;
+    if sums[0] == 0.0 {
+        return Err(Error::shape("batch_mean", "input", "with at least one value", value.shape()));
+    }
+    let means = sums[1..].iter().map(|sum| T::from_f64(sum / sums[0])).collect();
+    let mean = Tensor::new(&[columns], means)?.to(&device)?;
+    let rule = BatchMeanTogether { batch, count: sums[0], share: share.clone() };
+    tape.record("batch_mean", mean, &[x], rule)
+}
+
+struct BatchMeanTogether {
+    batch: usize,
+    /// Samples of all processes.
+    count: f64,
+    share: Share,
+}
+
+impl<T: Element> Backward<T> for BatchMeanTogether {
+    /// `dx[n, k] = sum_p dy_p[k] / N` of the processes p, which all used the mean.
+    fn backward(self: Box<Self>, dy: Tensor<T>, _: &[bool]) -> Gradients<T> {
+        let device = dy.device();
+        let own: Vec<f64> = dy.to(&Device::Cpu)?.as_slice().iter().map(|v| v.widen()).collect();
+        let sums = self.share.group.sum(&own)?;
+        let dy = sums.into_iter().map(T::from_f64).collect();
+        let dy = Tensor::new(&[own.len()], dy)?.to(&device)?;
+        let factor = T::from_f64(self.share.factor() / self.count);
+        Ok(vec![Some(device.engine().repeat(&dy, 0, &[self.batch], factor)?)])
+    }
 }
 
 struct BatchMean {

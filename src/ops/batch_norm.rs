@@ -7,6 +7,7 @@ use crate::kernel::Epilogue;
 use crate::kernel::elementwise::Rectifier;
 use crate::kernel::engine::{Norm, Rectified, WantedOfNorm};
 use crate::kernel::norm::Channels;
+use crate::processes::Share;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
@@ -20,6 +21,57 @@ pub struct Moments<T> {
     pub variance: Tensor<T>,
     /// Values per channel.
     pub count: usize,
+}
+
+/// As [`batch_norm`], by mean and variance of the whole batch, of which `x` is the `share` of this process:
+/// `mean = sum_p n_p mean_p / n` and `variance = sum_p n_p (variance_p + (mean_p - mean)^2) / n` of the
+/// processes p.
+///
+/// # Errors
+/// As [`batch_norm`]; if another process is gone.
+pub fn batch_norm_together<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    [weight, bias]: [Var; 2],
+    epsilon: f64,
+    then: Epilogue<Var>,
+    share: &Share,
+) -> Result<(Var, Moments<T>)> {
+    let channels = channels(tape, x, weight, bias)?;
+    let value = tape.value(x)?;
+    let device = value.device();
+    let own = device.engine().moments(channels, value)?;
+    let mut numbers = vec![share.factor() * channels.count() as f64];
+    for moment in &own {
+        numbers.extend(moment.to(&Device::Cpu)?.as_slice().iter().map(|v| v.widen()));
+    }
+    let all = share.group.gather(&numbers)?;
+    let count: f64 = all.iter().map(|of| of[0]).sum();
+    if count < 2.0 {
+        let expected = "with two values per channel at least in all processes, to have a variance";
+        return Err(Error::shape("batch_norm", "input", expected, value.shape()));
+    }
+    let c = channels.channels;
+    let mean_of =
+        |channel: usize| all.iter().map(|of| of[0] * of[1 + channel]).sum::<f64>() / count;
+    let means: Vec<f64> = (0..c).map(mean_of).collect();
+    let variance_of = |channel: usize| {
+        let of = |of: &Vec<f64>| {
+            of[0] * (of[1 + c + channel] + (of[1 + channel] - means[channel]).powi(2))
+        };
+        all.iter().map(of).sum::<f64>() / count
+    };
+    let tensor = |values: Vec<f64>| {
+        Tensor::owned(vec![c], values.into_iter().map(T::from_f64).collect()).to(&device)
+    };
+    let variance = tensor((0..c).map(variance_of).collect())?;
+    let mean = tensor(means)?;
+    // As of constants; what depends on the batch is added in the backward pass.
+    let of_batch =
+        Normalisation { channels, statistics: [&mean, &variance], epsilon, is_frozen: true };
+    let together = Together { share: share.clone(), count };
+    let y = of_batch.record("batch_norm", tape, [x, weight, bias], then, Some(together))?;
+    Ok((y, Moments { mean, variance, count: count as usize }))
 }
 
 /// Batch normalisation in training: `x` `[N, C, ...]` by its own mean and variance;
@@ -43,7 +95,7 @@ pub fn batch_norm<T: Element>(
     }
     let [mean, variance] = value.device().engine().moments(channels, value)?;
     let y = Normalisation { channels, statistics: [&mean, &variance], epsilon, is_frozen: false }
-        .record("batch_norm", tape, [x, weight, bias], then)?;
+        .record("batch_norm", tape, [x, weight, bias], then, None)?;
     Ok((y, Moments { mean, variance, count: channels.count() }))
 }
 
@@ -88,6 +140,7 @@ pub fn batch_norm_frozen<T: Element>(
         tape,
         [x, weight, bias],
         then,
+        None,
     )
 }
 
@@ -123,6 +176,7 @@ impl<T: Element> Normalisation<'_, T> {
         tape: &mut Tape<T>,
         operands: [Var; 3],
         then: Epilogue<Var>,
+        together: Option<Together>,
     ) -> Result<Var> {
         let [x, weight, bias] = operands.map(|var| tape.value(var));
         let (x, weight, bias) = (x?.clone(), weight?.clone(), bias?);
@@ -143,7 +197,7 @@ impl<T: Element> Normalisation<'_, T> {
         let y = engine.normalise(&norm, &x, bias, residual)?;
         let rectified = then.rectifier().map(|by| (by, y.clone()));
         let inputs: Vec<Var> = operands.into_iter().chain(then.residual()).collect();
-        tape.record(operation, y, &inputs, BatchNorm { norm, x, rectified })
+        tape.record(operation, y, &inputs, BatchNorm { norm, x, rectified, together })
     }
 }
 
@@ -152,19 +206,75 @@ struct BatchNorm<T> {
     x: Tensor<T>,
     /// If it was rectified, by what, and `y`: that says where a gradient passes.
     rectified: Option<(Rectifier, Tensor<T>)>,
+    /// If `x` is a part of a batch.
+    together: Option<Together>,
+}
+
+/// The batch that several processes share.
+struct Together {
+    share: Share,
+    /// Values per channel, of all processes.
+    count: f64,
+}
+
+impl Together {
+    /// Adds to `dx`, where statistics are constants, what follows from their being the batch's:
+    /// `-weight inverse (mean(dy) + z mean(dy z))`, with `z = (x - mean) inverse` and the means over the
+    /// batch; `dweight` and `dbias` are this process's `sum dy z` and `sum dy`.
+    fn complete<T: Element>(
+        &self,
+        norm: &Norm<T>,
+        x: &Tensor<T>,
+        [dweight, dbias]: [&Tensor<T>; 2],
+        dx: Option<Tensor<T>>,
+    ) -> Result<Option<Tensor<T>>> {
+        let device = x.device();
+        let host = |tensor: &Tensor<T>| -> Result<Vec<f64>> {
+            Ok(tensor.to(&Device::Cpu)?.as_slice().iter().map(|v| v.widen()).collect())
+        };
+        // In every process, whether it wants the gradient or not: the others wait for it.
+        let sums = self.share.group.sum(&[host(dweight)?, host(dbias)?].concat())?;
+        let Some(mut dx) = dx else { return Ok(None) };
+        if !self.share.counts {
+            return Ok(Some(dx));
+        }
+        let (weight, inverse) = (host(&norm.weight)?, host(&norm.inverse)?);
+        let channels = weight.len();
+        let factors = |sums: &[f64]| {
+            let factors = (0..channels).map(|c| -weight[c] * inverse[c] * sums[c] / self.count);
+            Tensor::owned(vec![channels], factors.map(T::from_f64).collect()).to(&device)
+        };
+        let (slope, bias) = (factors(&sums[..channels])?, factors(&sums[channels..])?);
+        let line = Norm {
+            channels: norm.channels,
+            mean: norm.mean.clone(),
+            inverse: norm.inverse.clone(),
+            weight: slope,
+            is_frozen: true,
+        };
+        let rest = device.engine().normalise(&line, x, &bias, Epilogue::Nothing)?;
+        device.engine().add_to(&mut dx, &rest)?;
+        Ok(Some(dx))
+    }
 }
 
 impl<T: Element> Backward<T> for BatchNorm<T> {
     /// See [`Norms::norm_gradients`](crate::kernel::engine::Norms::norm_gradients). What of `dy`
     /// passes back through the rectifier is also the gradient of the residual.
     fn backward(self: Box<Self>, dy: Tensor<T>, wanted: &[bool]) -> Gradients<T> {
-        let Self { norm, x, rectified } = *self;
+        let Self { norm, x, rectified, together } = *self;
         let residual = wanted.get(3).copied();
         let large = WantedOfNorm { x: wanted[0], residual: residual == Some(true) };
         let device = Device::of("batch_norm", [&dy, &x])?;
         let rectified = rectified.as_ref().map(|(by, y)| Rectified { by: *by, y });
         let found = device.engine().norm_gradients(&norm, &x, dy, rectified, large)?;
-        let mut gradients = vec![found.x, Some(found.weight), Some(found.bias)];
+        let dx = match together {
+            Some(together) => {
+                together.complete(&norm, &x, [&found.weight, &found.bias], found.x)?
+            }
+            None => found.x,
+        };
+        let mut gradients = vec![dx, Some(found.weight), Some(found.bias)];
         gradients.extend(residual.map(|_| found.residual));
         Ok(gradients)
     }

@@ -44,7 +44,7 @@ impl Run {
         answers: &mut [Answers],
     ) -> Result<()> {
         let settings = self.config().task.classification("a comparison")?;
-        let opened = settings.open(self.config(), &models[places[0]].input, self.given())?;
+        let opened = settings.open(self.config(), &models[places[0]].input, self.given(), None)?;
         let (key, problem) = match part {
             Part::Validation => ("data.validation", "leaves no samples to validate on"),
             Part::Test => ("data.test", "leaves no samples to test on"),

@@ -50,7 +50,7 @@ pub(super) fn add(
 ) -> Result<()> {
     let logits = |batch: &Batch| finite_logits(network, &batch.images, &batch.indices);
     let logits = logits(batch).map_err(|error| {
-        let fewer = |count| logits(&batch.first(count)?).map(drop);
+        let fewer = |count| logits(&batch.part(0..count)?).map(drop);
         room::advised(error, batch.labels.len(), fewer)
     })?;
     let logits = mean_of_views(logits, batch.labels.len())?;

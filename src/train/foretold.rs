@@ -20,7 +20,7 @@ pub fn transferability(
     let sources = Sources::open(config)?;
     let input = config.data.input(sources.input.clone())?;
     let settings = config.task.classification("scoring by classes")?;
-    let opened = settings.open(config, &input, &given)?;
+    let opened = settings.open(config, &input, &given, None)?;
     let design = sources.design.with_outputs(opened.outputs);
     let none = || Error::config("data.path", "there are no labelled samples to score sources on");
     let probe = opened.task.probe().ok_or_else(none)?;

@@ -55,6 +55,7 @@ mod prediction;
 mod rates;
 mod record;
 mod recorded;
+mod reduction;
 mod room;
 mod run;
 mod seen;

@@ -91,10 +91,10 @@ impl<K: Task> Session<'_, K> {
         let limit = self.run.config().optimizer.time_limit()?;
         observer.note(&Event::Begin { step: first, steps: last });
         for step in first..last {
-            if self.stopped_by(limit).is_some() {
+            if self.stopped_by(limit)?.is_some() {
                 break;
             }
-            if observer.stopped() {
+            if self.of_first(f64::from(u8::from(observer.stopped())))? > 0.0 {
                 self.save()?;
                 let saved = Some(self.run.folder().to_path_buf());
                 return Err(Error::Interrupted { saved });
@@ -106,15 +106,23 @@ impl<K: Task> Session<'_, K> {
     }
 
     /// The key that ends the run before its last step, if one does.
-    fn stopped_by(&self, limit: Option<Duration>) -> Option<&'static str> {
-        let is_over = limit.is_some_and(|limit| self.seconds() >= limit.as_secs_f64());
+    fn stopped_by(&self, limit: Option<Duration>) -> Result<Option<&'static str>> {
+        let is_over = match limit {
+            Some(limit) => self.of_first(self.seconds())? >= limit.as_secs_f64(),
+            None => false,
+        };
         let patience = self.run.config().optimizer.patience;
         let is_tired = patience.is_some_and(|most| self.progress.waited >= most);
-        match self.progress.step {
+        Ok(match self.progress.step {
             0 => None,
             _ if is_tired => Some("patience"),
             _ => is_over.then_some("time_limit"),
-        }
+        })
+    }
+
+    /// The number of the first process, if there are several: all of them decide alike.
+    fn of_first(&self, own: f64) -> Result<f64> {
+        self.run.group().map_or(Ok(own), |group| group.of_first(own))
     }
 
     /// Seconds of training, those of earlier processes too.
@@ -126,7 +134,8 @@ impl<K: Task> Session<'_, K> {
     /// if there is one; but none that is not finite, which the measuring or the checkpoint tells of.
     fn write_model(&mut self) -> Result<()> {
         let step = Some(self.progress.step);
-        if self.run.config().record.keep == Keep::Best || self.written == step {
+        let is_written = self.written == step || !self.run.records();
+        if self.run.config().record.keep == Keep::Best || is_written {
             return Ok(());
         }
         let state = self.model.network.parameters().state("the network");
@@ -162,7 +171,7 @@ impl<K: Task> Session<'_, K> {
             0 => steps.ends_epoch(step),
             every => step % every == 0,
         };
-        let is_last = step == steps.last || self.stopped_by(limit).is_some();
+        let is_last = step == steps.last || self.stopped_by(limit)?.is_some();
         if is_last {
             // Before anything that may still fail, such as the reading of a validation sample.
             self.write_model()?;
@@ -177,7 +186,7 @@ impl<K: Task> Session<'_, K> {
             self.compare(scores)?;
         }
         // Patience may have ended now.
-        let is_last = is_last || self.stopped_by(limit).is_some();
+        let is_last = is_last || self.stopped_by(limit)?.is_some();
         if measured.is_some() || step % config.log_every == 0 || is_last {
             let loss = self.progress.meter.take().unwrap_or(loss);
             self.progress.loss = Some(loss);
@@ -292,6 +301,9 @@ impl<K: Task> Session<'_, K> {
 
     /// Writes the checkpoint, after the lines that belong before it.
     pub fn save(&mut self) -> Result<()> {
+        if !self.run.records() {
+            return Ok(());
+        }
         let _span = profile::span("write checkpoint");
         self.progress.metrics_bytes = self.record.synchronise()?;
         self.progress.gates_bytes = self.gates.synchronise()?;
@@ -324,7 +336,7 @@ impl<K: Task> Session<'_, K> {
 
     fn finish(mut self, resumed_at_step: u64, observer: &mut dyn Observer) -> Result<Summary> {
         let config = self.run.config();
-        let stopped_by = self.stopped_by(config.optimizer.time_limit()?);
+        let stopped_by = self.stopped_by(config.optimizer.time_limit()?)?;
         let stopped_by = stopped_by.filter(|_| self.progress.step < self.steps.last);
         let keeps_best = config.record.keep == Keep::Best;
         if keeps_best {
@@ -345,7 +357,8 @@ impl<K: Task> Session<'_, K> {
             events.flush()?;
         }
         self.trade_averages()?;
-        if let Err(error) = self.observe() {
+        let seen = if self.run.records() { self.observe() } else { Ok(()) };
+        if let Err(error) = seen {
             let problem = format!("the network is whole, but could not be looked into: {error}");
             observer.note(&Event::Warning(&problem));
         }

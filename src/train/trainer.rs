@@ -1,9 +1,11 @@
 //! The loop that trains a network, whatever the task.
 
+use super::reduction::Reduction;
 use super::room;
 use super::task::{Samples, Task};
 use crate::nn::{Network, Pass, Step};
 use crate::optim::{Optimizer, Schedule, WeightAverage};
+use crate::processes::{Group, Share};
 use crate::tape::Var;
 use crate::{Error, Result, profile};
 use std::ops::Range;
@@ -25,12 +27,15 @@ pub struct Trainer {
     pub clip_norm: Option<f64>,
     /// What is added to the task's loss.
     pub penalties: Vec<Box<dyn Penalty>>,
-    /// What happens to the gradients between backward pass and update.
+    /// What happens to the gradients between backward pass and update; of several processes, to their sums.
     pub reduce: Box<dyn Reduce>,
     /// What the sources of a routed network are drawn by.
     pub seed: u64,
     /// The average of the parameters over the steps, if one is kept.
     pub average: Option<WeightAverage<f32>>,
+    /// The processes that train together, if this is one of several: each works on its share of every batch,
+    /// and makes the same step.
+    pub group: Option<Group>,
 }
 
 /// Adds to the loss of a task, such as a distance to where training began.
@@ -52,8 +57,8 @@ pub struct Forward<'a> {
     pub output: Var,
 }
 
-/// What happens to the gradients of a step before they are used: several processes take their mean
-/// here, and who wants to look at them, or change them, does so here.
+/// What happens to the gradients of a step before they are used: who wants to look at them, or change them,
+/// does so here.
 pub trait Reduce {
     /// Changes the gradients of step `step`, counted from 0.
     ///
@@ -111,6 +116,7 @@ impl Trainer {
             reduce: Box::new(()),
             seed: 0,
             average: None,
+            group: None,
         }
     }
 
@@ -170,6 +176,13 @@ impl Trainer {
         let Some(mut gradients) = sum else { unreachable!("there is one batch at least") };
         if count > 1 {
             gradients.scale(1.0 / count as f64)?;
+            // Of one batch, they are added while they are made.
+            if let Some(group) = &self.group {
+                let frozen = self.optimizer.frozen(network.parameters());
+                let mut sums = Reduction::new(group, network.parameters(), &frozen);
+                gradients.gradients().try_for_each(|(id, gradient)| sums.add(id, gradient))?;
+                sums.finish(&mut gradients)?;
+            }
         }
         network.share_gradients(&mut gradients)?;
         self.reduce.reduce(step, &mut gradients)?;
@@ -199,7 +212,7 @@ impl Trainer {
     ) -> Result<(f64, Step<f32>)> {
         self.gradients_of(network, task, batch, number).map_err(|error| {
             room::advised(error, batch.indices().len(), |count| {
-                self.gradients_of(network, task, &batch.first(count)?, number).map(drop)
+                self.gradients_of(network, task, &batch.part(0..count)?, number).map(drop)
             })
         })
     }
@@ -216,6 +229,18 @@ impl Trainer {
         // Far apart for neighbouring batches (the golden ratio's fraction, as in SplitMix64).
         let draws = self.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut pass = Pass::train(network.parameters()).freeze(&frozen).draw(draws);
+        let (whole, own);
+        let (batch, factor) = match &self.group {
+            None => (batch, None),
+            Some(group) => {
+                let share = Share::of(group, batch.indices().len());
+                (whole, own) = (batch, batch.part(share.samples.clone())?);
+                let weight = share.factor() * task.weight(&own);
+                let all = group.sum(&[weight])?[0];
+                pass = pass.together(share);
+                (&own, Some((whole, if all > 0.0 { weight / all } else { 0.0 })))
+            }
+        };
         let x = pass.input(batch.images().to(&network.parameters().device())?);
         let output = network.forward(&mut pass, x)?;
         pass.tape().enter("loss");
@@ -225,14 +250,29 @@ impl Trainer {
                 loss = crate::ops::add(pass.tape(), loss, penalty)?;
             }
         }
-        let value = pass.value(loss)?.item()?;
+        // The mean over the whole batch is the sum of what each process has of it.
+        if let Some((_, factor)) = factor {
+            loss = crate::ops::scale(pass.tape(), loss, factor)?;
+        }
+        let mut value = f64::from(pass.value(loss)?.item()?);
+        if let Some(group) = &self.group {
+            value = group.sum(&[value])?[0];
+        }
         if !value.is_finite() {
             return Err(Error::NotFinite {
                 step: self.optimizer.steps() + 1,
-                batch: batch.indices().to_vec(),
+                batch: factor.map_or(batch, |(whole, _)| whole).indices().to_vec(),
                 layer: pass.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned()),
             });
         }
-        Ok((f64::from(value), pass.backward(loss)?))
+        match &self.group {
+            Some(group) if self.accumulate <= 1 => {
+                let mut sums = Reduction::new(group, network.parameters(), &frozen);
+                let mut step = pass.backward_with(loss, |id, gradient| sums.add(id, gradient))?;
+                sums.finish(&mut step)?;
+                Ok((value, step))
+            }
+            _ => Ok((value, pass.backward(loss)?)),
+        }
     }
 }

@@ -4,9 +4,11 @@ mod settings;
 
 use super::device::DeviceOption;
 use super::output::{self, Output, Result, message};
+use super::processes;
 use super::profile::Profiling;
 use super::progress::Progress;
 use crate::Error;
+use crate::processes::Group;
 use crate::report;
 use crate::train::choice::FormName;
 use crate::train::config::TaskConfig;
@@ -56,6 +58,10 @@ Points in annotated pictures (docs/landmarks.md), from two networks of heat maps
   zoo-tuning train --task landmarks --zoo a.safetensors b.safetensors --data mice/ --size 96 \\
       --optimizer adam --lr 3e-3 --normalizer nose,tail --test 0.3 --out run-6
 
+The same by four processes, on one machine or several that share the folder (docs/processes.md; a program \
+built with --features mpi):
+  mpirun -n 4 zoo-tuning train --resume run-2
+
 The same run from its file, with another form and seed:
   zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-4"
 )]
@@ -93,23 +99,49 @@ impl Arguments {
 }
 
 pub fn run(arguments: Arguments, threads: Option<u16>, output: &mut Output) -> Result {
+    let group = processes::group()?;
+    let train = |output: &mut Output| train(arguments, threads, group.clone(), output);
+    processes::shared(group.as_ref(), output, train)
+}
+
+/// Trains; with others, if this process has a group.
+fn train(
+    arguments: Arguments,
+    threads: Option<u16>,
+    group: Option<Group>,
+    output: &mut Output,
+) -> Result {
     let Arguments { config, out, resume, accept_changed_data, settings, device, .. } = arguments;
     // Before a folder is made.
     let device = device.open()?;
     let flags = Table::try_from(&settings)
         .map_err(|error| Error::config("arguments", error.to_string()))?;
-    let run = match (resume, out) {
-        (Some(folder), _) => Run::resume(folder)?.extended(flags)?,
-        (None, Some(folder)) => Run::create(folder, Config::read(config.as_deref(), flags)?)?,
+    let run = match (resume, out, group) {
+        (Some(folder), _, None) => Run::resume(folder)?.extended(flags)?,
+        (Some(folder), _, Some(group)) => Run::together(group, folder, None)?.extended(flags)?,
+        (None, Some(folder), group) => {
+            let config = Config::read(config.as_deref(), flags)?;
+            match group {
+                Some(group) => Run::together(group, folder, Some(config))?,
+                None => Run::create(folder, config)?,
+            }
+        }
         // clap asks for one of them.
-        (None, None) => return Err(Error::config("out", "is missing").into()),
+        (None, None, _) => return Err(Error::config("out", "is missing").into()),
     };
     let run = if accept_changed_data { run.accepting_changed_data() } else { run };
     let mut run = run.on(device);
-    output::use_threads(threads.or(run.config().threads))?;
+    output::use_threads(threads.or(run.config().threads).or_else(processes::threads))?;
+    if run.is_finished() && !run.records() {
+        return Ok(());
+    }
     if run.is_finished() {
         message(format!("the run in {} is finished; nothing to do", run.folder().display()));
         return if output.json { output.object(&run.finished()?) } else { Ok(()) };
+    }
+    if !run.records() {
+        run.train(&mut ())?;
+        return Ok(());
     }
     let mut progress = Progress::new()?;
     let result = match run.config().task {

@@ -2,9 +2,10 @@
 
 use super::mixing::mixed_cross_entropy;
 use super::teachers::Teachers;
-use super::{Exhibits, Mixed, Mixing, Opened, Part, Samples, Scores, Task};
+use super::{Exhibits, Mixed, Mixing, Opened, Part, Samples, Scores, Task, rows_of};
 use crate::dataset::{Ahead, Batch, Loader, Transform, Views};
 use crate::nn::{Network, Pass};
+use crate::processes::Group;
 use crate::start::{Labelled, Probe};
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -16,6 +17,7 @@ use crate::train::{ClassEvaluation, Config, Data, Input, evaluate};
 use crate::{Error, Result, ops};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// The settings of the task, beside its `name` in the table `[task]`.
@@ -64,7 +66,7 @@ impl ClassificationConfig {
     }
 
     /// The task of a run: its images, or those that are `given` to it, seen as `input`, and divided as
-    /// `config` says.
+    /// `config` says; in one of several processes, if there is a `group`.
     ///
     /// # Errors
     /// If the images cannot be read or divided so, or a batch is too large.
@@ -73,6 +75,7 @@ impl ClassificationConfig {
         config: &Config,
         input: &Input,
         given: &Given,
+        group: Option<&Group>,
     ) -> Result<Opened<Classification<'static>>> {
         /// Batches that are made while a step computes.
         const AHEAD: usize = 2;
@@ -98,6 +101,10 @@ impl ClassificationConfig {
         }
         let batches_per_epoch = loader.batches_per_epoch() as u64;
         let mixing = Mixing { mixup: self.mixup, cutmix: self.cutmix };
+        if mixing == Mixing::default() {
+            // What is mixed may be of another process.
+            loader = loader.for_process(group.map(|group| [group.rank(), group.size()]));
+        }
         let mut task = Classification::ahead(loader, AHEAD).smoothed(self.label_smoothing);
         task = task.mixed(mixing, seed);
         if self.class_weights == ClassWeights::Balanced {
@@ -257,6 +264,10 @@ impl Task for Classification<'_> {
         }
     }
 
+    fn weight(&self, batch: &Mixed) -> f64 {
+        batch.weight(&self.weights)
+    }
+
     /// `accuracy`, 0 to 1, and `loss`, the mean cross-entropy.
     fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
         let Some(images) = self.part(part) else { return Ok(None) };
@@ -316,18 +327,10 @@ impl Samples for Batch {
         &self.indices
     }
 
-    fn first(&self, count: usize) -> Result<Self> {
-        let [rows, c, h, w] = self.images.dims("train", "images", "[N V, C, H, W]")?;
-        let samples = self.labels.len();
-        if count > samples {
-            let problem = format!("the first {count} of {samples} samples");
-            return Err(Error::argument("train", problem));
-        }
-        // Of each sample, all views.
-        let rows = count * (rows / samples.max(1));
-        let values = self.images.as_slice()[..rows * c * h * w].to_vec();
-        let images = Tensor::new(&[rows, c, h, w], values)?;
-        let [labels, indices] = [&self.labels, &self.indices].map(|all| all[..count].to_vec());
+    fn part(&self, samples: Range<usize>) -> Result<Self> {
+        let images = rows_of(&self.images, &samples, self.labels.len())?;
+        let [labels, indices] =
+            [&self.labels, &self.indices].map(|all| all[samples.clone()].to_vec());
         Ok(Self { images, labels, indices })
     }
 }

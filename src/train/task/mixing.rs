@@ -6,6 +6,7 @@ use crate::nn::Pass;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Result, ops};
+use std::ops::Range;
 
 /// How images of a batch are mixed, each with one other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -86,6 +87,18 @@ fn beta(alpha: f64, rng: &mut fastrand::Rng) -> f64 {
     }
 }
 
+impl Mixed {
+    /// The sum of the weights of its labels, of which each class has one; the number of images, if there are
+    /// none.
+    pub fn weight(&self, weights: &[f64]) -> f64 {
+        let weight = |class: &usize| weights.get(*class).copied().unwrap_or(1.0);
+        let pairs = self.batch.labels.iter().zip(&self.others);
+        pairs
+            .map(|(own, other)| self.share * weight(own) + (1.0 - self.share) * weight(other))
+            .sum()
+    }
+}
+
 impl Samples for Mixed {
     fn images(&self) -> &Tensor<f32> {
         self.batch.images()
@@ -95,8 +108,8 @@ impl Samples for Mixed {
         self.batch.indices()
     }
 
-    fn first(&self, count: usize) -> Result<Self> {
-        let (batch, others) = (self.batch.first(count)?, self.others[..count].to_vec());
+    fn part(&self, samples: Range<usize>) -> Result<Self> {
+        let (batch, others) = (self.batch.part(samples.clone())?, self.others[samples].to_vec());
         Ok(Self { batch, others, share: self.share })
     }
 }

@@ -18,15 +18,16 @@ pub use mixing::{Mixed, Mixing};
 pub use reinforcement::ReinforcementConfig;
 
 use super::{ClassEvaluation, Material};
-use crate::Result;
 use crate::nn::{Network, Pass};
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::{State, Tensor};
+use crate::{Error, Result};
 use landmarks::LandmarkEvaluation;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 /// What networks are trained for: where samples come from, what a network should make of them, and
 /// how good it is at it.
@@ -46,6 +47,12 @@ pub trait Task {
     /// # Errors
     /// If the output does not fit the batch.
     fn loss(&mut self, pass: &mut Pass<f32>, output: Var, batch: &Self::Batch) -> Result<Var>;
+
+    /// What the loss on a batch is a mean over: several processes weigh theirs by it. The number of samples,
+    /// unless some count more than others.
+    fn weight(&self, batch: &Self::Batch) -> f64 {
+        batch.indices().len() as f64
+    }
 
     /// How good the network is on a part of the samples that it is not trained on; `None` if there
     /// is no such part.
@@ -132,11 +139,27 @@ pub trait Samples: Send + Sized {
     /// Which samples they are, for messages.
     fn indices(&self) -> &[usize];
 
-    /// The first `count` of them.
+    /// A part of them.
     ///
     /// # Errors
     /// If there are fewer.
-    fn first(&self, count: usize) -> Result<Self>;
+    fn part(&self, samples: Range<usize>) -> Result<Self>;
+}
+
+/// The rows `samples` of a tensor `[N V, ...]`, of which each sample has V.
+///
+/// # Errors
+/// If there are fewer than that of `count`.
+fn rows_of(images: &Tensor<f32>, samples: &Range<usize>, count: usize) -> Result<Tensor<f32>> {
+    let shape = images.shape();
+    if samples.start > samples.end || samples.end > count || shape.is_empty() {
+        let problem = format!("samples {} to {} of {count}", samples.start, samples.end);
+        return Err(Error::argument("Samples::part", problem));
+    }
+    let rows = shape[0] / count.max(1);
+    let len = rows * shape[1..].iter().product::<usize>();
+    let shape = [&[rows * samples.len()], &shape[1..]].concat();
+    Tensor::new(&shape, images.as_slice()[samples.start * len..samples.end * len].to_vec())
 }
 
 /// The task of a run, its samples found, and what a run has to know of it.

@@ -40,6 +40,7 @@ use super::{Exhibits, Opened, Part, Samples, Scores, Task};
 use crate::dataset::landmarks::{Annotations, Crops, Point};
 use crate::dataset::{Ahead, Batch, Loader, Split, Views, sample_rng};
 use crate::nn::{Network, Pass};
+use crate::processes::Group;
 use crate::start::Probe;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -50,15 +51,18 @@ use crate::train::parts::Parts;
 use crate::train::{Config, Data, Input, Model};
 use crate::{Error, Result};
 use finding::lit;
+use loss::is_inside;
 use probe::CropProbe;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The key of a network's file that holds the table `[task]` as JSON.
 const TASK: &str = "task";
 
 impl LandmarksConfig {
-    /// The task of a run: its pictures, seen as `input`, and divided as `config` says.
+    /// The task of a run: its pictures, seen as `input`, and divided as `config` says; in one of several
+    /// processes, if there is a `group`.
     ///
     /// # Errors
     /// If annotations or pictures cannot be read or divided so, a setting means no point of theirs, or
@@ -68,6 +72,7 @@ impl LandmarksConfig {
         config: &Config,
         input: &Input,
         given: &Given,
+        group: Option<&Group>,
     ) -> Result<Opened<Landmarks>> {
         /// Crops computed at once where no gradient is needed.
         const EVALUATION_BATCH: usize = 32;
@@ -101,7 +106,8 @@ impl LandmarksConfig {
         let varied = crops.varied(self.variation());
         let training = Loader::shared(Arc::new(varied.clone()), batch, config.seed)?
             .subset(&parts.training)?
-            .transformed(lit(input, self.brightness, self.contrast));
+            .transformed(lit(input, self.brightness, self.contrast))
+            .for_process(group.map(|group| [group.rank(), group.size()]));
         let batches_per_epoch = training.batches_per_epoch() as u64;
         let tested = config.data.views.views(input.size);
         let mut measured = BTreeMap::new();
@@ -296,6 +302,13 @@ impl Task for Landmarks {
         heat_map_loss(pass, output, targets, self.loss)
     }
 
+    /// The points that count.
+    fn weight(&self, batch: &Marked) -> f64 {
+        let size = self.varied.size();
+        let points = batch.points.iter().flatten().flatten();
+        points.filter(|point| is_inside(**point, size)).count() as f64
+    }
+
     /// `NME`, the failure rates `FR@8` and `FR@10`, the areas `AUC@8` and `AUC@10`, and `PCK@5` and
     /// `PCK@10`, all 0 to 1; the mean error in `pixels`.
     fn evaluate(&mut self, network: &Network<f32>, part: Part) -> Result<Option<Scores>> {
@@ -356,9 +369,9 @@ impl Samples for Marked {
         &self.batch.indices
     }
 
-    fn first(&self, count: usize) -> Result<Self> {
-        let batch = self.batch.first(count)?;
-        Ok(Self { batch, points: self.points[..count].to_vec() })
+    fn part(&self, samples: Range<usize>) -> Result<Self> {
+        let batch = self.batch.part(samples.clone())?;
+        Ok(Self { batch, points: self.points[samples].to_vec() })
     }
 }
 

@@ -26,7 +26,7 @@ pub use probe::random_states;
 pub use returns::{Returns, human_normalised, interquartile_interval, interquartile_mean};
 pub use settings::ReinforcementConfig;
 
-use super::{Exhibits, Measured, Opened, Part, Samples, Scores, Task};
+use super::{Exhibits, Measured, Opened, Part, Samples, Scores, Task, rows_of};
 use crate::environment::Environment;
 use crate::nn::{Network, Pass};
 use crate::start::Probe;
@@ -40,6 +40,7 @@ use fixed::Fixed;
 use head::Head;
 use playing::{check_fit, estimates, play_all, seen_shape};
 use probe::RandomProbe;
+use std::ops::Range;
 use std::path::Path;
 
 /// The key of a network's file that holds the table `[task]` as JSON.
@@ -296,21 +297,17 @@ impl Samples for Experience {
         &self.indices
     }
 
-    fn first(&self, count: usize) -> Result<Self> {
-        let [n, c, h, w] = self.states.dims("Experience", "states", "[N, C, H, W]")?;
-        if count > n {
-            let problem = format!("{count} of {n} transitions");
-            return Err(Error::argument("Experience::first", problem));
-        }
-        let states = self.states.as_slice()[..count * c * h * w].to_vec();
+    fn part(&self, samples: Range<usize>) -> Result<Self> {
+        let n = self.slots.len();
+        let states = rows_of(&self.states, &samples, n)?;
         let of_target = self.targets.len() / n.max(1);
         Ok(Self {
-            states: Tensor::new(&[count, c, h, w], states)?,
-            slots: self.slots[..count].to_vec(),
-            indices: self.indices[..count].to_vec(),
-            actions: self.actions[..count].to_vec(),
-            targets: self.targets[..count * of_target].to_vec(),
-            weights: self.weights.iter().take(count).copied().collect(),
+            states,
+            slots: self.slots[samples.clone()].to_vec(),
+            indices: self.indices[samples.clone()].to_vec(),
+            actions: self.actions[samples.clone()].to_vec(),
+            targets: self.targets[samples.start * of_target..samples.end * of_target].to_vec(),
+            weights: self.weights.get(samples).unwrap_or_default().to_vec(),
         })
     }
 }

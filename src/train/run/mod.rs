@@ -18,7 +18,12 @@
 //! A run that is killed at any moment goes on from its last checkpoint as if nothing had
 //! happened: `metrics.jsonl` and `gates.jsonl` are cut off there, and every bit that follows is the same.
 
-use super::checkpoint::{self, Best, Progress, Saved};
+mod summary;
+mod together;
+
+pub use summary::Summary;
+
+use super::checkpoint::{self, Progress, Saved};
 use super::choice::{FormName, Keep};
 use super::config::TaskConfig;
 use super::data::Given;
@@ -29,64 +34,23 @@ use super::rates::rates;
 use super::record::{Record, remove_leftovers};
 use super::recorded::{OBSERVATIONS, Observations};
 use super::session::{Session, Steps};
-use super::sources::{Begun, RoutingPromise, Sources, initial_network};
+use super::sources::{Begun, Sources, initial_network};
 use super::task::reinforcement::REPLAY;
-use super::task::{Opened, Scores, Task};
+use super::task::{Opened, Task};
 use super::{Config, Data, Event, EventFile, Input, Material, Model, Observer, Trainer, observe};
 use crate::dataset::Dataset;
 use crate::export::{is_leftover, write_atomically};
 use crate::nn::{Form, Network};
 use crate::optim::{Optimizer, WeightAverage};
+use crate::processes::Group;
 use crate::start::Probe;
 use crate::tensor::Device;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use together::Follower;
 use toml::Table;
-
-/// What came out of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
-    /// Version of the program.
-    pub version: String,
-    /// What became of the sources.
-    pub form: String,
-    /// Name of the architecture.
-    pub architecture: String,
-    /// Files of the sources.
-    pub zoo: Vec<PathBuf>,
-    /// What the sources scored on the training images before tuning, 0 to 1; empty if they
-    /// were not asked.
-    pub source_scores: Vec<f64>,
-    /// What a router promised before tuning, if one was wanted, and whether it was followed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub routing: Option<RoutingPromise>,
-    /// Steps of the optimizer.
-    pub steps: u64,
-    /// The key of the configuration that ended the run before its last step, if one did:
-    /// `patience` or `time_limit`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_by: Option<String>,
-    /// Samples that were trained on.
-    pub training_samples: usize,
-    /// Numbers in the network.
-    pub parameters: usize,
-    /// The last training loss.
-    pub loss: Option<f64>,
-    /// How good the network was on the validation samples, when it was measured last.
-    pub validation: Option<Scores>,
-    /// How good it was on the test samples, at the end.
-    pub test: Option<Scores>,
-    /// When it was best, if that network is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best: Option<Best>,
-    /// The step that the last process went on from; 0 if there was only one.
-    pub resumed_at_step: u64,
-    /// Seconds that the last process took.
-    pub seconds: f64,
-}
 
 /// A folder that a run is recorded in.
 pub struct Run {
@@ -104,6 +68,10 @@ pub struct Run {
     device: Device,
     /// Data that take the place of those at its path.
     given: Given,
+    /// The processes that train together, if this is one of several.
+    group: Option<Group>,
+    /// Unless this process records the run.
+    follower: Option<Follower>,
 }
 
 impl Run {
@@ -137,6 +105,8 @@ impl Run {
             accepts_changed_data: false,
             device: Device::Cpu,
             given: None,
+            group: None,
+            follower: None,
         })
     }
 
@@ -164,6 +134,8 @@ impl Run {
             accepts_changed_data: false,
             device: Device::Cpu,
             given: None,
+            group: None,
+            follower: None,
         })
     }
 
@@ -198,11 +170,11 @@ impl Run {
             let problem = format!(
                 "a run goes on as it began; what may change is {flags}. For all else begin anew: \
                  --config {} --out FOLDER",
-                self.folder.join(CONFIG).display()
+                self.recorded_in().join(CONFIG).display()
             );
             return Err(Error::config("resume", problem));
         }
-        self.config = Config::read(Some(&self.folder.join(CONFIG)), flags)?;
+        self.config = Config::read(Some(&self.recorded_in().join(CONFIG)), flags)?;
         self.extended = true;
         Ok(self)
     }
@@ -282,7 +254,7 @@ impl Run {
 
     /// Whether the run is finished, and is not to go on for longer.
     pub fn is_finished(&self) -> bool {
-        !self.extended && self.folder.join(SUMMARY).exists()
+        !self.extended && self.recorded_in().join(SUMMARY).exists()
     }
 
     /// The [`Summary`] of a finished run, as its file has it.
@@ -290,7 +262,7 @@ impl Run {
     /// # Errors
     /// If there is none, or it cannot be read.
     pub fn finished(&self) -> Result<serde_json::Value> {
-        let path = self.folder.join(SUMMARY);
+        let path = self.recorded_in().join(SUMMARY);
         let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
         serde_json::from_slice(&text).map_err(|error| Error::format(&path, error.to_string()))
     }
@@ -304,12 +276,16 @@ impl Run {
     pub fn train(&mut self, observer: &mut dyn Observer) -> Result<Summary> {
         let trained = match self.config.task.clone() {
             TaskConfig::Classification(settings) => {
-                let given = self.given.clone();
-                self.train_by(observer, |config, input| settings.open(config, input, &given))
+                let (given, group) = (self.given.clone(), self.group.clone());
+                self.train_by(observer, |config, input| {
+                    settings.open(config, input, &given, group.as_ref())
+                })
             }
             TaskConfig::Landmarks(settings) => {
-                let given = self.given.clone();
-                self.train_by(observer, |config, input| settings.open(config, input, &given))
+                let (given, group) = (self.given.clone(), self.group.clone());
+                self.train_by(observer, |config, input| {
+                    settings.open(config, input, &given, group.as_ref())
+                })
             }
             TaskConfig::Reinforcement(settings) => {
                 let folder = self.folder.clone();
@@ -318,7 +294,11 @@ impl Run {
                 })
             }
         };
-        if trained.is_err() && !self.resumed && !self.folder.join(CHECKPOINT).exists() {
+        if trained.is_err()
+            && self.records()
+            && !self.resumed
+            && !self.folder.join(CHECKPOINT).exists()
+        {
             self.remove_start();
         }
         trained
@@ -349,7 +329,7 @@ impl Run {
         }
         let settings = &self.config.optimizer;
         let optimizer = Optimizer::new(settings.rule(), self.config.groups());
-        let file = self.folder.join(CHECKPOINT);
+        let file = self.recorded_in().join(CHECKPOINT);
         if self.resumed && file.exists() {
             let Saved { model, optimizer, average, task: state, mut progress } =
                 checkpoint::load(&file, optimizer)?;
@@ -361,7 +341,9 @@ impl Run {
                     format!("the checkpoint is of step {step}, but there are only {last}");
                 return Err(Error::config("resume", problem));
             }
-            self.check_data(&opened, &model, &mut progress, observer)?;
+            if self.records() {
+                self.check_data(&opened, &model, &mut progress, observer)?;
+            }
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&model.network, &state)?;
@@ -372,8 +354,10 @@ impl Run {
             if let (Some(kept), Some(saved)) = (&mut trainer.average, &average) {
                 kept.load(saved)?;
             }
-            let record = self.record(progress.metrics_bytes)?;
-            let gates = Record::open(self.folder.join(GATES), progress.gates_bytes)?;
+            // A process that follows has no lines of its own.
+            let bytes = |bytes| if self.records() { bytes } else { 0 };
+            let record = self.record(bytes(progress.metrics_bytes))?;
+            let gates = Record::open(self.folder.join(GATES), bytes(progress.gates_bytes))?;
             let events = self.events(progress.step)?;
             let run = &*self;
             let earlier = progress.seconds.unwrap_or(0.0);
@@ -421,6 +405,7 @@ impl Run {
             observer.note(&Event::Routed(routing));
         }
         let mut model = Model::from_network(network, input, &classes);
+        self.agree(&mut model.network)?;
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
         model.notes = observe::notes_of(&described);
         model.notes.extend(metadata);
@@ -515,6 +500,7 @@ impl Run {
             seed: self.config.seed,
             clip_norm: settings.clip_norm,
             average: average.transpose()?,
+            group: self.group.clone(),
             penalties: penalties(&self.config, &self.folder.join(START), probe)?,
             ..Trainer::new(optimizer, settings.learning_rate, settings.schedule(), steps.last)
         })
@@ -572,7 +558,7 @@ impl Run {
 
     /// The event file that TensorBoard shows, if one is wanted, of a run that has done `step` steps.
     fn events(&self, step: u64) -> Result<Option<EventFile>> {
-        if !self.config.record.tensorboard {
+        if !self.config.record.tensorboard || !self.records() {
             return Ok(None);
         }
         let folder = self.folder.join(TENSORBOARD);
