@@ -141,10 +141,11 @@ impl Preparation {
     }
 }
 
+/// Images and the values of each, or why there are none.
+type Known = Result<(Tensor<f32>, Vec<Vec<Option<f64>>>)>;
+
 /// Batches of the first image of each sample alone.
-fn firsts<'a>(
-    batches: impl Iterator<Item = Valued<f32>> + 'a,
-) -> impl Iterator<Item = Result<(Tensor<f32>, Vec<Vec<Option<f64>>>)>> + 'a {
+fn firsts<'a>(batches: impl Iterator<Item = Valued<f32>> + 'a) -> impl Iterator<Item = Known> + 'a {
     let mut seen = BTreeSet::new();
     let of_batch = move |batch| {
         let ValuedBatch { images, values, samples } = batch?;
