@@ -125,7 +125,7 @@ impl<T: Element> Tape<T> {
 
     /// A value whose gradient [`Tape::backward`] returns: a tensor, or an array of `ndarray`.
     pub fn parameter(&mut self, value: impl Into<Tensor<T>>) -> Var {
-        self.leaf("parameter", value.into(), true)
+        self.leaf(PARAMETER, value.into(), true)
     }
 
     /// The value behind a handle.
@@ -206,7 +206,7 @@ impl<T: Element> Tape<T> {
         let end = nodes.end.min(self.nodes.len());
         for index in nodes.start..end {
             let node = &mut self.nodes[index];
-            let is_leaf = matches!(node.operation, "constant" | "parameter");
+            let is_leaf = matches!(node.operation, "constant" | PARAMETER);
             if !is_leaf && !node.needs_gradient && !is_kept(Var { index: index as u32, tape }) {
                 node.value = None;
             }
@@ -246,14 +246,15 @@ impl<T: Element> Tape<T> {
     }
 
     /// As [`Tape::backward`]; `each` is told the gradient of each parameter as soon as it is whole, while those
-    /// of others are still being computed.
+    /// of others are still being computed, or that it has none; in an order that follows from the order in which
+    /// parameters were put on the tape alone.
     ///
     /// # Errors
     /// As [`Tape::backward`]; those of `each`.
     pub fn backward_with(
         &mut self,
         loss: Var,
-        each: impl FnMut(Var, &Tensor<T>) -> Result<()>,
+        each: impl FnMut(Var, Option<&Tensor<T>>) -> Result<()>,
     ) -> Result<Gradients<T>> {
         let value = self.value(loss)?;
         if value.len() != 1 {
@@ -284,7 +285,7 @@ impl<T: Element> Tape<T> {
         &mut self,
         output: Var,
         seed: Tensor<T>,
-        mut each: impl FnMut(Var, &Tensor<T>) -> Result<()>,
+        mut each: impl FnMut(Var, Option<&Tensor<T>>) -> Result<()>,
     ) -> Result<Gradients<T>> {
         if self.spent {
             return Err(Self::USED_UP);
@@ -312,8 +313,8 @@ impl<T: Element> Tape<T> {
             let Some(rule) = node.rule.take() else {
                 // A leaf has no rule: its gradient, if any, stays for the caller. All that were made of it
                 // come after it, and have added to its gradient by now.
-                if let Some(gradient) = &gradients[index] {
-                    each(Var { index: index as u32, tape: self.id }, gradient)?;
+                if node.needs_gradient && node.operation == PARAMETER {
+                    each(Var { index: index as u32, tape: self.id }, gradients[index].as_ref())?;
                     self.clock.skip();
                 }
                 continue;
@@ -383,6 +384,9 @@ impl<T: Element> Tape<T> {
         Ok(&self.nodes[var.index as usize])
     }
 }
+
+/// What stands for an operation where a parameter was put on the tape.
+const PARAMETER: &str = "parameter";
 
 /// What an operation has done, for the profile.
 fn work<T>(multiply_adds: u64, values: usize) -> Work {

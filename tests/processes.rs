@@ -1,11 +1,14 @@
 //! Several processes together compute what one does with the same batch. They are threads here;
 //! `tests/mpi/check.sh` starts real ones.
 
+use std::path::Path;
+use toml::Table;
 use zoo_tuning::nn::{Design, Form, Mixing, Network, Pass};
 use zoo_tuning::ops;
 use zoo_tuning::processes::{Share, threads::together};
 use zoo_tuning::start::{RouterSettings, Targets, fit_router};
 use zoo_tuning::tensor::{State, Tensor};
+use zoo_tuning::train::{Config, Run};
 
 fn sources(design: &Design) -> Vec<State<f64>> {
     let draw = |seed| {
@@ -53,8 +56,8 @@ fn step(
     let loss = ops::scale(pass.tape(), loss, factor)?;
     let value = pass.value(loss)?.item()?;
     let mut told = 0;
-    let step = pass.backward_with(loss, |_, _| {
-        told += 1;
+    let step = pass.backward_with(loss, |_, gradient| {
+        told += usize::from(gradient.is_some());
         Ok(())
     })?;
     assert_eq!(told, step.gradients().count(), "each gradient is told once");
@@ -135,4 +138,62 @@ fn routed_samples_go_the_same_ways_in_whichever_process() {
     let network = fitted.network(&design, &sources, &images, 5).unwrap();
     assert_together("routed", &network, 9, 3);
     assert_together("routed", &network, 4, 4);
+}
+
+/// A run of digits, of two sources: with these keys of its method and its record, and those of its optimizer.
+fn config(method: &str, record: &str, optimizer: &str) -> Config {
+    let text = format!(
+        "[method]\nzoo = [\"data/zoo/as_is.safetensors\", \"data/zoo/inverted.safetensors\"]\n{method}\n\
+         [data]\npath = \"data/digits/digits.csv.gz\"\nshots = 4\ntest = 0.02\nvalidation = 0.02\n\
+         [record]\nlog_every = 1\n{record}\n\
+         [optimizer]\nsteps = 5\nlearning_rate = 0.01\n{optimizer}\n"
+    );
+    Config::read(None, text.parse().unwrap()).unwrap()
+}
+
+fn losses(folder: &Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let loss = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    text.lines().map(loss).collect()
+}
+
+/// A run by three processes that goes on with two has the losses of one that goes on by itself; each is
+/// recorded whole, whatever is kept and stays near.
+#[test]
+fn a_run_of_several_processes_is_recorded_as_that_of_one() {
+    let cases = [
+        ["", "keep = \"both\"", "batch = 8"],
+        ["", "keep = \"best\"", "batch = 7\npatience = 20"],
+        ["l2_sp = 0.1\ndelta = 0.5\nform = \"lite\"", "", "batch = 8\ntime_limit = \"1h\""],
+    ];
+    for [method, record, optimizer] in cases {
+        let config = || config(method, record, optimizer);
+        let folder = tempfile::tempdir().unwrap();
+        let [alone, several] = ["alone", "several"].map(|name| folder.path().join(name));
+        let longer: Table = "[optimizer]\nsteps = 8".parse().unwrap();
+        Run::create(&alone, config()).unwrap().train(&mut ()).unwrap();
+        Run::resume(&alone).unwrap().extended(longer.clone()).unwrap().train(&mut ()).unwrap();
+        let begun =
+            together(3, |group| Run::together(group, &several, Some(config()))?.train(&mut ()));
+        begun.into_iter().for_each(|summary| drop(summary.unwrap()));
+        let went_on = together(2, |group| {
+            Run::together(group, &several, None)?.extended(longer.clone())?.train(&mut ())
+        });
+        went_on.into_iter().for_each(|summary| drop(summary.unwrap()));
+        let (expected, found) = (losses(&alone), losses(&several));
+        assert_eq!(found.len(), 8);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-5 * expected, "{method}: {found}, {expected}");
+        }
+        let files = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(files(&several), files(&alone));
+    }
 }

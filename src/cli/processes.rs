@@ -1,6 +1,6 @@
 //! Several processes of the program, started by `mpirun`.
 
-use super::output::{Output, Result, Stop};
+use super::output::{Output, Result, Stop, message};
 use super::progress::{catch_interrupts, interrupted};
 use crate::Error;
 use crate::processes::Group;
@@ -36,7 +36,18 @@ pub fn group() -> Result<Option<Group>> {
     match started() {
         0 | 1 => Ok(None),
         #[cfg(feature = "mpi")]
-        _ => Ok(Some(crate::processes::mpi::world()?)),
+        count => {
+            let group = crate::processes::mpi::world()?;
+            if group.size() == count {
+                return Ok(Some(group));
+            }
+            let problem = format!(
+                "{count} processes were started, but MPI knows of {}: is it the mpirun of the MPI that this \
+                 program was built with?",
+                group.size()
+            );
+            Err(Error::config("mpirun", problem).into())
+        }
         #[cfg(not(feature = "mpi"))]
         count => {
             let problem = format!(
@@ -74,16 +85,13 @@ pub fn shared(
         Err(stop) => {
             if !group.leads() {
                 std::thread::sleep(FIRST);
-                if interrupted() {
-                    return Err(Stop::Failed);
-                }
-                super::output::message(format!(
-                    "process {} of {}:",
-                    group.rank() + 1,
-                    group.size()
-                ));
             }
-            output.report(stop);
+            if group.leads() || !interrupted() {
+                if !group.leads() {
+                    message(format!("process {} of {}:", group.rank() + 1, group.size()));
+                }
+                output.report(stop);
+            }
             group.abort();
             Err(Stop::Failed)
         }

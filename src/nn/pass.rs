@@ -140,7 +140,8 @@ impl<'a, T: Element> Pass<'a, T> {
         self
     }
 
-    pub(super) fn share(&self) -> Option<&Share> {
+    /// What part of a batch this is, if it is one.
+    pub fn share(&self) -> Option<&Share> {
         self.share.as_ref()
     }
 
@@ -346,14 +347,14 @@ impl<'a, T: Element> Pass<'a, T> {
     }
 
     /// As [`Pass::backward`]; `each` is told the gradient of each parameter as soon as it is whole, while those
-    /// of others are still being computed.
+    /// of others are still being computed, or that it has none.
     ///
     /// # Errors
     /// As [`Tape::backward`]; those of `each`.
     pub fn backward_with(
         mut self,
         loss: Var,
-        mut each: impl FnMut(Id, &Tensor<T>) -> Result<()>,
+        mut each: impl FnMut(Id, Option<&Tensor<T>>) -> Result<()>,
     ) -> Result<Step<T>> {
         let of_var = self.on_tape.iter().enumerate();
         let ids: BTreeMap<usize, Id> =

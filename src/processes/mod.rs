@@ -19,8 +19,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// How bytes go from process to process. Each call is made by all processes, in the same order, with as
-/// many bytes; it returns when it is done.
+/// How values go from process to process. Each call is made by all processes, in the same order, with as
+/// many values; it returns when it is done. So whatever is computed together, a pass, a penalty, a step, has to
+/// make the same calls in each process, whatever its own samples are.
 pub trait Exchange {
     /// Which process this is, from 0.
     fn rank(&self) -> usize;
@@ -28,18 +29,24 @@ pub trait Exchange {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// The bytes of every process, one behind the other.
+    /// The numbers of every process, one behind the other.
     ///
     /// # Errors
     /// If another process is gone.
-    fn gather(&mut self, own: &[u8]) -> Result<Vec<u8>>;
+    fn gather_numbers(&mut self, own: &[f64]) -> Result<Vec<f64>>;
+
+    /// The values of every process, one behind the other.
+    ///
+    /// # Errors
+    /// As [`Exchange::gather_numbers`].
+    fn gather(&mut self, own: &[f32]) -> Result<Vec<f32>>;
 
     /// Of `parts`, which is as many parts of one length as there are processes, the first goes to the first
     /// process and so on. What came of every process, one behind the other.
     ///
     /// # Errors
-    /// As [`Exchange::gather`].
-    fn scatter(&mut self, parts: &[u8]) -> Result<Vec<u8>>;
+    /// As [`Exchange::gather_numbers`].
+    fn scatter(&mut self, parts: &[f32]) -> Result<Vec<f32>>;
 
     /// Ends all processes at once, where that can be done from here.
     fn abort(&self) {}
@@ -61,7 +68,7 @@ struct Courier {
 }
 
 enum Job {
-    Gather(Vec<u8>, Sender<Result<Vec<u8>>>),
+    Gather(Vec<f64>, Sender<Result<Vec<f64>>>),
     Sum(Vec<f32>, Sender<Result<Vec<f32>>>),
     Abort,
 }
@@ -96,7 +103,7 @@ impl Group {
             let _ = opened.send(Ok((exchange.rank(), exchange.size())));
             for job in asked {
                 match job {
-                    Job::Gather(own, answer) => drop(answer.send(exchange.gather(&own))),
+                    Job::Gather(own, answer) => drop(answer.send(exchange.gather_numbers(&own))),
                     Job::Sum(values, answer) => drop(answer.send(sum(&mut exchange, values))),
                     Job::Abort => exchange.abort(),
                 }
@@ -131,12 +138,9 @@ impl Group {
     /// # Errors
     /// If another process is gone.
     pub fn gather(&self, own: &[f64]) -> Result<Vec<Vec<f64>>> {
-        let bytes = own.iter().flat_map(|value| value.to_le_bytes()).collect();
         let (answer, found) = channel();
-        self.ask(Job::Gather(bytes, answer));
+        self.ask(Job::Gather(own.to_vec(), answer));
         let all = found.recv().unwrap_or_else(|_| Err(gone()))?;
-        let value = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap_or_default());
-        let all: Vec<f64> = all.chunks(8).map(value).collect();
         Ok((0..self.size).map(|rank| all[rank * own.len()..][..own.len()].to_vec()).collect())
     }
 
@@ -198,20 +202,19 @@ impl Drop for Courier {
 
 /// The sum of each value over all processes: each process sums a part of them, in 64 bits and in the
 /// order of the processes, and tells the others. As many bytes travel as in a ring.
-fn sum(exchange: &mut impl Exchange, values: Vec<f32>) -> Result<Vec<f32>> {
-    let size = exchange.size();
-    let part = values.len().div_ceil(size);
-    let mut bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    bytes.resize(4 * part * size, 0);
-    let parts = exchange.scatter(&bytes)?;
-    let of_process: Vec<&[u8]> = parts.chunks(4 * part.max(1)).collect();
-    let read = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap_or_default());
-    let sum = |at: usize| -> f64 {
-        of_process.iter().map(|values| f64::from(read(&values[4 * at..][..4]))).sum()
-    };
-    let sums: Vec<u8> = (0..part).flat_map(|at| (sum(at) as f32).to_le_bytes()).collect();
-    let all = exchange.gather(&sums)?;
-    Ok(all.chunks(4).take(values.len()).map(read).collect())
+fn sum(exchange: &mut impl Exchange, mut values: Vec<f32>) -> Result<Vec<f32>> {
+    let (size, len) = (exchange.size(), values.len());
+    let part = len.div_ceil(size);
+    values.resize(part * size, 0.0);
+    let parts = exchange.scatter(&values)?;
+    let mut sums = vec![0.0; part];
+    for of_one in parts.chunks(part.max(1)) {
+        sums.iter_mut().zip(of_one).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    let sums: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
+    let mut all = exchange.gather(&sums)?;
+    all.truncate(len);
+    Ok(all)
 }
 
 fn gone() -> Error {

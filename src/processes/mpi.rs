@@ -4,8 +4,10 @@ use super::{Exchange, Group};
 use crate::{Error, Result};
 use mpi::Threading;
 use mpi::environment::Universe;
+use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives};
+use std::time::{Duration, Instant};
 
 /// All processes that were started together.
 pub struct World {
@@ -42,19 +44,41 @@ impl Exchange for World {
         self.world.size() as usize
     }
 
-    fn gather(&mut self, own: &[u8]) -> Result<Vec<u8>> {
-        let mut all = vec![0; own.len() * self.size()];
-        self.world.all_gather_into(own, &mut all[..]);
+    fn gather_numbers(&mut self, own: &[f64]) -> Result<Vec<f64>> {
+        let mut all = vec![0.0; own.len() * self.size()];
+        scope(|scope| wait(self.world.immediate_all_gather_into(scope, own, &mut all[..])));
         Ok(all)
     }
 
-    fn scatter(&mut self, parts: &[u8]) -> Result<Vec<u8>> {
-        let mut all = vec![0; parts.len()];
-        self.world.all_to_all_into(parts, &mut all[..]);
+    fn gather(&mut self, own: &[f32]) -> Result<Vec<f32>> {
+        let mut all = vec![0.0; own.len() * self.size()];
+        scope(|scope| wait(self.world.immediate_all_gather_into(scope, own, &mut all[..])));
+        Ok(all)
+    }
+
+    fn scatter(&mut self, parts: &[f32]) -> Result<Vec<f32>> {
+        let mut all = vec![0.0; parts.len()];
+        scope(|scope| wait(self.world.immediate_all_to_all_into(scope, parts, &mut all[..])));
         Ok(all)
     }
 
     fn abort(&self) {
         self.world.abort(1);
+    }
+}
+
+/// Waits until a call is done. MPI asks again and again, which takes the core from the thread that computes
+/// meanwhile; this does so for a moment only, and then asks from time to time.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+    const MOMENT: Duration = Duration::from_micros(200);
+    const PAUSE: Duration = Duration::from_micros(20);
+    let begun = Instant::now();
+    while let Err(open) = request.test() {
+        request = open;
+        if begun.elapsed() < MOMENT {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(PAUSE);
+        }
     }
 }

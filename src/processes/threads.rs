@@ -17,7 +17,7 @@ struct Table {
 }
 
 struct State {
-    laid: Vec<Option<Arc<Vec<u8>>>>,
+    laid: Vec<Option<Arc<Vec<f64>>>>,
     /// Who has read all of this turn.
     read: usize,
     /// Whether one is gone.
@@ -33,13 +33,16 @@ impl Threads {
     }
 
     /// What all have laid down, once they have.
-    fn all(&self, own: Vec<u8>) -> Result<Vec<Arc<Vec<u8>>>> {
+    fn all(&self, own: Vec<f64>) -> Result<Vec<Arc<Vec<f64>>>> {
         let Table { state, changed } = &*self.table;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |state| changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         // Until the turn before is read by all.
         while state.laid[self.rank].is_some() && !state.broken {
             state = wait(state);
+        }
+        if state.broken {
+            return Err(gone());
         }
         state.laid[self.rank] = Some(Arc::new(own));
         changed.notify_all();
@@ -67,16 +70,21 @@ impl Exchange for Threads {
         self.table.state.lock().unwrap_or_else(PoisonError::into_inner).laid.len()
     }
 
-    fn gather(&mut self, own: &[u8]) -> Result<Vec<u8>> {
+    fn gather_numbers(&mut self, own: &[f64]) -> Result<Vec<f64>> {
         let all = self.all(own.to_vec())?;
         Ok(all.iter().flat_map(|of_one| of_one.iter().copied()).collect())
     }
 
-    fn scatter(&mut self, parts: &[u8]) -> Result<Vec<u8>> {
-        let all = self.all(parts.to_vec())?;
+    fn gather(&mut self, own: &[f32]) -> Result<Vec<f32>> {
+        let own: Vec<f64> = own.iter().map(|value| f64::from(*value)).collect();
+        Ok(self.gather_numbers(&own)?.into_iter().map(|value| value as f32).collect())
+    }
+
+    fn scatter(&mut self, parts: &[f32]) -> Result<Vec<f32>> {
+        let all = self.all(parts.iter().map(|value| f64::from(*value)).collect())?;
         let len = parts.len() / all.len();
-        let part = |of_one: &Arc<Vec<u8>>| of_one[self.rank * len..][..len].to_vec();
-        Ok(all.iter().flat_map(part).collect())
+        let part = |of_one: &Arc<Vec<f64>>| of_one[self.rank * len..][..len].to_vec();
+        Ok(all.iter().flat_map(part).map(|value| value as f32).collect())
     }
 }
 

@@ -66,7 +66,8 @@ pub struct Gates {
 /// A file of lines, such as `metrics.jsonl`, held by one process at a time.
 pub(super) struct Record {
     path: PathBuf,
-    file: File,
+    /// `None` if nothing is recorded.
+    file: Option<File>,
     bytes: u64,
 }
 
@@ -102,22 +103,30 @@ impl Record {
             file.set_len(bytes).map_err(Error::io("cut off", &path))?;
         }
         file.seek(SeekFrom::Start(bytes)).map_err(Error::io("write", &path))?;
-        Ok(Self { path, file, bytes })
+        Ok(Self { path, file: Some(file), bytes })
+    }
+
+    /// Of a process that another one records for.
+    pub fn nowhere() -> Self {
+        Self { path: PathBuf::new(), file: None, bytes: 0 }
     }
 
     /// Writes a line.
     pub fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let mut line = serde_json::to_vec(line)
             .map_err(|error| Error::format(&self.path, error.to_string()))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(Error::io("write", &self.path))?;
+        file.write_all(&line).map_err(Error::io("write", &self.path))?;
         self.bytes += line.len() as u64;
         Ok(())
     }
 
     /// Brings everything onto the disk, and says how long the file is.
     pub fn synchronise(&mut self) -> Result<u64> {
-        self.file.sync_data().map_err(Error::io("synchronise", &self.path))?;
+        if let Some(file) = &self.file {
+            file.sync_data().map_err(Error::io("synchronise", &self.path))?;
+        }
         Ok(self.bytes)
     }
 }

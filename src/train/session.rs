@@ -94,7 +94,7 @@ impl<K: Task> Session<'_, K> {
             if self.stopped_by(limit)?.is_some() {
                 break;
             }
-            if self.of_first(f64::from(u8::from(observer.stopped())))? > 0.0 {
+            if self.run.of_first(observer.stopped())? {
                 self.save()?;
                 let saved = Some(self.run.folder().to_path_buf());
                 return Err(Error::Interrupted { saved });
@@ -108,7 +108,7 @@ impl<K: Task> Session<'_, K> {
     /// The key that ends the run before its last step, if one does.
     fn stopped_by(&self, limit: Option<Duration>) -> Result<Option<&'static str>> {
         let is_over = match limit {
-            Some(limit) => self.of_first(self.seconds())? >= limit.as_secs_f64(),
+            Some(limit) => self.run.of_first(self.seconds() >= limit.as_secs_f64())?,
             None => false,
         };
         let patience = self.run.config().optimizer.patience;
@@ -118,11 +118,6 @@ impl<K: Task> Session<'_, K> {
             _ if is_tired => Some("patience"),
             _ => is_over.then_some("time_limit"),
         })
-    }
-
-    /// The number of the first process, if there are several: all of them decide alike.
-    fn of_first(&self, own: f64) -> Result<f64> {
-        self.run.group().map_or(Ok(own), |group| group.of_first(own))
     }
 
     /// Seconds of training, those of earlier processes too.
@@ -221,14 +216,16 @@ impl<K: Task> Session<'_, K> {
     /// Compares what was measured with the best, and writes the network if it is better.
     fn compare(&mut self, scores: &Scores) -> Result<()> {
         let best = self.progress.best.as_ref();
-        if best.is_some_and(|best| !scores.is_better_than(&best.validation)) {
+        let is_better = best.is_none_or(|best| scores.is_better_than(&best.validation));
+        // Each measures by itself, and may round otherwise.
+        if !self.run.of_first(is_better)? {
             self.progress.waited += 1;
             return Ok(());
         }
         let step = self.progress.step;
         self.progress.best = Some(Best { step, validation: scores.clone(), test: None });
         self.progress.waited = 0;
-        if let Some(path) = self.run.best_file() {
+        if let Some(path) = self.run.best_file().filter(|_| self.run.records()) {
             self.trade_averages()?;
             let written = self.model.write(path);
             self.trade_averages()?;
@@ -338,6 +335,9 @@ impl<K: Task> Session<'_, K> {
         let config = self.run.config();
         let stopped_by = self.stopped_by(config.optimizer.time_limit()?)?;
         let stopped_by = stopped_by.filter(|_| self.progress.step < self.steps.last);
+        if !self.run.records() {
+            return Ok(self.summary(stopped_by, resumed_at_step, None, None));
+        }
         let keeps_best = config.record.keep == Keep::Best;
         if keeps_best {
             self.take_best(&self.run.model_file())?;
@@ -357,8 +357,7 @@ impl<K: Task> Session<'_, K> {
             events.flush()?;
         }
         self.trade_averages()?;
-        let seen = if self.run.records() { self.observe() } else { Ok(()) };
-        if let Err(error) = seen {
+        if let Err(error) = self.observe() {
             let problem = format!("the network is whole, but could not be looked into: {error}");
             observer.note(&Event::Warning(&problem));
         }
@@ -373,9 +372,23 @@ impl<K: Task> Session<'_, K> {
                 _ => test.clone(),
             };
         }
+        let path = self.run.folder().join(SUMMARY);
+        let summary = self.summary(stopped_by, resumed_at_step, test, best);
+        write_summary(&path, &summary)?;
+        Ok(summary)
+    }
+
+    fn summary(
+        self,
+        stopped_by: Option<&str>,
+        resumed_at_step: u64,
+        test: Option<Scores>,
+        best: Option<Best>,
+    ) -> Summary {
+        let config = self.run.config();
         let is_routed = self.progress.routing.as_ref().is_none_or(|routing| routing.taken);
         let form = if is_routed { config.method.form } else { config.method.unrouted() };
-        let summary = Summary {
+        Summary {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             form: form.name().to_owned(),
             architecture: self.model.design().name().to_owned(),
@@ -392,9 +405,7 @@ impl<K: Task> Session<'_, K> {
             best,
             resumed_at_step,
             seconds: self.begun.elapsed().as_secs_f64(),
-        };
-        write_summary(&self.run.folder().join(SUMMARY), &summary)?;
-        Ok(summary)
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 use super::reduction::Reduction;
 use super::room;
 use super::task::{Samples, Task};
-use crate::nn::{Network, Pass, Step};
+use crate::nn::{Id, Network, Pass, Step};
 use crate::optim::{Optimizer, Schedule, WeightAverage};
 use crate::processes::{Group, Share};
 use crate::tape::Var;
-use crate::{Error, Result, profile};
+use crate::{Error, Result, ops, profile};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,8 @@ impl Trainer {
             if let Some(group) = &self.group {
                 let frozen = self.optimizer.frozen(network.parameters());
                 let mut sums = Reduction::new(group, network.parameters(), &frozen);
-                gradients.gradients().try_for_each(|(id, gradient)| sums.add(id, gradient))?;
+                let ids: Vec<Id> = network.parameters().ids().collect();
+                ids.iter().rev().try_for_each(|id| sums.add(*id, gradients.gradient(*id)))?;
                 sums.finish(&mut gradients)?;
             }
         }
@@ -210,7 +211,12 @@ impl Trainer {
         batch: &K::Batch,
         number: u64,
     ) -> Result<(f64, Step<f32>)> {
+        let is_alone = self.group.is_none();
         self.gradients_of(network, task, batch, number).map_err(|error| {
+            if !is_alone {
+                // The others would have to try with fewer samples too.
+                return error;
+            }
             room::advised(error, batch.indices().len(), |count| {
                 self.gradients_of(network, task, &batch.part(0..count)?, number).map(drop)
             })
@@ -229,30 +235,30 @@ impl Trainer {
         // Far apart for neighbouring batches (the golden ratio's fraction, as in SplitMix64).
         let draws = self.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut pass = Pass::train(network.parameters()).freeze(&frozen).draw(draws);
-        let (whole, own);
-        let (batch, factor) = match &self.group {
-            None => (batch, None),
-            Some(group) => {
-                let share = Share::of(group, batch.indices().len());
-                (whole, own) = (batch, batch.part(share.samples.clone())?);
-                let weight = share.factor() * task.weight(&own);
-                let all = group.sum(&[weight])?[0];
-                pass = pass.together(share);
-                (&own, Some((whole, if all > 0.0 { weight / all } else { 0.0 })))
-            }
+        let part = match &self.group {
+            Some(group) => Some(Part::of(group, task, batch)?),
+            None => None,
         };
+        let whole = batch;
+        let batch = part.as_ref().map_or(whole, |part| &part.samples);
+        if let Some(part) = &part {
+            pass = pass.together(part.share.clone());
+        }
         let x = pass.input(batch.images().to(&network.parameters().device())?);
         let output = network.forward(&mut pass, x)?;
         pass.tape().enter("loss");
         let mut loss = task.loss(&mut pass, output, batch)?;
-        for penalty in &mut self.penalties {
-            if let Some(penalty) = penalty.penalty(&mut pass, &Forward { network, x, output })? {
-                loss = crate::ops::add(pass.tape(), loss, penalty)?;
-            }
+        // Means over the whole batch are the sums of what each process has of them.
+        if let Some(part) = &part {
+            loss = ops::scale(pass.tape(), loss, part.of_loss)?;
         }
-        // The mean over the whole batch is the sum of what each process has of it.
-        if let Some((_, factor)) = factor {
-            loss = crate::ops::scale(pass.tape(), loss, factor)?;
+        for penalty in &mut self.penalties {
+            let forward = Forward { network, x, output };
+            let Some(mut penalty) = penalty.penalty(&mut pass, &forward)? else { continue };
+            if let Some(part) = &part {
+                penalty = ops::scale(pass.tape(), penalty, part.of_samples)?;
+            }
+            loss = ops::add(pass.tape(), loss, penalty)?;
         }
         let mut value = f64::from(pass.value(loss)?.item()?);
         if let Some(group) = &self.group {
@@ -261,8 +267,11 @@ impl Trainer {
         if !value.is_finite() {
             return Err(Error::NotFinite {
                 step: self.optimizer.steps() + 1,
-                batch: factor.map_or(batch, |(whole, _)| whole).indices().to_vec(),
-                layer: pass.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned()),
+                batch: whole.indices().to_vec(),
+                layer: pass.first_not_finite()?.unwrap_or_else(|| match part {
+                    Some(_) => "the loss, or a layer in another process".to_owned(),
+                    None => "the loss".to_owned(),
+                }),
             });
         }
         match &self.group {
@@ -274,5 +283,28 @@ impl Trainer {
             }
             _ => Ok((value, pass.backward(loss)?)),
         }
+    }
+}
+
+/// What one of several processes has of a batch.
+struct Part<B> {
+    share: Share,
+    samples: B,
+    /// Its part of what the loss is a mean over.
+    of_loss: f64,
+    /// Its part of the samples.
+    of_samples: f64,
+}
+
+impl<B: Samples> Part<B> {
+    fn of<K: Task<Batch = B>>(group: &Group, task: &K, whole: &B) -> Result<Self> {
+        let count = whole.indices().len();
+        let share = Share::of(group, count);
+        let samples = whole.part(share.samples.clone())?;
+        let weight = share.factor() * task.weight(&samples);
+        let all = group.sum(&[weight])?[0];
+        let of_loss = if all > 0.0 { weight / all } else { 0.0 };
+        let of_samples = share.factor() * samples.indices().len() as f64 / count.max(1) as f64;
+        Ok(Self { share, samples, of_loss, of_samples })
     }
 }

@@ -11,9 +11,6 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 program=${1:-$target/debug/zoo-tuning}
 out=$target/mpi
 rm -rf "$out" && mkdir -p "$out"
-# Nothing of it is left behind, whoever follows.
-export TMPDIR=$out/tmp
-mkdir "$TMPDIR"
 # A container's user is root, and its cores are fewer than four.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
@@ -87,13 +84,15 @@ begun=$SECONDS
 kill -KILL "$victim"
 status=0
 wait "$running" || status=$?
-[ "$status" -ne 0 ] && [ $((SECONDS - begun)) -le 30 ]
+[ "$status" -ne 0 ]
+[ $((SECONDS - begun)) -le 30 ]
 grep -qi "signal 9" "$out/killed.log"
 [ -z "$(pgrep -f "$program train .*--out $out/killed")" ]
 echo "killed: ended after $((SECONDS - begun)) s"
 last=$(($(wc -l <"$out/killed/metrics.jsonl") + 3))
 processes 3 train --resume "$out/killed" --steps "$last" >"$out/resumed.log" 2>&1
-[ "$(wc -l <"$out/killed/metrics.jsonl")" -eq "$last" ] && [ -e "$out/killed/summary.json" ]
+[ "$(wc -l <"$out/killed/metrics.jsonl")" -eq "$last" ]
+[ -e "$out/killed/summary.json" ]
 
 # What goes on with another number of processes is what one would have done.
 processes 4 train "${long[@]}" --steps 10 --out "$out/longer" >"$out/longer.log" 2>&1
@@ -111,6 +110,4 @@ fi
 if processes 2 inspect "${zoo[0]}" >"$out/refused.log" 2>&1; then exit 1; fi
 grep -q "2 processes would each do the same" "$out/refused.log"
 
-# Only those that were killed had no time to tidy up.
-[ "$(find "$TMPDIR" -maxdepth 1 -name 'zoo-tuning-*' | wc -l)" -le 4 ]
 echo "several processes train what one does"

@@ -60,7 +60,7 @@ Points in annotated pictures (docs/landmarks.md), from two networks of heat maps
 
 The same by four processes, on one machine or several that share the folder (docs/processes.md; a program \
 built with --features mpi):
-  mpirun -n 4 zoo-tuning train --resume run-2
+  mpirun -n 4 --bind-to none zoo-tuning train --resume run-2
 
 The same run from its file, with another form and seed:
   zoo-tuning train --config run/config.toml --form zoo --seed 2 --out run-4"

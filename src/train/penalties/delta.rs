@@ -1,6 +1,7 @@
 //! DELTA: the last feature maps stay near those of the network before its first step.
 
 use crate::nn::{Id, Network, Pass};
+use crate::processes::Share;
 use crate::start::{Labelled, channel_attention};
 use crate::tape::Var;
 use crate::tensor::{Device, Tensor};
@@ -39,6 +40,7 @@ impl Delta {
         &mut self,
         x: Tensor<f32>,
         routes: Option<Vec<usize>>,
+        share: Option<Share>,
         device: &Device,
     ) -> Result<Tensor<f32>> {
         self.start.parameters_mut().to(device)?;
@@ -46,6 +48,9 @@ impl Delta {
         let mut pass = Pass::train(parameters).freeze(&parameters.ids().collect::<Vec<Id>>());
         if let Some(routes) = routes {
             pass = pass.give_routes(&routes);
+        }
+        if let Some(share) = share {
+            pass = pass.together(share);
         }
         let x = pass.input(x);
         self.start.forward(&mut pass, x)?;
@@ -57,7 +62,8 @@ impl Delta {
 impl Penalty for Delta {
     fn penalty(&mut self, pass: &mut Pass<f32>, forward: &Forward) -> Result<Option<Var>> {
         let device = pass.parameters().device();
-        let start = self.map(pass.value(forward.x)?.clone(), pass.routes(), &device)?;
+        let (x, share) = (pass.value(forward.x)?.clone(), pass.share().cloned());
+        let start = self.map(x, pass.routes(), share, &device)?;
         let [count, channels, height, width] = start.dims("delta", "map", "[N, C, H, W]")?;
         let weight = |j: usize| self.weights.as_ref().map_or(1.0, |w| channels as f64 * w[j]);
         let weights = (0..channels).map(|j| weight(j) as f32).collect();

@@ -49,7 +49,6 @@ use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use together::Follower;
 use toml::Table;
 
 /// A folder that a run is recorded in.
@@ -70,8 +69,6 @@ pub struct Run {
     given: Given,
     /// The processes that train together, if this is one of several.
     group: Option<Group>,
-    /// Unless this process records the run.
-    follower: Option<Follower>,
 }
 
 impl Run {
@@ -96,18 +93,22 @@ impl Run {
             };
             return Err(Error::config("out", problem));
         }
-        Ok(Self {
-            folder,
+        Ok(Self { made, ..Self::following(&folder, config) })
+    }
+
+    /// A new run that another process records in `folder`.
+    fn following(folder: &Path, config: Config) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
             config,
-            made,
+            made: false,
             resumed: false,
             extended: false,
             accepts_changed_data: false,
             device: Device::Cpu,
             given: None,
             group: None,
-            follower: None,
-        })
+        }
     }
 
     /// The run in `folder`, to go on with.
@@ -125,18 +126,7 @@ impl Run {
             return Err(Error::config("resume", problem));
         }
         let config = Config::read(Some(&path), toml::Table::new())?;
-        Ok(Self {
-            folder,
-            config,
-            made: false,
-            resumed: true,
-            extended: false,
-            accepts_changed_data: false,
-            device: Device::Cpu,
-            given: None,
-            group: None,
-            follower: None,
-        })
+        Ok(Self { resumed: true, ..Self::following(&folder, config) })
     }
 
     /// The run in `folder`, to go on with, or a new one there.
@@ -170,17 +160,20 @@ impl Run {
             let problem = format!(
                 "a run goes on as it began; what may change is {flags}. For all else begin anew: \
                  --config {} --out FOLDER",
-                self.recorded_in().join(CONFIG).display()
+                self.folder.join(CONFIG).display()
             );
             return Err(Error::config("resume", problem));
         }
-        self.config = Config::read(Some(&self.recorded_in().join(CONFIG)), flags)?;
+        self.config = Config::read(Some(&self.folder.join(CONFIG)), flags)?;
         self.extended = true;
         Ok(self)
     }
 
     /// Writes down what the run is to do, once nothing refuses it; what came out is no longer that.
     fn begin(&self) -> Result<()> {
+        if !self.records() {
+            return Ok(());
+        }
         self.write_config()?;
         let summary = self.folder.join(SUMMARY);
         if summary.exists() {
@@ -254,7 +247,7 @@ impl Run {
 
     /// Whether the run is finished, and is not to go on for longer.
     pub fn is_finished(&self) -> bool {
-        !self.extended && self.recorded_in().join(SUMMARY).exists()
+        !self.extended && self.folder.join(SUMMARY).exists()
     }
 
     /// The [`Summary`] of a finished run, as its file has it.
@@ -262,7 +255,7 @@ impl Run {
     /// # Errors
     /// If there is none, or it cannot be read.
     pub fn finished(&self) -> Result<serde_json::Value> {
-        let path = self.recorded_in().join(SUMMARY);
+        let path = self.folder.join(SUMMARY);
         let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
         serde_json::from_slice(&text).map_err(|error| Error::format(&path, error.to_string()))
     }
@@ -329,9 +322,10 @@ impl Run {
         }
         let settings = &self.config.optimizer;
         let optimizer = Optimizer::new(settings.rule(), self.config.groups());
-        let file = self.recorded_in().join(CHECKPOINT);
-        if self.resumed && file.exists() {
-            let Saved { model, optimizer, average, task: state, mut progress } =
+        let file = self.folder.join(CHECKPOINT);
+        // Who waits for a file system to tell it of the file does as the first process does.
+        if self.of_first(self.resumed && file.exists())? {
+            let Saved { mut model, optimizer, average, task: state, mut progress } =
                 checkpoint::load(&file, optimizer)?;
             let opened = open(&self.config, &model.input)?;
             let steps = Steps::of(settings, opened.batches_per_epoch)?;
@@ -344,6 +338,8 @@ impl Run {
             if self.records() {
                 self.check_data(&opened, &model, &mut progress, observer)?;
             }
+            let begun_alike = [progress.step, steps.last, opened.batches_per_epoch];
+            self.agree(&mut model.network, &begun_alike)?;
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&model.network, &state)?;
@@ -354,10 +350,8 @@ impl Run {
             if let (Some(kept), Some(saved)) = (&mut trainer.average, &average) {
                 kept.load(saved)?;
             }
-            // A process that follows has no lines of its own.
-            let bytes = |bytes| if self.records() { bytes } else { 0 };
-            let record = self.record(bytes(progress.metrics_bytes))?;
-            let gates = Record::open(self.folder.join(GATES), bytes(progress.gates_bytes))?;
+            let record = self.record(progress.metrics_bytes)?;
+            let gates = self.lines(GATES, progress.gates_bytes)?;
             let events = self.events(progress.step)?;
             let run = &*self;
             let earlier = progress.seconds.unwrap_or(0.0);
@@ -394,9 +388,11 @@ impl Run {
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
         self.begin()?;
-        material.write(&self.folder)?;
+        if self.records() {
+            material.write(&self.folder)?;
+        }
         let record = self.record(0)?;
-        let gates = Record::open(self.folder.join(GATES), 0)?;
+        let gates = self.lines(GATES, 0)?;
         let mut described = std::mem::take(&mut sources.described);
         let phase = |phase: &str| observer.note(&Event::Phase(phase));
         let Begun { network, scores, routing } =
@@ -405,20 +401,22 @@ impl Run {
             observer.note(&Event::Routed(routing));
         }
         let mut model = Model::from_network(network, input, &classes);
-        self.agree(&mut model.network)?;
         described.iter_mut().zip(&scores).for_each(|(source, score)| source.scores.push(*score));
         model.notes = observe::notes_of(&described);
         model.notes.extend(metadata);
         if !scores.is_empty() {
             observer.note(&Event::Scored(&described));
         }
-        Observations { classes, sources: described, ..Observations::default() }
-            .write(&self.folder)?;
+        if self.records() {
+            Observations { classes, sources: described, ..Observations::default() }
+                .write(&self.folder)?;
+        }
         let seed = self.config.seed;
         let progress = Progress { seed, samples, scores, routing, ..Progress::default() };
-        if self.config.method.stays_near() {
+        if self.config.method.stays_near() && self.records() {
             model.write(self.folder.join(START))?;
         }
+        self.agree(&mut model.network, &[steps.last, batches_per_epoch, samples as u64])?;
         let trainer = self.trainer(&model.network, optimizer, steps, task.probe())?;
         let events = self.events(0)?;
         let (run, earlier) = (&*self, 0.0);
@@ -550,10 +548,21 @@ impl Run {
     }
 
     fn record(&self, bytes: u64) -> Result<Record> {
-        let record = Record::open(self.folder.join(METRICS), bytes)?;
+        let record = self.lines(METRICS, bytes)?;
         // Only now is it certain that no other process is writing here.
-        remove_leftovers(&self.folder);
+        if self.records() {
+            remove_leftovers(&self.folder);
+        }
         Ok(record)
+    }
+
+    /// A file of lines in the folder, cut off after `bytes`.
+    fn lines(&self, name: &str, bytes: u64) -> Result<Record> {
+        if self.records() {
+            Record::open(self.folder.join(name), bytes)
+        } else {
+            Ok(Record::nowhere())
+        }
     }
 
     /// The event file that TensorBoard shows, if one is wanted, of a run that has done `step` steps.

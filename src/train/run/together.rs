@@ -8,28 +8,13 @@ use crate::train::Config;
 use crate::train::choice::ClassWeights;
 use crate::train::config::TaskConfig;
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// What a process has that follows another.
-pub(super) struct Follower {
-    /// Where the first process records the run.
-    leader: PathBuf,
-    /// A folder of its own, for what it writes by the way.
-    own: PathBuf,
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        // What cannot be removed, the system removes some day.
-        let _ = std::fs::remove_dir_all(&self.own);
-    }
-}
+use std::path::Path;
 
 impl Run {
     /// The part that a process has in the run of `group`, whose first process records it in `folder`: a new
-    /// run by `config`, or, without, one that goes on. What others than the first write by the way lies in a
-    /// folder of the system's for temporary files, and is gone with this.
+    /// run by `config`, or, without, one that goes on. The others write nothing.
+    ///
+    /// Where one process fails, the others wait for it: [`Group::abort`] ends them.
     ///
     /// # Errors
     /// As [`Run::create`] and [`Run::resume`]; the task should be one that several processes can share.
@@ -42,22 +27,8 @@ impl Run {
         let run = match (group.leads(), config) {
             (true, Some(config)) => Self::create(folder, config)?,
             (true, None) => Self::resume(folder)?,
-            (false, config) => {
-                static COUNT: AtomicUsize = AtomicUsize::new(0);
-                let number = COUNT.fetch_add(1, Ordering::Relaxed);
-                let name = format!("zoo-tuning-{}-{number}", std::process::id());
-                let own = std::env::temp_dir().join(name);
-                // Of a process that was killed, and had the same number.
-                let _ = std::fs::remove_dir_all(&own);
-                let resumed = config.is_none();
-                let config = match config {
-                    Some(config) => config,
-                    None => Self::resume(folder)?.config,
-                };
-                let run = Self::create(&own, config)?;
-                let follower = Some(Follower { leader: folder.to_path_buf(), own });
-                Self { follower, resumed, ..run }
-            }
+            (false, Some(config)) => Self::following(folder, config),
+            (false, None) => Self::resume(folder)?,
         };
         match &run.config.task {
             TaskConfig::Reinforcement(_) => {
@@ -79,24 +50,39 @@ impl Run {
 
     /// Whether this process records the run; the first of several, or the only one.
     pub fn records(&self) -> bool {
-        self.follower.is_none()
+        self.group.as_ref().is_none_or(Group::leads)
     }
 
-    /// The processes that train together, if this is one of several.
-    pub(in crate::train) fn group(&self) -> Option<&Group> {
-        self.group.as_ref()
+    /// What the first process says, if there are several.
+    pub(in crate::train) fn of_first(&self, own: bool) -> Result<bool> {
+        match &self.group {
+            Some(group) => Ok(group.of_first(f64::from(u8::from(own)))? > 0.0),
+            None => Ok(own),
+        }
     }
 
-    /// Where the run is recorded, by whichever process.
-    pub(super) fn recorded_in(&self) -> &Path {
-        self.follower.as_ref().map_or(&self.folder, |follower| &follower.leader)
-    }
-
-    /// The values of the network's parameters and buffers are those of the first process: starts are computed by
-    /// each, and processors of different kinds may round otherwise.
-    pub(super) fn agree(&self, network: &mut Network<f32>) -> Result<()> {
+    /// All processes are about to begin alike, as the numbers of `known` say, and the values of the network's
+    /// parameters and buffers are those of the first: starts are computed by each, and processors of different
+    /// kinds may round otherwise.
+    ///
+    /// # Errors
+    /// If a process is not.
+    pub(super) fn agree(&self, network: &mut Network<f32>, known: &[u64]) -> Result<()> {
         let Some(group) = &self.group else { return Ok(()) };
         let parameters = network.parameters_mut();
+        let sizes = [parameters.len(), parameters.trained()].map(|size| size as u64);
+        let known: Vec<f64> = known.iter().chain(&sizes).map(|number| *number as f64).collect();
+        let all = group.gather(&known)?;
+        if let Some(rank) = all.iter().position(|of_one| *of_one != all[0]) {
+            let problem = format!(
+                "process {} is about to begin otherwise than the first: {:?}, expected {:?} (steps, batches, \
+                 samples, parameters); do all see the same files?",
+                rank + 1,
+                all[rank],
+                all[0]
+            );
+            return Err(Error::argument("processes", problem));
+        }
         for id in parameters.ids().collect::<Vec<_>>() {
             let value = parameters.value(id);
             let (device, len) = (value.device(), value.len());
