@@ -58,7 +58,7 @@ seconds() {
     rm -rf "$folder"
     local start=("$program")
     if [ "$kind" = two ]; then
-        start=(mpirun -n 2 --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 "$program")
+        start=(mpirun -n 2 --oversubscribe --bind-to none "$program")
     fi
     "${start[@]}" train --threads "$([ "$kind" = two ] && echo 1 || echo 2)" --form "$form" --zoo "$@" --start plain \
         --gate-prior off --data data/digits/digits.csv.gz --size 64 --shots 64 --batch 32 --lr 0.001 --steps "$steps" \

@@ -77,8 +77,7 @@ pub fn shared(
     const FIRST: Duration = Duration::from_secs(1);
     let Some(group) = group else { return work(output) };
     // The system asks all to end when one does.
-    catch_interrupts()?;
-    match work(output) {
+    match catch_interrupts().and_then(|()| work(output)) {
         Ok(()) => Ok(()),
         Err(stop @ Stop::Error(Error::Interrupted { .. })) if group.leads() => Err(stop),
         Err(Stop::Error(Error::Interrupted { .. })) => Err(Stop::Failed),

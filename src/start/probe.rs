@@ -158,7 +158,11 @@ fn firsts<'a>(batches: impl Iterator<Item = Valued<f32>> + 'a) -> impl Iterator<
         let values = values.into_iter().zip(&is_new).filter_map(|(v, is_new)| is_new.then_some(v));
         Ok((Tensor::new(&shape, pixels)?, values.collect()))
     };
-    batches.map(of_batch)
+    // In later rounds are other images of samples that were seen.
+    batches.map(of_batch).take_while(|batch: &Known| match batch {
+        Ok((_, known)) => !known.is_empty(),
+        Err(_) => true,
+    })
 }
 
 /// The first `most` of the samples, and what is known of them.

@@ -6,7 +6,7 @@ use crate::tensor::{Element, Tensor};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// The ridge, in parts of the mean of the Gram matrix's diagonal.
+/// The ridge, in parts of the number of features that change, and one.
 const RIDGE: f64 = 1e-2;
 
 /// Features, each with mean 0 and variance 1.

@@ -113,8 +113,10 @@ impl Goals {
                 if others == 0.0 {
                     continue;
                 }
-                // The mean of all others is further away than that of all, by this.
-                let further = own().map(|(_, v)| v).sum::<f64>() / others;
+                // The mean of all others is further away than that of all, by this; what is not known of them
+                // stands at the mean, as it does for a regression.
+                let further =
+                    own().map(|(_, v)| v).sum::<f64>() / (values.len() - rows.len()) as f64;
                 for (row, value) in own() {
                     let at = row * columns + column;
                     (y[at], known[at]) = (value, 1.0);
@@ -138,7 +140,10 @@ impl Goals {
     pub fn left_out(&self, inverse: &[f64], weights: Option<&[f64]>) -> Vec<f64> {
         let dual = dual(inverse, &self.y, self.columns, weights);
         match &self.samples {
-            Some(samples) => left_out_together(inverse, &dual, &self.y, samples),
+            Some(samples) => {
+                debug_assert!(weights.is_none(), "weights are of samples with one row each");
+                left_out_together(inverse, &dual, &self.y, samples)
+            }
             None => left_out(inverse, dual, &self.y, weights),
         }
     }

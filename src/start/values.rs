@@ -173,6 +173,23 @@ mod tests {
         assert!((found - (1.0 - left / whole)).abs() < 1e-9, "{found}");
     }
 
+    #[test]
+    fn values_of_which_few_are_known_are_not_explained_by_noise() {
+        let (n, d) = (15, 200);
+        let mut rng = fastrand::Rng::with_seed(3);
+        for known in [3, 5, 10, 15] {
+            let mut explained = 0.0;
+            for _ in 0..8 {
+                let features = Tensor::<f64>::normal(&[n, d], 1.0, &mut rng);
+                let values: Vec<_> =
+                    (0..n).map(|row| vec![(row < known).then(|| rng.f64())]).collect();
+                let samples: Vec<usize> = (0..n).collect();
+                explained += leave_one_out_fit(&features, &values, &samples).unwrap() / 8.0;
+            }
+            assert!(explained.abs() < 0.15, "{known}: {explained}");
+        }
+    }
+
     /// Against the regression fitted anew to the rows of all other samples, of which there are fewer than
     /// features.
     #[test]

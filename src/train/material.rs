@@ -45,6 +45,17 @@ pub struct Accepted {
 }
 
 impl Material {
+    /// A number that is another one for files of other names or sizes, most likely: FNV-1a, cut to 53 bits, which
+    /// a floating-point number holds.
+    pub(super) fn mark(&self) -> u64 {
+        let names = self.files.iter().flat_map(|(path, stamp)| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes().iter().copied();
+            name.chain(stamp.bytes.to_le_bytes())
+        });
+        let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        names.fold(0xcbf2_9ce4_8422_2325, hash) >> 11
+    }
+
     /// Of these pictures, and of whatever else lies where the configuration says.
     ///
     /// # Errors

@@ -143,7 +143,8 @@ impl Trainer {
     /// # Errors
     /// If the loss is not finite: no parameter is changed then (though of several batches, those
     /// before have updated the buffers), and the error names the layer whose output turned first.
-    /// If a device has no room for a batch: the error says how many samples it has room for.
+    /// If a device has no room for a batch: the error says how many samples it has room for, unless this is one
+    /// of several processes.
     /// Whatever the task, a penalty or the reduction finds wrong.
     pub fn step<K: Task>(
         &mut self,

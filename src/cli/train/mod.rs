@@ -132,10 +132,11 @@ fn train(
     let run = if accept_changed_data { run.accepting_changed_data() } else { run };
     let mut run = run.on(device);
     output::use_threads(threads.or(run.config().threads).or_else(processes::threads))?;
-    if run.is_finished() && !run.records() {
+    let has_ended = run.has_ended()?;
+    if has_ended && !run.records() {
         return Ok(());
     }
-    if run.is_finished() {
+    if has_ended {
         message(format!("the run in {} is finished; nothing to do", run.folder().display()));
         return if output.json { output.object(&run.finished()?) } else { Ok(()) };
     }

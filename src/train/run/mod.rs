@@ -316,7 +316,7 @@ impl Run {
         open: impl FnOnce(&Config, &Input) -> Result<Opened<K>>,
     ) -> Result<Summary> {
         let begun = Instant::now();
-        if self.is_finished() {
+        if self.has_ended()? {
             let problem = format!("the run in {} is finished", self.folder.display());
             return Err(Error::config("resume", problem));
         }
@@ -338,8 +338,10 @@ impl Run {
             if self.records() {
                 self.check_data(&opened, &model, &mut progress, observer)?;
             }
-            let begun_alike = [progress.step, steps.last, opened.batches_per_epoch];
-            self.agree(&mut model.network, &begun_alike)?;
+            let known =
+                [progress.step, steps.last, opened.batches_per_epoch, opened.samples as u64];
+            let known = [&known[..], &[opened.material.mark()]].concat();
+            self.agree(&mut model.network, &known)?;
             opened.notes.iter().for_each(|note| observer.note(&Event::Warning(note)));
             let mut task = opened.task;
             task.restore(&model.network, &state)?;
@@ -388,6 +390,7 @@ impl Run {
         let steps = Steps::of(settings, batches_per_epoch)?;
         self.resolve(&sources, &input)?;
         self.begin()?;
+        let mark = material.mark();
         if self.records() {
             material.write(&self.folder)?;
         }
@@ -416,7 +419,7 @@ impl Run {
         if self.config.method.stays_near() && self.records() {
             model.write(self.folder.join(START))?;
         }
-        self.agree(&mut model.network, &[steps.last, batches_per_epoch, samples as u64])?;
+        self.agree(&mut model.network, &[0, steps.last, batches_per_epoch, samples as u64, mark])?;
         let trainer = self.trainer(&model.network, optimizer, steps, task.probe())?;
         let events = self.events(0)?;
         let (run, earlier) = (&*self, 0.0);

@@ -53,6 +53,14 @@ impl Run {
         self.group.as_ref().is_none_or(Group::leads)
     }
 
+    /// Whether the run is finished, and is not to go on for longer, as the first process sees it.
+    ///
+    /// # Errors
+    /// If another process is gone.
+    pub fn has_ended(&self) -> Result<bool> {
+        self.of_first(self.is_finished())
+    }
+
     /// What the first process says, if there are several.
     pub(in crate::train) fn of_first(&self, own: bool) -> Result<bool> {
         match &self.group {
@@ -75,8 +83,9 @@ impl Run {
         let all = group.gather(&known)?;
         if let Some(rank) = all.iter().position(|of_one| *of_one != all[0]) {
             let problem = format!(
-                "process {} is about to begin otherwise than the first: {:?}, expected {:?} (steps, batches, \
-                 samples, parameters); do all see the same files?",
+                "process {} is about to begin otherwise than the first: {:?}, expected {:?} (steps done, steps, \
+                 batches and samples of an epoch, files of the data, all parameters, those that are trained); do \
+                 all see the same files?",
                 rank + 1,
                 all[rank],
                 all[0]
