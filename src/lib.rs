@@ -137,6 +137,7 @@
 //! |---|---|
 //! | [`error`](mod@error) | the one [`Error`]: what was expected, what was found, where, what to do |
 //! | [`profile`] | where the time goes, by operation and by layer |
+//! | [`processes`] | several processes that train one network together |
 //! | [`zoo`] | checkpoints, memory-mapped, checked against each other |
 //! | [`tensor`] | values and a shape, from and to arrays of [`ndarray`]; owned, where they lie in a file, or on a device; `f32` or `f64` |
 //! | [`kernel`] | numbers in, numbers out: products, convolutions, aggregation, norms, pools; [`kernel::engine`] lists what a device has to be able to do |
@@ -169,6 +170,8 @@
 //! - `opencl`: tensors on a device of any OpenCL 1.2 driver, by
 //!   [`Tensor::to`](tensor::Tensor::to), and everything computed there. Needs the loader
 //!   `libOpenCL` to link and to start, and a driver when a device is asked for.
+//! - `mpi`: training by several processes that `mpirun` has started, see [`processes`]. Needs an MPI
+//!   with its compiler's wrapper, and libclang, to build.
 //!
 //! # Errors
 //!
