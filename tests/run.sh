@@ -90,7 +90,7 @@ set_up() {
         packages+=(ocl-icd-opencl-dev)
     command -v mpirun >/dev/null && command -v mpicc >/dev/null || packages+=(openmpi-bin libopenmpi-dev)
     # By it, what MPI's header declares is read.
-    compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null || packages+=(libclang-dev)
+    compgen -G "/usr/lib/llvm-*/lib/libclang.so" >/dev/null || packages+=(libclang-dev)
     command -v pkg-config >/dev/null || packages+=(pkg-config)
     command -v make >/dev/null || packages+=(make)
     command -v valgrind >/dev/null || packages+=(valgrind)
